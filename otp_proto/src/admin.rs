@@ -1,0 +1,377 @@
+//! `org.otpd.Admin`: what `otpctl` asks of the daemon.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Method, Secret, login::Empty};
+
+/// The interface text.
+pub const DESCRIPTION: &str = include_str!("org.otpd.Admin.varlink");
+
+/// How a code travels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Channel {
+    /// Text message.
+    Sms,
+    /// Phone call.
+    Voice,
+}
+
+/// Where an enrollment stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// The number is not proved yet.
+    Pending,
+    /// Codes are sent to it.
+    Active,
+    /// Logins are denied.
+    Disabled,
+}
+
+/// One enrolled account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subscriber {
+    /// The account's name.
+    pub user: String,
+    /// Masked: country code and last two digits.
+    pub phone: String,
+    /// ISO 3166 country of the number.
+    pub country: String,
+    /// How codes travel unless the claimant asks otherwise.
+    pub channel: Channel,
+    /// Where the enrollment stands.
+    pub state: State,
+    /// Unix milliseconds.
+    pub created_at: i64,
+    /// Unix milliseconds; null until proved.
+    #[serde(default)]
+    pub verified_at: Option<i64>,
+}
+
+/// A limit that holds now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limit {
+    /// Its name in the documentation, for example `wrong-codes-per-hour`.
+    pub name: String,
+    /// Unix milliseconds.
+    pub since: i64,
+    /// Unix milliseconds; null: until an administrator ends it.
+    #[serde(default)]
+    pub until: Option<i64>,
+}
+
+/// How far a message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeliveryStatus {
+    /// A vendor took it.
+    Accepted,
+    /// No vendor has answered yet.
+    Sending,
+    /// No gateway took it.
+    Failed,
+}
+
+/// The message that a call had sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivery {
+    /// How far it is.
+    pub status: DeliveryStatus,
+    /// How it travels.
+    pub channel: Channel,
+    /// The reference that stands in the message beside the code.
+    pub reference: String,
+    /// When the code dies, Unix milliseconds.
+    pub expires_at: i64,
+    /// Why it failed, for the administrator.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+/// Whether a gateway is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GatewayState {
+    /// In use.
+    Ready,
+    /// Skipped for a while after failures.
+    Resting,
+    /// A message is on its way to find out whether it works again.
+    Probing,
+}
+
+/// One configured gateway.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gateway {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Its kind.
+    pub kind: String,
+    /// Whether it is used.
+    pub state: GatewayState,
+    /// Why its last message failed.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+/// Registers a number and sends the message that proves it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Enroll {
+    /// The account.
+    pub user: String,
+    /// E.164, or national where `delivery.default-country` is set.
+    pub phone: Secret,
+    /// Null: text message.
+    pub channel: Option<Channel>,
+    /// Puts the number in the place of an earlier one.
+    pub replace: bool,
+}
+
+/// Reply to [`Enroll`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Enrolled {
+    /// The account as it is now.
+    pub subscriber: Subscriber,
+    /// The message that proves the number.
+    pub delivery: Delivery,
+}
+
+/// Proves a number by the code that was sent to it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Verify {
+    /// The account.
+    pub user: String,
+    /// As typed.
+    pub code: Secret,
+}
+
+/// A reply that is the account as it is now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changed {
+    /// The account as it is now.
+    pub subscriber: Subscriber,
+}
+
+/// Sends another message to prove the number.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Resend {
+    /// The account.
+    pub user: String,
+    /// Call instead of texting.
+    pub voice: bool,
+}
+
+/// Reply to [`Resend`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resent {
+    /// The message.
+    pub delivery: Delivery,
+}
+
+/// Lists the enrolled; called with `more`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct List {}
+
+/// One row of [`List`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listed {
+    /// Null ends the list.
+    #[serde(default)]
+    pub subscriber: Option<Subscriber>,
+}
+
+/// Asks for everything about one account.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Show {
+    /// The account.
+    pub user: String,
+}
+
+/// Reply to [`Show`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shown {
+    /// The account.
+    pub subscriber: Subscriber,
+    /// What holds it back now.
+    pub limits: Vec<Limit>,
+    /// Wrong codes in the last 24 hours.
+    pub failures_24h: u32,
+    /// Messages in the last 24 hours.
+    pub sends_24h: u32,
+    /// Logins that wait for a code.
+    pub live_challenges: u32,
+    /// Recovery codes not used yet.
+    pub recovery_codes_left: u32,
+}
+
+/// Denies the account's logins.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Disable {
+    /// The account.
+    pub user: String,
+}
+
+/// Ends [`Disable`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Enable {
+    /// The account.
+    pub user: String,
+}
+
+/// Forgets the number.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Remove {
+    /// The account.
+    pub user: String,
+}
+
+/// Ends the limits that wrong codes brought.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unlock {
+    /// The account.
+    pub user: String,
+}
+
+/// Asks how the daemon is.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Status {}
+
+/// Reply to [`Status`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusReply {
+    /// The daemon's version.
+    pub version: String,
+    /// The host's name as messages show it.
+    pub host: String,
+    /// The kind of store.
+    pub store: String,
+    /// Enrollments not proved yet.
+    pub pending: u32,
+    /// Enrollments in use.
+    pub active: u32,
+    /// Enrollments switched off.
+    pub disabled: u32,
+    /// Logins that wait for a code.
+    pub live_challenges: u32,
+    /// The gateways, in the order of the configuration.
+    pub gateways: Vec<Gateway>,
+    /// What is wrong; empty when all is well.
+    pub problems: Vec<String>,
+}
+
+/// Typed errors of the interface.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "error", content = "parameters")]
+pub enum AdminError {
+    /// No account of this name on the host.
+    #[serde(rename = "org.otpd.Admin.NoSuchUser")]
+    NoSuchUser {
+        /// The name.
+        user: String,
+    },
+    /// The account has no number.
+    #[serde(rename = "org.otpd.Admin.NotEnrolled")]
+    NotEnrolled {
+        /// The account.
+        user: String,
+    },
+    /// The account has a number already.
+    #[serde(rename = "org.otpd.Admin.AlreadyEnrolled")]
+    AlreadyEnrolled {
+        /// The account.
+        user: String,
+    },
+    /// Not a number that can be used.
+    #[serde(rename = "org.otpd.Admin.InvalidNumber")]
+    InvalidNumber {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The number's country is not in `delivery.countries`.
+    #[serde(rename = "org.otpd.Admin.CountryNotAllowed")]
+    CountryNotAllowed {
+        /// ISO 3166.
+        country: String,
+    },
+    /// The code is not right.
+    #[serde(rename = "org.otpd.Admin.WrongCode")]
+    WrongCode {
+        /// Tries still allowed.
+        tries_left: u32,
+    },
+    /// There is no code to check against.
+    #[serde(rename = "org.otpd.Admin.NoLiveCode")]
+    NoLiveCode {
+        /// Why.
+        reason: NoLiveCode,
+    },
+    /// The next message may go later.
+    #[serde(rename = "org.otpd.Admin.TooSoon")]
+    TooSoon {
+        /// Seconds to wait.
+        retry_after_seconds: u32,
+    },
+    /// A limit on messages holds.
+    #[serde(rename = "org.otpd.Admin.LimitReached")]
+    LimitReached {
+        /// Which, since when, until when.
+        limit: Limit,
+    },
+    /// A rule forbids it.
+    #[serde(rename = "org.otpd.Admin.Refused")]
+    Refused {
+        /// Which, and the remedy.
+        reason: String,
+    },
+    /// It cannot be done now.
+    #[serde(rename = "org.otpd.Admin.Unavailable")]
+    Unavailable {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Why there is no code to check against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoLiveCode {
+    /// None was sent.
+    None,
+    /// Its life is over.
+    Expired,
+    /// Its tries are used up.
+    Spent,
+}
+
+macro_rules! methods {
+    ($($request:ident -> $reply:ty;)*) => {$(
+        impl Method for $request {
+            const NAME: &'static str = concat!("org.otpd.Admin.", stringify!($request));
+            type Reply = $reply;
+        }
+    )*};
+}
+
+methods! {
+    Enroll -> Enrolled;
+    Verify -> Changed;
+    Resend -> Resent;
+    List -> Listed;
+    Show -> Shown;
+    Disable -> Changed;
+    Enable -> Changed;
+    Remove -> Empty;
+    Unlock -> Changed;
+    Status -> StatusReply;
+}
