@@ -1,0 +1,139 @@
+//! What is written down about every decision. No event holds a code or more than the last two
+//! digits of a number.
+
+use serde::Serialize;
+
+use super::{account::Account, passcode::RequestId, time::Timestamp};
+
+/// Who brought a decision about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Actor {
+    /// The person who logs in.
+    Claimant,
+    /// A caller of the administrator's interface, by uid.
+    Uid(u32),
+    /// The daemon itself.
+    Daemon,
+}
+
+/// One decision, as it is stored and logged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditEvent {
+    /// When it was decided.
+    pub at: Timestamp,
+    /// The challenge it is about.
+    pub request: Option<RequestId>,
+    /// The account it is about.
+    pub account: Account,
+    /// Who brought it about.
+    pub actor: Actor,
+    /// What was decided.
+    pub event: Event,
+}
+
+/// What was decided.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// A login needs no code.
+    LoginIgnored {
+        /// PAM service.
+        service: String,
+        /// `exempt` or `not-enrolled`.
+        reason: &'static str,
+    },
+    /// A login was denied.
+    LoginDenied {
+        /// PAM service.
+        service: String,
+        /// Address, if there is one.
+        source: Option<String>,
+        /// Why: a fixed word.
+        reason: &'static str,
+    },
+    /// The right code was typed.
+    LoginGranted {
+        /// PAM service.
+        service: String,
+        /// Address, if there is one.
+        source: Option<String>,
+    },
+    /// A code was issued and is to be sent.
+    CodeIssued {
+        /// PAM service; empty for a proof of a number.
+        service: String,
+        /// Address, if there is one.
+        source: Option<String>,
+        /// `sms` or `voice`.
+        channel: &'static str,
+        /// In prompt and message.
+        reference: String,
+        /// Last two digits of the number.
+        ending: String,
+        /// Why: `login`, `resend`, `expired`, `lost` or `enrollment`.
+        why: &'static str,
+    },
+    /// A login went on under sshd's next run of the stack, or after a restart.
+    LoginResumed {
+        /// PAM service.
+        service: String,
+    },
+    /// A wrong code was typed.
+    CodeWrong {
+        /// Tries still allowed.
+        tries_left: u8,
+    },
+    /// A code was typed that a newer one had taken the place of.
+    CodeEarlier {},
+    /// A challenge ended without success.
+    ChallengeEnded {
+        /// How.
+        how: &'static str,
+    },
+    /// The claimant asked for another message, and a limit kept it from being sent.
+    MessageHeld {
+        /// Which limit.
+        limit: &'static str,
+    },
+    /// A vendor took the message, or may have.
+    MessageSent {
+        /// Which gateway.
+        gateway: String,
+        /// The vendor's name for it.
+        vendor_id: Option<String>,
+        /// False when no clear answer came.
+        certain: bool,
+    },
+    /// A gateway did not take the message.
+    MessageFailed {
+        /// Which gateway.
+        gateway: String,
+        /// What it said, masked.
+        reason: String,
+    },
+    /// A number was entered.
+    Enrolled {
+        /// Last two digits.
+        ending: String,
+        /// ISO 3166.
+        country: String,
+        /// `sms` or `voice`.
+        channel: &'static str,
+        /// It took the place of another.
+        replaced: bool,
+    },
+    /// A number was proved.
+    Verified {
+        /// Last two digits.
+        ending: String,
+    },
+    /// An administrator switched the account's codes off.
+    Disabled {},
+    /// An administrator switched them on again.
+    Enabled {},
+    /// An administrator had the number forgotten.
+    Removed {},
+    /// An administrator ended the limits of wrong codes.
+    Unlocked {},
+}

@@ -1,0 +1,253 @@
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::{
+    Budget, Failures, Held, LimitName, Limits, Messages, PAUSE, WRONG_IN_A_ROW, resend_wait,
+};
+use crate::domain::{
+    challenge::Channel,
+    passcode::ChallengeToken,
+    time::{DAY, HOUR, MINUTE, Timestamp},
+};
+
+const NOW: Timestamp = Timestamp(1_800_000_000_000);
+
+fn login(id: u8) -> ChallengeToken {
+    ChallengeToken([id; 16])
+}
+
+fn failures(ages: &[Duration]) -> Failures {
+    let mut failures = Failures::default();
+    for age in ages {
+        failures.charge(NOW.before(*age));
+    }
+    failures
+}
+
+fn limit(held: Option<Held>) -> Option<LimitName> {
+    held.map(|held| held.limit)
+}
+
+#[test]
+fn wrong_codes_at_their_edges() {
+    let (hour, day) = (Some(LimitName::WrongCodesPerHour), Some(LimitName::WrongCodesPerDay));
+    let spread = |count: u32, span: Duration| (0..count).map(|n| span / count * n).collect();
+    let cases: [(&str, Vec<Duration>, Option<LimitName>); 8] = [
+        ("nine in a minute", vec![MINUTE; 9], None),
+        ("ten in a minute", vec![MINUTE; 10], hour),
+        ("ten, the pause just over", vec![PAUSE; 10], None),
+        (
+            "ten, a millisecond of pause left",
+            vec![Duration::from_millis(29 * 60_000 + 59_999); 10],
+            hour,
+        ),
+        (
+            "ten, spread over exactly an hour",
+            {
+                let mut ages = vec![MINUTE; 9];
+                ages.push(MINUTE + HOUR);
+                ages
+            },
+            None,
+        ),
+        ("nineteen in a day", spread(19, DAY), None),
+        ("twenty in a day", spread(20, HOUR * 23), day),
+        (
+            "twenty, the oldest a day old",
+            {
+                let mut ages = spread(19, HOUR * 23);
+                ages.push(DAY);
+                ages
+            },
+            None,
+        ),
+    ];
+    for (name, ages, expected) in cases {
+        assert_eq!(limit(failures(&ages).held(NOW)), expected, "{name}");
+    }
+}
+
+#[test]
+fn a_lock_says_when_it_ends() {
+    let held = failures(&[MINUTE; 10]).held(NOW).expect("paused");
+    assert_eq!(held.since, NOW.before(MINUTE));
+    assert_eq!(held.until, Some(NOW.before(MINUTE).after(PAUSE)));
+    let ages = (0..20).map(|n| HOUR * (23 - n)).collect::<Vec<_>>();
+    let held = failures(&ages).held(NOW).expect("locked");
+    assert_eq!((held.limit, held.until), (LimitName::WrongCodesPerDay, Some(NOW.after(HOUR))));
+}
+
+#[test]
+fn a_success_clears_no_window_and_an_unlock_does() {
+    let mut failures = failures(&[MINUTE; 10]);
+    failures.succeed();
+    assert!(failures.held(NOW).is_some());
+    failures.unlock();
+    assert_eq!(failures.held(NOW), None);
+    assert_eq!(failures.within(DAY, NOW), 10, "what happened stays on record");
+}
+
+#[test]
+fn a_hundred_in_a_row_suspend_until_somebody_acts() {
+    let mut failures = Failures::default();
+    for n in 0..WRONG_IN_A_ROW {
+        assert_ne!(limit(failures.held(NOW)), Some(LimitName::WrongCodesInARow), "after {n}");
+        failures.charge(NOW.before(DAY * (200 - n)));
+    }
+    let held = failures.held(NOW).expect("suspended");
+    assert_eq!((held.limit, held.until), (LimitName::WrongCodesInARow, None));
+    failures.unlock();
+    assert_eq!(failures.held(NOW), None);
+}
+
+#[test]
+fn long_codes_after_more_than_twenty_in_thirty_days() {
+    let days = |count: u32| (0..count).map(|n| DAY * n + HOUR).collect::<Vec<_>>();
+    assert!(!failures(&days(20)).wants_long_codes(NOW));
+    assert!(failures(&days(21)).wants_long_codes(NOW));
+    let aged = days(21).iter().map(|age| *age + DAY * 10).collect::<Vec<_>>();
+    assert!(!failures(&aged).wants_long_codes(NOW), "one left the thirty days");
+}
+
+#[test]
+fn a_clock_set_back_ends_no_lock() {
+    let failures = failures(&[Duration::ZERO; 10]);
+    let earlier = NOW.before(DAY * 365);
+    assert!(failures.held(earlier).is_some());
+    assert!(failures.held(NOW.after(PAUSE)).is_none());
+}
+
+#[test]
+fn messages_at_their_edges() {
+    let limits = Limits::default();
+    let held = |ages: &[Duration], answered: bool, channel: Channel| {
+        let mut messages = Messages::default();
+        for (id, age) in (0..).zip(ages) {
+            messages.charge(login(id), channel, NOW.before(*age));
+            if answered {
+                messages.answer(login(id));
+            }
+        }
+        limit(messages.held(&limits, channel, NOW))
+    };
+    let minutes =
+        |count: u32, step: u32| (0..count).rev().map(|n| MINUTE * step * n).collect::<Vec<_>>();
+    let sms = Channel::Sms;
+    let cases = [
+        ("four unanswered in an hour", held(&minutes(4, 1), false, sms), None),
+        ("five", held(&minutes(5, 1), false, sms), Some(LimitName::UnansweredPerHour)),
+        ("five answered", held(&minutes(5, 1), true, sms), None),
+        ("five, one an hour old", held(&minutes(5, 15), false, sms), None),
+        ("eleven in a day", held(&minutes(11, 20), false, sms), None),
+        ("twelve in a day", held(&minutes(12, 20), false, sms), Some(LimitName::UnansweredPerDay)),
+        ("thirty-nine answered", held(&minutes(39, 1), true, sms), None),
+        ("forty answered", held(&minutes(40, 1), true, sms), Some(LimitName::MessagesPerHour)),
+        ("119 answered", held(&minutes(119, 12), true, sms), None),
+        ("120 answered", held(&minutes(120, 11), true, sms), Some(LimitName::MessagesPerDay)),
+        ("three calls", held(&minutes(3, 20), false, Channel::Voice), None),
+        ("four calls", held(&minutes(4, 20), false, Channel::Voice), Some(LimitName::CallsPerDay)),
+    ];
+    for (name, held, expected) in cases {
+        assert_eq!(held, expected, "{name}");
+    }
+}
+
+#[test]
+fn a_message_limit_says_since_and_until_when() {
+    let mut messages = Messages::default();
+    for (id, minutes) in [(0, 50), (1, 40), (2, 30), (3, 20), (4, 10)] {
+        messages.charge(login(id), Channel::Sms, NOW.before(MINUTE * minutes));
+    }
+    let held = messages.held(&Limits::default(), Channel::Sms, NOW).expect("five in an hour");
+    assert_eq!(held.since, NOW.before(MINUTE * 10));
+    assert_eq!(held.until, Some(NOW.after(MINUTE * 10)));
+}
+
+#[test]
+fn a_message_that_was_not_sent_is_given_back() {
+    let mut messages = Messages::default();
+    for id in 0..5 {
+        messages.charge(login(id), Channel::Sms, NOW);
+    }
+    messages.refund(login(4), NOW.before(MINUTE));
+    assert_eq!(messages.in_a_day(NOW), 5, "another message of the same login stays charged");
+    messages.refund(login(4), NOW);
+    assert_eq!(messages.held(&Limits::default(), Channel::Sms, NOW), None);
+    messages.refund(login(9), NOW);
+    assert_eq!(messages.in_a_day(NOW), 4, "an unknown login has nothing to give back");
+}
+
+#[test]
+fn an_unproved_number_gets_three_messages_a_day() {
+    let mut budget = Budget::default();
+    for hours in [23, 20, 10] {
+        assert_eq!(budget.proofs_held(NOW.before(HOUR * hours)), None);
+        budget.charge_proof(NOW.before(HOUR * hours));
+    }
+    let held = budget.proofs_held(NOW).expect("three in a day");
+    assert_eq!((held.limit, held.until), (LimitName::UnverifiedPerDay, Some(NOW.after(HOUR))));
+    assert_eq!(budget.proofs_held(NOW.after(HOUR)), None);
+    budget.refund_proof(NOW);
+    assert!(budget.proofs_held(NOW).is_some(), "nothing was charged then");
+    budget.refund_proof(NOW.before(HOUR * 10));
+    assert_eq!(budget.proofs_held(NOW), None);
+    assert!(!budget.is_idle(NOW));
+    assert!(budget.is_idle(NOW.after(DAY)));
+}
+
+#[test]
+fn resend_waits() {
+    assert_eq!([0, 1, 2].map(resend_wait), [MINUTE / 2, MINUTE, MINUTE]);
+}
+
+proptest! {
+    /// Whatever the order of events, no window ever lets more through than it allows.
+    #[test]
+    fn no_hour_has_more_compares_than_allowed(gaps in prop::collection::vec(0u64..1_200, 1..200)) {
+        let (mut failures, mut now, mut compared) = (Failures::default(), NOW, Vec::new());
+        for gap in gaps {
+            now = now.after(Duration::from_secs(gap));
+            if failures.held(now).is_none() {
+                failures.charge(now);
+                compared.push(now);
+            }
+        }
+        for at in &compared {
+            let within = |span| compared.iter().filter(|other| *other <= at && other.is_within(span, *at)).count();
+            // Ten fill an hour, then a pause of half an hour; what follows in the same hour is one
+            // compare at a time, each with its own pause.
+            prop_assert!(within(PAUSE) <= 10);
+            prop_assert!(within(DAY) <= 20);
+        }
+    }
+
+    #[test]
+    fn no_window_has_more_unanswered_messages_than_allowed(gaps in prop::collection::vec(0u64..3_000, 1..150)) {
+        let (limits, mut messages, mut now, mut sent) = (Limits::default(), Messages::default(), NOW, Vec::new());
+        for (id, gap) in (0..).zip(gaps) {
+            now = now.after(Duration::from_secs(gap));
+            if messages.held(&limits, Channel::Sms, now).is_none() {
+                messages.charge(login(id), Channel::Sms, now);
+                sent.push(now);
+            }
+        }
+        for at in &sent {
+            let within = |span| sent.iter().filter(|other| *other <= at && other.is_within(span, *at)).count();
+            prop_assert!(within(HOUR) <= 5 && within(DAY) <= 12);
+        }
+    }
+
+    #[test]
+    fn stored_forms_round_trip(ages in prop::collection::vec(0u64..10_000_000, 0..40)) {
+        let mut state = (Failures::default(), Budget::default());
+        for (id, age) in (0..).zip(ages) {
+            let at = NOW.before(Duration::from_millis(age));
+            state.0.charge(at);
+            state.1.messages.charge(login(id), Channel::Voice, at);
+            state.1.charge_proof(at);
+        }
+        let bytes = minicbor::to_vec(&state).unwrap();
+        prop_assert_eq!(minicbor::decode::<(Failures, Budget)>(&bytes).unwrap(), state);
+    }
+}

@@ -1,0 +1,426 @@
+//! One passcode question, from its issue to its end.
+//!
+//! `live → used | spent | expired | cancelled | superseded`; an ended challenge never leaves its end.
+//! Tries belong to the challenge: neither a resend nor the fresh code after expiry gives one back.
+
+use std::time::Duration;
+
+use minicbor::{Decode, Encode};
+
+use super::{
+    account::{Account, Source},
+    budget::resend_wait,
+    passcode::{ChallengeToken, CodeHash, CodeKey, Draw, LONG, Passcode, Purpose, Reference},
+    time::Timestamp,
+};
+
+/// The site's rules for codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct CodeRules {
+    /// Decimal digits of a code. Range 6 to 8.
+    #[n(0)]
+    pub digits: u8,
+    /// How long a code may be typed. Range 60 to 600 s: SP 800-63B allows at most ten minutes.
+    #[n(1)]
+    pub life: Duration,
+    /// Wrong codes a login may have. Range 1 to 5.
+    #[n(2)]
+    pub tries: u8,
+    /// Times a login may have its code sent again. Range 0 to 5.
+    #[n(3)]
+    pub resends: u8,
+}
+
+impl Default for CodeRules {
+    fn default() -> Self {
+        Self { digits: 6, life: Duration::from_mins(5), tries: 3, resends: 2 }
+    }
+}
+
+/// Answers of any kind that one challenge takes.
+pub const ANSWERS: u8 = 30;
+/// A clock set back by more than this makes a code invalid, not longer-lived.
+const CLOCK_SLACK: Duration = Duration::from_secs(5);
+
+/// How a code travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Channel {
+    /// Text message.
+    #[n(0)]
+    Sms,
+    /// Phone call.
+    #[n(1)]
+    Voice,
+}
+
+impl Channel {
+    /// The word in the configuration and on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sms => "sms",
+            Self::Voice => "voice",
+        }
+    }
+}
+
+/// One run of a daemon: a code in the memory of another run is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(transparent)]
+pub struct Instance(#[n(0)] pub u32);
+
+/// What sshd's connection, the service and the host make together: the same attempt when sshd runs
+/// the stack again. A keyed hash, so that the store does not tell where people log in from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(transparent)]
+pub struct AttemptKey(#[cbor(n(0), with = "minicbor::bytes")] pub [u8; 16]);
+
+/// How far the message is.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Delivery {
+    /// Handed to the gateways by this run of the daemon.
+    #[n(0)]
+    Sending {
+        /// Who holds the code.
+        #[n(0)]
+        by: Instance,
+    },
+    /// A vendor took it.
+    #[n(1)]
+    Accepted {
+        /// Which gateway.
+        #[n(0)]
+        gateway: String,
+    },
+    /// No gateway took it.
+    #[n(2)]
+    Unsent,
+    /// A vendor may have taken it: no clear answer came.
+    #[n(3)]
+    Uncertain {
+        /// The last gateway that may have.
+        #[n(0)]
+        gateway: String,
+    },
+}
+
+/// How a challenge ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+pub enum End {
+    /// The right code was typed.
+    #[n(0)]
+    Used,
+    /// The tries or the answers are used up.
+    #[n(1)]
+    Spent,
+    /// Nothing right was typed in time.
+    #[n(2)]
+    Expired,
+    /// The claimant or an administrator gave it up.
+    #[n(3)]
+    Cancelled,
+    /// A newer challenge took its place.
+    #[n(4)]
+    Superseded,
+}
+
+impl End {
+    /// The word in the audit.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Used => "used",
+            Self::Spent => "spent",
+            Self::Expired => "expired",
+            Self::Cancelled => "cancelled",
+            Self::Superseded => "superseded",
+        }
+    }
+}
+
+/// Where a challenge stands.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum State {
+    /// It may be answered with the code of this hash.
+    #[n(0)]
+    Live {
+        /// The newest code.
+        #[n(0)]
+        code: CodeHash,
+        /// Codes it took the place of, kept only to be recognised.
+        #[n(1)]
+        earlier: Vec<CodeHash>,
+    },
+    /// It is over.
+    #[n(1)]
+    Ended {
+        /// How.
+        #[n(0)]
+        how: End,
+        /// When.
+        #[n(1)]
+        at: Timestamp,
+    },
+}
+
+/// One passcode question.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Challenge {
+    /// Its name on the wire.
+    #[n(0)]
+    pub token: ChallengeToken,
+    /// What the code is for.
+    #[n(1)]
+    pub purpose: Purpose,
+    /// The login it belongs to, where the connection tells.
+    #[n(2)]
+    pub attempt: Option<AttemptKey>,
+    /// Where the claimant comes from; none on a console.
+    #[n(3)]
+    pub source: Option<Source>,
+    /// The rules it began under; it ends under them.
+    #[n(4)]
+    pub rules: CodeRules,
+    /// When the newest code was issued.
+    #[n(5)]
+    pub issued_at: Timestamp,
+    /// References of its messages, the newest last.
+    #[n(6)]
+    references: Vec<Reference>,
+    /// How the newest code travels.
+    #[n(7)]
+    pub channel: Channel,
+    /// How far its message is.
+    #[n(8)]
+    pub delivery: Delivery,
+    /// Digits of the newest code.
+    #[n(9)]
+    pub digits: u8,
+    /// Wrong codes it may still have.
+    #[n(10)]
+    pub tries_left: u8,
+    /// Times the claimant had the code sent again.
+    #[n(11)]
+    pub resends: u8,
+    /// Whether the one fresh code after expiry was given.
+    #[n(12)]
+    pub renewed: bool,
+    /// Answers of any kind so far.
+    #[n(13)]
+    pub answers: u8,
+    /// Live, or how it ended.
+    #[n(14)]
+    pub state: State,
+    /// The PAM service, for the message.
+    #[n(15)]
+    pub service: String,
+}
+
+/// What a new challenge is about.
+#[derive(Clone, Debug)]
+pub struct Question<'a> {
+    /// Whose.
+    pub account: &'a Account,
+    /// What for.
+    pub purpose: Purpose,
+    /// The PAM service, for the message.
+    pub service: &'a str,
+    /// The login it belongs to.
+    pub attempt: Option<AttemptKey>,
+    /// Where from.
+    pub source: Option<Source>,
+    /// How the code travels.
+    pub channel: Channel,
+    /// The rules.
+    pub rules: CodeRules,
+    /// Whether the code has [`LONG`] digits.
+    pub long: bool,
+}
+
+/// Who issues codes, and with which key.
+#[derive(Clone, Debug)]
+pub struct Issuer {
+    /// Hashes codes.
+    pub key: CodeKey,
+    /// This run of the daemon.
+    pub instance: Instance,
+}
+
+/// What a typed code is.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judgement {
+    /// The newest code.
+    Right,
+    /// A code that a newer one took the place of.
+    Earlier,
+    /// Neither.
+    Wrong,
+}
+
+/// Whether a resend may go now.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resend {
+    /// It may.
+    Now,
+    /// After this many seconds, rounded up, at least 1.
+    In(u32),
+    /// No more in this login.
+    Never,
+}
+
+impl Challenge {
+    /// Issues a challenge and the code that is to be sent.
+    #[must_use]
+    pub fn issue(
+        question: &Question<'_>,
+        issuer: &Issuer,
+        draw: &Draw,
+        now: Timestamp,
+    ) -> (Self, Passcode) {
+        let code = choose(draw, question.long);
+        let hash = issuer.key.hash(question.purpose, draw.token, question.account, &code);
+        let challenge = Self {
+            token: draw.token,
+            purpose: question.purpose,
+            attempt: question.attempt,
+            source: question.source,
+            rules: question.rules,
+            issued_at: now,
+            references: vec![draw.reference],
+            channel: question.channel,
+            delivery: Delivery::Sending { by: issuer.instance },
+            digits: digits(&code),
+            tries_left: question.rules.tries,
+            resends: 0,
+            renewed: false,
+            answers: 0,
+            state: State::Live { code: hash, earlier: Vec::new() },
+            service: question.service.to_owned(),
+        };
+        (challenge, code)
+    }
+
+    /// Puts a fresh code in the place of the newest one, which from now on is only recognised.
+    ///
+    /// `None` when the challenge is over.
+    #[must_use]
+    pub fn reissue(
+        &mut self,
+        account: &Account,
+        issuer: &Issuer,
+        draw: &Draw,
+        channel: Channel,
+        now: Timestamp,
+    ) -> Option<Passcode> {
+        let State::Live { code: newest, earlier } = &mut self.state else { return None };
+        // Never shorter than before: a code that was long because of guessing stays so.
+        let code = choose(draw, self.digits > digits(&draw.code));
+        let hash = issuer.key.hash(self.purpose, self.token, account, &code);
+        earlier.push(std::mem::replace(newest, hash));
+        self.references.push(draw.reference.apart_from(&self.references));
+        self.issued_at = now;
+        self.channel = channel;
+        self.digits = digits(&code);
+        self.delivery = Delivery::Sending { by: issuer.instance };
+        Some(code)
+    }
+
+    /// Whether the challenge may still be answered; its code may have expired.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        matches!(self.state, State::Live { .. })
+    }
+
+    /// Whether the newest code is out of its life: `now ≥ expires_at`, or the clock went back
+    /// behind its issue by more than 5 s.
+    #[must_use]
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        now >= self.expires_at() || now < self.issued_at.before(CLOCK_SLACK)
+    }
+
+    /// When the newest code dies.
+    #[must_use]
+    pub fn expires_at(&self) -> Timestamp {
+        self.issued_at.after(self.rules.life)
+    }
+
+    /// The newest message's reference.
+    #[must_use]
+    pub fn reference(&self) -> Reference {
+        // There is one from the issue on; the fall-back only keeps damaged rows from panicking.
+        self.references.last().copied().unwrap_or_else(Reference::unknown)
+    }
+
+    /// Whether nobody holds the newest code any more and no vendor is known to have taken it: the
+    /// daemon that was sending it has stopped.
+    #[must_use]
+    pub fn is_lost(&self, instance: Instance) -> bool {
+        match self.delivery {
+            Delivery::Sending { by } => by != instance,
+            Delivery::Accepted { .. } | Delivery::Uncertain { .. } | Delivery::Unsent => false,
+        }
+    }
+
+    /// Compares what was typed. The caller has checked that the challenge is live and in time, and
+    /// charges for [`Judgement::Wrong`] in the same transaction.
+    pub fn judge(&self, account: &Account, key: &CodeKey, typed: &Passcode) -> Judgement {
+        let State::Live { code, earlier } = &self.state else { return Judgement::Wrong };
+        let hash = key.hash(self.purpose, self.token, account, typed);
+        if code.matches(&hash) {
+            return Judgement::Right;
+        }
+        // All are compared, so that the time does not tell which one it was.
+        let known = earlier.iter().fold(false, |known, old| old.matches(&hash) | known);
+        if known { Judgement::Earlier } else { Judgement::Wrong }
+    }
+
+    /// Whether the claimant may have the code sent again. A message that no gateway took was none:
+    /// it can always be tried again, after the wait that keeps the gateways from being hammered.
+    pub fn may_resend(&self, now: Timestamp) -> Resend {
+        let used_up = self.resends >= self.rules.resends;
+        match self.resend_in(now) {
+            _ if used_up && self.delivery != Delivery::Unsent => Resend::Never,
+            0 => Resend::Now,
+            seconds => Resend::In(seconds),
+        }
+    }
+
+    /// Seconds, rounded up, until a further message may go, if one may.
+    #[must_use]
+    pub fn resend_in(&self, now: Timestamp) -> u32 {
+        let wait = resend_wait(self.resends);
+        // After the clock was set back nobody waits longer than the wait itself.
+        let left = self.issued_at.after(wait).since(now).min(wait);
+        u32::try_from(left.as_millis().div_ceil(1000)).unwrap_or(u32::MAX)
+    }
+
+    /// Whether a wrong code was typed.
+    #[must_use]
+    pub fn was_guessed(&self) -> bool {
+        self.tries_left < self.rules.tries
+    }
+
+    /// Ends a live challenge; an ended one stays as it is. True when this ended it.
+    pub fn end(&mut self, how: End, now: Timestamp) -> bool {
+        let live = self.is_live();
+        if live {
+            self.state = State::Ended { how, at: now };
+        }
+        live
+    }
+}
+
+fn choose(draw: &Draw, long: bool) -> Passcode {
+    if long { draw.long_code.clone() } else { draw.code.clone() }
+}
+
+fn digits(code: &Passcode) -> u8 {
+    u8::try_from(code.expose().len()).unwrap_or(LONG)
+}
+
+#[cfg(test)]
+mod tests;

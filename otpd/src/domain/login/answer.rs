@@ -1,0 +1,334 @@
+//! What the claimant typed.
+
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use super::{Denial, Ledger, Order, Terms, View};
+use crate::domain::{
+    audit::{Actor, Event},
+    budget::Held,
+    challenge::{ANSWERS, Challenge, Channel, Delivery, End, Judgement, Resend},
+    enrollment::{Enrollment, State as EnrollmentState},
+    passcode::{ChallengeToken, Draw, LONG, Passcode, Purpose},
+    records::{Decided, Records},
+    time::Timestamp,
+};
+
+/// An answer to a challenge.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// What holds.
+    pub terms: Arc<Terms>,
+    /// The challenge.
+    pub token: ChallengeToken,
+    /// As typed.
+    pub typed: Typed,
+    /// For a fresh code.
+    pub draw: Draw,
+}
+
+/// Typed text; it may be a code, or a password typed in the wrong place.
+#[derive(Clone)]
+pub struct Typed(Zeroizing<String>);
+
+impl Typed {
+    /// Takes the text over.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        Self(Zeroizing::new(text.to_owned()))
+    }
+
+    pub(in crate::domain) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Typed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Typed(..)")
+    }
+}
+
+/// What follows from an answer.
+#[derive(Clone, Debug)]
+pub enum Answered {
+    /// The right code, in time, for the first time.
+    Granted,
+    /// The login is over.
+    Denied(Denial, ChallengeToken),
+    /// There is no such challenge.
+    Unknown,
+    /// The claimant is asked again; perhaps a message is to be sent.
+    Ask(Notice, View, Option<Box<Order>>),
+}
+
+/// What stands above the next prompt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// What can be typed.
+    Help,
+    /// Not the code.
+    Wrong,
+    /// Not the newest code.
+    Earlier,
+    /// The code expired; a fresh one was issued.
+    Renewed {
+        /// When it expired.
+        expired_at: Timestamp,
+    },
+    /// The code was lost with the daemon that was sending it; a fresh one was issued.
+    Replaced,
+    /// A fresh code was issued as the claimant asked.
+    Resent,
+    /// Not yet.
+    TooSoon {
+        /// Seconds to wait.
+        seconds: u32,
+    },
+    /// No more messages in this login.
+    NoMoreMessages,
+    /// A limit keeps the message from being sent.
+    Held(Held),
+    /// There is nothing that could call.
+    NoVoice,
+}
+
+/// What the typed text means.
+enum Reply {
+    Help,
+    Quit,
+    Resend,
+    Voice,
+    Code(Passcode),
+}
+
+impl Reply {
+    /// Whatever has no code's shape and is no command asks for help; it is never a try.
+    fn parse(typed: &Typed, digits: u8) -> Self {
+        match typed.0.trim() {
+            "r" | "R" => Self::Resend,
+            "v" | "V" => Self::Voice,
+            "q" | "Q" => Self::Quit,
+            text => Passcode::typed(text, digits).map_or(Self::Help, Self::Code),
+        }
+    }
+}
+
+impl Answer {
+    /// Decides. This is the only place where a login is granted.
+    pub fn decide(&self, records: &Records, now: Timestamp) -> Decided<Answered> {
+        let unknown =
+            || Decided { records: records.clone(), audit: Vec::new(), answer: Answered::Unknown };
+        let Some(account) = records.account.clone() else { return unknown() };
+        let mut ledger = Ledger::new(account, Actor::Claimant, records, now);
+        let Some(challenge) = ledger.challenge_mut(self.token) else { return unknown() };
+        if challenge.purpose != Purpose::Login {
+            return unknown();
+        }
+        challenge.answers = challenge.answers.saturating_add(1);
+        let (answers, expired) = (challenge.answers, challenge.is_expired(now));
+        let reply = Reply::parse(&self.typed, challenge.digits);
+        if ledger.ended(self.token).is_some() {
+            return self.deny(ledger, None, Denial::Silent);
+        }
+        let enrollment = match ledger.records.enrollment.clone() {
+            Some(enrollment) if matches!(enrollment.state, EnrollmentState::Active { .. }) => {
+                enrollment
+            }
+            Some(_) => return self.deny(ledger, Some(End::Cancelled), Denial::Disabled),
+            None => return self.deny(ledger, Some(End::Cancelled), Denial::NotEnrolled),
+        };
+        // Other logins of the account may have used the budget up: nothing is compared then.
+        if let Some(held) = ledger.records.login.failures.held(now) {
+            return self.deny(ledger, Some(End::Spent), Denial::Held(held));
+        }
+        if answers > ANSWERS {
+            return self.deny(ledger, Some(End::Spent), Denial::Spent);
+        }
+        match reply {
+            Reply::Quit => self.deny(ledger, Some(End::Cancelled), Denial::Quit),
+            _ if expired => self.renew_expired(ledger, &enrollment),
+            Reply::Code(code) => self.judge(ledger, &enrollment, &code),
+            Reply::Resend => self.resend(ledger, &enrollment, None),
+            Reply::Voice if self.terms.voice => {
+                self.resend(ledger, &enrollment, Some(Channel::Voice))
+            }
+            Reply::Voice => self.ask(ledger, &enrollment, Notice::NoVoice),
+            Reply::Help => self.ask(ledger, &enrollment, Notice::Help),
+        }
+    }
+
+    fn judge(
+        &self,
+        mut ledger: Ledger,
+        enrollment: &Enrollment,
+        code: &Passcode,
+    ) -> Decided<Answered> {
+        let now = ledger.now;
+        let key = &self.terms.issuer.key;
+        let judgement = ledger
+            .challenge(self.token)
+            .map_or(Judgement::Wrong, |challenge| challenge.judge(&ledger.account, key, code));
+        match judgement {
+            Judgement::Right => self.grant(ledger, enrollment),
+            Judgement::Earlier => {
+                ledger.note(self.token, Event::CodeEarlier {});
+                self.ask(ledger, enrollment, Notice::Earlier)
+            }
+            Judgement::Wrong => {
+                ledger.records.login.failures.charge(now);
+                let tries_left = ledger.challenge_mut(self.token).map_or(0, |challenge| {
+                    challenge.tries_left = challenge.tries_left.saturating_sub(1);
+                    challenge.tries_left
+                });
+                ledger.note(self.token, Event::CodeWrong { tries_left });
+                let over = tries_left == 0 || ledger.outgrown(self.token);
+                ledger.end_outgrown(self.token);
+                match ledger.records.login.failures.held(now) {
+                    Some(held) => self.deny(ledger, Some(End::Spent), Denial::Held(held)),
+                    None if over => self.deny(ledger, Some(End::Spent), Denial::Spent),
+                    None => self.ask(ledger, enrollment, Notice::Wrong),
+                }
+            }
+        }
+    }
+
+    fn grant(&self, mut ledger: Ledger, enrollment: &Enrollment) -> Decided<Answered> {
+        let (token, now) = (self.token, ledger.now);
+        ledger.end(token, End::Used);
+        let Some(challenge) = ledger.challenge(token) else {
+            return ledger.decided(Answered::Unknown);
+        };
+        let (service, source) = (challenge.service.clone(), challenge.source);
+        ledger.records.login.failures.succeed();
+        ledger.records.login.messages.answer(token);
+        if let Some(number) = ledger.records.number_budget(enrollment.index) {
+            number.messages.answer(token);
+        }
+        ledger.records.login.learn(source, now);
+        let source = source.map(|source| source.to_string());
+        ledger.note(token, Event::LoginGranted { service, source });
+        ledger.decided(Answered::Granted)
+    }
+
+    /// A code that expired is followed by one fresh code; then the login ends.
+    fn renew_expired(&self, mut ledger: Ledger, enrollment: &Enrollment) -> Decided<Answered> {
+        let Some(challenge) = ledger.challenge_mut(self.token) else {
+            return ledger.decided(Answered::Unknown);
+        };
+        let (expired_at, renewed) = (challenge.expires_at(), challenge.renewed);
+        challenge.renewed = true;
+        if renewed {
+            return self.deny(ledger, Some(End::Expired), Denial::Expired);
+        }
+        let notice = Notice::Renewed { expired_at };
+        match ledger.renew(&self.terms, enrollment, self.token, &self.draw, None, "expired") {
+            Ok((view, order)) => ledger.decided(Answered::Ask(notice, view, Some(Box::new(order)))),
+            Err(denial) => self.deny(ledger, Some(End::Expired), denial),
+        }
+    }
+
+    fn resend(
+        &self,
+        mut ledger: Ledger,
+        enrollment: &Enrollment,
+        channel: Option<Channel>,
+    ) -> Decided<Answered> {
+        let now = ledger.now;
+        let Some(challenge) = ledger.challenge_mut(self.token) else {
+            return ledger.decided(Answered::Unknown);
+        };
+        let lost = challenge.is_lost(self.terms.issuer.instance);
+        // A message that no gateway took was none: sending again is not a resend.
+        let unsent = lost || challenge.delivery == Delivery::Unsent;
+        match challenge.may_resend(now) {
+            Resend::Never if !lost => return self.ask(ledger, enrollment, Notice::NoMoreMessages),
+            Resend::In(seconds) if !lost => {
+                return self.ask(ledger, enrollment, Notice::TooSoon { seconds });
+            }
+            Resend::Now | Resend::In(_) | Resend::Never => {}
+        }
+        match ledger.renew(&self.terms, enrollment, self.token, &self.draw, channel, "resend") {
+            Ok((mut view, order)) => {
+                if let Some(challenge) = ledger.challenge_mut(self.token) {
+                    challenge.resends = challenge.resends.saturating_add(u8::from(!unsent));
+                    view = View::of(challenge, enrollment, &self.terms, now);
+                }
+                ledger.decided(Answered::Ask(Notice::Resent, view, Some(Box::new(order))))
+            }
+            Err(Denial::Held(held)) => {
+                ledger.note(self.token, Event::MessageHeld { limit: held.limit.as_str() });
+                self.ask(ledger, enrollment, Notice::Held(held))
+            }
+            Err(denial) => self.deny(ledger, Some(End::Cancelled), denial),
+        }
+    }
+
+    /// Asks again. A code that was lost with an earlier run of the daemon is replaced on the way:
+    /// nobody is left waiting for a message that was never sent.
+    fn ask(
+        &self,
+        mut ledger: Ledger,
+        enrollment: &Enrollment,
+        notice: Notice,
+    ) -> Decided<Answered> {
+        let instance = self.terms.issuer.instance;
+        if ledger.challenge(self.token).is_some_and(|challenge| challenge.is_lost(instance)) {
+            let renewed =
+                ledger.renew(&self.terms, enrollment, self.token, &self.draw, None, "lost");
+            if let Ok((view, order)) = renewed {
+                let notice = if notice == Notice::Wrong { notice } else { Notice::Replaced };
+                return ledger.decided(Answered::Ask(notice, view, Some(Box::new(order))));
+            }
+        }
+        match ledger.challenge(self.token) {
+            Some(challenge) => {
+                let view = View::of(challenge, enrollment, &self.terms, ledger.now);
+                ledger.decided(Answered::Ask(notice, view, None))
+            }
+            None => ledger.decided(Answered::Unknown),
+        }
+    }
+
+    fn deny(&self, mut ledger: Ledger, end: Option<End>, denial: Denial) -> Decided<Answered> {
+        let about = |challenge: &Challenge| {
+            (challenge.service.clone(), challenge.source, challenge.attempt)
+        };
+        let (service, source, attempt) =
+            ledger.challenge(self.token).map_or_else(Default::default, about);
+        if let Some(end) = end {
+            ledger.end(self.token, end);
+            // sshd runs the stack again on the same connection: that is denied without a word. Only
+            // one whose code expired twice begins anew: its claimant had no chance, and still waits.
+            if denial != Denial::Expired {
+                ledger.records.login.refuse(attempt, denial, ledger.now);
+            }
+        }
+        let source = source.map(|source| source.to_string());
+        let event = Event::LoginDenied { service, source, reason: denial.as_str() };
+        ledger.note(self.token, event);
+        ledger.decided(Answered::Denied(denial, self.token))
+    }
+}
+
+impl Ledger {
+    /// Whether a code is shorter than those that an account under attack gets.
+    fn outgrown(&self, token: ChallengeToken) -> bool {
+        self.records.login.failures.wants_long_codes(self.now)
+            && self.challenge(token).is_some_and(|challenge| challenge.digits < LONG)
+    }
+
+    /// Ends the other logins with such a code; they begin anew with a longer one.
+    fn end_outgrown(&mut self, own: ChallengeToken) {
+        let challenges = self.records.login.challenges.iter();
+        let others = challenges
+            .filter(|challenge| challenge.purpose == Purpose::Login && challenge.token != own)
+            .map(|challenge| challenge.token)
+            .filter(|token| self.outgrown(*token))
+            .collect::<Vec<_>>();
+        for token in others {
+            self.end(token, End::Cancelled);
+        }
+    }
+}

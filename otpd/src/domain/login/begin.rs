@@ -1,0 +1,290 @@
+//! The first question of a login.
+
+use std::sync::Arc;
+
+use super::{Denial, LIVE_PER_ACCOUNT, LIVE_PER_SOURCE, Ledger, Order, Terms, View, issued};
+use crate::domain::{
+    account::{Account, Source},
+    audit::{Actor, Event},
+    budget::{Held, LimitName},
+    challenge::{AttemptKey, Challenge, End, Question, State},
+    enrollment::{Enrollment, State as EnrollmentState},
+    passcode::{ChallengeToken, Draw, Purpose},
+    policy::Unenrolled,
+    records::{Decided, Records},
+    time::Timestamp,
+};
+
+/// A login that begins, or that sshd runs again.
+#[derive(Clone, Debug)]
+pub struct Begin {
+    /// What holds.
+    pub terms: Arc<Terms>,
+    /// Who logs in.
+    pub account: Account,
+    /// Whether NSS knows the account; one that it does not know is denied and nothing is sent.
+    pub exists: bool,
+    /// Whether policy asks no code of it.
+    pub exempt: bool,
+    /// PAM service.
+    pub service: String,
+    /// The connection, where it can be told.
+    pub attempt: Option<AttemptKey>,
+    /// Where from.
+    pub source: Option<Source>,
+    /// Whether sshd runs the stack again without anybody typing: after a key, not after a password.
+    pub by_itself: bool,
+    /// For a new challenge.
+    pub draw: Draw,
+}
+
+/// How a login begins.
+#[derive(Clone, Debug)]
+pub enum Begun {
+    /// It needs no code.
+    Ignored,
+    /// It is denied.
+    Denied(Denial),
+    /// It goes on: nothing is sent.
+    Resumed(View),
+    /// A code is to be sent.
+    Issued(View, Box<Order>),
+}
+
+impl Begin {
+    /// Decides.
+    pub fn decide(&self, records: &Records, now: Timestamp) -> Decided<Begun> {
+        let mut ledger = Ledger::new(self.account.clone(), Actor::Claimant, records, now);
+        if !self.exists {
+            return self.deny(ledger, Denial::NoAccount);
+        }
+        if self.exempt {
+            return self.ignore(ledger, "exempt");
+        }
+        if ledger.records.login.was_refused(self.attempt, self.by_itself, now) {
+            return self.deny(ledger, Denial::Silent);
+        }
+        let Some(enrollment) = ledger.records.enrollment.clone() else {
+            return self.unenrolled(ledger, Denial::NotEnrolled);
+        };
+        match enrollment.state {
+            EnrollmentState::Active { .. } => {}
+            EnrollmentState::Pending if enrollment.required => {
+                return self.deny(ledger, Denial::NotVerified);
+            }
+            EnrollmentState::Pending => return self.unenrolled(ledger, Denial::NotVerified),
+            EnrollmentState::Disabled { .. } => return self.deny(ledger, Denial::Disabled),
+        }
+        if let Some(held) = ledger.records.login.failures.held(now) {
+            return self.deny(ledger, Denial::Held(held));
+        }
+        match self.resumable(&mut ledger) {
+            Some(token) => self.resume(ledger, &enrollment, token),
+            None => self.issue(ledger, &enrollment),
+        }
+    }
+
+    /// The live challenge of the same attempt. One whose code expired meanwhile ends here.
+    fn resumable(&self, ledger: &mut Ledger) -> Option<ChallengeToken> {
+        let attempt = self.attempt?;
+        let now = ledger.now;
+        let found = ledger.records.login.challenges.iter_mut().find(|challenge| {
+            challenge.attempt == Some(attempt)
+                && challenge.purpose == Purpose::Login
+                && challenge.is_live()
+        })?;
+        if found.is_expired(now) {
+            found.end(End::Expired, now);
+            let token = found.token;
+            ledger.note(token, Event::ChallengeEnded { how: End::Expired.as_str() });
+            return None;
+        }
+        Some(found.token)
+    }
+
+    fn resume(
+        &self,
+        mut ledger: Ledger,
+        enrollment: &Enrollment,
+        token: ChallengeToken,
+    ) -> Decided<Begun> {
+        let lost = ledger.challenge(token).is_some_and(|c| c.is_lost(self.terms.issuer.instance));
+        ledger.note(token, Event::LoginResumed { service: self.service.clone() });
+        if lost {
+            // The daemon that was sending the code has stopped, and no vendor is known to have it.
+            return match ledger.renew(&self.terms, enrollment, token, &self.draw, None, "lost") {
+                Ok((view, order)) => ledger.decided(Begun::Issued(view, Box::new(order))),
+                Err(denial) => {
+                    // Its attempt is refused from now on, so nobody comes back to it.
+                    ledger.end(token, End::Cancelled);
+                    self.deny(ledger, denial)
+                }
+            };
+        }
+        match ledger.challenge(token) {
+            Some(challenge) => {
+                let view = View::of(challenge, enrollment, &self.terms, ledger.now);
+                ledger.decided(Begun::Resumed(view))
+            }
+            None => self.deny(ledger, Denial::Silent),
+        }
+    }
+
+    fn issue(&self, mut ledger: Ledger, enrollment: &Enrollment) -> Decided<Begun> {
+        let now = ledger.now;
+        let channel = self.terms.channel(enrollment);
+        // Before room is made: a login that gets no message must not end another.
+        if let Some(denial) = ledger.unsendable(enrollment, &self.terms, channel) {
+            return self.deny(ledger, denial);
+        }
+        if let Some(held) = self.make_room(&mut ledger) {
+            return self.deny(ledger, Denial::Held(held));
+        }
+        let question = Question {
+            account: &self.account,
+            purpose: Purpose::Login,
+            service: &self.service,
+            attempt: self.attempt,
+            source: self.source,
+            channel,
+            rules: self.terms.rules,
+            long: ledger.records.login.failures.wants_long_codes(now),
+        };
+        let (challenge, code) = Challenge::issue(&question, &self.terms.issuer, &self.draw, now);
+        ledger.charge_message(enrollment, challenge.token, channel);
+        ledger.note(challenge.token, issued(&challenge, enrollment, "login"));
+        let view = View::of(&challenge, enrollment, &self.terms, now);
+        let order = Order::new(&challenge, &self.account, enrollment, code, None);
+        ledger.records.login.challenges.push(challenge);
+        ledger.decided(Begun::Issued(view, Box::new(order)))
+    }
+
+    /// A fourth live login from one source supersedes the oldest; a ninth of the account has to
+    /// wait, known sources not counted.
+    fn make_room(&self, ledger: &mut Ledger) -> Option<Held> {
+        let now = ledger.now;
+        let login = &ledger.records.login;
+        let live = |c: &&Challenge| c.purpose == Purpose::Login && c.is_live();
+        // One whose code expired is counted too: an answer would bring it a fresh code.
+        let mut same = login
+            .challenges
+            .iter()
+            .filter(live)
+            .filter(|challenge| challenge.source == self.source)
+            .map(|challenge| (challenge.issued_at, challenge.token))
+            .collect::<Vec<_>>();
+        same.sort_unstable();
+        let surplus = (same.len() + 1).saturating_sub(LIVE_PER_SOURCE);
+        let superseded = same.iter().take(surplus).map(|(_, token)| *token).collect::<Vec<_>>();
+        let counted = login
+            .challenges
+            .iter()
+            .filter(live)
+            .filter(|c| !c.is_expired(now) && !superseded.contains(&c.token))
+            .filter(|c| !login.knows(c.source, now))
+            .collect::<Vec<_>>();
+        if counted.len() >= LIVE_PER_ACCOUNT && !login.knows(self.source, now) {
+            return Some(Held {
+                limit: LimitName::LiveChallenges,
+                since: counted.iter().map(|c| c.issued_at).max().unwrap_or(now),
+                until: counted.iter().map(|c| c.expires_at()).min(),
+            });
+        }
+        for token in superseded {
+            ledger.end(token, End::Superseded);
+        }
+        None
+    }
+
+    fn unenrolled(&self, ledger: Ledger, denial: Denial) -> Decided<Begun> {
+        match self.terms.unenrolled {
+            Unenrolled::Deny => self.deny(ledger, denial),
+            Unenrolled::Ignore => self.ignore(ledger, denial.as_str()),
+        }
+    }
+
+    fn ignore(&self, mut ledger: Ledger, reason: &'static str) -> Decided<Begun> {
+        let service = self.service.clone();
+        ledger.note(self.draw.token, Event::LoginIgnored { service, reason });
+        ledger.decided(Begun::Ignored)
+    }
+
+    fn deny(&self, mut ledger: Ledger, denial: Denial) -> Decided<Begun> {
+        if denial != Denial::Silent && self.exists {
+            ledger.records.login.refuse(self.attempt, denial, ledger.now);
+        }
+        let event = Event::LoginDenied {
+            service: self.service.clone(),
+            source: self.source.map(|source| source.to_string()),
+            reason: denial.as_str(),
+        };
+        ledger.note(self.draw.token, event);
+        ledger.decided(Begun::Denied(denial))
+    }
+}
+
+impl Ledger {
+    pub(super) fn challenge(&self, token: ChallengeToken) -> Option<&Challenge> {
+        self.records.login.challenges.iter().find(|challenge| challenge.token == token)
+    }
+
+    pub(super) fn challenge_mut(&mut self, token: ChallengeToken) -> Option<&mut Challenge> {
+        self.records.login.challenges.iter_mut().find(|challenge| challenge.token == token)
+    }
+
+    /// Puts a fresh code in the place of the newest one, within the budgets, and charges it.
+    ///
+    /// `channel`: another one than before. Fails with the denial when no message may be sent.
+    pub(super) fn renew(
+        &mut self,
+        terms: &Terms,
+        enrollment: &Enrollment,
+        token: ChallengeToken,
+        draw: &Draw,
+        channel: Option<crate::domain::challenge::Channel>,
+        why: &'static str,
+    ) -> Result<(View, Order), Denial> {
+        let now = self.now;
+        let before = self.challenge(token).ok_or(Denial::Silent)?;
+        let channel = channel.unwrap_or(before.channel);
+        let avoid = super::carrier(before);
+        if let Some(denial) = self.unsendable(enrollment, terms, channel) {
+            return Err(denial);
+        }
+        let account = self.account.clone();
+        let challenge = self.challenge_mut(token).ok_or(Denial::Silent)?;
+        let code =
+            challenge.reissue(&account, &terms.issuer, draw, channel, now).ok_or(Denial::Silent)?;
+        let order = Order::new(challenge, &account, enrollment, code, avoid);
+        let view = View::of(challenge, enrollment, terms, now);
+        let event = issued(challenge, enrollment, why);
+        self.charge_message(enrollment, token, channel);
+        self.note(token, event);
+        Ok((view, order))
+    }
+
+    /// Ends a challenge and notes it. Of no effect on an ended one.
+    pub(super) fn end(&mut self, token: ChallengeToken, how: End) {
+        let now = self.now;
+        let ended = self.challenge_mut(token).is_some_and(|challenge| challenge.end(how, now));
+        if ended && how != End::Used {
+            self.note(token, Event::ChallengeEnded { how: how.as_str() });
+        }
+    }
+
+    /// Ends every live challenge.
+    pub(in crate::domain) fn end_all(&mut self, how: End) {
+        let live = self.records.login.challenges.iter().filter(|challenge| challenge.is_live());
+        for token in live.map(|challenge| challenge.token).collect::<Vec<_>>() {
+            self.end(token, how);
+        }
+    }
+
+    /// How the challenge ended, if it did.
+    pub(super) fn ended(&self, token: ChallengeToken) -> Option<End> {
+        match self.challenge(token)?.state {
+            State::Ended { how, .. } => Some(how),
+            State::Live { .. } => None,
+        }
+    }
+}

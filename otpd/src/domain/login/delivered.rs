@@ -1,0 +1,109 @@
+//! What became of a message: the step that follows sending.
+
+use super::Ledger;
+use crate::domain::{
+    audit::{Actor, Event},
+    challenge::{Challenge, Delivery},
+    enrollment::NumberIndex,
+    passcode::{ChallengeToken, Purpose},
+    records::{Decided, Records},
+    time::Timestamp,
+};
+
+/// How sending ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Result {
+    /// A vendor took it.
+    Sent {
+        /// Which gateway.
+        gateway: String,
+        /// The vendor's name for it.
+        vendor_id: Option<String>,
+    },
+    /// A vendor may have taken it.
+    Perhaps {
+        /// The last gateway that may have.
+        gateway: String,
+    },
+    /// Surely none took it.
+    Failed,
+}
+
+/// Records the end of sending one message, of a login or of an enrollment.
+#[derive(Clone, Debug)]
+pub struct Delivered {
+    /// The challenge.
+    pub token: ChallengeToken,
+    /// Which of its codes.
+    pub issued_at: Timestamp,
+    /// What it was for.
+    pub purpose: Purpose,
+    /// The number's budget.
+    pub index: NumberIndex,
+    /// Gateways that did not take it: name and reason.
+    pub failures: Vec<(String, String)>,
+    /// How it ended.
+    pub result: Result,
+}
+
+impl Delivered {
+    /// Decides. A receipt of a code that a newer one has taken the place of changes nothing but
+    /// the record of what was sent.
+    pub fn decide(&self, records: &Records, now: Timestamp) -> Decided<()> {
+        let Some(account) = records.account.clone() else {
+            return Decided { records: records.clone(), audit: Vec::new(), answer: () };
+        };
+        let mut ledger = Ledger::new(account, Actor::Daemon, records, now);
+        for (gateway, reason) in &self.failures {
+            let (gateway, reason) = (gateway.clone(), reason.clone());
+            ledger.note(self.token, Event::MessageFailed { gateway, reason });
+        }
+        let delivery = match &self.result {
+            Result::Sent { gateway, vendor_id } => {
+                let vendor_id = vendor_id.clone();
+                let event =
+                    Event::MessageSent { gateway: gateway.clone(), vendor_id, certain: true };
+                ledger.note(self.token, event);
+                Delivery::Accepted { gateway: gateway.clone() }
+            }
+            Result::Perhaps { gateway } => {
+                let event = Event::MessageSent {
+                    gateway: gateway.clone(),
+                    vendor_id: None,
+                    certain: false,
+                };
+                ledger.note(self.token, event);
+                Delivery::Uncertain { gateway: gateway.clone() }
+            }
+            Result::Failed => {
+                self.refund(&mut ledger);
+                Delivery::Unsent
+            }
+        };
+        if let Some(challenge) = ledger.challenge_mut(self.token)
+            && challenge.issued_at == self.issued_at
+            && challenge.is_live()
+        {
+            challenge.delivery = delivery;
+        }
+        ledger.decided(())
+    }
+
+    /// What was surely not sent is not charged: an outage of the vendors must not use up the
+    /// messages that the user needs when it is over.
+    fn refund(&self, ledger: &mut Ledger) {
+        let guessed = ledger.challenge(self.token).is_none_or(Challenge::was_guessed);
+        if self.purpose == Purpose::Login {
+            ledger.records.login.messages.refund(self.token, self.issued_at);
+        }
+        // None when the account has another number by now; the old one keeps the charge.
+        if let Some(number) = ledger.records.number_budget(self.index) {
+            match self.purpose {
+                Purpose::Login => number.messages.refund(self.token, self.issued_at),
+                // Wrong codes for a proof are bounded by its messages alone.
+                Purpose::Enrollment if guessed => {}
+                Purpose::Enrollment => number.refund_proof(self.issued_at),
+            }
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! An administrator's verbs that send nothing.
+
+use super::{
+    account::Account,
+    audit::{Actor, Event},
+    challenge::End,
+    enrollment::Enrollment,
+    login::Ledger,
+    records::{Decided, Records},
+    time::Timestamp,
+};
+
+/// What is done to an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// Deny its logins, and end those that wait.
+    Disable,
+    /// Back to the state before [`Verb::Disable`].
+    Enable,
+    /// Forget the number. What counts against guessing stays, or removing and enrolling again
+    /// would hand out fresh guesses.
+    Remove,
+    /// End the limits that wrong codes brought.
+    Unlock,
+}
+
+/// A verb and who asks for it.
+#[derive(Clone, Debug)]
+pub struct Manage {
+    /// Whose account.
+    pub account: Account,
+    /// What is done.
+    pub verb: Verb,
+    /// Who asks.
+    pub uid: u32,
+}
+
+impl Manage {
+    /// Decides; the enrollment as it is now (for [`Verb::Remove`] as it was), `None` when the
+    /// account has no number.
+    pub fn decide(&self, records: &Records, now: Timestamp) -> Decided<Option<Enrollment>> {
+        let actor = Actor::Uid(self.uid);
+        let mut ledger = Ledger::new(self.account.clone(), actor, records, now);
+        let Some(mut enrollment) = ledger.records.enrollment.take() else {
+            return ledger.decided(None);
+        };
+        let event = match self.verb {
+            Verb::Disable => {
+                enrollment.disable();
+                Event::Disabled {}
+            }
+            Verb::Enable => {
+                enrollment.enable();
+                Event::Enabled {}
+            }
+            Verb::Remove => Event::Removed {},
+            Verb::Unlock => {
+                ledger.records.login.failures.unlock();
+                Event::Unlocked {}
+            }
+        };
+        if matches!(self.verb, Verb::Disable | Verb::Remove) {
+            ledger.end_all(End::Cancelled);
+        }
+        if self.verb != Verb::Remove {
+            ledger.records.enrollment = Some(enrollment.clone());
+        }
+        ledger.note(None, event);
+        ledger.decided(Some(enrollment))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Manage, Verb};
+    use crate::domain::{
+        account::Account,
+        challenge::Channel,
+        enrollment::{Enrollment, NumberIndex, State},
+        phone::{Country, Destination, Line},
+        records::Records,
+        time::Timestamp,
+    };
+
+    fn enrolled() -> Records {
+        let destination = Destination {
+            number: "+13125550123".parse().expect("a number"),
+            country: "US".parse::<Country>().expect("a country"),
+            line: Line::FixedOrMobile,
+        };
+        let index = NumberIndex([1; 16]);
+        let mut enrollment = Enrollment::new(destination, index, Channel::Sms, Timestamp(1));
+        enrollment.prove(Timestamp(2));
+        let mut records = Records { enrollment: Some(enrollment), ..Records::default() };
+        for _ in 0..10 {
+            records.login.failures.charge(Timestamp(1000));
+        }
+        records
+    }
+
+    fn manage(verb: Verb, records: &Records) -> super::Decided<Option<Enrollment>> {
+        let account = Account::new("alice").expect("a name");
+        Manage { account, verb, uid: 0 }.decide(records, Timestamp(2000))
+    }
+
+    #[test]
+    fn verbs_change_what_they_say_and_are_written_down() {
+        let cases = [
+            (Verb::Disable, Some(State::Disabled { verified_at: Some(Timestamp(2)) }), true),
+            (Verb::Enable, Some(State::Active { verified_at: Timestamp(2) }), true),
+            (Verb::Remove, None, true),
+            (Verb::Unlock, Some(State::Active { verified_at: Timestamp(2) }), false),
+        ];
+        for (verb, state, still_locked) in cases {
+            let decided = manage(verb, &enrolled());
+            let stored = decided.records.enrollment.map(|enrollment| enrollment.state);
+            assert_eq!(stored, state, "{verb:?}");
+            let held = decided.records.login.failures.held(Timestamp(2000));
+            assert_eq!(held.is_some(), still_locked, "{verb:?}");
+            assert_eq!(decided.audit.len(), 1, "{verb:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_written_about_an_account_without_a_number() {
+        let decided = manage(Verb::Disable, &Records::default());
+        assert!(decided.answer.is_none() && decided.audit.is_empty());
+    }
+}

@@ -1,0 +1,417 @@
+//! Codes: how they are drawn, hashed, compared and named.
+
+use std::fmt;
+
+use hmac::{Hmac, KeyInit, Mac};
+use minicbor::{Decode, Encode};
+use rand::{CryptoRng, RngExt};
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+use super::account::Account;
+
+/// A code of decimal digits. Wiped when dropped; `Debug` shows nothing.
+#[derive(Clone)]
+pub struct Passcode(Zeroizing<String>);
+
+impl Passcode {
+    /// Draws a code uniformly from all of `digits` decimal digits, leading zeros kept.
+    #[must_use]
+    pub fn generate(rng: &mut impl CryptoRng, digits: u8) -> Self {
+        let mut code = Zeroizing::new(String::with_capacity(usize::from(digits)));
+        code.extend((0..digits).map(|_| char::from(b'0' + rng.random_range(0..10u8))));
+        Self(code)
+    }
+
+    /// What was typed, if it has a code's shape: `digits` ASCII digits once spaces and dashes are
+    /// dropped.
+    #[must_use]
+    pub fn typed(text: &str, digits: u8) -> Option<Self> {
+        // Longer than any code with its separators; bounds the work for what a peer sends.
+        if text.len() > 32 {
+            return None;
+        }
+        let mut code = Zeroizing::new(String::with_capacity(text.len()));
+        code.extend(text.chars().filter(|c| !c.is_whitespace() && *c != '-'));
+        let shape = code.len() == usize::from(digits) && code.bytes().all(|b| b.is_ascii_digit());
+        shape.then_some(Self(code))
+    }
+
+    /// The digits, for a message.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Passcode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Passcode(..)")
+    }
+}
+
+/// Names a challenge on the wire: 128 random bits, told only to the login it belongs to.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+#[cbor(transparent)]
+pub struct ChallengeToken(#[cbor(n(0), with = "minicbor::bytes")] pub [u8; 16]);
+
+impl ChallengeToken {
+    /// Draws one.
+    #[must_use]
+    pub fn generate(rng: &mut impl CryptoRng) -> Self {
+        Self(rng.random())
+    }
+
+    /// 32 hexadecimal digits.
+    #[must_use]
+    pub fn to_wire(self) -> String {
+        use fmt::Write;
+        self.0.iter().fold(String::with_capacity(32), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+    }
+
+    /// The reverse of [`Self::to_wire`].
+    #[must_use]
+    pub fn from_wire(text: &str) -> Option<Self> {
+        let digits = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let number = digits.then(|| u128::from_str_radix(text, 16).ok()).flatten()?;
+        Some(Self(number.to_be_bytes()))
+    }
+
+    /// What people read to each other: `7K3F-Q2`. Too short to name a challenge to the daemon.
+    #[must_use]
+    pub fn request(self) -> RequestId {
+        let [a, b, c, d, ..] = self.0;
+        RequestId(u32::from_be_bytes([a, b, c, d]) >> 2)
+    }
+}
+
+impl fmt::Debug for ChallengeToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ChallengeToken({}…)", self.request())
+    }
+}
+
+/// 30 bits of a challenge's token, for the help desk and the log.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u32);
+
+/// Crockford's base 32: no I, L, O, U.
+const CROCKFORD: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for position in 0..6u32 {
+            if position == 4 {
+                f.write_str("-")?;
+            }
+            let digit = (self.0 >> (25 - 5 * position)) & 31;
+            let letter = CROCKFORD.get(digit as usize).copied().unwrap_or(b'?');
+            write!(f, "{}", char::from(letter))?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Tells one message from another: a letter and a digit, `K7`, in the prompt and in the message.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Encode, Decode)]
+#[cbor(transparent)]
+pub struct Reference(#[cbor(n(0), with = "minicbor::bytes")] [u8; 2]);
+
+/// No letter that is read as a digit or another letter.
+const LETTERS: &[u8; 22] = b"ABCDEFGHJKMNPQRTUVWXYZ";
+/// No 0 and 1, for the same reason.
+const DIGITS: &[u8; 8] = b"23456789";
+
+impl Reference {
+    /// Draws one.
+    #[must_use]
+    pub fn generate(rng: &mut impl CryptoRng) -> Self {
+        let letter = LETTERS.get(rng.random_range(0..LETTERS.len())).copied().unwrap_or(b'A');
+        let digit = DIGITS.get(rng.random_range(0..DIGITS.len())).copied().unwrap_or(b'2');
+        Self([letter, digit])
+    }
+
+    /// Stands where a damaged row holds none.
+    #[must_use]
+    pub(super) const fn unknown() -> Self {
+        Self(*b"??")
+    }
+
+    /// This one, or the first after it that is not in `taken`: the messages of one login must
+    /// differ, or "use the newest one" could not be followed.
+    #[must_use]
+    pub fn apart_from(self, taken: &[Self]) -> Self {
+        let [letter, digit] = self.0;
+        let start = LETTERS.iter().position(|l| *l == letter).unwrap_or(0);
+        let letters = LETTERS.iter().cycle().skip(start).take(LETTERS.len());
+        letters
+            .map(|letter| Self([*letter, digit]))
+            .find(|reference| !taken.contains(reference))
+            .unwrap_or(self)
+    }
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [letter, digit] = self.0;
+        write!(f, "{}{}", char::from(letter), char::from(digit))
+    }
+}
+
+impl fmt::Debug for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// What a code is for; a code for one purpose never serves another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Purpose {
+    /// To log in.
+    #[n(0)]
+    Login,
+    /// To prove a number.
+    #[n(1)]
+    Enrollment,
+}
+
+/// The key of [`CodeKey::hash`], 32 bytes, derived from the master.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct CodeKey {
+    /// Which master it comes from; kept with every hash.
+    pub id: u32,
+    key: [u8; 32],
+}
+
+impl CodeKey {
+    /// Takes derived key bytes over.
+    #[must_use]
+    pub fn new(id: u32, key: [u8; 32]) -> Self {
+        Self { id, key }
+    }
+
+    /// The keyed hash of a code, bound to its purpose, challenge and account. Every part is
+    /// preceded by its length, so that no two inputs run together to the same bytes.
+    #[must_use]
+    #[expect(
+        clippy::expect_used,
+        clippy::missing_panics_doc,
+        reason = "HMAC takes keys of every length"
+    )]
+    pub fn hash(
+        &self,
+        purpose: Purpose,
+        challenge: ChallengeToken,
+        account: &Account,
+        code: &Passcode,
+    ) -> CodeHash {
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(&self.key).expect("HMAC takes keys of every length");
+        let purpose: &[u8] = match purpose {
+            Purpose::Login => b"login",
+            Purpose::Enrollment => b"enrollment",
+        };
+        let parts = [
+            b"otpd code v1",
+            purpose,
+            &challenge.0,
+            account.as_str().as_bytes(),
+            code.0.as_bytes(),
+        ];
+        for part in parts {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part);
+        }
+        CodeHash { key_id: self.id, mac: mac.finalize().into_bytes().into() }
+    }
+}
+
+impl fmt::Debug for CodeKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CodeKey({})", self.id)
+    }
+}
+
+/// A code as it is stored.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+pub struct CodeHash {
+    /// The key it was made with.
+    #[n(0)]
+    pub key_id: u32,
+    #[cbor(n(1), with = "minicbor::bytes")]
+    mac: [u8; 32],
+}
+
+impl CodeHash {
+    /// Whether both are hashes of the same code, in time that does not depend on their bytes.
+    #[must_use]
+    pub fn matches(&self, other: &Self) -> bool {
+        self.key_id == other.key_id && bool::from(self.mac.ct_eq(&other.mac))
+    }
+}
+
+impl fmt::Debug for CodeHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CodeHash(..)")
+    }
+}
+
+/// Everything random that one decision may need, drawn before it.
+#[derive(Clone, Debug)]
+pub struct Draw {
+    /// For a new challenge.
+    pub token: ChallengeToken,
+    /// A code of the configured length.
+    pub code: Passcode,
+    /// A code of [`LONG`] digits, for an account under attack.
+    pub long_code: Passcode,
+    /// For the message.
+    pub reference: Reference,
+}
+
+/// Digits of a code once an account has been guessed at too often.
+pub const LONG: u8 = 8;
+
+impl Draw {
+    /// Draws all of it; `digits` is the configured length of a code.
+    #[must_use]
+    pub fn new(rng: &mut impl CryptoRng, digits: u8) -> Self {
+        Self {
+            token: ChallengeToken::generate(rng),
+            code: Passcode::generate(rng, digits),
+            long_code: Passcode::generate(rng, LONG.max(digits)),
+            reference: Reference::generate(rng),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+    use rand::{SeedableRng, rngs::StdRng};
+
+    use super::{ChallengeToken, CodeKey, Passcode, Purpose, Reference, RequestId};
+    use crate::domain::account::Account;
+
+    #[test]
+    fn every_digit_is_equally_likely_everywhere() {
+        let mut rng = StdRng::seed_from_u64(1);
+        let mut counts = [[0u32; 10]; 6];
+        for _ in 0..60_000 {
+            let code = Passcode::generate(&mut rng, 6);
+            for (position, byte) in code.expose().bytes().enumerate() {
+                counts[position][usize::from(byte - b'0')] += 1;
+            }
+        }
+        for (position, counts) in counts.iter().enumerate() {
+            // Chi-square with 9 degrees of freedom: 33.7 is passed once in ten thousand.
+            let chi: f64 =
+                counts.iter().map(|count| (f64::from(*count) - 6000.0).powi(2) / 6000.0).sum();
+            assert!(chi < 33.7, "position {position}: {counts:?}");
+        }
+    }
+
+    #[test]
+    fn typed_codes_are_recognised_by_shape() {
+        let cases = [
+            ("plain", "482913", true),
+            ("grouped", " 482-913 ", true),
+            ("leading zeros", "000001", true),
+            ("short", "48291", false),
+            ("long", "4829130", false),
+            ("letters", "48291a", false),
+            ("other scripts' digits", "４８２９１３", false),
+            ("empty", "", false),
+            ("hidden in a long line", &format!("{}482913", " ".repeat(40)), false),
+        ];
+        for (name, text, is_code) in cases {
+            assert_eq!(Passcode::typed(text, 6).is_some(), is_code, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_hash_serves_its_own_purpose_challenge_account_and_key_only() {
+        let mut rng = StdRng::seed_from_u64(2);
+        let (alice, bob) = (Account::new("alice").unwrap(), Account::new("bob").unwrap());
+        let (one, two) = (CodeKey::new(1, [1; 32]), CodeKey::new(1, [2; 32]));
+        let other_id = CodeKey::new(2, [1; 32]);
+        let token = ChallengeToken::generate(&mut rng);
+        let other = ChallengeToken::generate(&mut rng);
+        let code = Passcode::typed("482913", 6).unwrap();
+        let wrong = Passcode::typed("482914", 6).unwrap();
+        let right = one.hash(Purpose::Login, token, &alice, &code);
+        let cases = [
+            ("the same", one.hash(Purpose::Login, token, &alice, &code), true),
+            ("another code", one.hash(Purpose::Login, token, &alice, &wrong), false),
+            ("another purpose", one.hash(Purpose::Enrollment, token, &alice, &code), false),
+            ("another challenge", one.hash(Purpose::Login, other, &alice, &code), false),
+            ("another account", one.hash(Purpose::Login, token, &bob, &code), false),
+            ("another key", two.hash(Purpose::Login, token, &alice, &code), false),
+            ("another key id", other_id.hash(Purpose::Login, token, &alice, &code), false),
+        ];
+        for (name, hash, matches) in cases {
+            assert_eq!(right.matches(&hash), matches, "{name}");
+        }
+    }
+
+    #[test]
+    fn references_of_one_login_differ() {
+        let mut rng = StdRng::seed_from_u64(3);
+        let first = Reference::generate(&mut rng);
+        let second = first.apart_from(&[first]);
+        let third = first.apart_from(&[first, second]);
+        assert_eq!(BTreeSet::from([first, second, third].map(|r| r.to_string())).len(), 3);
+    }
+
+    #[test]
+    fn request_ids_are_six_letters_that_cannot_be_misread() {
+        assert_eq!(RequestId(0).to_string(), "0000-00");
+        assert_eq!(RequestId((1 << 30) - 1).to_string(), "ZZZZ-ZZ");
+        assert_eq!(ChallengeToken([0xff; 16]).request().to_string(), "ZZZZ-ZZ");
+    }
+
+    #[test]
+    fn secrets_do_not_print() {
+        let code = Passcode::typed("482913", 6).unwrap();
+        let key = CodeKey::new(1, [7; 32]);
+        let account = Account::new("alice").unwrap();
+        let hash = key.hash(Purpose::Login, ChallengeToken([9; 16]), &account, &code);
+        assert_eq!(format!("{code:?} {key:?} {hash:?}"), "Passcode(..) CodeKey(1) CodeHash(..)");
+    }
+
+    proptest! {
+        #[test]
+        fn typing_never_panics_and_gives_digits_only(text in any::<String>(), digits in 0u8..20) {
+            if let Some(code) = Passcode::typed(&text, digits) {
+                prop_assert!(code.expose().bytes().all(|b| b.is_ascii_digit()));
+                prop_assert_eq!(code.expose().len(), usize::from(digits));
+            }
+        }
+
+        #[test]
+        fn tokens_survive_the_wire(bytes in any::<[u8; 16]>()) {
+            let token = ChallengeToken(bytes);
+            prop_assert_eq!(ChallengeToken::from_wire(&token.to_wire()), Some(token));
+        }
+
+        #[test]
+        fn no_other_text_is_a_token(text in ".{0,40}") {
+            if let Some(token) = ChallengeToken::from_wire(&text) {
+                prop_assert_eq!(token.to_wire(), text.to_ascii_lowercase());
+            }
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Who needs a code at all.
+
+use std::collections::BTreeSet;
+
+use super::account::Account;
+
+/// What happens to an account without a proved number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unenrolled {
+    /// It cannot log in.
+    #[default]
+    Deny,
+    /// It needs no code.
+    Ignore,
+}
+
+/// The site's rules.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// What happens to an account without a proved number.
+    pub unenrolled: Unenrolled,
+    /// Accounts that need no code, by canonical name.
+    pub exempt_users: BTreeSet<String>,
+    /// Groups whose members need no code.
+    pub exempt_groups: BTreeSet<String>,
+}
+
+impl Policy {
+    /// Whether the account needs no code. `groups` is empty when they could not be looked up: a
+    /// failed lookup never exempts.
+    #[must_use]
+    pub fn exempts(&self, account: &Account, groups: &[String]) -> bool {
+        self.exempt_users.contains(account.as_str())
+            || groups.iter().any(|group| self.exempt_groups.contains(group))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Policy;
+    use crate::domain::account::Account;
+
+    #[test]
+    fn exemptions_are_exact() {
+        let policy = Policy {
+            exempt_users: ["backup".to_owned()].into(),
+            exempt_groups: ["robots".to_owned()].into(),
+            ..Policy::default()
+        };
+        let cases: [(&str, &str, &[&str], bool); 6] = [
+            ("listed", "backup", &[], true),
+            ("in the group", "ci", &["users", "robots"], true),
+            ("in no such group", "ci", &["users"], false),
+            ("groups unknown", "ci", &[], false),
+            ("another case", "Backup", &[], false),
+            ("user named like the group", "robots", &[], false),
+        ];
+        for (name, user, groups, exempt) in cases {
+            let account = Account::new(user).expect("a name");
+            let groups = groups.iter().map(|group| (*group).to_owned()).collect::<Vec<_>>();
+            assert_eq!(policy.exempts(&account, &groups), exempt, "{name}");
+        }
+    }
+}

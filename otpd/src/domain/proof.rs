@@ -1,0 +1,337 @@
+//! Proving that a number is the subscriber's: the message that goes to an unverified number, and
+//! the code that comes back through an administrator.
+//!
+//! It is a challenge with the purpose `enrollment`: the same machine and the same tries as a login,
+//! with a budget of its own, so that neither can use up the other.
+
+use std::sync::Arc;
+
+use super::{
+    account::Account,
+    audit::{Actor, Event},
+    budget::{Held, LimitName},
+    challenge::{Challenge, Channel, Delivery, End, Judgement, Question, Resend},
+    enrollment::{Enrollment, NumberIndex, State},
+    login::{Ledger, Order, Terms, carrier, issued},
+    passcode::{Draw, Passcode, Purpose, Reference},
+    phone::{Country, Destination, Line},
+    records::{Decided, Records},
+    time::Timestamp,
+};
+
+/// A number is entered for an account.
+#[derive(Clone, Debug)]
+pub struct Enroll {
+    /// What holds.
+    pub terms: Arc<Terms>,
+    /// Whose number.
+    pub account: Account,
+    /// The number; its country is known to be allowed.
+    pub destination: Destination,
+    /// Finds the number's budget.
+    pub index: NumberIndex,
+    /// How codes shall travel.
+    pub channel: Channel,
+    /// Whether it may take the place of another.
+    pub replace: bool,
+    /// Who enters it.
+    pub uid: u32,
+    /// For the challenge.
+    pub draw: Draw,
+}
+
+/// What became of a verb about a proof.
+#[derive(Clone, Debug)]
+pub enum Outcome<T> {
+    /// It was done.
+    Done(T),
+    /// It was not; nothing has changed.
+    Refused(Refusal),
+}
+
+/// Why a verb about a proof was not carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The account has no number.
+    NotEnrolled,
+    /// It has one already.
+    AlreadyEnrolled,
+    /// Its number is proved already.
+    AlreadyVerified,
+    /// An administrator switched the account off.
+    Disabled,
+    /// The number's country is no longer allowed.
+    Country(Country),
+    /// The line cannot take text messages.
+    LineTakesNoText,
+    /// There is no gateway that calls.
+    NoVoice,
+    /// A limit holds.
+    Held(Held),
+    /// The next message may go after this many seconds.
+    TooSoon(u32),
+    /// No code was sent.
+    NoCode,
+    /// The code expired.
+    Expired,
+    /// The tries are used up.
+    Spent,
+    /// Not the code.
+    Wrong {
+        /// Tries still allowed, at least 1.
+        tries_left: u8,
+    },
+    /// Not the newest code.
+    Earlier {
+        /// The newest message's.
+        reference: Reference,
+    },
+    /// Not of a code's shape.
+    NotACode {
+        /// Digits that a code has.
+        digits: u8,
+    },
+}
+
+impl Enroll {
+    /// Decides; the account as it is now and the message to send.
+    pub fn decide(
+        &self,
+        records: &Records,
+        now: Timestamp,
+    ) -> Decided<Outcome<(Enrollment, Box<Order>)>> {
+        let actor = Actor::Uid(self.uid);
+        let mut ledger = Ledger::new(self.account.clone(), actor, records, now);
+        let replaced = ledger.records.enrollment.is_some();
+        if replaced && !self.replace {
+            return refuse(ledger, Refusal::AlreadyEnrolled);
+        }
+        if let Some(refusal) =
+            unfit(self.destination.line, self.channel, &self.terms).or_else(|| {
+                ledger
+                    .records
+                    .number_budget(self.index)
+                    .map_or(Some(Refusal::Held(unread(now))), |budget| {
+                        budget.proofs_held(now).map(Refusal::Held)
+                    })
+            })
+        {
+            return refuse(ledger, refusal);
+        }
+        let mut enrollment =
+            Enrollment::new(self.destination.clone(), self.index, self.channel, now);
+        if let Some(old) = &ledger.records.enrollment {
+            enrollment.required = old.required || old.verified_at().is_some();
+            if matches!(old.state, State::Disabled { .. }) {
+                // A new number switches nobody on again.
+                enrollment.disable();
+            }
+        }
+        // Whatever waits for a code that went to the old number ends with it.
+        ledger.end_all(End::Cancelled);
+        let order = send(&mut ledger, &self.terms, &enrollment, self.channel, &self.draw);
+        ledger.records.enrollment = Some(enrollment.clone());
+        let event = Event::Enrolled {
+            ending: enrollment.number().ending().to_owned(),
+            country: enrollment.destination.country.as_str().to_owned(),
+            channel: self.channel.as_str(),
+            replaced,
+        };
+        ledger.note(self.draw.token, event);
+        ledger.decided(Outcome::Done((enrollment, Box::new(order))))
+    }
+}
+
+/// The code comes back.
+#[derive(Clone, Debug)]
+pub struct Verify {
+    /// What holds.
+    pub terms: Arc<Terms>,
+    /// Whose number.
+    pub account: Account,
+    /// As typed.
+    pub typed: super::login::Typed,
+    /// Who typed it.
+    pub uid: u32,
+}
+
+impl Verify {
+    /// Decides; the account as it is now.
+    pub fn decide(&self, records: &Records, now: Timestamp) -> Decided<Outcome<Enrollment>> {
+        let actor = Actor::Uid(self.uid);
+        let mut ledger = Ledger::new(self.account.clone(), actor, records, now);
+        let Some(mut enrollment) = ledger.records.enrollment.clone() else {
+            return refuse(ledger, Refusal::NotEnrolled);
+        };
+        let (Some(newest), account) = (newest(&mut ledger), self.account.clone()) else {
+            return refuse(ledger, Refusal::NoCode);
+        };
+        if let super::challenge::State::Ended { how, .. } = newest.state {
+            return refuse(ledger, ended(how));
+        }
+        if newest.is_expired(now) {
+            return refuse(ledger, Refusal::Expired);
+        }
+        // Nobody has this code, so whoever types one guesses.
+        if newest.delivery == Delivery::Unsent {
+            return refuse(ledger, Refusal::NoCode);
+        }
+        let (token, digits) = (newest.token, newest.digits);
+        let Some(code) = Passcode::typed(self.typed.expose(), digits) else {
+            return refuse(ledger, Refusal::NotACode { digits });
+        };
+        match newest.judge(&account, &self.terms.issuer.key, &code) {
+            Judgement::Right => {
+                newest.end(End::Used, now);
+                enrollment.prove(now);
+                ledger.records.enrollment = Some(enrollment.clone());
+                let ending = enrollment.number().ending().to_owned();
+                ledger.note(token, Event::Verified { ending });
+                ledger.decided(Outcome::Done(enrollment))
+            }
+            Judgement::Earlier => {
+                let reference = newest.reference();
+                ledger.note(token, Event::CodeEarlier {});
+                refuse(ledger, Refusal::Earlier { reference })
+            }
+            Judgement::Wrong => {
+                newest.tries_left = newest.tries_left.saturating_sub(1);
+                let tries_left = newest.tries_left;
+                let spent = tries_left == 0 && newest.end(End::Spent, now);
+                ledger.note(token, Event::CodeWrong { tries_left });
+                if spent {
+                    ledger.note(token, Event::ChallengeEnded { how: End::Spent.as_str() });
+                    return refuse(ledger, Refusal::Spent);
+                }
+                refuse(ledger, Refusal::Wrong { tries_left })
+            }
+        }
+    }
+}
+
+/// Another message to prove the number.
+#[derive(Clone, Debug)]
+pub struct Resent {
+    /// What holds.
+    pub terms: Arc<Terms>,
+    /// Whose number.
+    pub account: Account,
+    /// Call instead of texting.
+    pub voice: bool,
+    /// Who asks.
+    pub uid: u32,
+    /// For the code.
+    pub draw: Draw,
+}
+
+impl Resent {
+    /// Decides; the message to send.
+    pub fn decide(&self, records: &Records, now: Timestamp) -> Decided<Outcome<Box<Order>>> {
+        let actor = Actor::Uid(self.uid);
+        let mut ledger = Ledger::new(self.account.clone(), actor, records, now);
+        let Some(enrollment) = ledger.records.enrollment.clone() else {
+            return refuse(ledger, Refusal::NotEnrolled);
+        };
+        match enrollment.state {
+            State::Pending => {}
+            State::Active { .. } => return refuse(ledger, Refusal::AlreadyVerified),
+            State::Disabled { .. } => return refuse(ledger, Refusal::Disabled),
+        }
+        let country = enrollment.destination.country;
+        if !self.terms.countries.contains(&country) {
+            return refuse(ledger, Refusal::Country(country));
+        }
+        let channel = if self.voice { Channel::Voice } else { self.terms.channel(&enrollment) };
+        if let Some(refusal) = unfit(enrollment.destination.line, channel, &self.terms) {
+            return refuse(ledger, refusal);
+        }
+        let wait = newest(&mut ledger)
+            .filter(|challenge| challenge.is_live())
+            .map_or(Resend::Now, |challenge| challenge.may_resend(now));
+        if let Resend::In(seconds) = wait {
+            return refuse(ledger, Refusal::TooSoon(seconds));
+        }
+        let held = match ledger.records.number_budget(enrollment.index) {
+            Some(budget) => budget.proofs_held(now),
+            None => Some(unread(now)),
+        };
+        if let Some(held) = held {
+            return refuse(ledger, Refusal::Held(held));
+        }
+        let order = send(&mut ledger, &self.terms, &enrollment, channel, &self.draw);
+        ledger.decided(Outcome::Done(Box::new(order)))
+    }
+}
+
+/// A budget that was not read cannot be charged, so nothing may be sent on it.
+fn unread(now: Timestamp) -> Held {
+    Held { limit: LimitName::UnverifiedPerDay, since: now, until: None }
+}
+
+fn refuse<T>(ledger: Ledger, refusal: Refusal) -> Decided<Outcome<T>> {
+    ledger.decided(Outcome::Refused(refusal))
+}
+
+fn ended(how: End) -> Refusal {
+    match how {
+        End::Spent => Refusal::Spent,
+        End::Expired => Refusal::Expired,
+        End::Used | End::Cancelled | End::Superseded => Refusal::NoCode,
+    }
+}
+
+fn unfit(line: Line, channel: Channel, terms: &Terms) -> Option<Refusal> {
+    match (channel, line) {
+        (Channel::Voice, _) if !terms.voice => Some(Refusal::NoVoice),
+        (Channel::Sms, Line::Fixed) => Some(Refusal::LineTakesNoText),
+        (Channel::Voice | Channel::Sms, Line::Mobile | Line::Fixed | Line::FixedOrMobile) => None,
+    }
+}
+
+/// The newest proof of the account's number.
+fn newest(ledger: &mut Ledger) -> Option<&mut Challenge> {
+    let mut challenges = ledger.records.login.challenges.iter_mut();
+    challenges.rfind(|challenge| challenge.purpose == Purpose::Enrollment)
+}
+
+/// Issues a code to prove the number and charges the message. A live proof gets a fresh code and
+/// keeps its tries; else a new one begins.
+fn send(
+    ledger: &mut Ledger,
+    terms: &Terms,
+    enrollment: &Enrollment,
+    channel: Channel,
+    draw: &Draw,
+) -> Order {
+    let (now, account) = (ledger.now, ledger.account.clone());
+    let live = newest(ledger).filter(|proof| proof.is_live() && !proof.is_expired(now));
+    let again = live.and_then(|proof| {
+        let avoid = carrier(proof);
+        let code = proof.reissue(&account, &terms.issuer, draw, channel, now)?;
+        proof.resends = proof.resends.saturating_add(1);
+        Some((proof.clone(), code, avoid))
+    });
+    let (challenge, code, avoid) = again.unwrap_or_else(|| {
+        let question = Question {
+            account: &account,
+            purpose: Purpose::Enrollment,
+            service: "",
+            attempt: None,
+            source: None,
+            channel,
+            rules: terms.rules,
+            long: false,
+        };
+        let (challenge, code) = Challenge::issue(&question, &terms.issuer, draw, now);
+        ledger.records.login.challenges.push(challenge.clone());
+        (challenge, code, None)
+    });
+    if let Some(budget) = ledger.records.number_budget(enrollment.index) {
+        budget.charge_proof(now);
+    }
+    ledger.note(challenge.token, issued(&challenge, enrollment, "enrollment"));
+    Order::new(&challenge, &account, enrollment, code, avoid)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,3 @@
+//! The daemon: it issues, stores, sends and checks one-time codes.
+
+pub mod domain;
