@@ -1,0 +1,140 @@
+//! What a file's keys become.
+
+use std::{path::PathBuf, time::Duration};
+
+use super::{check_text, with};
+use crate::{
+    config::{Format, Level, Log, Server, Store},
+    domain::{budget::Limits, challenge::CodeRules, policy::Unenrolled},
+    gateway::{GatewayName, settings::Settings},
+};
+
+const EVERYTHING: &str = r#"
+[server]
+socket = "/run/x.sock"
+admin-group = "wheel"
+key-file = "/srv/key"
+[store]
+url = "sqlite:/srv/db"
+[policy]
+unenrolled = "ignore"
+exempt-users = ["root", "DOM\\a b"]
+exempt-groups = ["ops"]
+[code]
+digits = 8
+life-seconds = 60
+tries = 5
+resends = 0
+[message]
+text = "{code} {ref}"
+host = "Büro"
+[limits]
+unanswered-per-hour = 1
+unanswered-per-day = 2
+messages-per-hour = 3
+messages-per-day = 4
+[delivery]
+countries = ["US", "AT"]
+default-country = "AT"
+sms = ["b", "a"]
+voice = ["a"]
+accept-timeout-seconds = 6
+allow-file-gateway = true
+[gateway.a]
+kind = "http"
+url = "http://127.0.0.1:8080/send?x=1"
+method = "PUT"
+headers = { Content-Type = "application/x-www-form-urlencoded", X-A = "b" }
+body = "to={to}&text={text}&by={channel}"
+success-status = [200, 202]
+id-pointer = "/a~1b/0"
+[gateway.b]
+kind = "file"
+path = "/tmp/messages"
+[log]
+level = "debug"
+format = "text"
+audit-days = 30
+"#;
+
+#[test]
+fn every_key_arrives() {
+    let config = check_text(EVERYTHING).unwrap();
+    let server = Server {
+        socket: PathBuf::from("/run/x.sock"),
+        admin_group: "wheel".to_owned(),
+        key_file: PathBuf::from("/srv/key"),
+    };
+    assert_eq!(config.server, server);
+    assert_eq!(config.store, Store::Sqlite(PathBuf::from("/srv/db")));
+    assert_eq!(config.policy.unenrolled, Unenrolled::Ignore);
+    assert!(config.policy.exempt_users.iter().eq(["DOM\\a b", "root"]));
+    assert!(config.policy.exempt_groups.iter().eq(["ops"]));
+    let code = CodeRules { digits: 8, life: Duration::from_mins(1), tries: 5, resends: 0 };
+    assert_eq!(config.code, code);
+    let text = config.message.template.render("1", "2", &config.message.host, "sshd");
+    assert_eq!((text.as_str(), config.message.host.as_str()), ("1 2", "Büro"));
+    let limits = Limits {
+        unanswered_per_hour: 1,
+        unanswered_per_day: 2,
+        messages_per_hour: 3,
+        messages_per_day: 4,
+    };
+    assert_eq!(config.limits, limits);
+    let delivery = &config.delivery;
+    assert_eq!(
+        format!("{:?} {:?}", delivery.countries, delivery.default_country),
+        "{AT, US} Some(AT)"
+    );
+    let names = |names: &[&str]| -> Vec<GatewayName> {
+        names.iter().map(|name| GatewayName((*name).to_owned())).collect()
+    };
+    assert_eq!(delivery.sms, names(&["b", "a"]));
+    assert_eq!(delivery.voice, names(&["a"]));
+    assert_eq!(delivery.accept_timeout, Duration::from_secs(6));
+    assert!(delivery.allow_file_gateway);
+    let [(a, Settings::Http(http)), (b, Settings::File(file))] = config.gateways.as_slice() else {
+        panic!("{:?}", config.gateways)
+    };
+    assert_eq!([a.clone(), b.clone()], names(&["a", "b"])[..]);
+    assert_eq!(http.url, "http://127.0.0.1:8080/send?x=1");
+    assert_eq!(http.method, "PUT");
+    assert_eq!(http.headers[1].0, "X-A");
+    assert_eq!(http.headers[1].1.as_str(), "b");
+    assert_eq!(http.body, "to={to}&text={text}&by={channel}");
+    assert_eq!(http.success_status, [200, 202]);
+    assert_eq!(http.id_pointer.as_deref(), Some("/a~1b/0"));
+    assert_eq!(http.ca_file, None);
+    assert_eq!(file.path, PathBuf::from("/tmp/messages"));
+    assert_eq!(config.log, Log { level: Level::Debug, format: Format::Text, audit_days: 30 });
+    assert_eq!(
+        config.warnings,
+        [
+            "/etc/otpd/otpd.toml:9: `policy.unenrolled` is \"ignore\": whoever has no proved \
+             number logs in without a code",
+            "/etc/otpd/otpd.toml:40: `gateway.b` writes codes to a file instead of sending them: \
+             for demonstrations only",
+        ]
+    );
+}
+
+#[test]
+fn what_is_odd_is_a_warning() {
+    let cases = [
+        (
+            "a gateway that no route names",
+            "[gateway.spare]\nkind='http'\nurl='https://a/'\nbody='{to}{text}'",
+            "/etc/otpd/otpd.toml:1: `gateway.spare` is in neither delivery.sms nor \
+             delivery.voice: it is never used",
+        ),
+        (
+            "resends that the limits never allow",
+            "[limits]\nunanswered-per-hour = 2",
+            "/etc/otpd/otpd.toml:2: `limits.unanswered-per-hour` is 2: a login can never have the \
+             2 resends of code.resends; raise it or lower code.resends",
+        ),
+    ];
+    for (name, tables, expected) in cases {
+        assert_eq!(check_text(&with(tables)).unwrap().warnings, [expected], "{name}");
+    }
+}

@@ -1,0 +1,105 @@
+//! Sending: the port ([`Gateway`]), its order and failover ([`route`]), and one file a kind.
+
+mod breaker;
+mod client;
+mod file;
+mod http;
+mod redact;
+mod reply;
+pub mod route;
+pub mod settings;
+#[cfg(test)]
+mod testing;
+
+use std::{fmt, future::Future, pin::Pin, time::Duration};
+
+use zeroize::Zeroizing;
+
+pub use client::ClientError;
+pub use http::HttpError;
+
+use crate::domain::{challenge::Channel, phone::E164};
+
+/// A gateway's name in the configuration: lower-case letters, digits and dashes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GatewayName(pub String);
+
+impl fmt::Display for GatewayName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A vendor's name for a message, at most 128 printable ASCII characters.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct VendorMessageId(pub String);
+
+impl VendorMessageId {
+    /// Takes what a vendor calls a message; `None` when it is empty, longer than 128 characters or
+    /// holds another character than printable ASCII, since it is logged and sent back to the vendor.
+    #[must_use]
+    pub fn checked(text: &str) -> Option<Self> {
+        let fits = (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+        fits.then(|| Self(text.to_owned()))
+    }
+}
+
+/// What is to be delivered.
+#[derive(Clone)]
+pub struct Message {
+    /// Where to.
+    pub to: E164,
+    /// How.
+    pub channel: Channel,
+    /// The text, or what is spoken. It holds the code.
+    pub text: Zeroizing<String>,
+    /// How long the vendor may still try: what is left of the code's life.
+    pub valid_for: Duration,
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message")
+            .field("to", &self.to)
+            .field("channel", &self.channel)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What became of handing a message over. Reasons are for administrators: masked, without the code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The vendor took it.
+    Accepted {
+        /// Its name for it, where it gives one.
+        vendor_id: Option<VendorMessageId>,
+    },
+    /// Never to this number; no other gateway will do better.
+    Rejected(String),
+    /// Surely not sent; another gateway may be tried at once.
+    Retryable {
+        /// When this gateway may be asked again.
+        after: Option<Duration>,
+        /// What it said.
+        reason: String,
+    },
+    /// The person asked the vendor to stop; nothing may be sent from now on.
+    OptedOut,
+    /// The configuration or the account with the vendor is wrong.
+    Misconfigured(String),
+    /// Perhaps sent: another gateway may be tried with the same code.
+    Unknown(String),
+}
+
+/// A future that a gateway returns.
+pub type Sending<'a> = Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
+
+/// Anything that carries a message to a telephone.
+pub trait Gateway: Send + Sync {
+    /// The kind as the configuration has it.
+    fn kind(&self) -> &'static str;
+    /// Whether it can carry a message this way.
+    fn supports(&self, channel: Channel) -> bool;
+    /// Hands one message over, within its own deadline of at most 8 s.
+    fn send<'a>(&'a self, message: &'a Message) -> Sending<'a>;
+}

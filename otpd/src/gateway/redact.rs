@@ -1,0 +1,156 @@
+//! What vendors and errors say, made fit for a log.
+
+use zeroize::Zeroizing;
+
+use super::Message;
+
+/// Longest reason, characters.
+pub(super) const MAX_REASON: usize = 200;
+
+/// Digits in a row that betray a code or a number: a code has 6 to 8, a number at least 7.
+const TELLING: usize = 6;
+
+/// Shortest word of a key that is looked for.
+const MIN_KEY: usize = 8;
+
+/// Removes from a text what must not be logged: the message's code and number, and the keys.
+pub(super) struct Redactor<'a> {
+    message: &'a Message,
+    keys: Vec<&'a str>,
+}
+
+impl<'a> Redactor<'a> {
+    /// For replies to `message`; `secrets` are the header values and such that hold keys.
+    pub(super) fn new(
+        message: &'a Message,
+        secrets: impl IntoIterator<Item = &'a Zeroizing<String>>,
+    ) -> Self {
+        // A vendor repeats the key alone, not the scheme before it: `Bearer KEY`.
+        let words = secrets.into_iter().flat_map(|secret| secret.split_ascii_whitespace());
+        Self { message, keys: words.filter(|word| word.len() >= MIN_KEY).collect() }
+    }
+
+    /// A reason for administrators: one line of at most [`MAX_REASON`] characters, without control
+    /// characters, the code and the keys; the number is masked.
+    pub(super) fn reason(&self, text: &str) -> String {
+        let mut text = self.without_digits(text);
+        for key in &self.keys {
+            text = text.replace(key, "[key]");
+        }
+        let words: Vec<&str> =
+            text.split(|c: char| c.is_whitespace() || c.is_control() || is_invisible(c)).collect();
+        let line = words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+        match line.char_indices().nth(MAX_REASON) {
+            None => line,
+            Some(_) => line.chars().take(MAX_REASON - 1).chain(['…']).collect(),
+        }
+    }
+
+    /// Replaces every group of digits that shares six in a row with the number or the message.
+    /// Separators do not count, so `+1 (312) 555-0142` and a spelled `1, 2, 3…` are found too.
+    fn without_digits(&self, text: &str) -> String {
+        let number = digits(self.message.to.expose());
+        let spoken: Vec<_> = groups(&self.message.text).map(|(_, group)| digits(group)).collect();
+        let mut clean = String::with_capacity(text.len());
+        let mut copied = 0;
+        for (start, group) in groups(text) {
+            let found = digits(group);
+            // A group that holds both number and code is replaced as a whole.
+            let replacement = if shares(&found, &number) {
+                self.message.to.masked()
+            } else if spoken.iter().any(|spoken| shares(&found, spoken)) {
+                "[code]".to_owned()
+            } else {
+                continue;
+            };
+            let before = text.get(copied..start).unwrap_or_default();
+            clean.push_str(before.trim_end_matches(['+', '(']));
+            clean.push_str(&replacement);
+            copied = start + group.len();
+        }
+        clean + text.get(copied..).unwrap_or_default()
+    }
+}
+
+/// Runs of digits and what people write between them, from a digit to a digit, with their places.
+fn groups(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let mut rest = 0;
+    std::iter::from_fn(move || {
+        let start = rest + text.get(rest..)?.find(|c: char| c.is_ascii_digit())?;
+        let tail = text.get(start..)?;
+        let outside = |c: char| !(c.is_ascii_digit() || c.is_whitespace() || "-.,()/+".contains(c));
+        let run = tail.get(..tail.find(outside).unwrap_or(tail.len()))?;
+        let group = run.trim_end_matches(|c: char| !c.is_ascii_digit());
+        rest = start + group.len();
+        Some((start, group))
+    })
+}
+
+fn digits(text: &str) -> Zeroizing<Vec<u8>> {
+    let mut digits = Zeroizing::new(Vec::with_capacity(text.len()));
+    digits.extend(text.bytes().filter(u8::is_ascii_digit));
+    digits
+}
+
+fn shares(one: &[u8], other: &[u8]) -> bool {
+    one.windows(TELLING).any(|window| other.windows(TELLING).any(|telling| telling == window))
+}
+
+/// Characters that turn or hide text on a terminal.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{MAX_REASON, Redactor, Zeroizing};
+    use crate::{domain::challenge::Channel, gateway::Message};
+
+    fn reason(spoken: &str, reply: &str) -> String {
+        let message = Message {
+            to: "+13125550142".parse().unwrap(),
+            channel: Channel::Sms,
+            text: Zeroizing::new(spoken.to_owned()),
+            valid_for: Duration::from_mins(5),
+        };
+        let keys = [Zeroizing::new("Bearer sk_live_abc123".to_owned())];
+        Redactor::new(&message, &keys).reason(reply)
+    }
+
+    #[test]
+    fn codes_numbers_and_keys_do_not_reach_a_log() {
+        let sms = "482913 is your sshd code for host7, ref K7.";
+        let cases = [
+            ("plain", sms, "bad request", "bad request"),
+            ("e.164", sms, "to +13125550142 failed", "to +1 ••• ••• ••42 failed"),
+            ("no plus", sms, "'13125550142'", "'+1 ••• ••• ••42'"),
+            ("national", sms, "(312) 555-0142 bad", "+1 ••• ••• ••42 bad"),
+            ("escaped plus", sms, "to=%2B13125550142", "to=%2B+1 ••• ••• ••42"),
+            ("the code", sms, "text: 482913 is your", "text: [code] is your"),
+            ("code in parts", sms, "482 913", "[code]"),
+            ("code beside digits", sms, "id9482913", "id[code]"),
+            ("spelled code", "Your code is: 4, 8, 2, 9, 1, 3.", "said 482913", "said [code]"),
+            ("eight digits", "12345678 is it", "12345678", "[code]"),
+            ("both", sms, "13125550142 482913", "+1 ••• ••• ••42"),
+            ("twice", sms, "482913;482913", "[code];[code]"),
+            ("other digits stay", sms, "error 30007, id 99999999", "error 30007, id 99999999"),
+            ("the key", sms, "key sk_live_abc123 unknown", "key [key] unknown"),
+            ("lines and escapes", sms, "a\r\nb\u{1b}[31m\u{202e}c\0", "a b [31m c"),
+            ("unicode", sms, "número inválido", "número inválido"),
+            ("nothing", sms, "", ""),
+        ];
+        for (name, spoken, reply, expected) in cases {
+            assert_eq!(reason(spoken, reply), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn reasons_are_cut_after_they_are_cleaned() {
+        let long = format!("{} 482913", "é".repeat(MAX_REASON - 4));
+        let cut = reason("482913 is it", &long);
+        assert_eq!(cut.chars().count(), MAX_REASON);
+        assert!(cut.ends_with('…') && !cut.contains("48"));
+    }
+}

@@ -1,0 +1,332 @@
+//! Which gateway carries a message, and which comes next when one fails.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use super::{
+    Gateway, GatewayName, HttpError, Message, Outcome, VendorMessageId, breaker::Breaker,
+    file::File, http::Http, settings::Settings,
+};
+use crate::domain::{challenge::Channel, time::Timestamp};
+
+/// The gateways, in the order in which each channel uses them.
+pub struct Routes {
+    gateways: BTreeMap<GatewayName, Slot>,
+    sms: Vec<GatewayName>,
+    voice: Vec<GatewayName>,
+}
+
+/// Why the routes cannot be set up. Names the gateway; the remedy is in the problem.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A gateway of kind `http` cannot be used.
+    #[error("gateway {name}: {problem}")]
+    Http {
+        /// Its name.
+        name: GatewayName,
+        /// What is wrong.
+        #[source]
+        problem: HttpError,
+    },
+    /// Two gateways have one name.
+    #[error("gateway {0} is defined twice")]
+    Twice(GatewayName),
+    /// A channel names a gateway that there is not.
+    #[error("`delivery.{channel}` names {name}, but there is no [gateway.{name}]")]
+    NoGateway {
+        /// The key under `delivery`.
+        channel: &'static str,
+        /// The name.
+        name: GatewayName,
+    },
+    /// A channel names a gateway that cannot carry it.
+    #[error(
+        "`delivery.{channel}` names {name}, which carries no such messages; a gateway of kind \
+         {kind} may need {{channel}} in its body"
+    )]
+    Unsupported {
+        /// The key under `delivery`.
+        channel: &'static str,
+        /// The name.
+        name: GatewayName,
+        /// Its kind.
+        kind: &'static str,
+    },
+}
+
+/// One gateway's turn with a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// Who was asked.
+    pub gateway: GatewayName,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// What became of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// Every attempt, in order.
+    pub attempts: Vec<Attempt>,
+    /// The end of it.
+    pub result: Delivered,
+}
+
+/// How a delivery ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Delivered {
+    /// A vendor took it.
+    Sent {
+        /// Whose.
+        gateway: GatewayName,
+        /// The vendor's name for it, where it gives one.
+        vendor_id: Option<VendorMessageId>,
+    },
+    /// No vendor said yes, but some gateway may have sent it: the code may arrive.
+    Unknown,
+    /// The person asked a vendor to stop; nothing may be sent from now on.
+    OptedOut,
+    /// A vendor says that nothing can be sent to this number, and no gateway may have sent it.
+    Rejected,
+    /// Surely not sent by any gateway.
+    Failed,
+}
+
+/// One gateway's condition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GatewayHealth {
+    /// Its name.
+    pub name: GatewayName,
+    /// Its kind as the configuration has it.
+    pub kind: &'static str,
+    /// Whether it is in use.
+    pub state: GatewayState,
+    /// Why its last message failed; `None` once one succeeded after that. Fit for a log.
+    pub last_reason: Option<String>,
+}
+
+/// Whether a gateway is in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GatewayState {
+    /// In use.
+    Ready,
+    /// Left alone after failures.
+    Resting {
+        /// Until when.
+        until: Timestamp,
+    },
+    /// A message is on its way to find out whether it works again.
+    Probing,
+}
+
+struct Slot {
+    gateway: Box<dyn Gateway>,
+    record: Mutex<Record>,
+}
+
+#[derive(Default)]
+struct Record {
+    breaker: Breaker,
+    last_reason: Option<String>,
+}
+
+/// Sets up the gateways of a configuration and the order in which they are used.
+///
+/// # Errors
+/// [`OpenError`] for the first gateway or name that cannot be used.
+pub fn open(
+    settings: &[(GatewayName, Settings)],
+    sms: &[GatewayName],
+    voice: &[GatewayName],
+) -> Result<Routes, OpenError> {
+    let open_one = |(name, settings): &(GatewayName, Settings)| {
+        let gateway: Box<dyn Gateway> = match settings {
+            Settings::Http(settings) => Box::new(
+                Http::open(settings)
+                    .map_err(|problem| OpenError::Http { name: name.clone(), problem })?,
+            ),
+            Settings::File(settings) => Box::new(File::open(settings)),
+        };
+        Ok((name.clone(), gateway))
+    };
+    Routes::new(settings.iter().map(open_one).collect::<Result<_, _>>()?, sms, voice)
+}
+
+impl Routes {
+    /// Routes over gateways that are set up already.
+    ///
+    /// # Errors
+    /// [`OpenError`] when `sms` or `voice` names a gateway that there is not, or that cannot carry
+    /// the channel.
+    pub fn new(
+        gateways: Vec<(GatewayName, Box<dyn Gateway>)>,
+        sms: &[GatewayName],
+        voice: &[GatewayName],
+    ) -> Result<Self, OpenError> {
+        let mut routes =
+            Self { gateways: BTreeMap::new(), sms: sms.to_vec(), voice: voice.to_vec() };
+        for (name, gateway) in gateways {
+            let slot = Slot { gateway, record: Mutex::default() };
+            if routes.gateways.insert(name.clone(), slot).is_some() {
+                return Err(OpenError::Twice(name));
+            }
+        }
+        for (key, channel) in [("sms", Channel::Sms), ("voice", Channel::Voice)] {
+            for name in routes.order(channel) {
+                let Some(slot) = routes.gateways.get(name) else {
+                    return Err(OpenError::NoGateway { channel: key, name: name.clone() });
+                };
+                if !slot.gateway.supports(channel) {
+                    let kind = slot.gateway.kind();
+                    return Err(OpenError::Unsupported { channel: key, name: name.clone(), kind });
+                }
+            }
+        }
+        Ok(routes)
+    }
+
+    /// Whether calls can be made at all.
+    #[must_use]
+    pub fn has_voice(&self) -> bool {
+        !self.voice.is_empty()
+    }
+
+    /// Hands a message to the first gateway that takes it.
+    ///
+    /// The next one gets the same message, with the same code, when one is out of order, wrongly
+    /// set up or does not answer; never when a vendor says that the person opted out or that the
+    /// number is bad. `avoid`, the route that this login used last, is tried last. Gateways that
+    /// rest are tried after all others: no login is refused because of a breaker. It ends early
+    /// when the message's `valid_for` is over.
+    ///
+    /// Dropping the future abandons the rest.
+    pub async fn deliver(
+        &self,
+        message: &Message,
+        avoid: Option<&GatewayName>,
+        now: impl Fn() -> Timestamp,
+    ) -> Delivery {
+        let expires = now().after(message.valid_for);
+        let mut attempts = Vec::new();
+        let slots =
+            self.order(message.channel).iter().filter_map(|n| self.gateways.get_key_value(n));
+        let (last, first): (Vec<_>, Vec<_>) = slots.partition(|(name, _)| Some(*name) == avoid);
+        let mut queue: VecDeque<_> =
+            first.into_iter().chain(last).map(|(name, slot)| (name, slot, false)).collect();
+        while let Some((name, slot, rested)) = queue.pop_front() {
+            if !rested && !slot.record().breaker.admit(now()) {
+                queue.push_back((name, slot, true));
+                continue;
+            }
+            let valid_for = expires.since(now());
+            if valid_for.is_zero() {
+                break;
+            }
+            let message = Message { valid_for, ..message.clone() };
+            let outcome = slot.gateway.send(&message).await;
+            slot.record().note(&outcome, now());
+            let attempt = Attempt { gateway: name.clone(), outcome };
+            let ended = is_final(&attempt.outcome);
+            attempts.push(attempt);
+            if ended {
+                break;
+            }
+        }
+        Delivery { result: result(&attempts), attempts }
+    }
+
+    /// The condition of every gateway, by name.
+    #[must_use]
+    pub fn health(&self) -> Vec<GatewayHealth> {
+        let health = |(name, slot): (&GatewayName, &Slot)| {
+            let record = slot.record();
+            GatewayHealth {
+                name: name.clone(),
+                kind: slot.gateway.kind(),
+                state: record.breaker.into(),
+                last_reason: record.last_reason.clone(),
+            }
+        };
+        self.gateways.iter().map(health).collect()
+    }
+
+    fn order(&self, channel: Channel) -> &[GatewayName] {
+        match channel {
+            Channel::Sms => &self.sms,
+            Channel::Voice => &self.voice,
+        }
+    }
+}
+
+impl fmt::Debug for Routes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { gateways: _, sms, voice } = self;
+        f.debug_struct("Routes").field("sms", sms).field("voice", voice).finish_non_exhaustive()
+    }
+}
+
+impl Slot {
+    /// Held for a moment, never across an await.
+    fn record(&self) -> MutexGuard<'_, Record> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Record {
+    fn note(&mut self, outcome: &Outcome, now: Timestamp) {
+        match outcome {
+            // Also a no is the work of a gateway in order.
+            Outcome::Accepted { .. } | Outcome::Rejected(_) | Outcome::OptedOut => {
+                self.breaker.succeeded();
+                self.last_reason = None;
+            }
+            Outcome::Retryable { after, reason } => {
+                self.breaker.failed(now, *after);
+                self.last_reason = Some(reason.clone());
+            }
+            Outcome::Misconfigured(reason) | Outcome::Unknown(reason) => {
+                self.breaker.failed(now, None);
+                self.last_reason = Some(reason.clone());
+            }
+        }
+    }
+}
+
+impl From<Breaker> for GatewayState {
+    fn from(breaker: Breaker) -> Self {
+        match breaker {
+            Breaker::Closed { .. } => Self::Ready,
+            Breaker::Resting { since, rest } => Self::Resting { until: since.after(rest) },
+            Breaker::Probing { .. } => Self::Probing,
+        }
+    }
+}
+
+/// Whether no other gateway is to be asked.
+fn is_final(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Accepted { .. } | Outcome::Rejected(_) | Outcome::OptedOut => true,
+        Outcome::Retryable { .. } | Outcome::Misconfigured(_) | Outcome::Unknown(_) => false,
+    }
+}
+
+/// The end of a delivery. That a gateway may have sent the message outweighs that a later one
+/// refused the number, because the code may arrive; it does not outweigh an opt-out.
+fn result(attempts: &[Attempt]) -> Delivered {
+    let perhaps = attempts.iter().any(|a| matches!(a.outcome, Outcome::Unknown(_)));
+    match attempts.last().map(|attempt| (&attempt.gateway, &attempt.outcome)) {
+        Some((gateway, Outcome::Accepted { vendor_id })) => {
+            Delivered::Sent { gateway: gateway.clone(), vendor_id: vendor_id.clone() }
+        }
+        Some((_, Outcome::OptedOut)) => Delivered::OptedOut,
+        _ if perhaps => Delivered::Unknown,
+        Some((_, Outcome::Rejected(_))) => Delivered::Rejected,
+        _ => Delivered::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,51 @@
+//! What the configuration says about a gateway, checked.
+
+use std::path::PathBuf;
+
+use zeroize::Zeroizing;
+
+/// A gateway's settings by its kind.
+#[derive(Clone, Debug)]
+pub enum Settings {
+    /// Any HTTP interface, by template.
+    Http(HttpSettings),
+    /// JSON lines in a file, for demonstrations.
+    File(FileSettings),
+}
+
+/// `kind = "http"`.
+#[derive(Clone)]
+pub struct HttpSettings {
+    /// Where requests go: https, or http to a loopback address.
+    pub url: String,
+    /// `POST` (default), `PUT` or `PATCH`: the message travels in the body, since a URL ends in
+    /// the logs of every server on the way.
+    pub method: String,
+    /// Header names and values; values may hold keys, so `Debug` shows names only.
+    pub headers: Vec<(String, Zeroizing<String>)>,
+    /// Body template with `{to}`, `{text}` and `{channel}`, each escaped for JSON, form or XML by
+    /// the request's content type; without one it is JSON. Voice needs `{channel}`.
+    pub body: String,
+    /// Status codes that mean accepted, among 200 to 299; empty: all of them.
+    pub success_status: Vec<u16>,
+    /// JSON pointer (RFC 6901) of the vendor's id in the reply.
+    pub id_pointer: Option<String>,
+    /// Further trusted certificate authority, PEM.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl std::fmt::Debug for HttpSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HttpSettings")
+            .field("method", &self.method)
+            .field("headers", &self.headers.iter().map(|(name, _)| name).collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}
+
+/// `kind = "file"`.
+#[derive(Clone, Debug)]
+pub struct FileSettings {
+    /// Where JSON lines are appended; made with mode 0600.
+    pub path: PathBuf,
+}
