@@ -1,0 +1,155 @@
+//! What every engine must do, written once and run over each of them.
+
+mod behaviours;
+mod faults;
+
+use std::{
+    sync::{Arc, Mutex},
+    thread::JoinHandle,
+};
+
+use super::{Engine, Store};
+use crate::{
+    clock::Clock,
+    domain::{
+        account::Account,
+        audit::AuditEvent,
+        challenge::Channel,
+        enrollment::{Enrollment, NumberIndex},
+        phone::{Country, Destination, Line},
+        records::{Decided, Records},
+        time::Timestamp,
+    },
+    keys::{Keys, MasterKey},
+};
+
+/// The time of all tests that do not move it.
+const NOW: Timestamp = Timestamp(1_800_000_000_000);
+
+/// One database that can be opened again and again.
+trait Subject {
+    type Engine: Engine + Send + 'static;
+
+    /// Opens the database; an empty one the first time.
+    fn open(&self, keys: Keys) -> Result<Self::Engine, String>;
+
+    /// All bytes that the database keeps on disk.
+    fn bytes(&self) -> Vec<u8>;
+}
+
+/// A running store, and the events that it handed to the log.
+struct Running {
+    store: Store,
+    events: Arc<Mutex<Vec<AuditEvent>>>,
+    thread: JoinHandle<()>,
+}
+
+impl Running {
+    fn start<E: Engine + Send + 'static>(engine: E) -> Self {
+        let events = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&events);
+        let clock = Clock::from_fn(|| NOW);
+        let log = Arc::new(move |event: &AuditEvent| sink.lock().unwrap().push(event.clone()));
+        let (store, thread) = Store::start(engine, clock, log).expect("a thread");
+        Self { store, events, thread }
+    }
+
+    /// Stops the store; all that was answered is on disk, as after a kill.
+    fn stop(self) -> Vec<AuditEvent> {
+        drop(self.store);
+        self.thread.join().expect("the store's thread ends in order");
+        std::mem::take(&mut *self.events.lock().unwrap())
+    }
+}
+
+fn keys(seed: u8) -> Keys {
+    MasterKey::from_bytes([seed; 32]).derive()
+}
+
+fn account(name: &str) -> Account {
+    Account::new(name).expect("a name")
+}
+
+fn enrollment(number: &str, index: u8) -> Enrollment {
+    let destination = Destination {
+        number: number.parse().expect("a number"),
+        country: "US".parse::<Country>().expect("a country"),
+        line: Line::FixedOrMobile,
+    };
+    Enrollment::new(destination, NumberIndex([index; 16]), Channel::Sms, NOW)
+}
+
+/// A decision that changes the records by `change` and answers with its result.
+fn changing<A: Send + 'static>(
+    change: impl Fn(&mut Records) -> A + Send + 'static,
+) -> impl Fn(&Records, Timestamp) -> Decided<A> + Send + 'static {
+    move |records, _| {
+        let mut records = records.clone();
+        let answer = change(&mut records);
+        Decided { records, audit: Vec::new(), answer }
+    }
+}
+
+struct SqliteFile(tempfile::TempDir);
+
+impl SqliteFile {
+    fn new() -> Self {
+        Self(tempfile::tempdir().expect("a directory"))
+    }
+
+    fn path(&self) -> std::path::PathBuf {
+        self.0.path().join("otpd.db")
+    }
+}
+
+impl Subject for SqliteFile {
+    type Engine = super::Sqlite;
+
+    fn open(&self, keys: Keys) -> Result<super::Sqlite, String> {
+        super::Sqlite::open(&self.path(), keys).map_err(|error| error.to_string())
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let files = std::fs::read_dir(self.0.path()).expect("the directory");
+        files.flat_map(|file| std::fs::read(file.expect("a file").path()).expect("bytes")).collect()
+    }
+}
+
+macro_rules! conformance {
+    ($engine:ident, $subject:expr; $($behaviour:path as $name:ident,)*) => {
+        mod $engine {
+            $(
+                #[tokio::test]
+                async fn $name() {
+                    $behaviour(&$subject).await;
+                }
+            )*
+        }
+    };
+}
+
+macro_rules! engines {
+    ($($behaviour:path as $name:ident,)*) => {
+        conformance!(sqlite, super::SqliteFile::new(); $($behaviour as $name,)*);
+    };
+}
+
+engines! {
+    super::behaviours::nothing_is_lost as what_was_answered_survives,
+    super::behaviours::no_update_is_lost as no_update_is_lost_among_many,
+    super::behaviours::one_batch_sees_itself as a_batch_sees_its_own_decisions,
+    super::behaviours::challenges_lead_to_their_account as challenges_lead_to_their_account,
+    super::behaviours::accounts_share_a_number as accounts_share_a_numbers_budget,
+    super::behaviours::unread_budgets_stay as what_was_not_read_is_not_written,
+    super::behaviours::removal as a_removed_number_is_gone,
+    super::behaviours::other_keys_are_refused as a_database_of_another_key_is_refused,
+    super::behaviours::nothing_is_in_clear as numbers_are_not_in_clear,
+    super::behaviours::audit_is_whole as events_are_told_after_their_commit,
+    super::faults::poison as a_panic_fails_alone,
+    super::faults::lost_commit as a_commit_that_surely_failed_is_run_again,
+    super::faults::doubtful_commit as a_doubtful_commit_is_answered_as_such_and_never_run_again,
+    super::faults::failing_load as a_store_that_fails_denies_and_recovers,
+    super::faults::full_queue as a_full_queue_refuses_at_once,
+    super::faults::waited_too_long as what_waited_too_long_is_not_decided,
+    super::faults::abandoned as what_nobody_waits_for_is_not_decided,
+}

@@ -1,0 +1,210 @@
+//! What happens when something goes wrong between a decision and its commit.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use tokio::sync::mpsc;
+
+use super::{NOW, Running, Subject, account, changing, keys};
+use crate::{
+    domain::{
+        challenge::Channel,
+        passcode::ChallengeToken,
+        records::{Decided, Records},
+    },
+    store::{Engine, QUEUE, Scope, Store, StoreError, Working},
+};
+
+/// Holds the engine inside a decision, so that what follows waits and becomes one batch.
+pub(super) struct Gate(std::sync::mpsc::Sender<()>);
+
+impl Gate {
+    /// Closes the gate; returns once the engine stands at it.
+    pub(super) async fn close(store: &Store) -> Self {
+        let (open, opened) = std::sync::mpsc::channel::<()>();
+        let (arrived, mut arrival) = mpsc::unbounded_channel();
+        let opened = Mutex::new(opened);
+        let wait = move |records: &Records, _| {
+            let _ = arrived.send(());
+            let _ = opened.lock().expect("one decision at a time").recv();
+            Decided { records: records.clone(), audit: Vec::new(), answer: () }
+        };
+        let store = store.clone();
+        tokio::spawn(async move { store.transact(scope("gate"), wait).await });
+        arrival.recv().await.expect("the engine arrives");
+        Self(open)
+    }
+
+    pub(super) fn open(self) {
+        drop(self.0);
+    }
+}
+
+/// What shall go wrong, in order; `None` lets one pass.
+#[derive(Default)]
+struct Plan {
+    loads: Mutex<VecDeque<Option<StoreError>>>,
+    commits: Mutex<VecDeque<Option<StoreError>>>,
+    committed: AtomicUsize,
+}
+
+/// A real engine whose disk fails by plan.
+struct Failing<E> {
+    engine: E,
+    plan: Arc<Plan>,
+}
+
+impl<E: Engine + Send> Engine for Failing<E> {
+    async fn load(&mut self, scopes: &[Scope]) -> Result<Working, StoreError> {
+        let fault = self.plan.loads.lock().unwrap().pop_front().flatten();
+        let working = self.engine.load(scopes).await?;
+        fault.map_or(Ok(working), Err)
+    }
+
+    async fn commit(&mut self, working: &Working) -> Result<(), StoreError> {
+        let fault = self.plan.commits.lock().unwrap().pop_front().flatten();
+        if fault == Some(StoreError::Unavailable) {
+            return Err(StoreError::Unavailable);
+        }
+        self.engine.commit(working).await?;
+        self.plan.committed.fetch_add(1, Ordering::SeqCst);
+        // The connection broke after the commit: it is made, and nobody knows.
+        fault.map_or(Ok(()), Err)
+    }
+
+    async fn abort(&mut self) {
+        self.engine.abort().await;
+    }
+}
+
+fn failing(subject: &impl Subject) -> (Running, Arc<Plan>) {
+    let plan = Arc::new(Plan::default());
+    let engine = subject.open(keys(1)).expect("a database");
+    (Running::start(Failing { engine, plan: Arc::clone(&plan) }), plan)
+}
+
+fn scope(name: &str) -> Scope {
+    Scope::Account(account(name))
+}
+
+/// Charges a message; tells how many there are then.
+fn charge() -> impl Fn(&Records, crate::domain::time::Timestamp) -> Decided<usize> + Send {
+    changing(|records| {
+        records.login.messages.charge(ChallengeToken([9; 16]), Channel::Sms, NOW);
+        records.login.messages.in_a_day(NOW)
+    })
+}
+
+async fn charged(running: &Running, name: &str) -> usize {
+    let look = changing(|records| records.login.messages.in_a_day(NOW));
+    running.store.transact(scope(name), look).await.expect("a read")
+}
+
+pub(super) async fn poison(subject: &impl Subject) {
+    let (running, _) = failing(subject);
+    let gate = Gate::close(&running.store).await;
+    let panics = |_: &Records, _| -> Decided<usize> { panic!("as planned") };
+    let store = &running.store;
+    let (before, poisoned, after, same, ()) = tokio::join!(
+        store.transact(scope("alice"), charge()),
+        store.transact(scope("alice"), panics),
+        store.transact(scope("bob"), charge()),
+        store.transact(scope("alice"), charge()),
+        async { gate.open() },
+    );
+    assert_eq!(poisoned, Err(StoreError::Unavailable));
+    assert_eq!((before, after, same), (Ok(1), Ok(1), Ok(2)));
+    assert_eq!((charged(&running, "alice").await, charged(&running, "bob").await), (2, 1));
+}
+
+pub(super) async fn lost_commit(subject: &impl Subject) {
+    let (running, plan) = failing(subject);
+    let gate = Gate::close(&running.store).await;
+    plan.commits.lock().unwrap().extend([None, Some(StoreError::Unavailable)]);
+    let store = &running.store;
+    let (first, second, ()) = tokio::join!(
+        store.transact(scope("alice"), charge()),
+        store.transact(scope("alice"), charge()),
+        async { gate.open() },
+    );
+    assert_eq!((first, second), (Ok(1), Ok(2)), "each counted once though both ran twice");
+    assert_eq!(charged(&running, "alice").await, 2);
+}
+
+pub(super) async fn doubtful_commit(subject: &impl Subject) {
+    let (running, plan) = failing(subject);
+    let gate = Gate::close(&running.store).await;
+    plan.commits.lock().unwrap().extend([None, Some(StoreError::Unknown)]);
+    let store = &running.store;
+    let (first, second, ()) = tokio::join!(
+        store.transact(scope("alice"), charge()),
+        store.transact(scope("bob"), charge()),
+        async { gate.open() },
+    );
+    assert_eq!((first, second), (Err(StoreError::Unknown), Err(StoreError::Unknown)));
+    assert_eq!(plan.committed.load(Ordering::SeqCst), 2, "the gate's commit and this one");
+    assert_eq!((charged(&running, "alice").await, charged(&running, "bob").await), (1, 1));
+    assert!(running.stop().is_empty());
+}
+
+pub(super) async fn failing_load(subject: &impl Subject) {
+    let (running, plan) = failing(subject);
+    plan.loads.lock().unwrap().push_back(Some(StoreError::Unavailable));
+    let refused = running.store.transact(scope("alice"), charge()).await;
+    assert_eq!(refused, Err(StoreError::Unavailable));
+    plan.commits.lock().unwrap().push_back(Some(StoreError::Unavailable));
+    let refused = running.store.transact(scope("alice"), charge()).await;
+    assert_eq!(refused, Err(StoreError::Unavailable));
+    assert_eq!(running.store.transact(scope("alice"), charge()).await, Ok(1));
+}
+
+pub(super) async fn full_queue(subject: &impl Subject) {
+    let (running, _) = failing(subject);
+    let gate = Gate::close(&running.store).await;
+    let waiting = (0..QUEUE).map(|_| {
+        let store = running.store.clone();
+        tokio::spawn(async move { store.transact(scope("alice"), charge()).await })
+    });
+    let waiting = waiting.collect::<Vec<_>>();
+    while running.store.queue.capacity() > 0 {
+        tokio::task::yield_now().await;
+    }
+    let surplus = running.store.transact(scope("bob"), charge()).await;
+    assert_eq!(surplus, Err(StoreError::Unavailable));
+    gate.open();
+    for task in waiting {
+        task.await.expect("a task").expect("what was taken is done");
+    }
+    assert_eq!((charged(&running, "alice").await, charged(&running, "bob").await), (QUEUE, 0));
+}
+
+pub(super) async fn abandoned(subject: &impl Subject) {
+    let (running, _) = failing(subject);
+    let gate = Gate::close(&running.store).await;
+    let store = running.store.clone();
+    let task = tokio::spawn(async move { store.transact(scope("alice"), charge()).await });
+    while running.store.queue.capacity() == QUEUE {
+        tokio::task::yield_now().await;
+    }
+    task.abort();
+    assert!(task.await.expect_err("aborted").is_cancelled());
+    gate.open();
+    assert_eq!(charged(&running, "alice").await, 0);
+}
+
+pub(super) async fn waited_too_long(subject: &impl Subject) {
+    let (running, _) = failing(subject);
+    let gate = Gate::close(&running.store).await;
+    // With the engine held, nothing but its own patience wakes this task.
+    tokio::time::pause();
+    let refused = running.store.transact(scope("alice"), charge()).await;
+    tokio::time::resume();
+    assert_eq!(refused, Err(StoreError::Unavailable), "surely not decided, then or later");
+    gate.open();
+    assert_eq!(charged(&running, "alice").await, 0);
+}

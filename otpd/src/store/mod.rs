@@ -1,0 +1,140 @@
+//! Where decisions are made durable: one bounded queue in front of an [`Engine`].
+//!
+//! A decision is a function of what is stored. The engine takes everything that waits, opens one
+//! transaction, locks and reads what the decisions name, runs them one after another, each seeing
+//! the one before, writes what changed, commits, and only then answers. That makes single use, tries
+//! and budgets exact: no two decisions about an account ever work on the same stale row, and nobody
+//! is told anything that a crash could take back.
+
+mod queue;
+mod sqlite;
+mod working;
+
+#[cfg(test)]
+mod conformance;
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::{mpsc, oneshot};
+
+pub use sqlite::{Counts, OpenError, Reader, Sqlite, Subscriber, is_in_use};
+pub use working::Working;
+
+use crate::{
+    clock::Clock,
+    domain::{
+        account::Account,
+        audit::AuditEvent,
+        enrollment::NumberIndex,
+        passcode::ChallengeToken,
+        records::{Decided, Records},
+        time::Timestamp,
+    },
+    threads,
+};
+
+/// Decisions that may wait at once; a further one is refused.
+const QUEUE: usize = 1024;
+/// Decisions that one transaction takes.
+const BATCH: usize = 256;
+/// How long a decision may wait for its turn.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a commit may take beyond that.
+const COMMIT: Duration = Duration::from_secs(25);
+
+/// What a decision reads, locks and may change.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scope {
+    /// An account, with the budget of its number.
+    Account(Account),
+    /// The account that a challenge belongs to.
+    Challenge(ChallengeToken),
+    /// An account, with the budget of a number that it shall get.
+    Number {
+        /// The account.
+        account: Account,
+        /// The number.
+        number: NumberIndex,
+    },
+}
+
+/// Why a decision has no answer. What the caller can do tells the two apart, not the cause, which
+/// is in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// Surely not committed.
+    #[error("the store is unavailable; nothing was changed")]
+    Unavailable,
+    /// Perhaps committed: never tried again, and a denial.
+    #[error("the store did not say whether the change was made")]
+    Unknown,
+}
+
+/// Takes the events of a committed transaction, for the log.
+pub type AuditSink = Arc<dyn Fn(&AuditEvent) + Send + Sync>;
+
+/// What differs between databases; nothing else does.
+pub trait Engine {
+    /// Opens a transaction; locks and reads, in a fixed order, what the scopes name.
+    fn load(
+        &mut self,
+        scopes: &[Scope],
+    ) -> impl Future<Output = Result<Working, StoreError>> + Send;
+    /// Writes what changed, appends the audit, commits.
+    fn commit(&mut self, working: &Working) -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// Gives the transaction up, if one is open.
+    fn abort(&mut self) -> impl Future<Output = ()> + Send;
+}
+
+/// The way to a decision; cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    queue: mpsc::Sender<Box<dyn queue::Job>>,
+}
+
+impl Store {
+    /// Starts `engine` on a thread of its own. Its end, when the last `Store` is dropped and the
+    /// queue is empty, can be waited for.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start<E: Engine + Send + 'static>(
+        engine: E,
+        clock: Clock,
+        sink: AuditSink,
+    ) -> std::io::Result<(Self, std::thread::JoinHandle<()>)> {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+        let serve = move || runtime.block_on(queue::run(engine, clock, sink, receiver));
+        let thread = threads::spawn("store", serve)?;
+        Ok((Self { queue: sender }, thread))
+    }
+
+    /// Decides on what is stored in `scope`, and answers once it is committed.
+    ///
+    /// `decide` may run more than once, when a transaction that surely did not commit is run again;
+    /// so it draws nothing and reads no clock.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn transact<A, D>(&self, scope: Scope, decide: D) -> Result<A, StoreError>
+    where
+        A: Send + 'static,
+        D: Fn(&Records, Timestamp) -> Decided<A> + Send + 'static,
+    {
+        let (reply, mut answer) = oneshot::channel();
+        let turn = queue::Turn::default();
+        let job = queue::Pending::new(scope, decide, reply, turn.clone());
+        self.queue.try_send(Box::new(job)).map_err(|_| StoreError::Unavailable)?;
+        let answered = match tokio::time::timeout(PATIENCE, &mut answer).await {
+            Ok(answered) => answered,
+            // Before its turn came: it will not be decided, so surely nothing was changed.
+            Err(_) if turn.give_up() => return Err(StoreError::Unavailable),
+            // What is decided must be acted upon: the message that it ordered, for example.
+            Err(_) => {
+                tokio::time::timeout(COMMIT, answer).await.unwrap_or(Ok(Err(StoreError::Unknown)))
+            }
+        };
+        answered.unwrap_or(Err(StoreError::Unknown))
+    }
+}

@@ -1,0 +1,181 @@
+//! How a typed decision goes through an untyped queue, in batches.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+};
+
+use tokio::sync::{mpsc, oneshot};
+use tracing::error;
+
+use super::{AuditSink, BATCH, Engine, Scope, StoreError};
+use crate::{
+    clock::Clock,
+    domain::{
+        audit::AuditEvent,
+        records::{Decided, Records},
+        time::Timestamp,
+    },
+};
+
+/// Settles a race: either the decision begins, or the one who asked has given up before.
+#[derive(Clone, Default)]
+pub(super) struct Turn(Arc<AtomicU8>);
+
+const WAITING: u8 = 0;
+const BEGUN: u8 = 1;
+const GIVEN_UP: u8 = 2;
+
+impl Turn {
+    /// The decision begins, or begins again; false when nobody waits for it any more.
+    fn begin(&self) -> bool {
+        let before = self.0.compare_exchange(WAITING, BEGUN, Ordering::AcqRel, Ordering::Acquire);
+        before != Err(GIVEN_UP)
+    }
+
+    /// Nobody waits any more; false when the decision has begun.
+    pub(super) fn give_up(&self) -> bool {
+        let before =
+            self.0.compare_exchange(WAITING, GIVEN_UP, Ordering::AcqRel, Ordering::Acquire);
+        before != Err(BEGUN)
+    }
+}
+
+/// A decision that waits, whatever its answer's type.
+pub(super) trait Job: Send {
+    fn scope(&self) -> &Scope;
+    /// The decision's turn has come; false when nobody waits for its answer any more.
+    fn begin(&self) -> bool;
+    fn decide(&mut self, records: &Records, now: Timestamp) -> (Records, Vec<AuditEvent>);
+    fn finish(self: Box<Self>, committed: Result<(), StoreError>);
+}
+
+pub(super) struct Pending<A, D> {
+    scope: Scope,
+    decide: D,
+    answer: Option<A>,
+    reply: oneshot::Sender<Result<A, StoreError>>,
+    turn: Turn,
+}
+
+impl<A, D> Pending<A, D> {
+    pub(super) fn new(
+        scope: Scope,
+        decide: D,
+        reply: oneshot::Sender<Result<A, StoreError>>,
+        turn: Turn,
+    ) -> Self {
+        Self { scope, decide, answer: None, reply, turn }
+    }
+}
+
+impl<A: Send, D: Fn(&Records, Timestamp) -> Decided<A> + Send> Job for Pending<A, D> {
+    fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    fn begin(&self) -> bool {
+        !self.reply.is_closed() && self.turn.begin()
+    }
+
+    fn decide(&mut self, records: &Records, now: Timestamp) -> (Records, Vec<AuditEvent>) {
+        let decided = (self.decide)(records, now);
+        self.answer = Some(decided.answer);
+        (decided.records, decided.audit)
+    }
+
+    fn finish(self: Box<Self>, committed: Result<(), StoreError>) {
+        let Self { answer, reply, .. } = *self;
+        // The one who asked may have given up; then nobody is there to be told.
+        let _ = reply.send(committed.and_then(|()| answer.ok_or(StoreError::Unavailable)));
+    }
+}
+
+/// After so many failures in a row it is the database that fails, not a decision: the others do not
+/// wait for its lock one after another.
+const CULPRITS: usize = 3;
+
+/// Serves the queue until every [`super::Store`] is gone.
+pub(super) async fn run<E: Engine>(
+    mut engine: E,
+    clock: Clock,
+    sink: AuditSink,
+    mut queue: mpsc::Receiver<Box<dyn Job>>,
+) {
+    let mut jobs = Vec::with_capacity(BATCH);
+    while queue.recv_many(&mut jobs, BATCH).await > 0 {
+        match batch(&mut engine, &clock, &mut jobs).await {
+            Err(StoreError::Unavailable) if jobs.len() > 1 => {
+                // Surely nothing was committed. One by one, only the culprit fails.
+                let mut in_a_row = 0;
+                for mut job in jobs.drain(..) {
+                    let committed = if in_a_row < CULPRITS {
+                        batch(&mut engine, &clock, std::slice::from_mut(&mut job)).await
+                    } else {
+                        Err(StoreError::Unavailable)
+                    };
+                    in_a_row = if committed.is_err() { in_a_row + 1 } else { 0 };
+                    finish(&sink, std::iter::once(job), &committed);
+                }
+            }
+            committed => finish(&sink, jobs.drain(..), &committed),
+        }
+    }
+}
+
+fn finish(
+    sink: &AuditSink,
+    jobs: impl Iterator<Item = Box<dyn Job>>,
+    committed: &Result<Vec<AuditEvent>, StoreError>,
+) {
+    let answer = committed.as_ref().map(|_| ()).map_err(|error| *error);
+    for job in jobs {
+        job.finish(answer);
+    }
+    committed.iter().flatten().for_each(|event| sink(event));
+}
+
+/// One transaction: all of `jobs` or none.
+async fn batch<E: Engine>(
+    engine: &mut E,
+    clock: &Clock,
+    jobs: &mut [Box<dyn Job>],
+) -> Result<Vec<AuditEvent>, StoreError> {
+    if jobs.is_empty() {
+        return Ok(Vec::new());
+    }
+    let result = decide_and_commit(engine, clock, jobs).await;
+    if result.is_err() {
+        engine.abort().await;
+    }
+    result
+}
+
+async fn decide_and_commit<E: Engine>(
+    engine: &mut E,
+    clock: &Clock,
+    jobs: &mut [Box<dyn Job>],
+) -> Result<Vec<AuditEvent>, StoreError> {
+    let scopes = jobs.iter().map(|job| job.scope().clone()).collect::<Vec<_>>();
+    let mut working = engine.load(&scopes).await?;
+    for (job, scope) in jobs.iter_mut().zip(&scopes) {
+        // Nobody has heard anything about this one, and nobody will: better not to decide it.
+        if !job.begin() {
+            continue;
+        }
+        let records = working.view(scope);
+        // The time is read with the locks held: what waited for them must not look younger.
+        let now = clock.now();
+        let decided = catch_unwind(AssertUnwindSafe(|| job.decide(&records, now)));
+        let Ok((records, audit)) = decided else {
+            error!("a decision panicked; its transaction is given up");
+            return Err(StoreError::Unavailable);
+        };
+        working.put(scope, records, audit);
+    }
+    engine.commit(&working).await?;
+    Ok(working.into_audit())
+}

@@ -1,0 +1,256 @@
+//! The embedded engine: SQLite in WAL mode, every commit on disk before it is answered.
+
+mod read;
+mod rows;
+
+use std::{
+    fs::OpenOptions,
+    io,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
+use tracing::error;
+
+pub use read::{Counts, Reader, Subscriber};
+
+use super::{Engine, Scope, StoreError, Working};
+use crate::{
+    domain::{account::Account, passcode::ChallengeToken, records::BudgetKey},
+    keys::Keys,
+};
+
+mod embedded {
+    refinery::embed_migrations!("src/store/sqlite/migrations");
+}
+
+/// How long a transaction waits for another program's lock on the database.
+const BUSY: Duration = Duration::from_secs(2);
+
+/// Why a database cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The file cannot be made or opened.
+    #[error("{path}: {source}", path = path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// SQLite refuses it.
+    #[error("{path}: {source}", path = path.display())]
+    Database {
+        /// Which.
+        path: PathBuf,
+        /// What it says.
+        source: rusqlite::Error,
+    },
+    /// The schema cannot be brought up to date.
+    #[error("{path}: cannot bring the schema up to date: {reason}", path = path.display())]
+    Migration {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// It was made with another master key.
+    #[error(
+        "{path}: made with another master key (the key at hand is {found:08x}); restore the key \
+         file that belongs to this database",
+        path = path.display()
+    )]
+    WrongKey {
+        /// Which.
+        path: PathBuf,
+        /// The id of the key at hand.
+        found: u32,
+    },
+}
+
+/// The SQLite engine.
+pub struct Sqlite {
+    db: Connection,
+    keys: Keys,
+}
+
+/// Whether the database at `path` holds anything that needs its key: then a new key must not be
+/// made.
+///
+/// # Errors
+/// [`OpenError`] when it is there and cannot be read.
+pub fn is_in_use(path: &Path) -> Result<bool, OpenError> {
+    match path.try_exists() {
+        Ok(true) => {}
+        Ok(false) => return Ok(false),
+        Err(source) => return Err(OpenError::File { path: path.into(), source }),
+    }
+    let failed = |source| OpenError::Database { path: path.into(), source };
+    let db = open(path)?;
+    let tables = "SELECT count(*) FROM sqlite_schema WHERE name = 'meta'";
+    let migrated: i64 = db.query_row(tables, [], |row| row.get(0)).map_err(failed)?;
+    Ok(migrated != 0 && check_value(&db).map_err(failed)?.is_some())
+}
+
+fn check_value(db: &Connection) -> rusqlite::Result<Option<Vec<u8>>> {
+    db.query_row("SELECT value FROM meta WHERE name = 'key-check'", [], |row| row.get(0)).optional()
+}
+
+fn open(path: &Path) -> Result<Connection, OpenError> {
+    // SQLite would make the file by the umask; it holds who may log in.
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+        .map_err(|source| OpenError::File { path: path.into(), source })?;
+    let configure = || {
+        let db = Connection::open(path)?;
+        db.busy_timeout(BUSY)?;
+        db.pragma_update(None, "journal_mode", "WAL")?;
+        db.pragma_update(None, "synchronous", "FULL")?;
+        db.pragma_update(None, "trusted_schema", false)?;
+        db.set_prepared_statement_cache_capacity(32);
+        Ok(db)
+    };
+    configure().map_err(|source| OpenError::Database { path: path.into(), source })
+}
+
+impl Sqlite {
+    /// Opens or makes the database, brings its schema up to date, and checks that `keys` belong to
+    /// it.
+    ///
+    /// # Errors
+    /// [`OpenError`]; nothing is changed by a database of another key.
+    pub fn open(path: &Path, keys: Keys) -> Result<Self, OpenError> {
+        let failed = |source| OpenError::Database { path: path.into(), source };
+        let mut db = open(path)?;
+        embedded::migrations::runner().set_grouped(true).run(&mut db).map_err(|error| {
+            OpenError::Migration { path: path.into(), reason: error.to_string() }
+        })?;
+        match check_value(&db).map_err(failed)? {
+            Some(check) if check == keys.check => {}
+            Some(_) => return Err(OpenError::WrongKey { path: path.into(), found: keys.id }),
+            None => {
+                let insert = "INSERT INTO meta (name, value) VALUES ('key-check', ?1)";
+                db.execute(insert, params![keys.check.as_slice()]).map_err(failed)?;
+            }
+        }
+        Ok(Self { db, keys })
+    }
+
+    fn read(&self, scopes: &[Scope]) -> rusqlite::Result<Working> {
+        // IMMEDIATE takes the write lock now: nothing read below can change before the commit.
+        self.db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        let mut working = Working::default();
+        let mut accounts = std::collections::BTreeSet::<Account>::new();
+        let mut budgets = std::collections::BTreeSet::<BudgetKey>::new();
+        for scope in scopes {
+            match scope {
+                Scope::Account(account) => {
+                    accounts.insert(account.clone());
+                }
+                Scope::Number { account, number } => {
+                    accounts.insert(account.clone());
+                    budgets.insert(BudgetKey::Number(*number));
+                }
+                Scope::Challenge(token) => {
+                    if let Some(account) = self.owner(*token)? {
+                        working.add_owner(*token, account.clone());
+                        accounts.insert(account);
+                    }
+                }
+            }
+        }
+        for account in accounts {
+            let (enrollment, login) = rows::account(&self.db, &self.keys, &account)?;
+            working.add_account(account, enrollment, login);
+        }
+        budgets.extend(working.budgets_needed());
+        for key in budgets {
+            working.add_budget(key, rows::budget(&self.db, key)?);
+        }
+        Ok(working)
+    }
+
+    fn owner(&self, token: ChallengeToken) -> rusqlite::Result<Option<Account>> {
+        let mut select =
+            self.db.prepare_cached("SELECT account FROM challenge WHERE token = ?1")?;
+        select.query_row([token.0.as_slice()], |row| rows::name(row, 0)).optional()
+    }
+
+    fn write(&self, working: &Working) -> rusqlite::Result<()> {
+        let changes = working.changes();
+        for (account, enrollment) in changes.enrollments {
+            rows::put_enrollment(&self.db, &self.keys, account, enrollment)?;
+        }
+        for (account, login) in changes.logins {
+            rows::put_login(&self.db, self.keys.id, account, login)?;
+        }
+        for (key, budget) in changes.budgets {
+            rows::put_budget(&self.db, self.keys.id, key, budget)?;
+        }
+        for token in changes.gone {
+            let mut delete = self.db.prepare_cached("DELETE FROM challenge WHERE token = ?1")?;
+            delete.execute([token.0.as_slice()])?;
+        }
+        for (token, account) in changes.born {
+            let insert = "INSERT INTO challenge (token, account) VALUES (?1, ?2)";
+            let mut insert = self.db.prepare_cached(insert)?;
+            insert.execute(params![token.0.as_slice(), account.as_str()])?;
+        }
+        changes.audit.iter().try_for_each(|event| rows::append(&self.db, event))
+    }
+}
+
+impl Engine for Sqlite {
+    async fn load(&mut self, scopes: &[Scope]) -> Result<Working, StoreError> {
+        self.read(scopes).map_err(|error| report("read", &error))
+    }
+
+    async fn commit(&mut self, working: &Working) -> Result<(), StoreError> {
+        self.write(working).map_err(|error| report("write", &error))?;
+        let committed = self.db.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
+        match committed {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                report("commit", &error);
+                // A COMMIT that found the database busy leaves the transaction open, so surely
+                // nothing is committed; after any other failure nobody knows.
+                let open = !self.db.is_autocommit();
+                Err(if open { StoreError::Unavailable } else { StoreError::Unknown })
+            }
+        }
+    }
+
+    async fn abort(&mut self) {
+        // SQLite rolls back by itself after some errors; then there is nothing to give up.
+        if !self.db.is_autocommit()
+            && let Err(error) = self.db.execute_batch("ROLLBACK")
+        {
+            report("roll back", &error);
+        }
+    }
+}
+
+/// Logs the cause with its remedy; the caller learns only that nothing was committed.
+fn report(step: &'static str, error: &rusqlite::Error) -> StoreError {
+    let remedy = match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => "the disk is full: free space",
+        Some(ErrorCode::ReadOnly) => "the database is read-only: remount or chown it",
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            "another program holds the database: end it"
+        }
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            "the database is damaged: stop otpd and restore a backup"
+        }
+        Some(ErrorCode::SystemIoFailure) => "the disk fails: see dmesg",
+        _ => "see the error",
+    };
+    error!(step, error = %error, remedy, "the store failed; nothing is granted until it works");
+    StoreError::Unavailable
+}

@@ -1,0 +1,197 @@
+//! Reads that decide nothing, on a connection of their own: a long list never holds up a login.
+
+use std::path::Path;
+
+use rusqlite::{Connection, params};
+use tokio::sync::{mpsc, oneshot};
+use tracing::error;
+
+use super::{OpenError, open, rows};
+use crate::{
+    domain::{
+        account::Account,
+        challenge::Instance,
+        enrollment::{Enrollment, State},
+        login::LoginState,
+        passcode::ChallengeToken,
+        records::{BudgetKey, Records},
+        time::Timestamp,
+    },
+    keys::Keys,
+    store::StoreError,
+    threads,
+};
+
+type Read = Box<dyn FnOnce(&Connection, &Keys) + Send>;
+
+/// An account and its number.
+#[derive(Clone, Debug)]
+pub struct Subscriber {
+    /// The account.
+    pub account: Account,
+    /// Its number.
+    pub enrollment: Enrollment,
+}
+
+/// How many of what there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Enrollments not proved yet.
+    pub pending: u32,
+    /// Enrollments in use.
+    pub active: u32,
+    /// Enrollments switched off.
+    pub disabled: u32,
+    /// Logins that wait for a code.
+    pub live_challenges: u32,
+}
+
+/// The way to a read; cheap to clone.
+#[derive(Clone)]
+pub struct Reader {
+    queue: mpsc::Sender<Read>,
+}
+
+impl Reader {
+    /// Opens a second connection to a database that [`super::Sqlite`] has opened, on a thread of
+    /// its own.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open(path: &Path, keys: Keys) -> Result<Self, OpenError> {
+        let db = open(path)?;
+        db.pragma_update(None, "query_only", true)
+            .map_err(|source| OpenError::Database { path: path.into(), source })?;
+        let (queue, mut reads) = mpsc::channel::<Read>(64);
+        threads::spawn("reader", move || {
+            while let Some(read) = reads.blocking_recv() {
+                read(&db, &keys);
+            }
+        })
+        .map_err(|source| OpenError::File { path: path.into(), source })?;
+        Ok(Self { queue })
+    }
+
+    /// One account as it is stored, with the budget of its number.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn account(&self, account: Account) -> Result<Records, StoreError> {
+        self.read(move |db, keys| {
+            let (enrollment, login) = rows::account(db, keys, &account)?;
+            let mut records =
+                Records { account: Some(account), enrollment, login, ..Records::default() };
+            if let Some(enrollment) = &records.enrollment {
+                let key = BudgetKey::Number(enrollment.index);
+                records.budgets.insert(key, rows::budget(db, key)?);
+            }
+            Ok(records)
+        })
+        .await
+    }
+
+    /// Up to `limit` enrollments in the order of their names, after `after`.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn subscribers(
+        &self,
+        after: Option<Account>,
+        limit: u32,
+    ) -> Result<Vec<Subscriber>, StoreError> {
+        self.read(move |db, keys| {
+            let mut select = db.prepare_cached(
+                "SELECT account, number, number_index, details FROM enrollment
+                 WHERE account > ?1 ORDER BY account LIMIT ?2",
+            )?;
+            let after = after.as_ref().map_or("", Account::as_str);
+            let found = select.query_map(params![after, limit], |row| {
+                let account = rows::name(row, 0)?;
+                let enrollment = rows::enrollment(keys, &account, row, 1)?;
+                Ok(Subscriber { account, enrollment })
+            })?;
+            found.collect()
+        })
+        .await
+    }
+
+    /// How many of what there are.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn counts(&self, now: Timestamp) -> Result<Counts, StoreError> {
+        self.read(move |db, keys| {
+            let mut counts = Counts::default();
+            let mut select =
+                db.prepare_cached("SELECT account, number, number_index, details FROM enrollment")?;
+            let mut found = select.query([])?;
+            while let Some(row) = found.next()? {
+                let account = rows::name(row, 0)?;
+                match rows::enrollment(keys, &account, row, 1)?.state {
+                    State::Pending => counts.pending += 1,
+                    State::Active { .. } => counts.active += 1,
+                    State::Disabled { .. } => counts.disabled += 1,
+                }
+            }
+            each_login_under_way(db, |login| {
+                counts.live_challenges += u32::try_from(login.live(now)).unwrap_or(u32::MAX);
+            })?;
+            Ok(counts)
+        })
+        .await
+    }
+
+    /// Live challenges in time whose code was lost with another run of the daemon.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn lost(
+        &self,
+        instance: Instance,
+        now: Timestamp,
+    ) -> Result<Vec<ChallengeToken>, StoreError> {
+        self.read(move |db, _| {
+            let mut lost = Vec::new();
+            each_login_under_way(db, |login| {
+                let waiting = login.challenges.iter().filter(|challenge| {
+                    challenge.is_live() && !challenge.is_expired(now) && challenge.is_lost(instance)
+                });
+                lost.extend(waiting.map(|challenge| challenge.token));
+            })?;
+            Ok(lost)
+        })
+        .await
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection, &Keys) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let job = Box::new(move |db: &Connection, keys: &Keys| {
+            let result = read(db, keys).map_err(|error| {
+                error!(%error, "a read of the store failed");
+                StoreError::Unavailable
+            });
+            // The one who asked may have given up.
+            let _ = reply.send(result);
+        });
+        self.queue.try_send(job).map_err(|_| StoreError::Unavailable)?;
+        match tokio::time::timeout(crate::store::PATIENCE, answer).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) | Err(_) => Err(StoreError::Unavailable),
+        }
+    }
+}
+
+/// The accounts that have a challenge, live or remembered.
+fn each_login_under_way(db: &Connection, mut see: impl FnMut(LoginState)) -> rusqlite::Result<()> {
+    let mut select = db.prepare_cached(
+        "SELECT state FROM login WHERE account IN (SELECT account FROM challenge)",
+    )?;
+    let mut found = select.query([])?;
+    while let Some(row) = found.next()? {
+        see(rows::login(row, 0)?);
+    }
+    Ok(())
+}
