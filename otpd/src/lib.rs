@@ -1,9 +1,17 @@
 //! The daemon: it issues, stores, sends and checks one-time codes.
+//!
+//! `domain` decides and is pure; everything else carries data to and from it. `app` is the only
+//! place that knows which adapters there are.
 
+pub mod accounts;
+pub mod app;
+mod audit_log;
 pub mod clock;
 pub mod config;
+pub mod conversation;
 pub mod domain;
 pub mod gateway;
+pub mod ipc;
 pub mod keys;
 pub mod random;
 pub mod shutdown;
@@ -11,3 +19,4 @@ pub mod store;
 pub mod systemd;
 pub mod telemetry;
 mod threads;
+pub mod verifier;

@@ -1,0 +1,348 @@
+//! The composition root: the only file that knows which adapters there are.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use jiff::tz::TimeZone;
+use nix::sys::stat::{Mode, umask};
+use rand::RngExt;
+use tokio::net::UnixListener;
+use tracing::{error, info, warn};
+
+use crate::{
+    accounts::Accounts,
+    audit_log,
+    clock::Clock,
+    config::{self, Config, ConfigErrors},
+    domain::{challenge::Instance, login::Terms},
+    gateway::route::{self, Routes},
+    ipc::{self, Backend},
+    keys::{KeyError, Keys, MasterKey},
+    random,
+    shutdown::{self, Reloads, Shutdown},
+    store::{self, Reader, Sqlite, Store},
+    systemd::{self, ListenError},
+    telemetry::{Telemetry, TelemetryError},
+    verifier::{Parts, Site, Verifier},
+};
+
+/// Why the daemon cannot do its work; it then answers every login with `unavailable`.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigErrors),
+    /// There is no key, or not the right one.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// There is no key for a database that needs one.
+    #[error(
+        "{key}: no such file, but {database} was made with a key; restore the key from your backup",
+        key = key.display(), database = database.display()
+    )]
+    KeyMissing {
+        /// Where the key should be.
+        key: PathBuf,
+        /// The database that needs it.
+        database: PathBuf,
+    },
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] store::OpenError),
+    /// A gateway cannot be set up.
+    #[error(transparent)]
+    Gateway(#[from] route::OpenError),
+    /// The system gives no thread.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// Why the daemon ended.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// It has no socket.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// It cannot log.
+    #[error(transparent)]
+    Log(#[from] TelemetryError),
+    /// The system fails.
+    #[error(transparent)]
+    System(#[from] std::io::Error),
+}
+
+/// What requests and messages that are under way may still take when the daemon stops. Logins that
+/// come meanwhile wait in the socket's backlog for the next run, within the module's ten seconds.
+const FAREWELL: Duration = Duration::from_secs(7);
+/// How often a daemon that cannot open its store looks whether the cause is gone.
+const RETRY: Duration = Duration::from_secs(10);
+
+/// Reads and checks the configuration, as it is read at the start.
+///
+/// # Errors
+/// All that is wrong with it.
+fn load(path: &Path) -> Result<Config, ConfigErrors> {
+    config::load(path, systemd::credentials_directory().as_deref(), &config::host_name())
+}
+
+/// Checks the configuration as the start does, gateways and all; its warnings.
+///
+/// # Errors
+/// All that is wrong with it.
+pub fn check(path: &Path) -> Result<Vec<String>, StartError> {
+    let config = load(path)?;
+    routes(&config)?;
+    Ok(config.warnings)
+}
+
+/// Makes the master key where the configuration wants it.
+///
+/// # Errors
+/// When the configuration is wrong, or the file exists or cannot be written.
+pub fn make_key(path: &Path) -> Result<PathBuf, StartError> {
+    let config = load(path)?;
+    MasterKey::make(&config.server.key_file)?;
+    Ok(config.server.key_file)
+}
+
+/// Runs the daemon until it is told to stop.
+///
+/// # Errors
+/// When it cannot even listen.
+pub fn run(path: &Path) -> Result<(), RunError> {
+    // Files that otpd makes are its own; the socket's mode is set apart.
+    umask(Mode::from_bits_truncate(0o077));
+    let core_dumps = systemd::forbid_core_dumps();
+    let config = load(path);
+    let log = config.as_ref().map_or(config::Log::default(), |config| config.log);
+    let telemetry = Telemetry::start(log)?;
+    if let Err(error) = core_dumps {
+        warn!(%error, "core dumps cannot be forbidden; a crash may leave secrets on disk");
+    }
+    let socket = match &config {
+        Ok(config) => config.server.socket.clone(),
+        Err(_) => config::socket_of(path),
+    };
+    let listener = systemd::listen(&socket)?;
+    let started = config.map_err(StartError::from).and_then(|config| start(path, config));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let store = runtime.block_on(async {
+        let (trigger, stop) = shutdown::channel();
+        let mut reloads = shutdown::catch_signals(trigger)?;
+        let listener = UnixListener::from_std(listener)?;
+        let daemon = match started {
+            Ok(daemon) => Some(daemon),
+            Err(error) => broken(path, &listener, &mut reloads, stop.clone(), error).await,
+        };
+        Ok::<_, std::io::Error>(match daemon {
+            Some(daemon) => Some(daemon.serve(&listener, telemetry, reloads, stop).await),
+            None => None,
+        })
+    })?;
+    // With the runtime go the last tasks that hold the store; then its thread ends, and closes the
+    // database in order. A lookup of a vendor's name that hangs is not waited for.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    if store.is_some_and(|thread| thread.join().is_err()) {
+        error!("the store's thread panicked");
+    }
+    info!("stopped");
+    Ok(())
+}
+
+/// A daemon that works.
+struct Daemon {
+    path: PathBuf,
+    config: Config,
+    keys: Keys,
+    instance: Instance,
+    verifier: Arc<Verifier>,
+    store: std::thread::JoinHandle<()>,
+}
+
+/// Opens what the configuration names.
+fn start(path: &Path, config: Config) -> Result<Daemon, StartError> {
+    for warning in &config.warnings {
+        warn!("{warning}");
+    }
+    let config::Store::Sqlite(database) = &config.store;
+    let keys = keys(&config, database)?;
+    let clock = Clock::system();
+    let sqlite = Sqlite::open(database, keys.clone())?;
+    let reader = Reader::open(database, keys.clone())?;
+    let instance = Instance(random::system().random());
+    let site = site(&config, &keys, instance)?;
+    let (store, thread) = Store::start(sqlite, clock.clone(), Arc::new(audit_log::write))?;
+    let verifier = Verifier::new(Parts {
+        store,
+        reader,
+        accounts: Accounts::start()?,
+        directory: Accounts::start()?,
+        clock,
+        keys: keys.clone(),
+        zone: TimeZone::system(),
+        site,
+    });
+    Ok(Daemon { path: path.into(), config, keys, instance, verifier, store: thread })
+}
+
+impl Daemon {
+    /// Serves until `stop`; returns the store's thread, which ends after the runtime.
+    async fn serve(
+        mut self,
+        listener: &UnixListener,
+        telemetry: Telemetry,
+        mut reloads: Reloads,
+        stop: Shutdown,
+    ) -> std::thread::JoinHandle<()> {
+        let host = &self.config.message.host;
+        info!(host, version = env!("CARGO_PKG_VERSION"), "ready");
+        systemd::notify_ready("answers logins");
+        let verifier = Arc::clone(&self.verifier);
+        tokio::spawn(async move { verifier.recover_lost().await });
+        let backend = Backend::Working(Arc::clone(&self.verifier));
+        let mut served = std::pin::pin!(ipc::serve(listener, backend, stop.clone()));
+        let mut stopping = stop;
+        let ended = loop {
+            tokio::select! {
+                () = stopping.requested() => break false,
+                () = reloads.next() => self.reload(&telemetry),
+                () = &mut served => break true,
+            }
+        };
+        systemd::notify_stopping();
+        // What was handed to a vendor is waited for, so that the next run need not send it again.
+        let farewell = async {
+            if !ended {
+                served.await;
+            }
+            self.verifier.drained().await;
+        };
+        if tokio::time::timeout(FAREWELL, farewell).await.is_err() {
+            warn!("not everything that was under way ended; the next run goes on with it");
+        }
+        self.store
+    }
+
+    /// Reads the configuration again; a wrong one changes nothing.
+    fn reload(&mut self, telemetry: &Telemetry) {
+        systemd::notify_reloading();
+        match self.take_over(telemetry) {
+            Ok(()) => {
+                info!("the configuration was read again");
+                systemd::notify_ready("answers logins");
+            }
+            Err(why) => {
+                why.to_string().lines().for_each(|line| error!("{line}"));
+                error!("the configuration is wrong; the one before stays");
+                systemd::notify_ready("answers logins by the configuration before");
+            }
+        }
+    }
+
+    fn take_over(&mut self, telemetry: &Telemetry) -> Result<(), StartError> {
+        let mut config = load(&self.path)?;
+        for table in self.config.needs_restart(&config) {
+            warn!(table, "a change here is taken over at a restart only");
+        }
+        // What needs a restart stays as it is, so that a further reload says so again.
+        config.server = self.config.server.clone();
+        config.store = self.config.store.clone();
+        config.log.format = self.config.log.format;
+        let site = site(&config, &self.keys, self.instance)?;
+        for warning in &config.warnings {
+            warn!("{warning}");
+        }
+        if let Err(error) = telemetry.set_level(config.log.level) {
+            warn!(%error, "the log keeps its level");
+        }
+        self.verifier.replace_site(site);
+        self.config = config;
+        Ok(())
+    }
+}
+
+/// Serves `unavailable`, so that every login is told at once and nothing restarts in a loop, until
+/// the daemon is stopped (`None`) or the cause is gone: a reload tries again, and so does time
+/// unless the configuration is at fault.
+async fn broken(
+    path: &Path,
+    listener: &UnixListener,
+    reloads: &mut Reloads,
+    mut stop: Shutdown,
+    mut why: StartError,
+) -> Option<Daemon> {
+    let mut told = String::new();
+    loop {
+        let reason = why.to_string();
+        if reason != told {
+            reason.lines().for_each(|line| error!("{line}"));
+            error!("logins with a code are refused until this is mended");
+            told.clone_from(&reason);
+        }
+        systemd::notify_ready("refuses logins: see journalctl -u otpd");
+        let reason = reason.into();
+        let backend = Backend::Broken { host: config::host_name().into(), reason };
+        let (again, enough) = shutdown::channel();
+        let mut served = std::pin::pin!(ipc::serve(listener, backend, enough));
+        let asked = tokio::select! {
+            () = &mut served => return None,
+            () = stop.requested() => return None,
+            () = reloads.next() => true,
+            () = tokio::time::sleep(RETRY), if !matches!(why, StartError::Config(_)) => false,
+        };
+        if asked {
+            told.clear();
+            systemd::notify_reloading();
+        }
+        again.pull();
+        served.await;
+        match load(path).map_err(StartError::from).and_then(|config| start(path, config)) {
+            Ok(daemon) => return Some(daemon),
+            Err(error) => why = error,
+        }
+    }
+}
+
+/// The key, made when there is none and nothing is stored that would need another one.
+fn keys(config: &Config, database: &Path) -> Result<Keys, StartError> {
+    let credential = systemd::credentials_directory().map(|folder| folder.join("otpd.key"));
+    let path = credential.filter(|path| path.exists()).unwrap_or(config.server.key_file.clone());
+    if let Some(master) = MasterKey::read(&path)? {
+        return Ok(master.derive());
+    }
+    if store::is_in_use(database)? {
+        return Err(StartError::KeyMissing { key: path, database: database.into() });
+    }
+    let master = MasterKey::make(&path)?;
+    info!(path = %path.display(), "made the master key; keep a copy where the database is not");
+    Ok(master.derive())
+}
+
+fn routes(config: &Config) -> Result<Routes, route::OpenError> {
+    route::open(&config.gateways, &config.delivery.sms, &config.delivery.voice)
+}
+
+/// The rules for logins that the configuration makes.
+fn site(config: &Config, keys: &Keys, instance: Instance) -> Result<Site, StartError> {
+    let delivery = &config.delivery;
+    let routes = routes(config)?;
+    let terms = Terms {
+        unenrolled: config.policy.unenrolled,
+        rules: config.code,
+        limits: config.limits,
+        countries: delivery.countries.clone(),
+        voice: routes.has_voice(),
+        issuer: Verifier::issuer(keys, instance),
+    };
+    Ok(Site {
+        policy: config.policy.clone(),
+        terms: Arc::new(terms),
+        message: config.message.clone(),
+        delivery: delivery.clone(),
+        routes: Arc::new(routes),
+        admin_group: config.server.admin_group.clone(),
+    })
+}

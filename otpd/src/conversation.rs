@@ -1,0 +1,356 @@
+//! All that claimants read and hear, in one place.
+//!
+//! Prompts carry everything: sshd before 10.3 shows separate text only together with the next
+//! prompt. No symbols and no colours; lines of at most 72 characters where the names allow it, the
+//! last one short, for terminals, screen readers and clients that show one line only.
+
+use jiff::{RoundMode, Unit, ZonedRound, tz::TimeZone};
+use otp_proto::login::{Prompt, Step, Verdict};
+
+use crate::domain::{
+    account::Account,
+    budget::{Held, LimitName},
+    challenge::Channel,
+    login::{Denial, Notice, Progress, View},
+    passcode::{Passcode, Reference, RequestId},
+    time::Timestamp,
+};
+
+/// What texts depend on besides the outcome.
+#[derive(Clone, Debug)]
+pub struct Setting<'a> {
+    /// This host, as people know it.
+    pub host: &'a str,
+    /// For times of day.
+    pub zone: &'a TimeZone,
+    /// The time.
+    pub now: Timestamp,
+}
+
+impl Setting<'_> {
+    /// `14:35`, with the date when it is another day.
+    fn clock(&self, at: Timestamp) -> String {
+        let time = |at: Timestamp| {
+            let at = jiff::Timestamp::from_millisecond(at.0).unwrap_or(jiff::Timestamp::MAX);
+            at.to_zoned(self.zone.clone())
+        };
+        let (there, here) = (time(at), time(self.now));
+        // Of what is to come a minute too late is better than a minute too early; what was, was
+        // not later than now.
+        let mode = if at > self.now { RoundMode::Ceil } else { RoundMode::Floor };
+        let round = ZonedRound::new().smallest(Unit::Minute).mode(mode);
+        let there = there.round(round).unwrap_or(there);
+        let form = if there.date() == here.date() { "%H:%M" } else { "%H:%M on %-d %B" };
+        there.strftime(form).to_string()
+    }
+
+    /// `14:35 (in 15 minutes)`.
+    fn until(&self, at: Timestamp) -> String {
+        let minutes = at.since(self.now).as_secs().div_ceil(60).max(1);
+        let span = match minutes {
+            1 => "1 minute".to_owned(),
+            2..=119 => format!("{minutes} minutes"),
+            _ => format!("{} hours", minutes.div_ceil(60)),
+        };
+        format!("{} (in {span})", self.clock(at))
+    }
+}
+
+/// The first prompt of a login, or of its resumption.
+#[must_use]
+pub fn first(view: &View) -> Step {
+    let how = match (view.channel, view.progress) {
+        (Channel::Sms, Progress::Sent) => {
+            format!("Code sent by text message to the number ending {}", view.ending)
+        }
+        (Channel::Sms, Progress::Sending) => {
+            format!("A code is being sent by text message to the number ending {}", view.ending)
+        }
+        (Channel::Voice, Progress::Sent) => {
+            format!("The number ending {} is being called with a code", view.ending)
+        }
+        (Channel::Voice, Progress::Sending) => {
+            format!("A call with a code is being placed to the number ending {}", view.ending)
+        }
+        (_, Progress::Failed) => return ask(&format!("{}\n{}", failed(view), retry(view))),
+    };
+    ask(&format!("{how} (ref {}).\n{}", view.reference, commands(view)))
+}
+
+/// The prompt after an answer.
+#[must_use]
+pub fn again(notice: Notice, view: &View, setting: &Setting<'_>) -> Step {
+    let reference = view.reference;
+    let text = match notice {
+        Notice::Help => return help(view),
+        Notice::Wrong => {
+            let left = tries(view.tries_left);
+            let commands = commands(view);
+            format!("That code is not right. {left} left. Check the newest message.\n{commands}")
+        }
+        Notice::Earlier => {
+            format!("That is an earlier code. Use the newest one, ref {reference}.")
+        }
+        Notice::Renewed { expired_at } => {
+            let at = setting.clock(expired_at);
+            fresh(&format!("That code expired at {at}. This did not use a try."), "A new one", view)
+        }
+        Notice::Replaced | Notice::Resent => {
+            fresh("Earlier codes no longer work.", "A new code", view)
+        }
+        Notice::TooSoon { seconds } => {
+            format!("Please wait {} before asking again.", seconds_long(seconds))
+        }
+        Notice::NoMoreMessages => {
+            format!("No more codes are sent in this login. Use the newest one, ref {reference}.")
+        }
+        Notice::Held(held) if view.progress == Progress::Failed => no_message(held, setting),
+        Notice::Held(held) => format!("{}\n{}", no_message(held, setting), newest(view)),
+        Notice::NoVoice => format!("Voice calls are not available here.\n{}", commands(view)),
+    };
+    ask(&text)
+}
+
+/// The end of a login that is denied.
+#[must_use]
+pub fn denied(
+    denial: Denial,
+    account: &Account,
+    request: RequestId,
+    setting: &Setting<'_>,
+) -> Step {
+    let host = setting.host;
+    let text = match denial {
+        // An unknown name, a repetition, or somebody who gave up: nothing to add.
+        Denial::NoAccount | Denial::Silent | Denial::Quit => None,
+        Denial::NotEnrolled => Some(format!(
+            "No phone number is registered for {account} on {host},\n\
+             so this login cannot continue. Ask your administrator to run:\n\
+             otpctl enroll {account} NUMBER   Request id {request}"
+        )),
+        Denial::NotVerified => Some(format!(
+            "The phone number of {account} is not verified yet on {host}.\n\
+             Ask your administrator to run:\n\
+             otpctl verify {account}   Request id {request}"
+        )),
+        Denial::Disabled => Some(format!(
+            "Logins of {account} with a code are switched off on {host}.\n\
+             Ask your administrator.   Request id {request}"
+        )),
+        Denial::Country => Some(format!(
+            "Codes can no longer be sent to the country of {account}'s number.\n\
+             Ask your administrator.   Request id {request}"
+        )),
+        Denial::Held(held) => Some(locked(held, account, request, setting)),
+        Denial::Spent => Some(format!(
+            "Too many wrong codes in this login. You may start a new one now.\n\
+             Request id {request}"
+        )),
+        Denial::Expired => Some(format!(
+            "The code expired again. You may start a new login now.\nRequest id {request}"
+        )),
+    };
+    Step { text, prompt: None, verdict: Some(Verdict::Denied) }
+}
+
+/// A verdict without a word.
+#[must_use]
+pub fn verdict(verdict: Verdict) -> Step {
+    Step { verdict: Some(verdict), ..Step::default() }
+}
+
+/// The daemon cannot decide now.
+#[must_use]
+pub fn unavailable(host: &str) -> Step {
+    let text = format!(
+        "The login-code service on {host} cannot check codes now.\n\
+         Try again later, or tell your administrator: journalctl -u otpd"
+    );
+    Step { text: Some(text), prompt: None, verdict: Some(Verdict::Unavailable) }
+}
+
+/// The message that proves a number. It is read out to an administrator, so it must not say that
+/// nobody may be told.
+#[must_use]
+pub fn proof_text(code: &Passcode, reference: Reference, host: &str) -> zeroize::Zeroizing<String> {
+    // One segment: those beyond GSM-7's basic set would count twice.
+    let host = host.chars().filter(|c| !"^{}\\[~]|€".contains(*c)).take(40).collect::<String>();
+    zeroize::Zeroizing::new(format!(
+        "{} proves this number for logins on {host}, ref {reference}. Tell it only to the \
+         administrator who registers you.",
+        code.expose()
+    ))
+}
+
+/// What a call says to log in: the code digit by digit, three times.
+#[must_use]
+pub fn spoken(code: &Passcode, host: &str) -> zeroize::Zeroizing<String> {
+    read_out("Your login code for ", code, host, "Never share it.")
+}
+
+/// What a call says to prove a number; see [`proof_text`].
+#[must_use]
+pub fn spoken_proof(code: &Passcode, host: &str) -> zeroize::Zeroizing<String> {
+    let share = "Tell it only to the administrator who registers you.";
+    read_out("Your code to prove this number for logins on ", code, host, share)
+}
+
+fn read_out(what: &str, code: &Passcode, host: &str, share: &str) -> zeroize::Zeroizing<String> {
+    let mut digits = zeroize::Zeroizing::new(String::with_capacity(64));
+    for digit in code.expose().chars() {
+        digits.push(digit);
+        digits.push_str(". ");
+    }
+    // Growing would leave copies of the code behind in memory that nobody wipes.
+    let room = what.len() + host.len() + 3 * digits.len() + share.len() + 32;
+    let mut text = zeroize::Zeroizing::new(String::with_capacity(room));
+    text.push_str(what);
+    text.push_str(host);
+    text.push_str(" is: ");
+    for repetition in ["", "Again: ", "Once more: "] {
+        text.push_str(repetition);
+        text.push_str(&digits);
+    }
+    text.push_str(share);
+    text
+}
+
+/// Every prompt ends with the same short line.
+fn ask(text: &str) -> Step {
+    let prompt = Prompt { text: format!("{text}\nCode: "), echo: true };
+    Step { prompt: Some(prompt), ..Step::default() }
+}
+
+fn commands(view: &View) -> String {
+    let mut line = "Type the code, or: ".to_owned();
+    if view.may_resend {
+        line.push_str(again_by(view.channel));
+    }
+    if view.may_call && view.channel == Channel::Sms {
+        line.push_str("v = voice call, ");
+    }
+    line + "? = help"
+}
+
+/// `r` repeats what was done last.
+fn again_by(channel: Channel) -> &'static str {
+    match channel {
+        Channel::Sms => "r = send again, ",
+        Channel::Voice => "r = call again, ",
+    }
+}
+
+fn help(view: &View) -> Step {
+    let (request, left) = (view.token.request(), tries(view.tries_left));
+    let reference = view.reference;
+    let mut text = format!("Type the code of the newest message, ref {reference}. {left} left.\n");
+    if view.may_resend {
+        let wait = match view.resend_in {
+            0 => String::new(),
+            seconds => format!(" (in {})", seconds_long(seconds)),
+        };
+        text.push_str(again_by(view.channel).trim_end_matches(", "));
+        text.push_str(&wait);
+        text.push_str(", ");
+    }
+    if view.may_call && view.channel == Channel::Sms {
+        text.push_str("v = voice call, ");
+    }
+    ask(&format!("{text}q = give up\nRequest id {request}"))
+}
+
+fn seconds_long(seconds: u32) -> String {
+    if seconds == 1 { "1 second".to_owned() } else { format!("{seconds} seconds") }
+}
+
+fn tries(left: u8) -> String {
+    if left == 1 { "1 try".to_owned() } else { format!("{left} tries") }
+}
+
+/// `A new one was sent to the number ending 42 (ref M3).`, and what there is to know besides.
+fn fresh(besides: &str, what: &str, view: &View) -> String {
+    let View { ending, reference, .. } = view;
+    let how = match (view.progress, view.channel) {
+        (Progress::Sent, Channel::Sms) => {
+            format!("{what} was sent to the number ending {ending} (ref {reference}).")
+        }
+        (Progress::Sending, Channel::Sms) => {
+            format!("{what} is being sent to the number ending {ending} (ref {reference}).")
+        }
+        (Progress::Sent | Progress::Sending, Channel::Voice) => {
+            format!("The number ending {ending} is called with a new code (ref {reference}).")
+        }
+        (Progress::Failed, _) => return format!("{besides}\n{}\n{}", failed(view), retry(view)),
+    };
+    format!("{besides}\n{how}")
+}
+
+fn failed(view: &View) -> String {
+    let what = match view.channel {
+        Channel::Sms => "The text message",
+        Channel::Voice => "The call",
+    };
+    format!("{what} to the number ending {} could not be sent.", view.ending)
+}
+
+/// What helps after [`failed`]: there is no code to type.
+fn retry(view: &View) -> String {
+    let wait = match view.resend_in {
+        0 => String::new(),
+        seconds => format!(" in {}", seconds_long(seconds)),
+    };
+    let call = view.may_call && view.channel == Channel::Sms;
+    format!("r = try again{wait}, {}? = help", if call { "v = voice call, " } else { "" })
+}
+
+fn newest(view: &View) -> String {
+    format!("The newest code, ref {}, still works.", view.reference)
+}
+
+fn no_message(held: Held, setting: &Setting<'_>) -> String {
+    let (limit, since) = (held.limit.as_str(), setting.clock(held.since));
+    match held.until {
+        Some(until) => {
+            let until = setting.until(until);
+            format!("No more messages can be sent until {until}.\nLimit {limit}, since {since}.")
+        }
+        None => format!("No more messages can be sent.\nLimit {limit}, since {since}."),
+    }
+}
+
+fn locked(held: Held, account: &Account, request: RequestId, setting: &Setting<'_>) -> String {
+    let wrong = match held.limit {
+        LimitName::WrongCodesPerHour | LimitName::WrongCodesPerDay => true,
+        LimitName::WrongCodesInARow => {
+            return format!(
+                "Too many wrong codes in a row. Codes for {account} are suspended.\n\
+                 Ask your administrator to run:\n\
+                 otpctl unlock {account}   Request id {request}"
+            );
+        }
+        LimitName::UnansweredPerHour
+        | LimitName::UnansweredPerDay
+        | LimitName::MessagesPerHour
+        | LimitName::MessagesPerDay
+        | LimitName::CallsPerDay
+        | LimitName::UnverifiedPerDay
+        | LimitName::LiveChallenges => false,
+    };
+    match (wrong, held.until) {
+        (true, Some(until)) => format!(
+            "Too many wrong codes. Login for {account} is locked until\n{}.\n\
+             Ask your administrator to run:\n\
+             otpctl unlock {account}   Request id {request}",
+            setting.until(until)
+        ),
+        (false, _) if held.limit == LimitName::LiveChallenges => format!(
+            "Too many logins of {account} wait for a code at once.\n\
+             Finish one of them, or try again in a few minutes.\n\
+             Request id {request}"
+        ),
+        (_, _) => format!("{}\nRequest id {request}", no_message(held, setting)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

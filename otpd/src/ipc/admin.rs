@@ -1,0 +1,223 @@
+//! `org.otpd.Admin`: one method for each verb of `otpctl`.
+
+use std::sync::Arc;
+
+use otp_proto::{
+    admin::{self as wire, AdminError},
+    envelope::Call,
+    login::Empty,
+    service::ServiceError,
+};
+
+use super::{
+    Backend,
+    connection::{Connection, Done},
+    permit::{Right, Target},
+    wire::{Fault, channel_in, delivery, fault, fitting, gateway, limit, not_enrolled, subscriber},
+};
+use crate::{
+    domain::{login::Typed, manage::Verb},
+    verifier::{EnrollRequest, Verifier},
+};
+
+impl Connection {
+    pub(super) async fn admin(&mut self, method: &str, call: &Call<'_>) -> Done {
+        macro_rules! handle {
+            ($request:ty, $handler:ident) => {{
+                let Some(request) = self.parameters::<$request>(call.parameters).await? else {
+                    return Ok(());
+                };
+                let result = match self.verifier() {
+                    Ok(verifier) => self.$handler(&verifier, request).await,
+                    Err(fault) => Err(fault),
+                };
+                match result {
+                    Ok(reply) => self.reply(&reply, false).await,
+                    Err(Fault::Service(error)) => self.error(&error).await,
+                    Err(Fault::Admin(error)) => self.error(&error).await,
+                }
+            }};
+        }
+        match method {
+            "Enroll" => handle!(wire::Enroll, enroll),
+            "Verify" => handle!(wire::Verify, verify),
+            "Resend" => handle!(wire::Resend, resend),
+            "Show" => handle!(wire::Show, show),
+            "Disable" => handle!(wire::Disable, disable),
+            "Enable" => handle!(wire::Enable, enable),
+            "Remove" => handle!(wire::Remove, remove),
+            "Unlock" => handle!(wire::Unlock, unlock),
+            "Status" => handle!(wire::Status, status),
+            "List" => {
+                let Some(_) = self.parameters::<wire::List>(call.parameters).await? else {
+                    return Ok(());
+                };
+                if !call.more {
+                    return self.error(&ServiceError::ExpectedMore {}).await;
+                }
+                self.list().await
+            }
+            _ => self.no_method(&call.method).await,
+        }
+    }
+
+    fn verifier(&self) -> Result<Arc<Verifier>, Fault> {
+        match &self.backend {
+            Backend::Working(verifier) => Ok(Arc::clone(verifier)),
+            Backend::Broken { reason, .. } if self.peer.uid == 0 => {
+                Err(AdminError::Unavailable { reason: fitting(reason) }.into())
+            }
+            Backend::Broken { .. } => Err(Fault::Service(ServiceError::PermissionDenied {})),
+        }
+    }
+
+    async fn enroll(
+        &mut self,
+        verifier: &Verifier,
+        request: wire::Enroll,
+    ) -> Result<wire::Enrolled, Fault> {
+        let identity = self.target(verifier, Right::Administer, &request.user).await?;
+        let enroll = EnrollRequest {
+            phone: request.phone,
+            channel: request.channel.map(channel_in),
+            replace: request.replace,
+        };
+        let done = verifier.enroll(&identity, enroll, self.peer.uid).await;
+        let (enrollment, placed) = done.map_err(|failure| fault(failure, &identity.account))?;
+        let subscriber = subscriber(&identity.account, &enrollment);
+        Ok(wire::Enrolled { subscriber, delivery: delivery(placed) })
+    }
+
+    async fn verify(
+        &mut self,
+        verifier: &Verifier,
+        request: wire::Verify,
+    ) -> Result<wire::Changed, Fault> {
+        let identity = self.target(verifier, Right::OwnAffairs, &request.user).await?;
+        let typed = Typed::new(request.code.expose());
+        let done = verifier.verify(&identity, typed, self.peer.uid).await;
+        let enrollment = done.map_err(|failure| fault(failure, &identity.account))?;
+        Ok(wire::Changed { subscriber: subscriber(&identity.account, &enrollment) })
+    }
+
+    async fn resend(
+        &mut self,
+        verifier: &Verifier,
+        request: wire::Resend,
+    ) -> Result<wire::Resent, Fault> {
+        let identity = self.target(verifier, Right::OwnAffairs, &request.user).await?;
+        let done = verifier.resend(&identity, request.voice, self.peer.uid).await;
+        let placed = done.map_err(|failure| fault(failure, &identity.account))?;
+        Ok(wire::Resent { delivery: delivery(placed) })
+    }
+
+    async fn show(
+        &mut self,
+        verifier: &Verifier,
+        request: wire::Show,
+    ) -> Result<wire::Shown, Fault> {
+        let identity = self.target(verifier, Right::OwnAffairs, &request.user).await?;
+        let found = verifier.show(&identity).await?;
+        let summary = found.ok_or_else(|| not_enrolled(&identity.account))?;
+        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        Ok(wire::Shown {
+            subscriber: subscriber(&identity.account, &summary.enrollment),
+            limits: summary.limits.iter().map(limit).collect(),
+            failures_24h: count(summary.failures),
+            sends_24h: count(summary.sends),
+            live_challenges: count(summary.live),
+            recovery_codes_left: 0,
+        })
+    }
+
+    async fn disable(&mut self, v: &Verifier, r: wire::Disable) -> Result<wire::Changed, Fault> {
+        self.manage(v, &r.user, Verb::Disable).await
+    }
+
+    async fn enable(&mut self, v: &Verifier, r: wire::Enable) -> Result<wire::Changed, Fault> {
+        self.manage(v, &r.user, Verb::Enable).await
+    }
+
+    async fn unlock(&mut self, v: &Verifier, r: wire::Unlock) -> Result<wire::Changed, Fault> {
+        self.manage(v, &r.user, Verb::Unlock).await
+    }
+
+    async fn remove(&mut self, v: &Verifier, r: wire::Remove) -> Result<Empty, Fault> {
+        self.manage(v, &r.user, Verb::Remove).await.map(|_| Empty {})
+    }
+
+    async fn manage(
+        &mut self,
+        verifier: &Verifier,
+        user: &str,
+        verb: Verb,
+    ) -> Result<wire::Changed, Fault> {
+        let identity = self.target(verifier, Right::Administer, user).await?;
+        let done = verifier.manage(&identity, verb, self.peer.uid).await?;
+        let enrollment = done.ok_or_else(|| not_enrolled(&identity.account))?;
+        Ok(wire::Changed { subscriber: subscriber(&identity.account, &enrollment) })
+    }
+
+    async fn status(
+        &mut self,
+        verifier: &Verifier,
+        _: wire::Status,
+    ) -> Result<wire::StatusReply, Fault> {
+        if !self.may(verifier, Right::Administer, Target::Everyone).await {
+            return Err(Fault::Service(ServiceError::PermissionDenied {}));
+        }
+        let status = verifier.status().await?;
+        let gateways = status.gateways.into_iter().map(gateway).collect::<Vec<_>>();
+        let problems = gateways
+            .iter()
+            .filter_map(|gateway| Some((gateway, gateway.reason.as_ref()?)))
+            .map(|(gateway, reason)| format!("gateway {}: {reason}", gateway.name))
+            .collect();
+        Ok(wire::StatusReply {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            host: status.host,
+            store: "sqlite".to_owned(),
+            pending: status.counts.pending,
+            active: status.counts.active,
+            disabled: status.counts.disabled,
+            live_challenges: status.counts.live_challenges,
+            gateways,
+            problems,
+        })
+    }
+
+    /// One row a reply, a page at a time, so that a long list is never held whole.
+    async fn list(&mut self) -> Done {
+        let permitted = match self.verifier() {
+            Ok(verifier) => {
+                let may = self.may(&verifier, Right::Administer, Target::Everyone).await;
+                let denied = Fault::Service(ServiceError::PermissionDenied {});
+                may.then_some(verifier).ok_or(denied)
+            }
+            Err(fault) => Err(fault),
+        };
+        let verifier = match permitted {
+            Ok(verifier) => verifier,
+            Err(Fault::Service(error)) => return self.error(&error).await,
+            Err(Fault::Admin(error)) => return self.error(&error).await,
+        };
+        let mut after = None;
+        loop {
+            let page = match verifier.page(after.take()).await {
+                Ok(page) => page,
+                Err(error) => {
+                    let reason = error.to_string();
+                    return self.error(&AdminError::Unavailable { reason }).await;
+                }
+            };
+            for row in &page {
+                let subscriber = Some(subscriber(&row.account, &row.enrollment));
+                self.reply(&wire::Listed { subscriber }, true).await?;
+            }
+            match page.into_iter().last() {
+                Some(last) => after = Some(last.account),
+                None => return self.reply(&wire::Listed { subscriber: None }, false).await,
+            }
+        }
+    }
+}

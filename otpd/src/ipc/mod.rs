@@ -1,0 +1,34 @@
+//! The socket: who is there ([`peer`]), what they may call ([`permit`]), and the calls themselves.
+
+mod admin;
+mod authority;
+mod connection;
+mod listen;
+mod login;
+mod peer;
+mod permit;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+pub use listen::serve;
+
+use crate::verifier::Verifier;
+
+/// What stands behind the socket.
+#[derive(Clone)]
+pub enum Backend {
+    /// The daemon as it should be.
+    Working(Arc<Verifier>),
+    /// The daemon could not start. It answers every login with `unavailable` instead of dying in a
+    /// loop that would hang every login.
+    Broken {
+        /// This host's name.
+        host: Arc<str>,
+        /// Why, for administrators.
+        reason: Arc<str>,
+    },
+}

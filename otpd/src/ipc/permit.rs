@@ -1,0 +1,87 @@
+//! Who may call what: one table, and nothing else decides it.
+//!
+//! | | root | admin group | own user | others |
+//! |---|---|---|---|---|
+//! | `org.otpd.Login` | yes | no | no | no |
+//! | `Admin`, reading and changing | yes | yes, but never for uid 0 or a member of the group | no | no |
+//! | `Admin.Show`, `.Verify`, `.Resend` of oneself | yes | yes | yes | no |
+
+/// What a peer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Caller {
+    /// Uid 0.
+    Root,
+    /// In the admin group.
+    Admin,
+    /// Anybody else.
+    Other,
+}
+
+/// Whom a call is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    /// Nobody in particular: lists and states.
+    Everyone,
+    /// The caller.
+    Oneself,
+    /// Uid 0, or a member of the admin group, and not the caller.
+    Privileged,
+    /// Any other account.
+    Account,
+}
+
+/// What a call does, as far as rights tell calls apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Right {
+    /// Logs somebody in.
+    Login,
+    /// Shows, verifies or resends: what everybody may do for themselves.
+    OwnAffairs,
+    /// Any other of the administrator's methods.
+    Administer,
+}
+
+/// Whether the call is permitted.
+pub(super) const fn permits(caller: Caller, right: Right, target: Target) -> bool {
+    match (caller, right, target) {
+        (Caller::Root, _, _) => true,
+        (Caller::Admin | Caller::Other, Right::Login, _) => false,
+        (Caller::Admin | Caller::Other, Right::OwnAffairs, Target::Oneself) => true,
+        (Caller::Admin, Right::OwnAffairs | Right::Administer, target) => match target {
+            Target::Everyone | Target::Account => true,
+            // An administrator's own number is changed by root, or the group could not be
+            // trusted to be what root made it.
+            Target::Oneself | Target::Privileged => false,
+        },
+        (Caller::Other, Right::OwnAffairs | Right::Administer, _) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Caller, Right, Target, permits};
+
+    #[test]
+    fn the_table_is_the_documented_one() {
+        use {Caller as C, Right as R, Target as T};
+        let targets = [T::Everyone, T::Oneself, T::Privileged, T::Account];
+        let rows = [
+            (C::Root, R::Login, [true, true, true, true]),
+            (C::Root, R::OwnAffairs, [true, true, true, true]),
+            (C::Root, R::Administer, [true, true, true, true]),
+            (C::Admin, R::Login, [false, false, false, false]),
+            (C::Admin, R::OwnAffairs, [true, true, false, true]),
+            (C::Admin, R::Administer, [true, false, false, true]),
+            (C::Other, R::Login, [false, false, false, false]),
+            (C::Other, R::OwnAffairs, [false, true, false, false]),
+            (C::Other, R::Administer, [false, false, false, false]),
+        ];
+        for (caller, right, expected) in rows {
+            assert_eq!(
+                targets.map(|target| permits(caller, right, target)),
+                expected,
+                "{caller:?} {right:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Values of the daemon as they stand on the wire, and its refusals as typed errors.
+
+use otp_proto::{
+    admin::{self as wire, AdminError},
+    service::ServiceError,
+};
+
+use crate::{
+    domain::{
+        account::Account,
+        budget::Held,
+        challenge::Channel,
+        enrollment::{Enrollment, State},
+        login::Progress,
+        proof::Refusal,
+    },
+    gateway::route::{GatewayHealth, GatewayState},
+    store::StoreError,
+    verifier::{Failure, Placed},
+};
+
+/// Bytes of a reason: with every one of them escaped it still fits a frame.
+const LONGEST_REASON: usize = 6 * 1024;
+
+/// Why a call gets an error.
+pub(super) enum Fault {
+    Service(ServiceError),
+    Admin(AdminError),
+}
+
+impl From<AdminError> for Fault {
+    fn from(error: AdminError) -> Self {
+        Self::Admin(error)
+    }
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        AdminError::Unavailable { reason: format!("{error}; the journal says why") }.into()
+    }
+}
+
+pub(super) fn subscriber(account: &Account, enrollment: &Enrollment) -> wire::Subscriber {
+    wire::Subscriber {
+        user: account.as_str().to_owned(),
+        phone: enrollment.number().masked(),
+        country: enrollment.destination.country.as_str().to_owned(),
+        channel: channel_out(enrollment.channel),
+        state: match enrollment.state {
+            State::Pending => wire::State::Pending,
+            State::Active { .. } => wire::State::Active,
+            State::Disabled { .. } => wire::State::Disabled,
+        },
+        created_at: enrollment.created_at.0,
+        verified_at: enrollment.verified_at().map(|at| at.0),
+    }
+}
+
+pub(super) fn delivery(placed: Placed) -> wire::Delivery {
+    wire::Delivery {
+        status: match placed.progress {
+            Progress::Sending => wire::DeliveryStatus::Sending,
+            Progress::Sent => wire::DeliveryStatus::Accepted,
+            Progress::Failed => wire::DeliveryStatus::Failed,
+        },
+        channel: channel_out(placed.channel),
+        reference: placed.reference.to_string(),
+        expires_at: placed.expires_at.0,
+        reason: placed.reason,
+    }
+}
+
+pub(super) fn gateway(health: GatewayHealth) -> wire::Gateway {
+    wire::Gateway {
+        name: health.name.0,
+        kind: health.kind.to_owned(),
+        state: match health.state {
+            GatewayState::Ready => wire::GatewayState::Ready,
+            GatewayState::Resting { .. } => wire::GatewayState::Resting,
+            GatewayState::Probing => wire::GatewayState::Probing,
+        },
+        reason: health.last_reason,
+    }
+}
+
+pub(super) fn limit(held: &Held) -> wire::Limit {
+    wire::Limit {
+        name: held.limit.as_str().to_owned(),
+        since: held.since.0,
+        until: held.until.map(|until| until.0),
+    }
+}
+
+pub(super) fn channel_in(channel: wire::Channel) -> Channel {
+    match channel {
+        wire::Channel::Sms => Channel::Sms,
+        wire::Channel::Voice => Channel::Voice,
+    }
+}
+
+pub(super) fn channel_out(channel: Channel) -> wire::Channel {
+    match channel {
+        Channel::Sms => wire::Channel::Sms,
+        Channel::Voice => wire::Channel::Voice,
+    }
+}
+
+pub(super) fn not_enrolled(account: &Account) -> Fault {
+    AdminError::NotEnrolled { user: account.as_str().to_owned() }.into()
+}
+
+pub(super) fn fault(failure: Failure, account: &Account) -> Fault {
+    let user = account.as_str().to_owned();
+    match failure {
+        Failure::Number(error) => AdminError::InvalidNumber { reason: error.to_string() },
+        Failure::Country(country) => {
+            AdminError::CountryNotAllowed { country: country.as_str().to_owned() }
+        }
+        Failure::Unavailable(reason) => AdminError::Unavailable { reason: reason.to_owned() },
+        Failure::Refused(refusal) => refused(refusal, user),
+    }
+    .into()
+}
+
+pub(super) fn refused(refusal: Refusal, user: String) -> AdminError {
+    let because = |reason: String| AdminError::Refused { reason };
+    match refusal {
+        Refusal::NotEnrolled => AdminError::NotEnrolled { user },
+        Refusal::AlreadyEnrolled => AdminError::AlreadyEnrolled { user },
+        Refusal::AlreadyVerified => because(format!("the number of {user} is verified already")),
+        Refusal::Disabled => because(format!("{user} is disabled; otpctl enable {user} first")),
+        Refusal::Country(country) => {
+            AdminError::CountryNotAllowed { country: country.as_str().to_owned() }
+        }
+        Refusal::LineTakesNoText => because(
+            "the number is a landline, which takes no text messages; use --channel voice".into(),
+        ),
+        Refusal::NoVoice => because(
+            "no gateway calls: delivery.voice in the configuration of otpd names none".into(),
+        ),
+        Refusal::Held(held) => AdminError::LimitReached { limit: limit(&held) },
+        Refusal::TooSoon(retry_after_seconds) => AdminError::TooSoon { retry_after_seconds },
+        Refusal::NoCode => AdminError::NoLiveCode { reason: wire::NoLiveCode::None },
+        Refusal::Expired => AdminError::NoLiveCode { reason: wire::NoLiveCode::Expired },
+        Refusal::Spent => AdminError::NoLiveCode { reason: wire::NoLiveCode::Spent },
+        Refusal::Wrong { tries_left } => AdminError::WrongCode { tries_left: tries_left.into() },
+        Refusal::Earlier { reference } => because(format!(
+            "that is an earlier code; use the newest one, ref {reference} (no try was used)"
+        )),
+        Refusal::NotACode { digits } => {
+            because(format!("a code has {digits} digits (no try was used)"))
+        }
+    }
+}
+
+/// As many lines of a reason as fit a frame; a configuration can have any number of errors.
+pub(super) fn fitting(reason: &str) -> String {
+    let fits = reason.floor_char_boundary(LONGEST_REASON);
+    match reason.get(..fits).filter(|start| start.len() < reason.len()) {
+        Some(start) => {
+            let lines = start.rsplit_once('\n').map_or(start, |(lines, _)| lines);
+            format!("{lines}\nand more; the journal has all of it")
+        }
+        None => reason.to_owned(),
+    }
+}

@@ -1,0 +1,65 @@
+//! `otpd`: reads its arguments and starts.
+
+use std::{io::Write, path::PathBuf, process::ExitCode};
+
+use clap::Parser;
+use otpd::{app, config};
+
+/// Issues, sends and checks one-time codes for logins.
+#[derive(Parser)]
+#[command(version, about, max_term_width = 100, after_help = EXAMPLES)]
+struct Arguments {
+    /// The configuration.
+    #[arg(long, value_name = "FILE", default_value = config::DEFAULT_PATH)]
+    config: PathBuf,
+    /// Read the configuration, say all that is wrong with it, and end (0: nothing, 2: something).
+    #[arg(long, conflicts_with = "make_key")]
+    check: bool,
+    /// Make the master key (server.key-file) and end. Keep a copy of it where the database is not:
+    /// without it no stored number can be read.
+    #[arg(long)]
+    make_key: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  otpd --check                     is /etc/otpd/otpd.toml right?
+  otpd --make-key                  before the first start, as root
+  otpd --config ./otpd.toml        run in the foreground";
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = if arguments.check {
+        check(&arguments)
+    } else if arguments.make_key {
+        app::make_key(&arguments.config).map(|path| made(&path)).map_err(|error| error.to_string())
+    } else {
+        app::run(&arguments.config).map(|()| String::new()).map_err(|error| error.to_string())
+    };
+    match result {
+        // A reader that has gone away wants no more output.
+        Ok(text) => match std::io::stdout().write_all(text.as_bytes()) {
+            Ok(()) | Err(_) => ExitCode::SUCCESS,
+        },
+        Err(text) => {
+            let _ = writeln!(std::io::stderr(), "otpd: {text}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn made(path: &std::path::Path) -> String {
+    let path = path.display();
+    format!(
+        "{path}: made. Keep a copy of it where the database is not.\n\
+         otpd must be able to read it: chown it to otpd's user, or pass it by\n\
+         LoadCredential=otpd.key:{path} in the unit (systemctl edit otpd).\n"
+    )
+}
+
+fn check(arguments: &Arguments) -> Result<String, String> {
+    let warnings = app::check(&arguments.config).map_err(|error| error.to_string())?;
+    let warnings = warnings.into_iter().map(|warning| format!("warning: {warning}\n"));
+    let file = arguments.config.display();
+    Ok(warnings.chain([format!("{file}: nothing is wrong\n")]).collect())
+}

@@ -1,0 +1,79 @@
+//! A login is answered or given up.
+
+use otp_proto::login::{Step, Verdict};
+use tokio::time::Instant;
+use tracing::error;
+
+use super::Verifier;
+use crate::{
+    conversation,
+    domain::{
+        login::{Abandon, Answer, Answered, Typed},
+        passcode::{ChallengeToken, Draw},
+    },
+    random,
+    store::Scope,
+};
+
+/// There is no such challenge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownChallenge;
+
+impl Verifier {
+    /// Takes what was typed.
+    ///
+    /// # Errors
+    /// [`UnknownChallenge`].
+    pub async fn answer(
+        &self,
+        token: ChallengeToken,
+        typed: Typed,
+    ) -> Result<Step, UnknownChallenge> {
+        let (site, begun) = (self.site(), Instant::now());
+        let draw = Draw::new(&mut random::system(), site.terms.rules.digits);
+        let answer = Answer { terms: site.terms.clone(), token, typed, draw };
+        let decide = move |records: &_, now| {
+            let decided = answer.decide(records, now);
+            let account = records.account.clone();
+            crate::domain::records::Decided {
+                records: decided.records,
+                audit: decided.audit,
+                answer: (decided.answer, account),
+            }
+        };
+        let (answered, account) = match self.store.transact(Scope::Challenge(token), decide).await {
+            Ok(answered) => answered,
+            Err(error) => {
+                // Perhaps a try was used, perhaps not; nothing was granted.
+                error!(%error, request = %token.request(), "an answer could not be judged");
+                return Ok(Self::unavailable(&site));
+            }
+        };
+        let step = match answered {
+            Answered::Granted => conversation::verdict(Verdict::Granted),
+            Answered::Unknown => return Err(UnknownChallenge),
+            Answered::Denied(denial, token) => {
+                let Some(account) = account else { return Err(UnknownChallenge) };
+                let setting = self.setting(&site);
+                conversation::denied(denial, &account, token.request(), &setting)
+            }
+            Answered::Ask(notice, mut view, order) => {
+                if let Some(order) = order {
+                    view.progress = self.send_and_wait(&site, *order, begun).await;
+                }
+                conversation::again(notice, &view, &self.setting(&site))
+            }
+        };
+        Ok(step)
+    }
+
+    /// Gives a login up.
+    pub async fn cancel(&self, token: ChallengeToken) {
+        let abandon = Abandon { token };
+        let decide = move |records: &_, now| abandon.decide(records, now);
+        if let Err(error) = self.store.transact(Scope::Challenge(token), decide).await {
+            // It stays answerable until it expires; nobody but its own login can name it.
+            error!(%error, request = %token.request(), "a login could not be cancelled");
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! A login begins.
+
+use std::net::IpAddr;
+
+use otp_proto::login::{Step, Verdict};
+use tokio::time::Instant;
+use tracing::{error, warn};
+
+use super::Verifier;
+use crate::{
+    conversation,
+    domain::{
+        account::{Account, Source},
+        login::{Begin, Begun},
+        passcode::{ChallengeToken, Draw},
+    },
+    random,
+    store::Scope,
+};
+
+/// What the module says about a login.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// The name that PAM has.
+    pub user: String,
+    /// PAM service.
+    pub service: String,
+    /// Whether the first factor was a key, which sshd does not ask for again.
+    pub by_key: bool,
+    /// Under sshd: client address and port, server address and port, session id.
+    pub connection: Option<String>,
+}
+
+impl Claim {
+    /// The client's address, from the first word of the connection.
+    fn source(&self) -> Option<Source> {
+        let address = self.connection.as_deref()?.split(' ').next()?;
+        // A link-local address comes with its interface.
+        let address = address.split('%').next()?;
+        address.parse::<IpAddr>().ok().map(Source::of)
+    }
+}
+
+impl Verifier {
+    /// Begins a login, or goes on with it; waits a few seconds for the vendor.
+    pub async fn begin(&self, claim: Claim) -> (Option<ChallengeToken>, Step) {
+        let (site, called) = (self.site(), Instant::now());
+        let Ok(identity) = self.accounts.by_name(claim.user.clone()).await else {
+            return (None, Self::unavailable(&site));
+        };
+        let exists = identity.is_some();
+        let (account, exempt) = match identity {
+            Some(identity) => {
+                // Groups can only exempt; when they cannot be looked up, nobody is exempt.
+                let groups = if site.policy.exempt_groups.is_empty() {
+                    Vec::new()
+                } else {
+                    self.accounts.groups(&identity).await.unwrap_or_else(|error| {
+                        warn!(%error, "groups are unknown, so no group exempts this login");
+                        Vec::new()
+                    })
+                };
+                let exempt = site.policy.exempts(&identity.account, &groups);
+                (identity.account, exempt)
+            }
+            // Not stored under this name, but written down.
+            None => match Account::new(&claim.user) {
+                Ok(account) => (account, false),
+                Err(_) => return (None, conversation::verdict(Verdict::Denied)),
+            },
+        };
+        let attempt = claim
+            .connection
+            .as_deref()
+            .map(|connection| self.keys.attempt(&site.message.host, &claim.service, connection));
+        let draw = Draw::new(&mut random::system(), site.terms.rules.digits);
+        let request = draw.token.request();
+        let begin = Begin {
+            terms: site.terms.clone(),
+            account: account.clone(),
+            exists,
+            exempt,
+            source: claim.source(),
+            service: claim.service,
+            attempt,
+            by_itself: claim.by_key,
+            draw,
+        };
+        let scope = Scope::Account(account.clone());
+        let decide = move |records: &_, now| begin.decide(records, now);
+        match self.store.transact(scope, decide).await {
+            Ok(Begun::Ignored) => (None, conversation::verdict(Verdict::Ignored)),
+            Ok(Begun::Denied(denial)) => {
+                let setting = self.setting(&site);
+                (None, conversation::denied(denial, &account, request, &setting))
+            }
+            Ok(Begun::Resumed(view)) => (Some(view.token), conversation::first(&view)),
+            Ok(Begun::Issued(mut view, order)) => {
+                view.progress = self.send_and_wait(&site, *order, called).await;
+                (Some(view.token), conversation::first(&view))
+            }
+            Err(error) => {
+                error!(%error, account = %account, "a login could not begin");
+                (None, Self::unavailable(&site))
+            }
+        }
+    }
+}

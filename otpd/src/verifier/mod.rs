@@ -1,0 +1,140 @@
+//! The use cases: they draw what is random, have the domain decide inside the store, and act on the
+//! answer after the commit. Nothing is decided here.
+
+mod admin;
+mod answer;
+mod attend;
+mod begin;
+mod deliver;
+mod enroll;
+mod recover;
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use jiff::tz::TimeZone;
+use otp_proto::login::Step;
+
+pub use admin::{Status, Summary};
+pub use attend::Attendance;
+pub use begin::Claim;
+pub use enroll::{EnrollRequest, Failure, Placed};
+
+use crate::{
+    accounts::Accounts,
+    clock::Clock,
+    config::{Delivery, Message},
+    conversation::{self, Setting},
+    domain::{
+        challenge::{Instance, Issuer},
+        login::Terms,
+        policy::Policy,
+    },
+    gateway::route::Routes,
+    keys::Keys,
+    store::{Reader, Store},
+};
+
+/// What the configuration says about logins; replaced as a whole when it is read again.
+pub struct Site {
+    /// Who needs a code.
+    pub policy: Policy,
+    /// What decisions go by.
+    pub terms: Arc<Terms>,
+    /// The text that carries a code, and this host's name in it.
+    pub message: Message,
+    /// Countries, and how long a prompt waits for the vendor.
+    pub delivery: Delivery,
+    /// The gateways.
+    pub routes: Arc<Routes>,
+    /// The group that may administer.
+    pub admin_group: String,
+}
+
+/// What the use cases work with.
+pub struct Verifier {
+    store: Store,
+    reader: Reader,
+    accounts: Accounts,
+    directory: Accounts,
+    clock: Clock,
+    keys: Keys,
+    zone: TimeZone,
+    site: RwLock<Arc<Site>>,
+    deliveries: deliver::InFlight,
+    attendance: attend::Attended,
+}
+
+/// The parts of a [`Verifier`].
+pub struct Parts {
+    /// Where decisions are made durable.
+    pub store: Store,
+    /// Reads that decide nothing.
+    pub reader: Reader,
+    /// The host's accounts, for logins.
+    pub accounts: Accounts,
+    /// The host's accounts, for everything else.
+    pub directory: Accounts,
+    /// The time.
+    pub clock: Clock,
+    /// The keys.
+    pub keys: Keys,
+    /// For times of day in prompts.
+    pub zone: TimeZone,
+    /// The configuration at the start.
+    pub site: Site,
+}
+
+impl Verifier {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(parts: Parts) -> Arc<Self> {
+        Arc::new(Self {
+            store: parts.store,
+            reader: parts.reader,
+            accounts: parts.accounts,
+            directory: parts.directory,
+            clock: parts.clock,
+            keys: parts.keys,
+            zone: parts.zone,
+            site: RwLock::new(Arc::new(parts.site)),
+            deliveries: deliver::InFlight::default(),
+            attendance: attend::Attended::default(),
+        })
+    }
+
+    /// The rules that hold now. A use case takes them once and keeps to them.
+    #[must_use]
+    pub fn site(&self) -> Arc<Site> {
+        Arc::clone(&self.site.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes new rules over; what has begun ends under its own.
+    pub fn replace_site(&self, site: Site) {
+        *self.site.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(site);
+    }
+
+    /// Who issues codes in this run.
+    #[must_use]
+    pub fn issuer(keys: &Keys, instance: Instance) -> Issuer {
+        Issuer { key: keys.code.clone(), instance }
+    }
+
+    /// The host's accounts, for administrators and the curious: asked apart from logins, so that
+    /// no local user can hold those up.
+    #[must_use]
+    pub fn directory(&self) -> &Accounts {
+        &self.directory
+    }
+
+    fn setting<'a>(&'a self, site: &'a Site) -> Setting<'a> {
+        Setting { host: &site.message.host, zone: &self.zone, now: self.clock.now() }
+    }
+
+    /// No decision could be made: nothing is granted, and the claimant reads that it is not their
+    /// fault.
+    fn unavailable(site: &Site) -> Step {
+        conversation::unavailable(&site.message.host)
+    }
+}

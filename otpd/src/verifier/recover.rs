@@ -1,0 +1,41 @@
+//! What an earlier run of the daemon left unfinished.
+
+use std::sync::Arc;
+
+use tracing::{error, info};
+
+use super::Verifier;
+use crate::{
+    domain::{login::Recover, passcode::Draw},
+    random,
+    store::Scope,
+};
+
+impl Verifier {
+    /// Sends a fresh code to everybody who waits for one that the daemon did not hand to a vendor
+    /// before it ended. Called once, when logins are served again.
+    pub async fn recover_lost(&self) {
+        let site = self.site();
+        let lost = match self.reader.lost(site.terms.issuer.instance, self.clock.now()).await {
+            Ok(lost) => lost,
+            Err(error) => {
+                error!(%error, "codes that were lost with the last run are not looked for");
+                return;
+            }
+        };
+        for token in lost {
+            let draw = Draw::new(&mut random::system(), site.terms.rules.digits);
+            let recover = Recover { terms: Arc::clone(&site.terms), token, draw };
+            let decide = move |records: &_, now| recover.decide(records, now);
+            match self.store.transact(Scope::Challenge(token), decide).await {
+                Ok(Some(order)) => {
+                    info!(request = %token.request(), "a lost code is sent anew");
+                    self.send(Arc::clone(&site), *order);
+                }
+                // Its login came back first.
+                Ok(None) => {}
+                Err(error) => error!(%error, request = %token.request(), "a code stays lost"),
+            }
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! The use cases over a real store, with gateways that do as they are told.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use jiff::tz::TimeZone;
+use otp_proto::{Secret, login::Verdict};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Attendance, Claim, EnrollRequest, Parts, Site, Verifier};
+use crate::{
+    accounts::{Accounts, Identity},
+    clock::Clock,
+    config::{DEFAULT_TEXT, Delivery, Message as Text, MessageTemplate},
+    domain::{
+        budget::Limits,
+        challenge::{Channel, CodeRules, Instance},
+        login::{Progress, Terms, Typed},
+        passcode::ChallengeToken,
+        policy::{Policy, Unenrolled},
+        time::Timestamp,
+    },
+    gateway::{Gateway, GatewayName, Message, Outcome, Sending, VendorMessageId, route::Routes},
+    keys::MasterKey,
+    store::{Reader, Sqlite, Store},
+};
+
+/// A message at a vendor, which waits for the test to say what becomes of it.
+struct Handed {
+    gateway: &'static str,
+    text: String,
+    settle: oneshot::Sender<Outcome>,
+}
+
+struct Scripted {
+    name: &'static str,
+    handed: mpsc::UnboundedSender<Handed>,
+}
+
+impl Gateway for Scripted {
+    fn kind(&self) -> &'static str {
+        "scripted"
+    }
+
+    fn supports(&self, _: Channel) -> bool {
+        true
+    }
+
+    fn send<'a>(&'a self, message: &'a Message) -> Sending<'a> {
+        let (settle, settled) = oneshot::channel();
+        let text = message.text.to_string();
+        let handed = Handed { gateway: self.name, text, settle };
+        self.handed.send(handed).expect("the test is there");
+        Box::pin(async move { settled.await.expect("the test settles it") })
+    }
+}
+
+/// A daemon without a socket.
+struct House {
+    verifier: Arc<Verifier>,
+    vendors: mpsc::UnboundedReceiver<Handed>,
+    now: Arc<Mutex<Timestamp>>,
+    root: Identity,
+    dir: tempfile::TempDir,
+}
+
+fn accepted() -> Outcome {
+    Outcome::Accepted { vendor_id: Some(VendorMessageId("id-1".into())) }
+}
+
+fn code(text: &str) -> String {
+    text.split(' ').next().expect("the text begins with the code").to_owned()
+}
+
+impl House {
+    /// With root's number entered and proved.
+    async fn new() -> Self {
+        let mut house = Self::empty().await;
+        let request = EnrollRequest {
+            phone: Secret::new("+12025550142".into()),
+            channel: None,
+            replace: false,
+        };
+        let (verifier, root) = (Arc::clone(&house.verifier), house.root.clone());
+        let (enrolled, text) = tokio::join!(verifier.enroll(&root, request, 0), house.accept());
+        let (_, placed) = enrolled.expect("a good number");
+        assert_eq!(placed.progress, Progress::Sent);
+        verifier.verify(&root, Typed::new(&code(&text)), 0).await.expect("the right code");
+        house
+    }
+
+    async fn empty() -> Self {
+        Self::open(tempfile::tempdir().expect("a directory"), Instance(1)).await
+    }
+
+    /// As after a crash: everything but the database is new.
+    async fn crash(self) -> Self {
+        Self::open(self.dir, Instance(2)).await
+    }
+
+    async fn open(dir: tempfile::TempDir, instance: Instance) -> Self {
+        let keys = MasterKey::from_bytes([1; 32]).derive();
+        let now = Arc::new(Mutex::new(Timestamp(1_800_000_000_000)));
+        let read = Arc::clone(&now);
+        let clock = Clock::from_fn(move || *read.lock().unwrap());
+        let path = dir.path().join("otpd.db");
+        let sqlite = Sqlite::open(&path, keys.clone()).expect("a database");
+        let reader = Reader::open(&path, keys.clone()).expect("the same");
+        let (store, _) = Store::start(sqlite, clock.clone(), Arc::new(|_| ())).expect("a thread");
+        let (handed, vendors) = mpsc::unbounded_channel();
+        let names = ["first", "second"];
+        let gateways = names.map(|name| {
+            let gateway: Box<dyn Gateway> = Box::new(Scripted { name, handed: handed.clone() });
+            (GatewayName(name.into()), gateway)
+        });
+        let order = names.map(|name| GatewayName(name.into()));
+        let routes = Routes::new(gateways.into(), &order, &[]).expect("both exist");
+        let terms = Terms {
+            unenrolled: Unenrolled::Deny,
+            rules: CodeRules::default(),
+            limits: Limits::default(),
+            countries: BTreeSet::from(["US".parse().expect("a country")]),
+            voice: false,
+            issuer: Verifier::issuer(&keys, instance),
+        };
+        let template = MessageTemplate::parse(DEFAULT_TEXT, "web01").expect("the default");
+        let site = Site {
+            policy: Policy::default(),
+            terms: Arc::new(terms),
+            message: Text { template, host: "web01".into() },
+            delivery: Delivery {
+                countries: BTreeSet::from(["US".parse().expect("a country")]),
+                default_country: None,
+                sms: order.to_vec(),
+                voice: Vec::new(),
+                accept_timeout: Duration::from_secs(4),
+                allow_file_gateway: false,
+            },
+            routes: Arc::new(routes),
+            admin_group: "otpd-admin".into(),
+        };
+        let accounts = Accounts::start().expect("a thread");
+        let root = accounts.by_uid(0).await.expect("NSS").expect("root");
+        let zone = TimeZone::UTC;
+        let directory = accounts.clone();
+        let parts = Parts { store, reader, accounts, directory, clock, keys, zone, site };
+        Self { verifier: Verifier::new(parts), vendors, now, root, dir }
+    }
+
+    /// The vendor takes the next message; its text.
+    async fn accept(&mut self) -> String {
+        self.settle(accepted()).await
+    }
+
+    async fn settle(&mut self, outcome: Outcome) -> String {
+        let handed = self.vendors.recv().await.expect("a message");
+        handed.settle.send(outcome).expect("the gateway waits");
+        handed.text
+    }
+
+    fn claim() -> Claim {
+        Claim {
+            user: "root".into(),
+            service: "sshd".into(),
+            by_key: true,
+            connection: Some("203.0.113.9 50000 192.0.2.1 22 4711".into()),
+        }
+    }
+
+    /// A login whose code a vendor took; its prompt and the code.
+    async fn begin(&mut self) -> (ChallengeToken, String, String) {
+        let verifier = Arc::clone(&self.verifier);
+        let (begun, text) = tokio::join!(verifier.begin(Self::claim()), self.accept());
+        let (token, step) = begun;
+        (token.expect("a challenge"), step.prompt.expect("a prompt").text, code(&text))
+    }
+
+    async fn answer(&self, token: ChallengeToken, typed: &str) -> Option<Verdict> {
+        let step = self.verifier.answer(token, Typed::new(typed)).await;
+        step.expect("a known challenge").verdict
+    }
+}
+
+#[tokio::test]
+async fn a_text_carries_the_code_that_the_prompt_asks_for() {
+    let mut house = House::new().await;
+    let (token, prompt, code) = house.begin().await;
+    assert!(prompt.starts_with("Code sent by text message to the number ending 42 (ref "));
+    assert_eq!(house.answer(token, "000000x").await, None, "no code's shape");
+    assert_eq!(house.answer(token, &code).await, Some(Verdict::Granted));
+    assert_eq!(house.answer(token, &code).await, Some(Verdict::Denied), "used once");
+}
+
+#[tokio::test]
+async fn sent_is_not_said_before_a_vendor_took_it() {
+    let mut house = House::new().await;
+    let begun = house.verifier.begin(House::claim()).await;
+    let prompt = begun.1.prompt.expect("a prompt after the time for a vendor").text;
+    assert!(prompt.starts_with("A code is being sent by text message to the number ending 42"));
+    let text = house.accept().await;
+    house.verifier.drained().await;
+    let again = house.verifier.begin(House::claim()).await;
+    assert_eq!(again.0, begun.0, "the same connection goes on with the same login");
+    let prompt = again.1.prompt.expect("a prompt").text;
+    assert!(prompt.starts_with("Code sent by text message"), "{prompt}");
+    assert!(house.vendors.try_recv().is_err(), "and no second message is sent");
+    let token = again.0.expect("a challenge");
+    assert_eq!(house.answer(token, &code(&text)).await, Some(Verdict::Granted));
+}
+
+#[tokio::test]
+async fn after_no_clear_answer_the_next_gateway_gets_the_same_code() {
+    let mut house = House::new().await;
+    let verifier = Arc::clone(&house.verifier);
+    let (begun, texts) = tokio::join!(verifier.begin(House::claim()), async {
+        let first = house.settle(Outcome::Unknown("cut".into())).await;
+        (first, house.accept().await)
+    });
+    assert_eq!(texts.0, texts.1);
+    let token = begun.0.expect("a challenge");
+    assert_eq!(house.answer(token, &code(&texts.1)).await, Some(Verdict::Granted));
+}
+
+#[tokio::test]
+async fn what_no_gateway_takes_is_said_and_not_charged() {
+    let mut house = House::new().await;
+    let limit = Limits::default().unanswered_per_hour;
+    for round in 0..=limit {
+        let mut claim = House::claim();
+        claim.connection = Some(format!("203.0.113.9 5000{round} 192.0.2.1 22 1"));
+        let verifier = Arc::clone(&house.verifier);
+        let ((token, step), ()) = tokio::join!(verifier.begin(claim), async {
+            for _ in 0..2 {
+                house.settle(Outcome::Misconfigured("401".into())).await;
+            }
+        });
+        let prompt = step.prompt.expect("a prompt").text;
+        assert!(prompt.contains("could not be sent"), "round {round}: {prompt}");
+        verifier.cancel(token.expect("a challenge")).await;
+    }
+}
+
+#[tokio::test]
+async fn a_resend_goes_by_another_route() {
+    let mut house = House::new().await;
+    let (token, _, old) = house.begin().await;
+    *house.now.lock().unwrap() = Timestamp(1_800_000_031_000);
+    let verifier = Arc::clone(&house.verifier);
+    let typed = Typed::new("r");
+    let (_, handed) = tokio::join!(verifier.answer(token, typed), async {
+        let handed = house.vendors.recv().await.expect("a message");
+        handed.settle.send(accepted()).expect("the gateway waits");
+        (handed.gateway, code(&handed.text))
+    });
+    assert_eq!(handed.0, "second");
+    assert_ne!(handed.1, old);
+    assert_eq!(house.answer(token, &handed.1).await, Some(Verdict::Granted));
+}
+
+/// Lets twenty seconds of the runtime's time pass, and what then falls due happen.
+async fn grace() {
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_millis(20_001)).await;
+    tokio::time::resume();
+    // The cancellation is a decision like any other; one more behind it comes after it.
+    tokio::task::yield_now().await;
+}
+
+#[tokio::test]
+async fn a_connection_that_ends_without_a_word_is_cancelled_after_a_while() {
+    let mut house = House::new().await;
+    let (token, _, code) = house.begin().await;
+    drop(Attendance::begin(&house.verifier, token));
+    tokio::task::yield_now().await;
+    grace().await;
+    assert_eq!(house.answer(token, &code).await, Some(Verdict::Denied));
+}
+
+#[tokio::test]
+async fn one_that_comes_back_goes_on() {
+    let mut house = House::new().await;
+    let (token, _, code) = house.begin().await;
+    drop(Attendance::begin(&house.verifier, token));
+    tokio::task::yield_now().await;
+    let back = Attendance::begin(&house.verifier, token);
+    grace().await;
+    assert_eq!(house.answer(token, &code).await, Some(Verdict::Granted));
+    back.finish();
+}
+
+#[tokio::test]
+async fn a_code_that_a_crash_lost_is_sent_anew() {
+    let mut house = House::new().await;
+    let begun = house.verifier.begin(House::claim()).await;
+    let handed = house.vendors.recv().await.expect("a message that no vendor answers");
+    let mut house = house.crash().await;
+    house.verifier.recover_lost().await;
+    let text = house.accept().await;
+    assert_ne!(code(&text), code(&handed.text));
+    house.verifier.drained().await;
+    let token = begun.0.expect("a challenge");
+    assert_eq!(house.answer(token, &code(&handed.text)).await, None, "recognised, no try");
+    assert_eq!(house.answer(token, &code(&text)).await, Some(Verdict::Granted));
+    house.verifier.recover_lost().await;
+    assert!(house.vendors.try_recv().is_err(), "nobody waits any more");
+}
+
+#[tokio::test]
+async fn a_code_that_a_vendor_took_survives_a_crash() {
+    let mut house = House::new().await;
+    let (token, _, code) = house.begin().await;
+    let mut house = house.crash().await;
+    house.verifier.recover_lost().await;
+    assert!(house.vendors.try_recv().is_err(), "it is not sent again");
+    assert_eq!(house.answer(token, &code).await, Some(Verdict::Granted));
+}
+
+#[tokio::test]
+async fn numbers_are_refused_by_country_and_kind() {
+    let house = House::empty().await;
+    for (phone, expected) in
+        [("+442079460123", "Country"), ("+18005550199", "Number"), ("12", "Number")]
+    {
+        let phone = Secret::new(phone.into());
+        let request = EnrollRequest { phone, channel: None, replace: false };
+        let failure = house.verifier.enroll(&house.root, request, 0).await.expect_err(expected);
+        assert!(format!("{failure:?}").starts_with(expected), "{failure:?}");
+    }
+}
