@@ -1,0 +1,125 @@
+//! Text that comes from elsewhere, made fit for a terminal, a log and the wire.
+
+use otp_proto::Secret;
+
+/// Longest user name, bytes; `LOGIN_NAME_MAX` of Linux.
+const LONGEST_NAME: usize = 256;
+
+/// Longest log line, bytes; syslog daemons cut near this anyway.
+const LONGEST_LINE: usize = 1024;
+
+/// `text` without control characters, which could move the cursor or re-colour the terminal. Only
+/// the line feed stays: prompts have several lines.
+pub(crate) fn for_terminal(text: &str) -> String {
+    let plain = |c: char| if c.is_control() && c != '\n' { '?' } else { c };
+    text.chars().map(plain).collect()
+}
+
+/// `text` as one line of a log: control characters escaped, so that a name cannot forge a line.
+pub(crate) fn for_log(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        if line.len() >= LONGEST_LINE {
+            line.push_str("...");
+            break;
+        }
+        if c.is_control() {
+            line.extend(c.escape_default());
+        } else {
+            line.push(c);
+        }
+    }
+    line
+}
+
+/// The first `limit` bytes of `text`, less when that would split a character.
+pub(crate) fn shortened(text: &str, limit: usize) -> &str {
+    text.get(..text.floor_char_boundary(limit)).unwrap_or_default()
+}
+
+/// Why `name` can be no account's, if it cannot. Such names are neither sent nor looked up.
+pub(crate) fn fault_of_name(name: &str) -> Option<&'static str> {
+    if name.is_empty() {
+        Some("is empty")
+    } else if name.len() > LONGEST_NAME {
+        Some("is longer than 256 bytes")
+    } else if name.contains('/') {
+        Some("contains '/'")
+    } else if name.chars().any(char::is_control) {
+        Some("contains a control character")
+    } else {
+        None
+    }
+}
+
+/// What was typed as the wire carries it. Bytes that are no UTF-8 become replacement characters:
+/// no code contains them, so the daemon answers with help.
+pub(crate) fn typed(bytes: &[u8]) -> Secret {
+    // Room for the worst case at once: a string that grows leaves an unwiped copy behind.
+    let mut text = String::with_capacity(bytes.len().saturating_mul(3));
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        if !chunk.invalid().is_empty() {
+            text.push(char::REPLACEMENT_CHARACTER);
+        }
+    }
+    Secret::new(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LONGEST_LINE, fault_of_name, for_log, for_terminal, shortened, typed};
+
+    #[test]
+    fn terminals_get_no_control_characters_but_the_line_feed() {
+        let cases = [
+            ("plain text stays", "Code:\nnow", "Code:\nnow"),
+            ("escape sequences are broken", "\u{1b}[31mred\u{1b}[0m", "?[31mred?[0m"),
+            ("C1 controls too", "a\u{9b}b", "a?b"),
+            ("NUL, carriage return, backspace", "a\0b\rc\u{8}", "a?b?c?"),
+            ("letters of any script stay", "Zażółć 日本", "Zażółć 日本"),
+        ];
+        for (name, input, expected) in cases {
+            assert_eq!(for_terminal(input), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn logs_get_one_line() {
+        assert_eq!(for_log("eve\nsshd: accepted\u{1b}"), "eve\\nsshd: accepted\\u{1b}");
+        assert!(for_log(&"x".repeat(5000)).len() <= LONGEST_LINE + 3);
+    }
+
+    #[test]
+    fn names_that_no_account_has() {
+        let long = "x".repeat(257);
+        let cases = [
+            ("ordinary", "alice", true),
+            ("with domain", "CORP\\alice@example.org", true),
+            ("256 bytes", &long[1..], true),
+            ("257 bytes", &long, false),
+            ("empty", "", false),
+            ("path", "../etc", false),
+            ("line feed", "alice\n", false),
+            ("NUL", "ali\0ce", false),
+            ("delete", "alice\u{7f}", false),
+        ];
+        for (name, input, fine) in cases {
+            assert_eq!(fault_of_name(input).is_none(), fine, "{name}");
+        }
+    }
+
+    #[test]
+    fn cuts_between_characters() {
+        assert_eq!(shortened("aé", 2), "a");
+        assert_eq!(shortened("aé", 3), "aé");
+        assert_eq!(shortened("a", 9), "a");
+    }
+
+    #[test]
+    fn what_is_no_utf8_is_replaced() {
+        assert_eq!(typed(b"482913").expose(), "482913");
+        assert_eq!(typed(b"4\xff\xfe8").expose(), "4\u{fffd}\u{fffd}8");
+        assert_eq!(typed(b"").expose(), "");
+    }
+}
