@@ -1,0 +1,60 @@
+//! The verbs, a file each: what is asked of the daemon and what is made of the answer.
+
+mod enroll;
+mod list;
+mod remove;
+mod resend;
+mod show;
+mod state;
+mod status;
+mod unlock;
+mod verify;
+
+use serde::Serialize;
+
+use crate::{Exit, cli::Verb, failure::Failure, render::json, session::Session};
+
+/// What a verb that was carried out leaves behind.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// The result, whole lines.
+    pub(crate) stdout: String,
+    /// One line for standard error, without line end; empty when there is nothing to add.
+    pub(crate) stderr: String,
+    /// How it went.
+    pub(crate) exit: Exit,
+}
+
+impl Outcome {
+    /// Done, with `stdout` as the result.
+    fn done(stdout: String) -> Self {
+        Self { stdout, stderr: String::new(), exit: Exit::Done }
+    }
+
+    /// Done; the result as JSON where that is asked for, else in words.
+    fn either(session: &Session, value: &impl Serialize, words: impl FnOnce() -> String) -> Self {
+        Self::done(if session.json { json::text(value) } else { words() })
+    }
+
+    /// Not all of it was done: `problem` says what is missing. Only JSON has a result besides.
+    fn incomplete(session: &Session, value: &impl Serialize, problem: String) -> Self {
+        let stdout = if session.json { json::text(value) } else { String::new() };
+        Self { stdout, stderr: problem, exit: Exit::Refused }
+    }
+}
+
+/// Carries out `verb`.
+pub(crate) fn run(session: &Session, verb: Verb) -> Result<Outcome, Failure> {
+    match verb {
+        Verb::Enroll(arguments) => enroll::run(session, arguments),
+        Verb::Verify(arguments) => verify::run(session, arguments),
+        Verb::Resend(arguments) => resend::run(session, arguments),
+        Verb::List => list::run(session),
+        Verb::Show(user) => show::run(session, user),
+        Verb::Disable(user) => state::disable(session, user),
+        Verb::Enable(user) => state::enable(session, user),
+        Verb::Remove(arguments) => remove::run(session, arguments),
+        Verb::Unlock(user) => unlock::run(session, user),
+        Verb::Status => status::run(session),
+    }
+}

@@ -1,0 +1,238 @@
+//! What `--json` prints: `snake_case` keys that stay, times in UTC.
+
+use std::fmt::Write;
+
+use otp_proto::admin::{self, Channel, DeliveryStatus, State};
+use serde::Serialize;
+
+use super::{is_hidden, text::Lock, time::utc};
+
+/// `value` as indented JSON with a line end.
+///
+/// What could steer a terminal is escaped even where JSON need not: a program reads the same
+/// text, and a person who looks at it is safe.
+pub(crate) fn text(value: &impl Serialize) -> String {
+    // Strings and numbers under fixed keys: nothing here can fail to serialize.
+    let plain = serde_json::to_string_pretty(value).unwrap_or_default();
+    let mut text = String::with_capacity(plain.len() + 1);
+    for character in plain.chars() {
+        // A line end outside of a string is layout; inside one it is escaped already.
+        if character == '\n' || !is_hidden(character) {
+            text.push(character);
+        } else {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                let _ = write!(text, "\\u{unit:04x}");
+            }
+        }
+    }
+    text.push('\n');
+    text
+}
+
+/// One enrolled account.
+#[derive(Serialize)]
+pub(crate) struct Subscriber<'a> {
+    user: &'a str,
+    phone: &'a str,
+    country: &'a str,
+    state: State,
+    channel: Channel,
+    created_at: String,
+    verified_at: Option<String>,
+}
+
+impl<'a> Subscriber<'a> {
+    pub(crate) fn new(subscriber: &'a admin::Subscriber) -> Self {
+        let admin::Subscriber { user, phone, country, channel, state, created_at, verified_at } =
+            subscriber;
+        Self {
+            user,
+            phone,
+            country,
+            state: *state,
+            channel: *channel,
+            created_at: utc(*created_at),
+            verified_at: verified_at.map(utc),
+        }
+    }
+}
+
+/// A limit that holds now.
+#[derive(Serialize)]
+struct Limit<'a> {
+    name: &'a str,
+    since: String,
+    until: Option<String>,
+}
+
+/// Result of `show`.
+#[derive(Serialize)]
+pub(crate) struct Shown<'a> {
+    #[serde(flatten)]
+    subscriber: Subscriber<'a>,
+    /// Beside `locked_until`, which is null also while a lock has no end of its own.
+    locked: bool,
+    locked_until: Option<String>,
+    failures_24h: u32,
+    sends_24h: u32,
+    live_challenges: u32,
+    recovery_codes_left: u32,
+    limits: Vec<Limit<'a>>,
+}
+
+impl<'a> Shown<'a> {
+    pub(crate) fn new(shown: &'a admin::Shown) -> Self {
+        let lock = Lock::of(&shown.limits);
+        let limit = |limit: &'a admin::Limit| Limit {
+            name: &limit.name,
+            since: utc(limit.since),
+            until: limit.until.map(utc),
+        };
+        Self {
+            subscriber: Subscriber::new(&shown.subscriber),
+            locked: lock != Lock::Open,
+            locked_until: match lock {
+                Lock::Until(end) => Some(utc(end)),
+                Lock::Open | Lock::Endless => None,
+            },
+            failures_24h: shown.failures_24h,
+            sends_24h: shown.sends_24h,
+            live_challenges: shown.live_challenges,
+            recovery_codes_left: shown.recovery_codes_left,
+            limits: shown.limits.iter().map(limit).collect(),
+        }
+    }
+}
+
+/// How far a message is.
+#[derive(Serialize)]
+struct Delivery<'a> {
+    status: DeliveryStatus,
+    channel: Channel,
+    reference: &'a str,
+    expires_at: String,
+    reason: Option<&'a str>,
+}
+
+impl<'a> Delivery<'a> {
+    fn new(delivery: &'a admin::Delivery) -> Self {
+        Self {
+            status: delivery.status,
+            channel: delivery.channel,
+            reference: &delivery.reference,
+            expires_at: utc(delivery.expires_at),
+            reason: delivery.reason.as_deref(),
+        }
+    }
+}
+
+/// Result of `enroll`.
+#[derive(Serialize)]
+pub(crate) struct Enrolled<'a> {
+    #[serde(flatten)]
+    subscriber: Subscriber<'a>,
+    delivery: Delivery<'a>,
+}
+
+impl<'a> Enrolled<'a> {
+    pub(crate) fn new(enrolled: &'a admin::Enrolled) -> Self {
+        Self {
+            subscriber: Subscriber::new(&enrolled.subscriber),
+            delivery: Delivery::new(&enrolled.delivery),
+        }
+    }
+}
+
+/// Result of `resend`.
+#[derive(Serialize)]
+pub(crate) struct Resent<'a> {
+    user: &'a str,
+    delivery: Delivery<'a>,
+}
+
+impl<'a> Resent<'a> {
+    pub(crate) fn new(user: &'a str, delivery: &'a admin::Delivery) -> Self {
+        Self { user, delivery: Delivery::new(delivery) }
+    }
+}
+
+/// Result of `remove`.
+#[derive(Serialize)]
+pub(crate) struct Removed<'a> {
+    pub(crate) user: &'a str,
+    pub(crate) removed: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::render::text::tests::{alice, limit, shown};
+
+    fn value(text: &str) -> Value {
+        serde_json::from_str(text).expect("JSON")
+    }
+
+    #[test]
+    fn show_has_the_documented_keys_in_order() {
+        let text = super::text(&super::Shown::new(&shown(vec![])));
+        let keys: Vec<_> = text.lines().filter_map(|line| line.trim().split('"').nth(1)).collect();
+        let expected = [
+            "user",
+            "phone",
+            "country",
+            "state",
+            "channel",
+            "created_at",
+            "verified_at",
+            "locked",
+            "locked_until",
+            "failures_24h",
+            "sends_24h",
+            "live_challenges",
+            "recovery_codes_left",
+            "limits",
+        ];
+        assert_eq!(keys, expected);
+        assert_eq!(value(&text)["created_at"], "2026-08-01T12:00:00Z");
+    }
+
+    #[test]
+    fn a_lock_is_told_apart_from_its_end() {
+        let cases = [
+            ("none", vec![], json!(false), Value::Null),
+            (
+                "messages only",
+                vec![limit("messages-per-hour", Some(60_000))],
+                json!(false),
+                Value::Null,
+            ),
+            (
+                "with an end",
+                vec![limit("wrong-codes-per-hour", Some(60_000))],
+                json!(true),
+                json!("1970-01-01T00:01:00Z"),
+            ),
+            ("without", vec![limit("wrong-codes-in-a-row", None)], json!(true), Value::Null),
+        ];
+        for (name, limits, locked, until) in cases {
+            let value = value(&super::text(&super::Shown::new(&shown(limits))));
+            assert_eq!(value["locked"], locked, "{name}");
+            assert_eq!(value["locked_until"], until, "{name}");
+        }
+    }
+
+    #[test]
+    fn hidden_characters_are_escaped_and_read_back_the_same() {
+        let mut alice = alice();
+        alice.user = "a\u{1b}\u{9b}\u{202e}\u{7f}\n\u{e0041}é".into();
+        let text = super::text(&super::Subscriber::new(&alice));
+        assert!(text.contains(r"a\u001b\u009b\u202e\u007f\n\udb40\udc41é"), "{text}");
+        assert_eq!(value(&text)["user"], *alice.user);
+    }
+
+    #[test]
+    fn an_empty_list_is_an_array() {
+        assert_eq!(super::text(&Vec::<u8>::new()), "[]\n");
+    }
+}

@@ -1,0 +1,105 @@
+//! The scripted daemon and the run of the program against it.
+
+use std::{
+    io::{BufRead, BufReader, Write, pipe},
+    os::unix::net::{UnixListener, UnixStream},
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    thread::JoinHandle,
+};
+
+/// A daemon that takes one request and answers with what it was given.
+pub(crate) struct Daemon {
+    pub(crate) socket: PathBuf,
+    thread: JoinHandle<String>,
+    _dir: tempfile::TempDir,
+}
+
+impl Daemon {
+    /// `reply` is written as it stands, then the connection is closed.
+    pub(crate) fn raw(reply: impl Into<Vec<u8>>) -> Self {
+        let reply = reply.into();
+        let dir = tempfile::tempdir().expect("directory");
+        let socket = dir.path().join("otpd.sock");
+        let listener = UnixListener::bind(&socket).expect("bind");
+        let thread = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("accept");
+            let mut request = Vec::new();
+            BufReader::new(&stream).read_until(0, &mut request).expect("read");
+            request.pop_if(|last| *last == 0);
+            // Whoever asked may be gone, on purpose.
+            let _ = stream.write_all(&reply);
+            String::from_utf8(request).expect("UTF-8")
+        });
+        Self { socket, thread, _dir: dir }
+    }
+
+    /// Replies, each a frame.
+    pub(crate) fn frames(replies: &[&str]) -> Self {
+        Self::raw(replies.iter().fold(String::new(), |all, reply| all + reply + "\0"))
+    }
+
+    /// One reply with these parameters.
+    pub(crate) fn replies(parameters: &str) -> Self {
+        Self::frames(&[&format!(r#"{{"parameters":{parameters}}}"#)])
+    }
+
+    /// One error.
+    pub(crate) fn refuses(error: &str, parameters: &str) -> Self {
+        Self::frames(&[&format!(r#"{{"error":"{error}","parameters":{parameters}}}"#)])
+    }
+
+    /// Runs otpctl against it; the request (empty: none) and what came of it.
+    pub(crate) fn run(self, arguments: &[&str], stdin: &str) -> (String, Run) {
+        let run = otpctl(&self.socket, arguments, stdin);
+        (self.request(), run)
+    }
+
+    pub(crate) fn request(self) -> String {
+        // Ends the wait of a daemon that was never called; lands in the backlog otherwise.
+        drop(UnixStream::connect(&self.socket));
+        self.thread.join().expect("daemon")
+    }
+}
+
+/// What came of a run.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Run {
+    pub(crate) exit: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Run {
+    pub(crate) fn new(exit: i32, stdout: &str, stderr: &str) -> Self {
+        Self { exit: Some(exit), stdout: stdout.into(), stderr: stderr.into() }
+    }
+}
+
+impl From<Output> for Run {
+    fn from(output: Output) -> Self {
+        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+        Self {
+            exit: output.status.code(),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        }
+    }
+}
+
+/// The program with these arguments, in a fixed time zone, without standard input.
+pub(crate) fn command(socket: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_otpctl"));
+    command.args(arguments).arg("--socket").arg(socket).env_clear();
+    // Two hours east of Greenwich, without a time zone database.
+    command.env("TZ", "<+02>-02").stdin(Stdio::null());
+    command
+}
+
+/// Runs it with `stdin` on a pipe.
+pub(crate) fn otpctl(socket: &Path, arguments: &[&str], stdin: &str) -> Run {
+    let (reader, mut writer) = pipe().expect("pipe");
+    writer.write_all(stdin.as_bytes()).expect("room in the pipe");
+    drop(writer);
+    command(socket, arguments).stdin(reader).output().expect("otpctl").into()
+}

@@ -1,0 +1,16 @@
+//! The real program against a scripted daemon: what goes over the wire, what is printed, how it
+//! exits.
+
+// Marked, so that clippy knows all of it for test code.
+#[cfg(test)]
+mod daemon;
+#[cfg(test)]
+mod edges;
+#[cfg(test)]
+mod verbs;
+
+/// An account as the daemon sends it.
+const ALICE: &str = r#"{"user":"alice","phone":"+1 ••• ••• ••42","country":"US","channel":"sms","state":"active","created_at":1785585600000,"verified_at":1785585660000}"#;
+
+/// A reply to `Status`.
+const STATUS: &str = r#"{"version":"0.1.0","host":"web1","store":"sqlite","pending":1,"active":3,"disabled":0,"live_challenges":2,"gateways":[{"name":"main","kind":"telnyx","state":"resting","reason":"no\u001b[2J credit"}],"problems":["main rests"]}"#;

@@ -1,0 +1,289 @@
+//! Each verb: its request, its result, its refusal.
+
+use crate::{
+    ALICE, STATUS,
+    daemon::{Daemon, Run},
+};
+
+const PENDING: &str = r#"{"user":"alice","phone":"+1 ••• ••• ••42","country":"US","channel":"sms","state":"pending","created_at":1785585600000,"verified_at":null}"#;
+const DELIVERY: &str =
+    r#"{"status":"accepted","channel":"sms","reference":"K7","expires_at":1785585900000}"#;
+const FAILED: &str = r#"{"status":"failed","channel":"sms","reference":"K7","expires_at":1785585900000,"reason":"telnyx: no credit"}"#;
+const ALICE_JSON: &str = r#"{
+  "user": "alice",
+  "phone": "+1 ••• ••• ••42",
+  "country": "US",
+  "state": "active",
+  "channel": "sms",
+  "created_at": "2026-08-01T12:00:00Z",
+  "verified_at": "2026-08-01T12:01:00Z"
+}
+"#;
+const ACTIVE: &str = "Logins of alice ask for a code that a message takes to +1 ••• ••• ••42.\n";
+
+fn changed() -> String {
+    format!(r#"{{"subscriber":{ALICE}}}"#)
+}
+
+#[test]
+fn enroll_registers_and_says_what_comes_next() {
+    let requests = [
+        (&["enroll", "alice", "+13125550142"][..], "null", "false"),
+        (&["enroll", "alice", "+13125550142", "--channel", "voice"], r#""voice""#, "false"),
+        (&["enroll", "alice", "+13125550142", "--replace", "--yes"], "null", "true"),
+    ];
+    for (arguments, channel, replace) in requests {
+        let reply = format!(r#"{{"subscriber":{PENDING},"delivery":{DELIVERY}}}"#);
+        let (request, run) = Daemon::replies(&reply).run(arguments, "");
+        assert_eq!(
+            request,
+            format!(
+                r#"{{"method":"org.otpd.Admin.Enroll","parameters":{{"user":"alice","phone":"+13125550142","channel":{channel},"replace":{replace}}}}}"#
+            )
+        );
+        let stdout = "alice is registered with +1 ••• ••• ••42, which is not verified yet.\n\
+             A message with a code is on its way to +1 ••• ••• ••42\n\
+             (ref K7, valid until 2026-08-01T14:05:00+02:00).\n\
+             Ask alice to read it to you, then run: otpctl verify alice\n";
+        assert_eq!(run, Run::new(0, stdout, ""), "{arguments:?}");
+    }
+}
+
+#[test]
+fn enroll_without_a_message_is_not_done_but_registered() {
+    let reply = format!(r#"{{"subscriber":{PENDING},"delivery":{FAILED}}}"#);
+    let stderr = "otpctl: +1 ••• ••• ••42 is registered for alice, but the message with the code \
+         could not be sent: telnyx: no credit; once that is mended run: otpctl resend alice\n";
+    let (_, run) = Daemon::replies(&reply).run(&["enroll", "alice", "+13125550142"], "");
+    assert_eq!(run, Run::new(1, "", stderr));
+    let arguments = ["enroll", "alice", "+13125550142", "--json"];
+    let (_, run) = Daemon::replies(&reply).run(&arguments, "");
+    assert_eq!((run.exit, &*run.stderr), (Some(1), stderr));
+    assert!(run.stdout.contains(r#""reason": "telnyx: no credit""#), "{}", run.stdout);
+    assert!(run.stdout.contains(r#""state": "pending""#), "{}", run.stdout);
+}
+
+#[test]
+fn verify_takes_the_code_from_standard_input_or_the_command_line() {
+    let request = |code| {
+        format!(
+            r#"{{"method":"org.otpd.Admin.Verify","parameters":{{"user":"alice","code":"{code}"}}}}"#
+        )
+    };
+    let cases: [(&str, &[&str], &str, &str); 4] = [
+        ("standard input", &["verify", "alice"], "482913\n", "482913"),
+        ("as it was read out", &["verify", "alice"], " 482 913\r\n", "482 913"),
+        ("without a line end", &["verify", "alice"], "482913", "482913"),
+        ("command line", &["verify", "alice", "482913"], "", "482913"),
+    ];
+    for (name, arguments, stdin, code) in cases {
+        let (wire, run) = Daemon::replies(&changed()).run(arguments, stdin);
+        assert_eq!(wire, request(code), "{name}");
+        let stdout = format!("+1 ••• ••• ••42 is verified for alice.\n{ACTIVE}");
+        assert_eq!(run, Run::new(0, &stdout, ""), "{name}");
+    }
+}
+
+#[test]
+fn verify_without_a_code_calls_nobody() {
+    for stdin in ["", "\n"] {
+        let (request, run) = Daemon::replies(&changed()).run(&["verify", "alice"], stdin);
+        assert_eq!(request, "");
+        let stderr = "otpctl: no code was given; type it when asked, or pipe it in: \
+             otpctl verify alice < FILE\n";
+        assert_eq!(run, Run::new(2, "", stderr));
+    }
+}
+
+#[test]
+fn a_wrong_code_is_a_no() {
+    let daemon = Daemon::refuses("org.otpd.Admin.WrongCode", r#"{"tries_left":2}"#);
+    let (_, run) = daemon.run(&["verify", "alice"], "111111\n");
+    let stderr = "otpctl: that code is not right, 2 tries are left; ask for the newest one and \
+         run: otpctl verify alice\n";
+    assert_eq!(run, Run::new(1, "", stderr));
+}
+
+#[test]
+fn resend_sends_another_one() {
+    for (arguments, voice) in
+        [(&["resend", "alice"][..], "false"), (&["resend", "alice", "--voice"], "true")]
+    {
+        let daemon = Daemon::replies(&format!(r#"{{"delivery":{DELIVERY}}}"#));
+        let (request, run) = daemon.run(arguments, "");
+        assert_eq!(
+            request,
+            format!(
+                r#"{{"method":"org.otpd.Admin.Resend","parameters":{{"user":"alice","voice":{voice}}}}}"#
+            )
+        );
+        let stdout = "A message with a code is on its way to the number of alice\n\
+             (ref K7, valid until 2026-08-01T14:05:00+02:00).\n\
+             Earlier codes no longer count. Once the new one is there, run: otpctl verify alice\n";
+        assert_eq!(run, Run::new(0, stdout, ""));
+    }
+    let daemon = Daemon::replies(&format!(r#"{{"delivery":{FAILED}}}"#));
+    let (_, run) = daemon.run(&["resend", "alice"], "");
+    let stderr = "otpctl: the message with the code could not be sent: telnyx: no credit; once \
+         that is mended run again: otpctl resend alice\n";
+    assert_eq!(run, Run::new(1, "", stderr));
+}
+
+#[test]
+fn list_collects_every_row() {
+    let alice = format!(r#"{{"parameters":{{"subscriber":{ALICE}}},"continues":true}}"#);
+    let long = format!("{}@corp.example", "a".repeat(90));
+    let other = alice.replace("alice", &long);
+    let end = r#"{"parameters":{"subscriber":null}}"#;
+    let daemon = Daemon::frames(&[&alice, &other, end]);
+    let (request, run) = daemon.run(&["list"], "");
+    assert_eq!(request, r#"{"method":"org.otpd.Admin.List","parameters":{},"more":true}"#);
+    assert_eq!((run.exit, &*run.stderr), (Some(0), ""));
+    // Into a pipe a row is a line, however long the name is.
+    let lines: Vec<_> = run.stdout.lines().collect();
+    assert_eq!(lines.len(), 3, "{}", run.stdout);
+    assert!(lines[0].starts_with("USER "));
+    assert!(lines[1].starts_with("alice ") && lines[1].ends_with("2026-08-01T14:01:00+02:00"));
+    assert!(lines[2].starts_with(&long));
+
+    let (_, run) = Daemon::frames(&[&alice, end]).run(&["list", "--json"], "");
+    let row = ALICE_JSON.trim_end().replace('\n', "\n  ");
+    assert_eq!(run, Run::new(0, &format!("[\n  {row}\n]\n"), ""));
+}
+
+#[test]
+fn an_empty_list_is_empty() {
+    let end = r#"{"parameters":{"subscriber":null}}"#;
+    let (_, run) = Daemon::frames(&[end]).run(&["list"], "");
+    let stderr = "otpctl: nobody is enrolled yet; begin with: otpctl enroll USER PHONE\n";
+    assert_eq!(run, Run::new(0, "", stderr));
+    let (_, run) = Daemon::frames(&[end]).run(&["list", "--json"], "");
+    assert_eq!(run, Run::new(0, "[]\n", ""));
+}
+
+#[test]
+fn a_list_that_breaks_off_prints_nothing() {
+    let alice = format!(r#"{{"parameters":{{"subscriber":{ALICE}}},"continues":true}}"#);
+    let (_, run) = Daemon::frames(&[&alice]).run(&["list", "--json"], "");
+    assert_eq!((run.exit, &*run.stdout), (Some(3), ""));
+    assert!(run.stderr.starts_with("otpctl: otpd closed the connection"), "{}", run.stderr);
+}
+
+const SHOWN: &str = r#","limits":[{"name":"wrong-codes-per-hour","since":1785585600000,"until":1785587400000}],"failures_24h":10,"sends_24h":5,"live_challenges":0,"recovery_codes_left":8}"#;
+
+#[test]
+fn show_tells_everything() {
+    let reply = format!(r#"{{"subscriber":{ALICE}{SHOWN}"#);
+    let (request, run) = Daemon::replies(&reply).run(&["show", "alice"], "");
+    assert_eq!(request, r#"{"method":"org.otpd.Admin.Show","parameters":{"user":"alice"}}"#);
+    let stdout = "\
+user                 alice
+phone                +1 ••• ••• ••42
+country              US
+state                active
+channel              sms
+registered           2026-08-01T14:00:00+02:00
+verified             2026-08-01T14:01:00+02:00
+locked               until 2026-08-01T14:30:00+02:00
+wrong codes in 24 h  10
+messages in 24 h     5
+logins under way     0
+recovery codes left  8
+
+LIMIT                 SINCE                      UNTIL
+wrong-codes-per-hour  2026-08-01T14:00:00+02:00  2026-08-01T14:30:00+02:00
+";
+    assert_eq!(run, Run::new(0, stdout, ""));
+    let (_, run) = Daemon::replies(&reply).run(&["--json", "show", "alice"], "");
+    let rest = r#",
+  "locked": true,
+  "locked_until": "2026-08-01T12:30:00Z",
+  "failures_24h": 10,
+  "sends_24h": 5,
+  "live_challenges": 0,
+  "recovery_codes_left": 8,
+  "limits": [
+    {
+      "name": "wrong-codes-per-hour",
+      "since": "2026-08-01T12:00:00Z",
+      "until": "2026-08-01T12:30:00Z"
+    }
+  ]
+}
+"#;
+    let stdout = ALICE_JSON.trim_end_matches("\n}\n").to_owned() + rest;
+    assert_eq!(run, Run::new(0, &stdout, ""));
+}
+
+#[test]
+fn verbs_that_change_an_account_say_how_it_is_now() {
+    let unlocked = "is unlocked: the limits that wrong codes brought are over";
+    let cases = [
+        ("disable", "Disable", "is disabled"),
+        ("enable", "Enable", "is enabled"),
+        ("unlock", "Unlock", unlocked),
+    ];
+    for (verb, method, is) in cases {
+        let (request, run) = Daemon::replies(&changed()).run(&[verb, "alice"], "");
+        let wire =
+            format!(r#"{{"method":"org.otpd.Admin.{method}","parameters":{{"user":"alice"}}}}"#);
+        assert_eq!(request, wire);
+        assert_eq!(run, Run::new(0, &format!("alice {is}.\n{ACTIVE}"), ""), "{verb}");
+        let (_, run) = Daemon::replies(&changed()).run(&[verb, "alice", "--json"], "");
+        assert_eq!(run, Run::new(0, ALICE_JSON, ""), "{verb}");
+    }
+}
+
+#[test]
+fn remove_needs_a_yes() {
+    let (request, run) = Daemon::replies("{}").run(&["remove", "alice", "--yes"], "");
+    assert_eq!(request, r#"{"method":"org.otpd.Admin.Remove","parameters":{"user":"alice"}}"#);
+    let stdout = "alice is removed and the number forgotten.\n\
+         Logins go by policy.unenrolled from now on; unless it is set, they are denied.\n";
+    assert_eq!(run, Run::new(0, stdout, ""));
+    let (_, run) = Daemon::replies("{}").run(&["remove", "alice", "--yes", "--json"], "");
+    assert_eq!(run, Run::new(0, "{\n  \"user\": \"alice\",\n  \"removed\": true\n}\n", ""));
+}
+
+#[test]
+fn without_a_terminal_nothing_is_removed_or_replaced_unasked() {
+    let cases: [(&[&str], &str); 2] = [
+        (&["remove", "alice"], "otpctl remove alice --yes"),
+        (
+            &["enroll", "alice", "+13125550142", "--replace"],
+            "otpctl enroll alice +13125550142 --replace --yes",
+        ),
+    ];
+    for (arguments, remedy) in cases {
+        // A yes that nobody was asked for is none.
+        let (request, run) = Daemon::replies("{}").run(arguments, "y\n");
+        assert_eq!(request, "", "{arguments:?}");
+        let stderr = format!(
+            "otpctl: this needs a yes, and there is no terminal to ask on; to go ahead run: \
+             {remedy}\n"
+        );
+        assert_eq!(run, Run::new(2, "", &stderr));
+    }
+}
+
+#[test]
+fn status_is_readable_and_cannot_steer_the_terminal() {
+    let (request, run) = Daemon::replies(STATUS).run(&["status"], "");
+    assert_eq!(request, r#"{"method":"org.otpd.Admin.Status","parameters":{}}"#);
+    let stdout = "\
+otpd              0.1.0 on web1
+store             sqlite
+enrolled          3 active, 1 pending, 0 disabled
+logins under way  2
+problem           main rests
+
+GATEWAY  KIND    STATE    LAST FAILURE
+main     telnyx  resting  no\\u{1b}[2J credit
+";
+    assert_eq!(run, Run::new(0, stdout, ""));
+    let (_, run) = Daemon::replies(STATUS).run(&["status", "--json"], "");
+    let json: serde_json::Value = serde_json::from_str(&run.stdout).expect("JSON");
+    let wire: serde_json::Value = serde_json::from_str(STATUS).expect("JSON");
+    assert_eq!((run.exit, json), (Some(0), wire));
+    assert!(!run.stdout.contains('\u{1b}'));
+}
