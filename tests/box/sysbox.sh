@@ -1,0 +1,98 @@
+#!/bin/bash
+# Boot a throw-away copy of a root file system with its own systemd as PID 1, run a command in it
+# as root once it is up, then power it off.
+# usage: sysbox.sh ROOT [-b HOSTPATH:BOXPATH]... -- COMMAND ARG...
+#
+# systemd-nspawn boots it; the host needs no systemd of its own. As with box.sh: changes go to RAM,
+# the network is only lo, binds are read-only, nothing on the host changes, and the kernel cleans up
+# after kill -9. The console goes to the file SYSBOX_CONSOLE, if set.
+set -euo pipefail
+
+if [ -z "${SYSBOX_INSIDE:-}" ]; then
+  # Outside: a control group for the guest, since a systemd must own its subtree, and namespaces that
+  # end with this process. Hierarchies differ between hosts: one for v2, several for v1 or hybrid.
+  groups=()
+  for hierarchy in /sys/fs/cgroup/systemd /sys/fs/cgroup/unified /sys/fs/cgroup; do
+    if [ -e "$hierarchy/cgroup.procs" ]; then
+      mkdir "$hierarchy/otpd-sysbox-$$"
+      groups+=("$hierarchy/otpd-sysbox-$$")
+    fi
+  done
+  remove_groups() {
+    # The kernel empties a group a moment after its last process is reaped.
+    local group
+    for group in "${groups[@]}"; do
+      for _ in {1..50}; do
+        find "$group" -depth -type d -exec rmdir {} \; 2>/dev/null || true
+        [ -d "$group" ] || break
+        sleep 0.02
+      done
+    done
+  }
+  trap remove_groups EXIT
+  SYSBOX_INSIDE=1 SYSBOX_GROUPS="${groups[*]}" SYSBOX_NAME="otpd-sysbox-$$" setpriv --pdeathsig KILL \
+    unshare --mount --propagation private --pid --fork --kill-child=KILL --mount-proc "$0" "$@" <&0 &
+  inside=$!
+  trap 'kill -KILL $inside; exit 143' INT TERM HUP
+  wait "$inside" && status=0 || status=$?
+  exit "$status"
+fi
+
+root=$(readlink -e "${1:?usage: sysbox.sh ROOT [-b HOSTPATH:BOXPATH]... -- COMMAND ARG...}")
+shift
+binds=()
+while [ "${1:-}" = -b ]; do
+  binds+=("--bind-ro=$2")
+  shift 2
+done
+if [ "${1:-}" = -- ]; then shift; fi
+console=$(realpath "${SYSBOX_CONSOLE:-/dev/null}")
+
+mount -t tmpfs -o mode=755 run /run
+mount -t tmpfs -o size=4g,mode=755 box /mnt
+mkdir /mnt/upper /mnt/work /mnt/root
+mount -t overlay -o "lowerdir=$root,upperdir=/mnt/upper,workdir=/mnt/work" box /mnt/root
+echo box >/mnt/root/etc/hostname # the root has its builder's, and systemd believes the file
+
+(
+  for group in $SYSBOX_GROUPS; do echo 0 >"$group/cgroup.procs"; done
+  exec systemd-nspawn --quiet --register=no --keep-unit --machine="$SYSBOX_NAME" \
+    --hostname=box --directory=/mnt/root --private-network --resolv-conf=off --timezone=off --link-journal=no \
+    --console=pipe "${binds[@]}" --boot
+) </dev/null >"$console" 2>&1 &
+nspawn=$!
+cd /
+
+# The guest's systemd is nspawn's child once it has executed: nothing announces that to us.
+leader=
+for _ in {1..500}; do
+  leader=$(cat "/proc/$nspawn/task/$nspawn/children" 2>/dev/null) || break
+  leader=${leader%% *}
+  [ -n "$leader" ] && [ "$(cat "/proc/$leader/comm" 2>/dev/null)" = systemd ] && break
+  leader=
+  sleep 0.02
+done
+[ -n "$leader" ] || { echo "sysbox: systemd-nspawn did not start a systemd" >&2; exit 70; }
+
+enter() {
+  nsenter --target "$leader" --mount --uts --ipc --net --pid --cgroup --root -- \
+    /usr/bin/env -i HOME=/root TERM="${TERM:-xterm}" LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
+    PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+    sh -c 'cd /; exec "$@"' sh "$@"
+}
+for _ in {1..500}; do
+  enter test -S /run/systemd/private 2>/dev/null && break
+  sleep 0.02
+done
+state=$(enter timeout 60 systemctl is-system-running --wait) || {
+  echo "sysbox: systemd is $state" >&2
+  enter systemctl --failed --no-pager >&2 || true
+}
+
+enter "$@" && status=0 || status=$?
+kill -s RTMIN+4 "$leader" 2>/dev/null || true # systemd's order to power off
+for _ in {1..100}; do
+  kill -0 "$nspawn" 2>/dev/null || break
+  sleep 0.05
+done
+exit "$status"

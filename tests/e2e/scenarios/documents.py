@@ -1,0 +1,45 @@
+"""What README and the shipped configuration say holds for the programs."""
+
+import re
+
+from ground import CONFIG, check, equal, run, scenario, write
+
+README = "/README.md"
+
+
+def blocks(language):
+    """The code blocks of README in a language."""
+    return re.findall(rf"```{language}\n(.*?)```", open(README).read(), re.DOTALL)
+
+
+@scenario
+def the_configuration_in_readme(g):
+    """README's configuration is right as it stands, and so is the shipped one once it is filled in."""
+    [example] = blocks("toml")
+    write(CONFIG, example)
+    run("otpd", "--check")
+    shipped = open("/packaging/conf/otpd.toml").read()
+    write(CONFIG, shipped)
+    done = run("otpd", "--check", check_status=2)
+    check("countries" in done.err, f"the shipped file lacks nothing that has to be filled in: {done.err!r}")
+    # Every key that it explains is known, in the place where it stands, with the value that is said.
+    keys = re.sub(r"^#(?=\[gateway|[a-z][\w-]* = )", "", shipped, flags=re.MULTILINE)
+    for path in ("/etc/otpd/site.key", "/etc/otpd/site-ca.pem"):
+        write(path, open("/etc/ssh/ssh_host_ed25519_key.pub").read() if path.endswith("key") else "", 0o600)
+    write(CONFIG, keys.replace("allow-file-gateway = false", "allow-file-gateway = true"))
+    done = run("otpd", "--check", check_status=None)
+    faults = [line for line in done.err.splitlines() if "ca-file" not in line and "site-ca.pem" not in line]
+    equal(faults, [], "what is wrong with the shipped keys")
+
+
+@scenario
+def the_verbs_in_readme(g):
+    """README lists the verbs that otpctl has, and each shows an example of itself."""
+    text = open(README).read()
+    listed = set(re.findall(r"^\| `otpctl (\w+)|`(enable) USER`|, `otpctl (\w+)", text, re.MULTILINE))
+    listed = {word for words in listed for word in words if word}
+    commands = run("otpctl", "--help").out.split("Commands:\n", 1)[1].split("\n\n", 1)[0]
+    known = set(re.findall(r"^  (\w+)", commands, re.MULTILINE)) - {"help"}
+    equal(listed, known, "the verbs")
+    for verb in known:
+        check("Example" in run("otpctl", verb, "--help").out, f"{verb} --help has no example")

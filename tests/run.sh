@@ -1,0 +1,138 @@
+#!/bin/bash
+# Everything there is to test, from a fresh clone on a fresh machine.
+# usage: tests/run.sh [--long]     as root, on Debian with Rust; --long repeats what is repeated more often
+#
+# Installs what it needs, runs every check and every test whatever failed before, adds up what the
+# runners reported and ends with the line "N passed, N failed". A check that fails, a build that
+# breaks and a runner that reports nothing count as failed; nothing is skipped.
+set -euo pipefail
+cd "$(dirname "$(readlink -f "$0")")/.."
+
+long=()
+for argument in "$@"; do
+  case $argument in
+    --long) long=(--long) ;;
+    *) echo "usage: tests/run.sh [--long]" >&2; exit 2 ;;
+  esac
+done
+[ "$(id -u)" = 0 ] || { echo "tests/run.sh: needs root: it makes accounts and network namespaces of its own" >&2; exit 2; }
+command -v cargo >/dev/null || PATH=$PATH:$HOME/.cargo/bin
+
+passed=0
+failed=0
+broken=()
+mkroot=
+began=$SECONDS
+title() { printf '\n=== %s (%d s)\n' "$1" $((SECONDS - began)); }
+add() { # PASSED FAILED
+  passed=$((passed + $1))
+  failed=$((failed + $2))
+}
+fail() { # WHAT
+  echo "FAILED: $1"
+  broken+=("$1")
+  add 0 1
+}
+check() { # NAME COMMAND...
+  title "$1"
+  "${@:2}" || fail "$1"
+}
+# A runner's failures are in its count. What its exit status says beyond that counts as one more.
+report() { # NAME STATUS [PASSED FAILED]
+  if [ $# -lt 4 ]; then
+    fail "$1 reported nothing"
+  else
+    add "$3" "$4"
+    if [ "$4" != 0 ]; then broken+=("$1: $4 failed"); fi
+    if [ $(($3 + $4)) = 0 ]; then fail "$1 ran nothing"; fi
+    if [ "$2" != 0 ] && [ "$4" = 0 ]; then fail "$1 ended with status $2"; fi
+  fi
+}
+
+# Whatever ends this script, the last line says how it went.
+summary() {
+  local status=$?
+  if [ "$status" != 0 ] && [ "$finished" = 0 ]; then
+    if [ -n "$mkroot" ]; then wait "$mkroot" || true; fi # what it has fetched serves the next run
+    fail "tests/run.sh stopped with status $status"
+  fi
+  title "summary"
+  if [ ${#broken[@]} -gt 0 ]; then printf 'FAILED: %s\n' "${broken[@]}"; fi
+  echo "$passed passed, $failed failed"
+  [ "$failed" = 0 ] || exit 1
+}
+finished=0
+trap summary EXIT
+
+title "packages"
+missing=()
+for package in gcc libc6-dev libc6-dbg libpam0g-dev pkg-config binutils mmdebstrap systemd-container \
+  util-linux iproute2 python3 python3-pip valgrind strace; do
+  dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q '^install ok' || missing+=("$package")
+done
+if [ ${#missing[@]} -gt 0 ]; then
+  apt-get -o DPkg::Lock::Timeout=600 -qq update
+  DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 -qq -y --no-install-recommends \
+    install "${missing[@]}"
+fi
+
+target=$(cargo metadata --no-deps --format-version 1 --locked |
+  sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
+results=$target/test-results
+rm -rf "$results"
+mkdir -p "$results"
+# The root comes over the network while the processors compile.
+tests/box/mkroot.sh "$target/box/root" >"$results/mkroot.log" 2>&1 &
+mkroot=$!
+
+title "tools"
+# Unoptimised: they run for seconds and would compile for minutes.
+command -v cargo-nextest >/dev/null || cargo install --quiet --locked --debug cargo-nextest@0.9.143
+command -v cargo-deny >/dev/null || cargo install --quiet --locked --debug cargo-deny@0.20.2
+cargo fetch --quiet --locked
+
+check "format" cargo fmt --all --check
+check "clippy" cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
+check "dependencies" cargo deny --offline --log-level error check bans licenses sources
+
+title "unit, property, conformance and module tests"
+status=0
+cargo nextest run --locked --workspace --color never --no-fail-fast --status-level fail \
+  --final-status-level slow "${long[@]/--long/--run-ignored=all}" 2>&1 | tee "$results/nextest.log" || status=$?
+# "Summary [ 1.2s] 3 tests run: 1 passed (1 slow), 1 failed, 1 timed out, 0 skipped"
+summary=$(grep -E '^ *Summary \[' "$results/nextest.log" | tail -1 || true)
+if [[ $summary =~ ([0-9]+)\ tests?\ run:\ ([0-9]+)\ passed ]]; then
+  report "nextest" "$status" "${BASH_REMATCH[2]}" $((BASH_REMATCH[1] - BASH_REMATCH[2]))
+else
+  report "nextest" "$status"
+fi
+
+title "documentation tests"
+status=0
+cargo test --quiet --locked --workspace --doc 2>&1 | tee "$results/doc.log" || status=$?
+# There may be none of these in a crate, so only a crate that could not be tested counts as failed.
+read -r ok bad < <(sed -nE 's/^test result: .* ([0-9]+) passed; ([0-9]+) failed;.*/\1 \2/p' "$results/doc.log" |
+  awk '{ ok += $1; bad += $2 } END { print ok + 0, bad + 0 }')
+add "$ok" "$bad"
+if [ "$status" != 0 ]; then fail "documentation tests"; fi
+
+check "release build" cargo build --quiet --release --locked -p otpd -p otpctl -p pam_otp
+
+title "end to end"
+status=0
+if wait "$mkroot"; then
+  tests/e2e/run.py --root "$target/box/root" --artifacts "$target/release" --results "$results/e2e" \
+    "${long[@]}" || status=$?
+  if [ -f "$results/e2e/counts.json" ] && counts=$(python3 -c 'import json, sys; c = json.load(open(sys.argv[1])); print(c["passed"], c["failed"])' \
+    "$results/e2e/counts.json"); then
+    # shellcheck disable=SC2086 # two numbers
+    report "end to end" "$status" $counts
+  else
+    report "end to end" "$status"
+  fi
+else
+  cat "$results/mkroot.log"
+  fail "the root file system of the end-to-end tests"
+fi
+
+finished=1

@@ -1,0 +1,372 @@
+//! A real daemon in a directory of its own: started, killed, started again.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    io::{BufRead, BufReader},
+    os::unix::{fs::PermissionsExt, net::UnixStream, process::CommandExt},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError},
+};
+
+use otp_proto::{
+    Secret,
+    admin::{Enroll, Show, Shown, Unlock, Verify},
+};
+use tempfile::TempDir;
+
+use crate::{PATIENCE, phone::Phone, wire::Wire};
+
+/// The group that may administer: one that a Debian account has as its first.
+pub const ADMIN_GROUP: &str = "games";
+
+/// `otpd` as cargo builds it in the profile of the test. Asked once a process; it is quick when
+/// nothing changed.
+#[must_use]
+pub fn program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let test = std::env::current_exe().expect("the test's own file");
+        // target/PROFILE/deps/TEST
+        let folder = test.ancestors().nth(2).expect("a target directory");
+        let profile = match folder.file_name().and_then(|name| name.to_str()) {
+            Some("release") => "release",
+            _ => "dev",
+        };
+        let mut cargo = Command::new(env!("CARGO"));
+        // What cargo tells this test about its own package would have build scripts run again.
+        for (name, _) in std::env::vars_os() {
+            let name = name.to_string_lossy();
+            if ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|own| name.starts_with(own)) {
+                cargo.env_remove(&*name);
+            }
+        }
+        let built = cargo
+            .args(["build", "--quiet", "--locked", "--package", "otpd", "--profile", profile])
+            .arg("--target-dir")
+            .arg(folder.parent().expect("a target directory"))
+            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+            .status()
+            .expect("cargo runs");
+        let program = folder.join("otpd");
+        assert!(built.success() && program.is_file(), "{} is not there", program.display());
+        program
+    })
+}
+
+/// A directory with a configuration, a key, a database and a socket. It outlives the daemons that
+/// run in it.
+pub struct Place {
+    folder: TempDir,
+}
+
+impl Place {
+    /// A place whose daemon sends by `phone`.
+    #[must_use]
+    pub fn new(phone: &Phone) -> Self {
+        let place = Self::empty();
+        place.configure(&place.settings(phone));
+        place
+    }
+
+    /// A place without a configuration.
+    #[must_use]
+    pub fn empty() -> Self {
+        raise_descriptors();
+        let folder = tempfile::Builder::new().prefix("otpd-").tempdir().expect("a directory");
+        // Other users connect to the socket in it; nobody but root writes there.
+        let open = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(folder.path(), open).expect("a mode");
+        Self { folder }
+    }
+
+    /// A configuration that works; a call's wait for the vendor is short, limits are wide.
+    #[must_use]
+    pub fn settings(&self, phone: &Phone) -> String {
+        let folder = self.folder.path().display();
+        let url = phone.url();
+        format!(
+            r#"[server]
+socket = "{folder}/otpd.sock"
+admin-group = "{ADMIN_GROUP}"
+key-file = "{folder}/otpd.key"
+
+[store]
+url = "sqlite:{folder}/otpd.db"
+
+[limits]
+unanswered-per-hour = 60
+unanswered-per-day = 200
+messages-per-hour = 600
+messages-per-day = 2000
+
+[message]
+host = "box"
+
+[log]
+format = "text"
+
+[delivery]
+countries = ["US"]
+sms = ["phone"]
+accept-timeout-seconds = 2
+
+[gateway.phone]
+kind = "http"
+url = "{url}"
+headers = {{ content-type = "application/json" }}
+body = '{{"to":"{{to}}","text":"{{text}}"}}'
+id-pointer = "/id"
+"#
+        )
+    }
+
+    /// Writes the configuration.
+    pub fn configure(&self, text: &str) {
+        fs::write(self.config(), text).expect("a file");
+        let private = fs::Permissions::from_mode(0o600);
+        fs::set_permissions(self.config(), private).expect("a mode");
+    }
+
+    /// A file of the place.
+    #[must_use]
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The configuration.
+    #[must_use]
+    pub fn config(&self) -> PathBuf {
+        self.file("otpd.toml")
+    }
+
+    /// The socket.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.file("otpd.sock")
+    }
+
+    /// `otpd --config …`, to be run.
+    #[must_use]
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(program());
+        command.arg("--config").arg(self.config()).stdin(Stdio::null());
+        command
+    }
+
+    /// Starts a daemon that works.
+    #[must_use]
+    pub fn start(&self) -> Daemon {
+        Daemon::spawn(self.command(), self.socket(), ": ready ")
+    }
+
+    /// Starts a daemon that finds something wrong. It has an empty `/run` of its own, because what
+    /// it cannot read in the configuration is at its default: the socket, and the journal.
+    #[must_use]
+    pub fn start_broken(&self) -> Daemon {
+        let otpd = self.command();
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--propagation", "private", "sh", "-c"]);
+        command.args(["mount -t tmpfs -o mode=755 none /run && exec \"$@\"", "sh"]);
+        command.arg(otpd.get_program()).args(otpd.get_args());
+        Daemon::spawn(command, self.socket(), "refused until this is mended")
+    }
+}
+
+/// Tests that run side by side in one process hold more than 1024 connections together.
+fn raise_descriptors() {
+    static RAISED: OnceLock<()> = OnceLock::new();
+    RAISED.get_or_init(|| {
+        let own = std::process::id().to_string();
+        let raised = Command::new("prlimit").args(["--nofile=4096:", "--pid", &own]).status();
+        assert!(raised.expect("prlimit runs").success(), "4096 descriptors");
+    });
+}
+
+/// A running daemon; killed when dropped.
+pub struct Daemon {
+    child: Child,
+    log: Arc<Log>,
+    socket: PathBuf,
+}
+
+impl Daemon {
+    /// Runs `command` until it says `ready` in its log.
+    #[must_use]
+    pub fn spawn(mut command: Command, socket: PathBuf, ready: &str) -> Self {
+        let mut child =
+            command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("otpd starts");
+        let log = Arc::new(Log::default());
+        let (stderr, writer) = (child.stderr.take().expect("a pipe"), Arc::clone(&log));
+        std::thread::spawn(move || {
+            BufReader::new(stderr).lines().map_while(Result::ok).for_each(|line| writer.push(line));
+            writer.close();
+        });
+        let daemon = Self { child, log, socket };
+        daemon.wait_for(ready);
+        daemon
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Where this daemon has a file, if it was given a `/run` of its own.
+    #[must_use]
+    pub fn path(&self, path: &str) -> PathBuf {
+        format!("/proc/{}/root{path}", self.pid()).into()
+    }
+
+    /// A new connection as root.
+    #[must_use]
+    pub fn connect(&self) -> Wire {
+        Wire::connect(&self.socket)
+    }
+
+    /// A new connection as somebody else, made by a process of theirs. It ends with `Wire`.
+    #[must_use]
+    pub fn connect_as(&self, relay: &Path, uid: u32, gid: u32) -> Wire {
+        let (ours, theirs) = UnixStream::pair().expect("a pair");
+        let input = theirs.try_clone().expect("a descriptor");
+        let mut child = Command::new(relay)
+            .arg(&self.socket)
+            .uid(uid)
+            .gid(gid)
+            .stdin(Stdio::from(std::os::fd::OwnedFd::from(input)))
+            .stdout(Stdio::from(std::os::fd::OwnedFd::from(theirs)))
+            .spawn()
+            .expect("the relay starts");
+        std::thread::spawn(move || child.wait());
+        Wire::new(ours)
+    }
+
+    /// Waits for a line of the log that holds `text`, also one that is there already.
+    pub fn wait_for(&self, text: &str) {
+        self.log.wait_for(text);
+    }
+
+    /// The log so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.log.lock().lines.join("\n")
+    }
+
+    /// Ends it with SIGKILL, and waits until it is gone.
+    pub fn kill(mut self) {
+        self.child.kill().expect("a signal");
+        self.child.wait().expect("an end");
+    }
+
+    /// Sends SIGTERM and does not wait.
+    pub fn terminate(&self) {
+        self.signal("TERM");
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, name: &str) {
+        let pid = self.pid().to_string();
+        let sent = Command::new("kill").args(["-s", name, &pid]).status().expect("kill runs");
+        assert!(sent.success(), "SIG{name}");
+    }
+
+    /// Waits for its end.
+    #[must_use]
+    pub fn wait(mut self) -> ExitStatus {
+        self.log.wait_for_end();
+        self.child.wait().expect("an end")
+    }
+
+    /// Whether it has not ended.
+    #[must_use]
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("a child").is_none()
+    }
+
+    /// Registers a number for `user` and proves it by the code that is sent to it.
+    pub fn enroll(&self, phone: &Phone, user: &str, number: &str) {
+        let mut wire = self.connect();
+        let enroll = Enroll {
+            user: user.to_owned(),
+            phone: Secret::new(number.to_owned()),
+            channel: None,
+            replace: false,
+        };
+        wire.call(&enroll).expect("enrolled");
+        let verify = Verify { user: user.to_owned(), code: Secret::new(phone.next().code()) };
+        wire.call(&verify).expect("verified");
+    }
+
+    /// Everything about `user`.
+    #[must_use]
+    pub fn show(&self, user: &str) -> Shown {
+        self.connect().call(&Show { user: user.to_owned() }).expect("enrolled")
+    }
+
+    /// Ends the limits that wrong codes brought.
+    pub fn unlock(&self, user: &str) {
+        self.connect().call(&Unlock { user: user.to_owned() }).expect("enrolled");
+    }
+}
+
+impl Drop for Daemon {
+    #[expect(clippy::print_stderr, reason = "a failed test shows what the daemon said")]
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            let mut log = String::new();
+            for line in &self.log.lock().lines {
+                let _ = writeln!(log, "  {line}");
+            }
+            eprintln!("the daemon's log:\n{log}");
+        }
+    }
+}
+
+/// The lines that a daemon has written.
+#[derive(Default)]
+struct Log {
+    written: Mutex<Written>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Written {
+    lines: Vec<String>,
+    ended: bool,
+}
+
+impl Log {
+    fn lock(&self) -> MutexGuard<'_, Written> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, line: String) {
+        self.lock().lines.push(line);
+        self.changed.notify_all();
+    }
+
+    fn close(&self) {
+        self.lock().ended = true;
+        self.changed.notify_all();
+    }
+
+    fn wait_for(&self, text: &str) {
+        let said = |log: &Written| log.lines.iter().any(|line| line.contains(text));
+        let missing = |log: &mut Written| !log.ended && !said(log);
+        let waited = self.changed.wait_timeout_while(self.lock(), PATIENCE, missing);
+        let said = said(&waited.unwrap_or_else(PoisonError::into_inner).0);
+        assert!(said, "the daemon did not say {text:?}");
+    }
+
+    fn wait_for_end(&self) {
+        let running = |log: &mut Written| !log.ended;
+        let waited = self.changed.wait_timeout_while(self.lock(), PATIENCE, running);
+        let ended = waited.unwrap_or_else(PoisonError::into_inner).0.ended;
+        assert!(ended, "the daemon does not end");
+    }
+}

@@ -1,0 +1,25 @@
+//! The daemon as a process, through its socket: what must hold whatever is done to it.
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers outside test functions fail the test"
+)]
+
+#[path = "daemon/crash.rs"]
+mod crash;
+#[path = "daemon/frames.rs"]
+mod frames;
+#[path = "daemon/people.rs"]
+mod people;
+#[path = "daemon/restart.rs"]
+mod restart;
+#[path = "daemon/rights.rs"]
+mod rights;
+#[path = "daemon/secrets.rs"]
+mod secrets;
+#[path = "daemon/single_use.rs"]
+mod single_use;
+#[path = "daemon/slow.rs"]
+mod slow;
+#[path = "daemon/startup.rs"]
+mod startup;
