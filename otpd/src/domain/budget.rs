@@ -52,6 +52,8 @@ pub const WRONG_FOR_LONG_CODES: usize = 20;
 pub const LONG_CODE_WINDOW: Duration = Duration::from_hours(720);
 /// Unanswered calls in 24 hours.
 pub const CALLS_PER_DAY: usize = 4;
+/// Messages to an account, and to a number, whose charge is taken back in an hour.
+pub const REFUNDS_PER_HOUR: usize = 10;
 /// Messages in 24 hours to a number that is not proved yet.
 pub const PROOFS_PER_DAY: usize = 3;
 
@@ -250,12 +252,16 @@ struct Sent {
 pub struct Messages {
     #[n(0)]
     sent: Vec<Sent>,
+    /// Charges that were taken back in the last hour.
+    #[n(1)]
+    refunds: Vec<Timestamp>,
 }
 
 impl Messages {
     /// Has what lies in the future age from now on.
     pub fn settle(&mut self, now: Timestamp) {
         self.sent.iter_mut().for_each(|sent| sent.at = sent.at.min(now));
+        self.refunds.iter_mut().for_each(|at| *at = (*at).min(now));
     }
 
     /// Charges one message.
@@ -267,10 +273,16 @@ impl Messages {
 
     /// Takes back the charge of a login's message that was surely not sent. `at`: when it was
     /// charged, so that no other message of the login is given back for it, and none twice.
-    pub fn refund(&mut self, login: ChallengeToken, at: Timestamp) {
+    ///
+    /// At most [`REFUNDS_PER_HOUR`]: what always fails, for example to a number that opted out, must
+    /// not let a thief of the password ask a vendor without end.
+    pub fn refund(&mut self, login: ChallengeToken, at: Timestamp, now: Timestamp) {
+        self.refunds.retain(|refund| refund.is_within(HOUR, now));
         let charge = |sent: &Sent| sent.login == tag(login) && sent.at == at;
-        if let Some(index) = self.sent.iter().position(charge) {
+        let charged = self.sent.iter().position(charge);
+        if let Some(index) = charged.filter(|_| self.refunds.len() < REFUNDS_PER_HOUR) {
             self.sent.remove(index);
+            self.refunds.push(now);
         }
     }
 

@@ -129,7 +129,6 @@ impl Enroll {
         }
         // Whatever waits for a code that went to the old number ends with it.
         ledger.end_all(End::Cancelled);
-        let order = send(&mut ledger, &self.terms, &enrollment, self.channel, &self.draw);
         ledger.records.enrollment = Some(enrollment.clone());
         let event = Event::Enrolled {
             ending: enrollment.number().ending().to_owned(),
@@ -138,6 +137,7 @@ impl Enroll {
             replaced,
         };
         ledger.note(self.draw.token, event);
+        let order = send(&mut ledger, &self.terms, &enrollment, self.channel, &self.draw);
         ledger.decided(Outcome::Done((enrollment, Box::new(order))))
     }
 }

@@ -170,12 +170,30 @@ fn a_message_that_was_not_sent_is_given_back() {
     for id in 0..5 {
         messages.charge(login(id), Channel::Sms, NOW);
     }
-    messages.refund(login(4), NOW.before(MINUTE));
+    messages.refund(login(4), NOW.before(MINUTE), NOW);
     assert_eq!(messages.in_a_day(NOW), 5, "another message of the same login stays charged");
-    messages.refund(login(4), NOW);
+    messages.refund(login(4), NOW, NOW);
     assert_eq!(messages.held(&Limits::default(), Channel::Sms, NOW), None);
-    messages.refund(login(9), NOW);
+    messages.refund(login(9), NOW, NOW);
     assert_eq!(messages.in_a_day(NOW), 4, "an unknown login has nothing to give back");
+}
+
+#[test]
+fn ten_messages_an_hour_are_given_back() {
+    let (mut messages, limits) = (Messages::default(), Limits::default());
+    for id in 0..14 {
+        assert_eq!(messages.held(&limits, Channel::Sms, NOW), None, "before message {id}");
+        messages.charge(login(id), Channel::Sms, NOW);
+        messages.refund(login(id), NOW, NOW);
+        assert_eq!(messages.in_a_day(NOW), usize::from(id.saturating_sub(9)), "after {id}");
+    }
+    messages.charge(login(20), Channel::Sms, NOW);
+    let held = messages.held(&limits, Channel::Sms, NOW);
+    assert_eq!(limit(held), Some(LimitName::UnansweredPerHour));
+    let later = NOW.after(HOUR);
+    messages.charge(login(30), Channel::Sms, later);
+    messages.refund(login(30), later, later);
+    assert_eq!(messages.in_a_day(later), 5, "an hour later they are given back again");
 }
 
 #[test]

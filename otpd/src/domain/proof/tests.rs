@@ -106,7 +106,7 @@ fn a_number_is_proved_by_the_code_that_went_to_it() {
     let (enrollment, order) = enroll(&mut scene, CAROL).expect("enrolled");
     assert_eq!((enrollment.state, order.purpose), (State::Pending, Purpose::Enrollment));
     assert_eq!(order.to.expose(), NUMBER);
-    assert_eq!(scene.events(), ["code-issued enrollment", "enrolled"]);
+    assert_eq!(scene.events(), ["enrolled", "code-issued enrollment"]);
     scene.deliver(&order, sent());
     assert!(matches!(scene.begin(ssh(1).of("carol")), Begun::Denied(Denial::NotVerified)));
     scene.wait(120);
