@@ -107,8 +107,8 @@ pub fn parameters<P: DeserializeOwned>(raw: Option<&RawValue>) -> Result<P, serd
 /// serde would take an array for a struct, field by field; Varlink knows objects only.
 fn object(json: &[u8]) -> Result<(), serde_json::Error> {
     match json.trim_ascii_start().first() {
-        Some(b'[') => Err(serde::de::Error::custom("expected an object, not a list")),
-        _ => Ok(()),
+        Some(b'{') => Ok(()),
+        _ => Err(serde::de::Error::custom("expected a JSON object")),
     }
 }
 
