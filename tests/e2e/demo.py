@@ -20,10 +20,12 @@ def show(text):
     say(textwrap.indent(text.rstrip("\n"), "    "))
 
 
-def shell(*words):
-    """Shows a command and what it answers."""
+def shell(*words, typed=None):
+    """Shows a command, what is typed into it and what it answers."""
     say(f"    # {' '.join(words)}")
-    done = otpctl(*words[1:])
+    if typed:
+        say(f"    Code: {typed}")
+    done = otpctl(*words[1:], input=typed and f"{typed}\n")
     show(done.out + done.err)
 
 
@@ -71,7 +73,7 @@ def main():
     say("\n2. The administrator enrolls alice; the text proves that the number is hers.\n")
     number = g.number("alice")
     shell("otpctl", "enroll", "alice", number)
-    shell("otpctl", "verify", "alice", g.phone.next_code(number))
+    shell("otpctl", "verify", "alice", typed=g.phone.next_code(number))
 
     say("\n3. alice logs in.\n")
     granted = log_in_by_hand(g) if by_hand else log_in_alone(g)
