@@ -309,7 +309,9 @@ async fn broken(
 /// The key, made when there is none and nothing is stored that would need another one.
 fn keys(config: &Config, database: &Path) -> Result<Keys, StartError> {
     let credential = systemd::credentials_directory().map(|folder| folder.join("otpd.key"));
-    let path = credential.filter(|path| path.exists()).unwrap_or(config.server.key_file.clone());
+    // One that cannot be looked at is there: reading it says what is wrong, and no other is made.
+    let credential = credential.filter(|path| path.try_exists().unwrap_or(true));
+    let path = credential.unwrap_or_else(|| config.server.key_file.clone());
     if let Some(master) = MasterKey::read(&path)? {
         return Ok(master.derive());
     }
