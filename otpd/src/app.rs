@@ -336,6 +336,7 @@ fn site(config: &Config, keys: &Keys, instance: Instance) -> Result<Site, StartE
         rules: config.code,
         limits: config.limits,
         countries: delivery.countries.clone(),
+        shared_sources: config.shared_sources.clone(),
         voice: routes.has_voice(),
         issuer: Verifier::issuer(keys, instance),
     };

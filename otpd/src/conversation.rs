@@ -146,6 +146,10 @@ pub fn denied(
             "Too many wrong codes in this login. You may start a new one now.\n\
              Request id {request}"
         )),
+        Denial::Outgrown => Some(format!(
+            "Codes are longer now, because many wrong ones were typed here.\n\
+             Start the login again to get a new one.\nRequest id {request}"
+        )),
         Denial::Expired => Some(format!(
             "The code expired again. You may start a new login now.\nRequest id {request}"
         )),
@@ -334,7 +338,12 @@ fn locked(held: Held, account: &Account, request: RequestId, setting: &Setting<'
         | LimitName::MessagesPerDay
         | LimitName::CallsPerDay
         | LimitName::UnverifiedPerDay
-        | LimitName::LiveChallenges => false,
+        | LimitName::LiveChallenges
+        | LimitName::CountryPerHour
+        | LimitName::AllPerHour
+        | LimitName::AllPerDay
+        | LimitName::MaxMessagesPerDay
+        | LimitName::Conversion => false,
     };
     match (wrong, held.until) {
         (true, Some(until)) => format!(

@@ -19,7 +19,10 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::{
     domain::{
-        account::Account, challenge::AttemptKey, enrollment::NumberIndex, passcode::CodeKey,
+        account::Account,
+        challenge::AttemptKey,
+        enrollment::{NumberIndex, RangeIndex},
+        passcode::CodeKey,
         phone::E164,
     },
     random,
@@ -229,6 +232,15 @@ impl Keys {
     #[must_use]
     pub fn index(&self, number: &E164) -> NumberIndex {
         NumberIndex(self.index.mac(&[number.expose().as_bytes()]))
+    }
+
+    /// Finds what numbers like it, which differ in their last four digits only, do together.
+    #[must_use]
+    pub fn range(&self, number: &E164) -> RangeIndex {
+        let digits = number.expose().as_bytes();
+        let (range, _) = digits.split_at(digits.len().saturating_sub(4));
+        // A part of its own keeps a range apart from a number that reads like it.
+        RangeIndex(self.index.mac(&[b"range", range]))
     }
 
     /// The same for every run of the stack by one connection of sshd.

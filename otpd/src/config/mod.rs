@@ -8,6 +8,7 @@ mod errors;
 mod files;
 mod gateways;
 mod http;
+mod limits;
 mod message;
 mod policy;
 mod raw;
@@ -30,7 +31,11 @@ use self::{
     raw::Section,
 };
 use crate::{
-    domain::{budget::Limits, challenge::CodeRules, policy::Policy},
+    domain::{
+        budget::Limits,
+        challenge::CodeRules,
+        policy::{Policy, SharedSources},
+    },
     gateway::{GatewayName, settings::Settings},
 };
 
@@ -52,6 +57,8 @@ pub struct Config {
     pub message: Message,
     /// How many messages may be sent.
     pub limits: Limits,
+    /// Where many people come from.
+    pub shared_sources: SharedSources,
     /// Where messages may go and which gateways carry them.
     pub delivery: Delivery,
     /// The gateways, by name; those of [`Delivery`] are among them.
@@ -139,13 +146,15 @@ fn read(
     let tables = root.section("gateway").sections();
     let names: Vec<&str> = tables.iter().map(|(name, _)| name.value).collect();
     let delivery = delivery::read(root.section("delivery"), &names);
+    let (limits, shared_sources) = limits::read(root.section("limits"), code);
     let config = Config {
         server: server::read_server(root.section("server")),
         store: server::read_store(root.section("store")),
         policy: policy::read_policy(root.section("policy")),
         code,
         message: message::read(root.section("message"), host_name),
-        limits: policy::read_limits(root.section("limits"), code),
+        limits,
+        shared_sources,
         gateways: gateways::read(tables, &delivery, folders),
         delivery,
         log: server::read_log(root.section("log")),

@@ -151,24 +151,50 @@ impl<'t> Section<'t> {
     where
         T: TryFrom<u64> + PartialOrd + std::fmt::Display + Copy,
     {
-        let Some((place, value)) = self.take(key) else { return default };
+        let remedy = format!(
+            "choose a number in that range, or remove the line for the default ({default})"
+        );
+        self.whole(key, range, unit, remedy).unwrap_or(default)
+    }
+
+    /// A whole number in a range; none when the key is missing or holds something else.
+    pub(super) fn optional_number<T>(
+        &mut self,
+        key: &'static str,
+        range: RangeInclusive<T>,
+    ) -> Option<T>
+    where
+        T: TryFrom<u64> + PartialOrd + std::fmt::Display + Copy,
+    {
+        let remedy = "choose a number in that range, or remove the line".to_owned();
+        self.whole(key, range, "", remedy)
+    }
+
+    fn whole<T>(
+        &mut self,
+        key: &'static str,
+        range: RangeInclusive<T>,
+        unit: &str,
+        out_of_range: String,
+    ) -> Option<T>
+    where
+        T: TryFrom<u64> + PartialOrd + std::fmt::Display + Copy,
+    {
+        let (place, value) = self.take(key)?;
         let expected = format!("{} to {}{unit}", range.start(), range.end());
         let DeValue::Integer(integer) = value else {
             let remedy = "write the number without quotes and fraction";
             self.wrong_type(&place, value, &format!("a whole number, {expected}"), remedy);
-            return default;
+            return None;
         };
         let number = u64::from_str_radix(integer.as_str(), integer.radix()).ok();
         if let Some(number) = number.and_then(|number| T::try_from(number).ok())
             && range.contains(&number)
         {
-            return number;
+            return Some(number);
         }
-        let remedy = format!(
-            "choose a number in that range, or remove the line for the default ({default})"
-        );
-        self.error(&place, format!("is {}", shorten(integer.as_str())), expected, remedy);
-        default
+        self.error(&place, format!("is {}", shorten(integer.as_str())), expected, out_of_range);
+        None
     }
 
     /// `true` or `false`.

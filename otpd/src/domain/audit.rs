@@ -96,6 +96,21 @@ pub enum Event {
         /// Which limit.
         limit: &'static str,
     },
+    /// Too few messages to a range of numbers or to a country are answered.
+    ConversionLow {
+        /// `range`: all but the last four digits are the same; or `country`.
+        scope: &'static str,
+        /// ISO 3166.
+        country: String,
+        /// Messages of the last hour that should have been answered.
+        messages: u32,
+        /// Those that were.
+        answered: u32,
+        /// Whether no message goes there for a while.
+        blocked: bool,
+    },
+    /// So many wrong codes were typed, by whomever, that codes have eight digits for a while.
+    SiteUnderAttack {},
     /// A vendor took the message, or may have.
     MessageSent {
         /// Which gateway.

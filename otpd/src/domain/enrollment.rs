@@ -41,6 +41,17 @@ impl std::fmt::Debug for NumberIndex {
     }
 }
 
+/// A keyed hash of all but the last four digits of a number: who is paid for messages to numbers
+/// usually has a range of them.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RangeIndex(pub [u8; 16]);
+
+impl std::fmt::Debug for RangeIndex {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RangeIndex(..)")
+    }
+}
+
 /// One account's number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Enrollment {
@@ -48,6 +59,8 @@ pub struct Enrollment {
     pub destination: Destination,
     /// Finds the number's budget.
     pub index: NumberIndex,
+    /// Finds what numbers like it do together.
+    pub range: RangeIndex,
     /// How codes travel unless the claimant asks otherwise.
     pub channel: Channel,
     /// Where it stands.
@@ -65,12 +78,14 @@ impl Enrollment {
     pub fn new(
         destination: Destination,
         index: NumberIndex,
+        range: RangeIndex,
         channel: Channel,
         now: Timestamp,
     ) -> Self {
         Self {
             destination,
             index,
+            range,
             channel,
             state: State::Pending,
             created_at: now,
@@ -121,7 +136,7 @@ impl Enrollment {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Enrollment, NumberIndex, State};
+    use super::{Enrollment, NumberIndex, RangeIndex, State};
     use crate::domain::{
         challenge::Channel,
         phone::{Country, Destination, Line},
@@ -134,7 +149,13 @@ mod tests {
             country: "US".parse::<Country>().expect("a country"),
             line: Line::FixedOrMobile,
         };
-        Enrollment::new(destination, NumberIndex([1; 16]), Channel::Sms, Timestamp(1))
+        Enrollment::new(
+            destination,
+            NumberIndex([1; 16]),
+            RangeIndex([1; 16]),
+            Channel::Sms,
+            Timestamp(1),
+        )
     }
 
     #[test]

@@ -75,8 +75,9 @@ mod tests {
     use super::{Manage, Verb};
     use crate::domain::{
         account::Account,
+        budget::Purse,
         challenge::Channel,
-        enrollment::{Enrollment, NumberIndex, State},
+        enrollment::{Enrollment, NumberIndex, RangeIndex, State},
         phone::{Country, Destination, Line},
         records::Records,
         time::Timestamp,
@@ -89,11 +90,12 @@ mod tests {
             line: Line::FixedOrMobile,
         };
         let index = NumberIndex([1; 16]);
-        let mut enrollment = Enrollment::new(destination, index, Channel::Sms, Timestamp(1));
+        let mut enrollment =
+            Enrollment::new(destination, index, RangeIndex([1; 16]), Channel::Sms, Timestamp(1));
         enrollment.prove(Timestamp(2));
         let mut records = Records { enrollment: Some(enrollment), ..Records::default() };
         for _ in 0..10 {
-            records.login.failures.charge(Timestamp(1000));
+            records.login.failures.charge(Purse::Common, Timestamp(1000));
         }
         records
     }

@@ -2,7 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::account::Account;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::{IpNet, Ipv6Net};
+
+use super::account::{Account, Source};
 
 /// What happens to an account without a proved number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,6 +36,29 @@ impl Policy {
     pub fn exempts(&self, account: &Account, groups: &[String]) -> bool {
         self.exempt_users.contains(account.as_str())
             || groups.iter().any(|group| self.exempt_groups.contains(group))
+    }
+}
+
+/// Networks that many people come from: bastions, and what is behind address translation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SharedSources(pub Vec<IpNet>);
+
+impl SharedSources {
+    /// Whether the source lies in one of them, or one of them in the source: an IPv6 source is a
+    /// whole /64.
+    #[must_use]
+    pub fn contain(&self, source: Source) -> bool {
+        let (address, subnet) = match source {
+            Source::V4(octets) => (IpAddr::V4(Ipv4Addr::from(octets)), None),
+            Source::V6(network) => {
+                let address = Ipv6Addr::from_bits(u128::from(u64::from_be_bytes(network)) << 64);
+                (IpAddr::V6(address), Ipv6Net::new(address, 64).ok())
+            }
+        };
+        self.0.iter().any(|shared| {
+            let within = |subnet| IpNet::V6(subnet).contains(&shared.network());
+            shared.contains(&address) || subnet.is_some_and(within)
+        })
     }
 }
 

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use super::{
     account::Account,
     audit::{Actor, Event},
-    budget::{Held, LimitName},
+    budget::{Held, LimitName, later},
     challenge::{Challenge, Channel, Delivery, End, Judgement, Question, Resend},
-    enrollment::{Enrollment, NumberIndex, State},
+    enrollment::{Enrollment, NumberIndex, RangeIndex, State},
     login::{Ledger, Order, Terms, carrier, issued},
     passcode::{Draw, Passcode, Purpose, Reference},
     phone::{Country, Destination, Line},
@@ -30,6 +30,8 @@ pub struct Enroll {
     pub destination: Destination,
     /// Finds the number's budget.
     pub index: NumberIndex,
+    /// Finds what numbers like it do together.
+    pub range: RangeIndex,
     /// How codes shall travel.
     pub channel: Channel,
     /// Whether it may take the place of another.
@@ -106,20 +108,13 @@ impl Enroll {
         if replaced && !self.replace {
             return refuse(ledger, Refusal::AlreadyEnrolled);
         }
-        if let Some(refusal) =
-            unfit(self.destination.line, self.channel, &self.terms).or_else(|| {
-                ledger
-                    .records
-                    .number_budget(self.index)
-                    .map_or(Some(Refusal::Held(unread(now))), |budget| {
-                        budget.proofs_held(now).map(Refusal::Held)
-                    })
-            })
+        if let Some(refusal) = unfit(self.destination.line, self.channel, &self.terms)
+            .or_else(|| held(&mut ledger, self.index, &self.terms).map(Refusal::Held))
         {
             return refuse(ledger, refusal);
         }
         let mut enrollment =
-            Enrollment::new(self.destination.clone(), self.index, self.channel, now);
+            Enrollment::new(self.destination.clone(), self.index, self.range, self.channel, now);
         if let Some(old) = &ledger.records.enrollment {
             enrollment.required = old.required || old.verified_at().is_some();
             if matches!(old.state, State::Disabled { .. }) {
@@ -251,11 +246,7 @@ impl Resent {
         if let Resend::In(seconds) = wait {
             return refuse(ledger, Refusal::TooSoon(seconds));
         }
-        let held = match ledger.records.number_budget(enrollment.index) {
-            Some(budget) => budget.proofs_held(now),
-            None => Some(unread(now)),
-        };
-        if let Some(held) = held {
+        if let Some(held) = held(&mut ledger, enrollment.index, &self.terms) {
             return refuse(ledger, Refusal::Held(held));
         }
         let order = send(&mut ledger, &self.terms, &enrollment, channel, &self.draw);
@@ -263,9 +254,20 @@ impl Resent {
     }
 }
 
-/// A budget that was not read cannot be charged, so nothing may be sent on it.
-fn unread(now: Timestamp) -> Held {
-    Held { limit: LimitName::UnverifiedPerDay, since: now, until: None }
+/// The limit that keeps a message from going to a number that is not proved. A budget that was not
+/// read cannot be charged, so nothing may be sent on it.
+fn held(ledger: &mut Ledger, number: NumberIndex, terms: &Terms) -> Option<Held> {
+    let now = ledger.now;
+    let unread = |limit| Some(Held { limit, since: now, until: None });
+    let proofs = match ledger.records.number_budget(number) {
+        Some(budget) => budget.proofs_held(now),
+        None => unread(LimitName::UnverifiedPerDay),
+    };
+    let site = match ledger.records.site() {
+        Some(site) => site.capped(&terms.limits, now),
+        None => unread(LimitName::MaxMessagesPerDay),
+    };
+    later(proofs, site)
 }
 
 fn refuse<T>(ledger: Ledger, refusal: Refusal) -> Decided<Outcome<T>> {
@@ -328,6 +330,9 @@ fn send(
     });
     if let Some(budget) = ledger.records.number_budget(enrollment.index) {
         budget.charge_proof(now);
+    }
+    if let Some(site) = ledger.records.site() {
+        site.charge_proof(now);
     }
     ledger.note(challenge.token, issued(&challenge, enrollment, "enrollment"));
     Order::new(&challenge, &account, enrollment, code, avoid)

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use super::{
     account::Account,
     audit::AuditEvent,
-    budget::Budget,
-    enrollment::{Enrollment, NumberIndex},
+    budget::{Budget, Traffic},
+    enrollment::{Enrollment, NumberIndex, RangeIndex},
     login::LoginState,
+    phone::Country,
 };
 
 /// Names a budget that several accounts may share.
@@ -15,6 +16,26 @@ use super::{
 pub enum BudgetKey {
     /// One telephone number.
     Number(NumberIndex),
+}
+
+/// Names what many accounts do together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TrafficKey {
+    /// Numbers that differ in their last four digits only.
+    Range(RangeIndex),
+    /// The numbers of a country.
+    Country(Country),
+    /// The whole site.
+    All,
+}
+
+impl TrafficKey {
+    /// What a message to this number counts in.
+    #[must_use]
+    pub fn of(enrollment: &Enrollment) -> [Self; 3] {
+        let country = enrollment.destination.country;
+        [Self::Range(enrollment.range), Self::Country(country), Self::All]
+    }
 }
 
 /// All that is stored about one account, read under its lock.
@@ -28,6 +49,10 @@ pub struct Records {
     pub login: LoginState,
     /// Shared budgets that the decision may charge: one for every key its scope names.
     pub budgets: BTreeMap<BudgetKey, Budget>,
+    /// What the account's number counts in: its range, its country and the whole site.
+    pub traffic: BTreeMap<TrafficKey, Traffic>,
+    /// Accounts with a number, of the whole site: limits on all together grow with it.
+    pub enrolled: u32,
 }
 
 impl Records {
@@ -35,6 +60,11 @@ impl Records {
     /// locked and read must not be written.
     pub fn number_budget(&mut self, number: NumberIndex) -> Option<&mut Budget> {
         self.budgets.get_mut(&BudgetKey::Number(number))
+    }
+
+    /// What the whole site does; `None` as for [`Self::number_budget`].
+    pub fn site(&mut self) -> Option<&mut Traffic> {
+        self.traffic.get_mut(&TrafficKey::All)
     }
 }
 

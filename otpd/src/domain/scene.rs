@@ -10,9 +10,9 @@ use rand::{SeedableRng, rngs::StdRng};
 use super::{
     account::{Account, Source},
     audit::AuditEvent,
-    budget::{Budget, Limits},
+    budget::{Budget, Limits, Traffic},
     challenge::{AttemptKey, Challenge, Channel, CodeRules, Instance, Issuer},
-    enrollment::{Enrollment, NumberIndex},
+    enrollment::{Enrollment, NumberIndex, RangeIndex},
     login::{
         Abandon, Answer, Answered, Begin, Begun, Delivered, DeliveryResult, LoginState, Notice,
         Order, Terms, Typed, View,
@@ -20,8 +20,8 @@ use super::{
     manage::{Manage, Verb},
     passcode::{ChallengeToken, CodeKey, Draw, Passcode, Purpose, Reference},
     phone::{Country, Destination, Line},
-    policy::Unenrolled,
-    records::{BudgetKey, Decided, Records},
+    policy::{SharedSources, Unenrolled},
+    records::{BudgetKey, Decided, Records, TrafficKey},
     time::Timestamp,
 };
 
@@ -42,6 +42,10 @@ pub(crate) fn index(number: &str) -> NumberIndex {
     let mut index = [0; 16];
     index.iter_mut().zip(number.bytes()).for_each(|(place, byte)| *place = byte);
     NumberIndex(index)
+}
+
+pub(crate) fn range(number: &str) -> RangeIndex {
+    RangeIndex(index(&number[..number.len() - 4]).0)
 }
 
 pub(crate) fn source(last: u8) -> Source {
@@ -94,6 +98,9 @@ pub(crate) struct Scene {
     pub(crate) enrollments: BTreeMap<Account, Enrollment>,
     pub(crate) logins: BTreeMap<Account, LoginState>,
     pub(crate) budgets: BTreeMap<NumberIndex, Budget>,
+    pub(crate) traffic: BTreeMap<TrafficKey, Traffic>,
+    /// Accounts with a number on the site; those of the scene are among them.
+    pub(crate) enrolled: u32,
     pub(crate) audit: Vec<AuditEvent>,
     /// Every message that was ordered.
     pub(crate) orders: Vec<Order>,
@@ -110,12 +117,15 @@ impl Scene {
                 rules: CodeRules::default(),
                 limits: Limits::default(),
                 countries: ["US".parse().expect("a country")].into(),
+                shared_sources: SharedSources::default(),
                 voice: true,
                 issuer: Issuer { key: CodeKey::new(1, [7; 32]), instance: Instance(1) },
             },
             enrollments: BTreeMap::new(),
             logins: BTreeMap::new(),
             budgets: BTreeMap::new(),
+            traffic: BTreeMap::new(),
+            enrolled: 2,
             audit: Vec::new(),
             orders: Vec::new(),
             seed: 0,
@@ -127,8 +137,13 @@ impl Scene {
 
     pub(crate) fn enrolled(&mut self, name: &str, number: &str) {
         let destination = destination(number, Line::Mobile);
-        let mut enrollment =
-            Enrollment::new(destination, index(number), Channel::Sms, START.before(HOUR));
+        let mut enrollment = Enrollment::new(
+            destination,
+            index(number),
+            range(number),
+            Channel::Sms,
+            START.before(HOUR),
+        );
         enrollment.prove(START.before(HOUR));
         self.enrollments.insert(account(name), enrollment);
     }
@@ -191,6 +206,12 @@ impl Scene {
                     (BudgetKey::Number(index), budget)
                 })
                 .collect();
+            let together = records.enrollment.as_ref().map(TrafficKey::of).into_iter().flatten();
+            records.traffic = together
+                .chain([TrafficKey::All])
+                .map(|key| (key, self.traffic.get(&key).cloned().unwrap_or_default()))
+                .collect();
+            records.enrolled = self.enrolled;
             records.account = Some(owner.clone());
         }
         let decided = decide(&records, self.now);
@@ -208,6 +229,7 @@ impl Scene {
             for (BudgetKey::Number(index), budget) in decided.records.budgets {
                 self.budgets.insert(index, budget);
             }
+            self.traffic.extend(decided.records.traffic);
         }
         decided.answer
     }
@@ -218,6 +240,10 @@ impl Scene {
         for budget in after.budgets.values() {
             let bytes = minicbor::to_vec(budget).expect("a stored form");
             assert_eq!(&minicbor::decode::<Budget>(&bytes).expect("a budget"), budget);
+        }
+        for traffic in after.traffic.values() {
+            let bytes = minicbor::to_vec(traffic).expect("a stored form");
+            assert_eq!(&minicbor::decode::<Traffic>(&bytes).expect("traffic"), traffic);
         }
         for old in &before.login.challenges {
             let new = after.login.challenges.iter().find(|new| new.token == old.token);

@@ -76,7 +76,8 @@ fn enrollment(number: &str, index: u8) -> Enrollment {
         country: "US".parse::<Country>().expect("a country"),
         line: Line::FixedOrMobile,
     };
-    Enrollment::new(destination, NumberIndex([index; 16]), Channel::Sms, NOW)
+    let range = keys(1).range(&destination.number);
+    Enrollment::new(destination, NumberIndex([index; 16]), range, Channel::Sms, NOW)
 }
 
 /// A decision that changes the records by `change` and answers with its result.

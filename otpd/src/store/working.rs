@@ -6,11 +6,11 @@ use super::Scope;
 use crate::domain::{
     account::Account,
     audit::AuditEvent,
-    budget::Budget,
+    budget::{Budget, Traffic},
     enrollment::Enrollment,
     login::LoginState,
     passcode::ChallengeToken,
-    records::{BudgetKey, Records},
+    records::{BudgetKey, Records, TrafficKey},
 };
 
 /// A value as it was read and as it is now.
@@ -44,6 +44,8 @@ struct AccountSlot {
 pub struct Working {
     accounts: BTreeMap<Account, AccountSlot>,
     budgets: BTreeMap<BudgetKey, Slot<Budget>>,
+    traffic: BTreeMap<TrafficKey, Slot<Traffic>>,
+    enrolled: u32,
     owners: BTreeMap<ChallengeToken, Account>,
     audit: Vec<AuditEvent>,
 }
@@ -53,6 +55,7 @@ pub(super) struct Changes<'a> {
     pub(super) enrollments: Vec<(&'a Account, Option<&'a Enrollment>)>,
     pub(super) logins: Vec<(&'a Account, &'a LoginState)>,
     pub(super) budgets: Vec<(BudgetKey, &'a Budget)>,
+    pub(super) traffic: Vec<(TrafficKey, &'a Traffic)>,
     /// New challenges: token, account, when the code dies.
     pub(super) born: Vec<(ChallengeToken, &'a Account)>,
     /// Challenges that are stored no more.
@@ -77,6 +80,21 @@ impl Working {
         self.budgets.insert(key, Slot::new(budget));
     }
 
+    /// Adds what many accounts do together, as it was read.
+    pub(super) fn add_traffic(&mut self, key: TrafficKey, traffic: Traffic) {
+        self.traffic.insert(key, Slot::new(traffic));
+    }
+
+    /// Says how many accounts have a number.
+    pub(super) fn set_enrolled(&mut self, enrolled: u32) {
+        self.enrolled = enrolled;
+    }
+
+    /// How many accounts have a number, by the decisions so far.
+    pub(super) fn enrolled(&self) -> u32 {
+        self.enrolled
+    }
+
     /// Adds what account a challenge belongs to.
     pub(super) fn add_owner(&mut self, token: ChallengeToken, account: Account) {
         self.owners.insert(token, account);
@@ -89,6 +107,13 @@ impl Working {
             .filter_map(|slot| slot.enrollment.read.as_ref())
             .map(|enrollment| BudgetKey::Number(enrollment.index))
             .collect()
+    }
+
+    /// What the numbers of the accounts read so far count in.
+    pub(super) fn traffic_needed(&self) -> BTreeSet<TrafficKey> {
+        let enrollments = self.accounts.values().filter_map(|slot| slot.enrollment.read.as_ref());
+        let own = enrollments.flat_map(TrafficKey::of);
+        own.chain([TrafficKey::All]).collect()
     }
 
     fn account<'a>(&'a self, scope: &'a Scope) -> Option<&'a Account> {
@@ -105,18 +130,24 @@ impl Working {
         else {
             return Records::default();
         };
-        let own = slot.enrollment.now.as_ref().map(|enrollment| enrollment.index);
+        let enrollment = slot.enrollment.now.as_ref();
+        let own = enrollment.map(|enrollment| enrollment.index);
         let further = match scope {
             Scope::Number { number, .. } => Some(*number),
             Scope::Account(_) | Scope::Challenge(_) => None,
         };
         let keys = own.into_iter().chain(further).map(BudgetKey::Number);
         let budget = |key| self.budgets.get(&key).map(|slot| (key, slot.now.clone()));
+        let together =
+            enrollment.map(TrafficKey::of).into_iter().flatten().chain([TrafficKey::All]);
+        let traffic = |key| self.traffic.get(&key).map(|slot| (key, slot.now.clone()));
         Records {
             account: Some(account.clone()),
-            enrollment: slot.enrollment.now.clone(),
+            enrollment: enrollment.cloned(),
             login: slot.login.now.clone(),
             budgets: keys.filter_map(budget).collect(),
+            traffic: together.filter_map(traffic).collect(),
+            enrolled: self.enrolled,
         }
     }
 
@@ -125,11 +156,21 @@ impl Working {
     pub(super) fn put(&mut self, scope: &Scope, records: Records, audit: Vec<AuditEvent>) {
         let Some(account) = self.account(scope).cloned() else { return };
         let Some(slot) = self.accounts.get_mut(&account) else { return };
+        match (&slot.enrollment.now, &records.enrollment) {
+            (None, Some(_)) => self.enrolled = self.enrolled.saturating_add(1),
+            (Some(_), None) => self.enrolled = self.enrolled.saturating_sub(1),
+            (None, None) | (Some(_), Some(_)) => {}
+        }
         slot.enrollment.now = records.enrollment;
         slot.login.now = records.login;
         for (key, budget) in records.budgets {
             if let Some(slot) = self.budgets.get_mut(&key) {
                 slot.now = budget;
+            }
+        }
+        for (key, traffic) in records.traffic {
+            if let Some(slot) = self.traffic.get_mut(&key) {
+                slot.now = traffic;
             }
         }
         // A later decision of this batch may name a challenge that this one issued.
@@ -144,6 +185,7 @@ impl Working {
             enrollments: Vec::new(),
             logins: Vec::new(),
             budgets: Vec::new(),
+            traffic: Vec::new(),
             born: Vec::new(),
             gone: Vec::new(),
             audit: &self.audit,
@@ -161,6 +203,8 @@ impl Working {
         }
         let budgets = self.budgets.iter();
         changes.budgets.extend(budgets.filter_map(|(key, slot)| Some((*key, slot.changed()?))));
+        let traffic = self.traffic.iter();
+        changes.traffic.extend(traffic.filter_map(|(key, slot)| Some((*key, slot.changed()?))));
         changes
     }
 

@@ -81,11 +81,13 @@ impl Verifier {
         }
         let channel = request.channel.unwrap_or(Channel::Sms);
         let number = self.keys.index(&destination.number);
+        let range = self.keys.range(&destination.number);
         let enroll = Enroll {
             terms: Arc::clone(&site.terms),
             account: identity.account.clone(),
             destination,
             index: number,
+            range,
             channel,
             replace: request.replace,
             uid,

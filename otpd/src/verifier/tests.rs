@@ -20,7 +20,7 @@ use crate::{
         challenge::{Channel, CodeRules, Instance},
         login::{Progress, Terms, Typed},
         passcode::ChallengeToken,
-        policy::{Policy, Unenrolled},
+        policy::{Policy, SharedSources, Unenrolled},
         time::Timestamp,
     },
     gateway::{Gateway, GatewayName, Message, Outcome, Sending, VendorMessageId, route::Routes},
@@ -123,6 +123,7 @@ impl House {
             rules: CodeRules::default(),
             limits: Limits::default(),
             countries: BTreeSet::from(["US".parse().expect("a country")]),
+            shared_sources: SharedSources::default(),
             voice: false,
             issuer: Verifier::issuer(&keys, instance),
         };

@@ -5,7 +5,11 @@ use std::{path::PathBuf, time::Duration};
 use super::{check_text, with};
 use crate::{
     config::{Format, Level, Log, Server, Store},
-    domain::{budget::Limits, challenge::CodeRules, policy::Unenrolled},
+    domain::{
+        budget::{Conversion, Limits},
+        challenge::CodeRules,
+        policy::Unenrolled,
+    },
     gateway::{GatewayName, settings::Settings},
 };
 
@@ -33,6 +37,10 @@ unanswered-per-hour = 1
 unanswered-per-day = 2
 messages-per-hour = 3
 messages-per-day = 4
+all-unanswered-per-day = 5
+max-messages-per-day = 6
+conversion = "block"
+shared-sources = ["10.1.2.3/8", "2001:db8::1"]
 [delivery]
 countries = ["US", "AT"]
 default-country = "AT"
@@ -79,7 +87,12 @@ fn every_key_arrives() {
         unanswered_per_day: 2,
         messages_per_hour: 3,
         messages_per_day: 4,
+        all_unanswered_per_day: Some(5),
+        max_messages_per_day: Some(6),
+        conversion: Conversion::Block,
     };
+    let shared = config.shared_sources.0.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(shared, ["10.0.0.0/8", "2001:db8::1/128"]);
     assert_eq!(config.limits, limits);
     let delivery = &config.delivery;
     assert_eq!(
@@ -112,7 +125,7 @@ fn every_key_arrives() {
         [
             "/etc/otpd/otpd.toml:9: `policy.unenrolled` is \"ignore\": whoever has no proved \
              number logs in without a code",
-            "/etc/otpd/otpd.toml:40: `gateway.b` writes codes to a file instead of sending them: \
+            "/etc/otpd/otpd.toml:44: `gateway.b` writes codes to a file instead of sending them: \
              for demonstrations only",
         ]
     );

@@ -3,7 +3,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::{
-    Budget, Failures, Held, LimitName, Limits, Messages, PAUSE, WRONG_IN_A_ROW, resend_wait,
+    Budget, Failures, Held, LimitName, Limits, Messages, PAUSE, Purse, WRONG_IN_A_ROW, resend_wait,
 };
 use crate::domain::{
     challenge::Channel,
@@ -20,7 +20,7 @@ fn login(id: u8) -> ChallengeToken {
 fn failures(ages: &[Duration]) -> Failures {
     let mut failures = Failures::default();
     for age in ages {
-        failures.charge(NOW.before(*age));
+        failures.charge(Purse::Common, NOW.before(*age));
     }
     failures
 }
@@ -93,7 +93,7 @@ fn a_hundred_in_a_row_suspend_until_somebody_acts() {
     let mut failures = Failures::default();
     for n in 0..WRONG_IN_A_ROW {
         assert_ne!(limit(failures.held(NOW)), Some(LimitName::WrongCodesInARow), "after {n}");
-        failures.charge(NOW.before(DAY * (200 - n)));
+        failures.charge(Purse::Common, NOW.before(DAY * (200 - n)));
     }
     let held = failures.held(NOW).expect("suspended");
     assert_eq!((held.limit, held.until), (LimitName::WrongCodesInARow, None));
@@ -124,7 +124,7 @@ fn messages_at_their_edges() {
     let held = |ages: &[Duration], answered: bool, channel: Channel| {
         let mut messages = Messages::default();
         for (id, age) in (0..).zip(ages) {
-            messages.charge(login(id), channel, NOW.before(*age));
+            messages.charge(login(id), channel, Purse::Common, NOW.before(*age));
             if answered {
                 messages.answer(login(id));
             }
@@ -157,7 +157,7 @@ fn messages_at_their_edges() {
 fn a_message_limit_says_since_and_until_when() {
     let mut messages = Messages::default();
     for (id, minutes) in [(0, 50), (1, 40), (2, 30), (3, 20), (4, 10)] {
-        messages.charge(login(id), Channel::Sms, NOW.before(MINUTE * minutes));
+        messages.charge(login(id), Channel::Sms, Purse::Common, NOW.before(MINUTE * minutes));
     }
     let held = messages.held(&Limits::default(), Channel::Sms, NOW).expect("five in an hour");
     assert_eq!(held.since, NOW.before(MINUTE * 10));
@@ -168,7 +168,7 @@ fn a_message_limit_says_since_and_until_when() {
 fn a_message_that_was_not_sent_is_given_back() {
     let mut messages = Messages::default();
     for id in 0..5 {
-        messages.charge(login(id), Channel::Sms, NOW);
+        messages.charge(login(id), Channel::Sms, Purse::Common, NOW);
     }
     messages.refund(login(4), NOW.before(MINUTE), NOW);
     assert_eq!(messages.in_a_day(NOW), 5, "another message of the same login stays charged");
@@ -183,15 +183,15 @@ fn ten_messages_an_hour_are_given_back() {
     let (mut messages, limits) = (Messages::default(), Limits::default());
     for id in 0..14 {
         assert_eq!(messages.held(&limits, Channel::Sms, NOW), None, "before message {id}");
-        messages.charge(login(id), Channel::Sms, NOW);
+        messages.charge(login(id), Channel::Sms, Purse::Common, NOW);
         messages.refund(login(id), NOW, NOW);
         assert_eq!(messages.in_a_day(NOW), usize::from(id.saturating_sub(9)), "after {id}");
     }
-    messages.charge(login(20), Channel::Sms, NOW);
+    messages.charge(login(20), Channel::Sms, Purse::Common, NOW);
     let held = messages.held(&limits, Channel::Sms, NOW);
     assert_eq!(limit(held), Some(LimitName::UnansweredPerHour));
     let later = NOW.after(HOUR);
-    messages.charge(login(30), Channel::Sms, later);
+    messages.charge(login(30), Channel::Sms, Purse::Common, later);
     messages.refund(login(30), later, later);
     assert_eq!(messages.in_a_day(later), 5, "an hour later they are given back again");
 }
@@ -227,7 +227,7 @@ proptest! {
         for gap in gaps {
             now = now.after(Duration::from_secs(gap));
             if failures.held(now).is_none() {
-                failures.charge(now);
+                failures.charge(Purse::Common, now);
                 compared.push(now);
             }
         }
@@ -246,7 +246,7 @@ proptest! {
         for (id, gap) in (0..).zip(gaps) {
             now = now.after(Duration::from_secs(gap));
             if messages.held(&limits, Channel::Sms, now).is_none() {
-                messages.charge(login(id), Channel::Sms, now);
+                messages.charge(login(id), Channel::Sms, Purse::Common, now);
                 sent.push(now);
             }
         }
@@ -261,8 +261,8 @@ proptest! {
         let mut state = (Failures::default(), Budget::default());
         for (id, age) in (0..).zip(ages) {
             let at = NOW.before(Duration::from_millis(age));
-            state.0.charge(at);
-            state.1.messages.charge(login(id), Channel::Voice, at);
+            state.0.charge(Purse::Common, at);
+            state.1.messages.charge(login(id), Channel::Voice, Purse::Common, at);
             state.1.charge_proof(at);
         }
         let bytes = minicbor::to_vec(&state).unwrap();

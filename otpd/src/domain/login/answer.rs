@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use super::{Denial, Ledger, Order, Terms, View};
 use crate::domain::{
     audit::{Actor, Event},
-    budget::Held,
+    budget::{Held, Purse},
     challenge::{ANSWERS, Challenge, Channel, Delivery, End, Judgement, Resend},
     enrollment::{Enrollment, State as EnrollmentState},
     passcode::{ChallengeToken, Draw, LONG, Passcode, Purpose},
@@ -128,7 +128,9 @@ impl Answer {
         }
         challenge.answers = challenge.answers.saturating_add(1);
         let (answers, expired) = (challenge.answers, challenge.is_expired(now));
+        let source = challenge.source;
         let reply = Reply::parse(&self.typed, challenge.digits);
+        let standing = ledger.standing(source, &self.terms);
         if ledger.ended(self.token).is_some() {
             return self.deny(ledger, None, Denial::Silent);
         }
@@ -140,16 +142,21 @@ impl Answer {
             None => return self.deny(ledger, Some(End::Cancelled), Denial::NotEnrolled),
         };
         // Other logins of the account may have used the budget up: nothing is compared then.
-        if let Some(held) = ledger.records.login.failures.held(now) {
-            return self.deny(ledger, Some(End::Spent), Denial::Held(held));
-        }
+        let purse = match ledger.records.login.failures.purse(standing, now) {
+            Ok(purse) => purse,
+            Err(held) => return self.deny(ledger, Some(End::Spent), Denial::Held(held)),
+        };
         if answers > ANSWERS {
             return self.deny(ledger, Some(End::Spent), Denial::Spent);
         }
         match reply {
             Reply::Quit => self.deny(ledger, Some(End::Cancelled), Denial::Quit),
+            // Codes have more digits since it was issued: a shorter one is not even compared.
+            _ if ledger.outgrown(self.token) => {
+                self.deny(ledger, Some(End::Cancelled), Denial::Outgrown)
+            }
             _ if expired => self.renew_expired(ledger, &enrollment),
-            Reply::Code(code) => self.judge(ledger, &enrollment, &code),
+            Reply::Code(code) => self.judge(ledger, &enrollment, &code, purse),
             Reply::Resend => self.resend(ledger, &enrollment, None),
             Reply::Voice if self.terms.voice => {
                 self.resend(ledger, &enrollment, Some(Channel::Voice))
@@ -164,6 +171,7 @@ impl Answer {
         mut ledger: Ledger,
         enrollment: &Enrollment,
         code: &Passcode,
+        purse: Purse,
     ) -> Decided<Answered> {
         let now = ledger.now;
         let key = &self.terms.issuer.key;
@@ -177,7 +185,7 @@ impl Answer {
                 self.ask(ledger, enrollment, Notice::Earlier)
             }
             Judgement::Wrong => {
-                ledger.records.login.failures.charge(now);
+                ledger.charge_wrong(purse);
                 let tries_left = ledger.challenge_mut(self.token).map_or(0, |challenge| {
                     challenge.tries_left = challenge.tries_left.saturating_sub(1);
                     challenge.tries_left
@@ -185,10 +193,12 @@ impl Answer {
                 ledger.note(self.token, Event::CodeWrong { tries_left });
                 let over = tries_left == 0 || ledger.outgrown(self.token);
                 ledger.end_outgrown(self.token);
-                match ledger.records.login.failures.held(now) {
-                    Some(held) => self.deny(ledger, Some(End::Spent), Denial::Held(held)),
-                    None if over => self.deny(ledger, Some(End::Spent), Denial::Spent),
-                    None => self.ask(ledger, enrollment, Notice::Wrong),
+                let source = ledger.challenge(self.token).and_then(|challenge| challenge.source);
+                let standing = ledger.standing(source, &self.terms);
+                match ledger.records.login.failures.purse(standing, now) {
+                    Err(held) => self.deny(ledger, Some(End::Spent), Denial::Held(held)),
+                    Ok(_) if over => self.deny(ledger, Some(End::Spent), Denial::Spent),
+                    Ok(_) => self.ask(ledger, enrollment, Notice::Wrong),
                 }
             }
         }
@@ -202,11 +212,9 @@ impl Answer {
         };
         let (service, source) = (challenge.service.clone(), challenge.source);
         ledger.records.login.failures.succeed();
-        ledger.records.login.messages.answer(token);
-        if let Some(number) = ledger.records.number_budget(enrollment.index) {
-            number.messages.answer(token);
-        }
-        ledger.records.login.learn(source, now);
+        ledger.answered(enrollment, token);
+        let own = source.filter(|source| !self.terms.shared_sources.contain(*source));
+        ledger.records.login.learn(own, now);
         let source = source.map(|source| source.to_string());
         ledger.note(token, Event::LoginGranted { service, source });
         ledger.decided(Answered::Granted)
@@ -300,8 +308,9 @@ impl Answer {
         if let Some(end) = end {
             ledger.end(self.token, end);
             // sshd runs the stack again on the same connection: that is denied without a word. Only
-            // one whose code expired twice begins anew: its claimant had no chance, and still waits.
-            if denial != Denial::Expired {
+            // one whose code expired twice, or was ended for its length, begins anew: its claimant
+            // had no chance, and still waits.
+            if !matches!(denial, Denial::Expired | Denial::Outgrown) {
                 ledger.records.login.refuse(attempt, denial, ledger.now);
             }
         }
@@ -313,22 +322,38 @@ impl Answer {
 }
 
 impl Ledger {
-    /// Whether a code is shorter than those that an account under attack gets.
-    fn outgrown(&self, token: ChallengeToken) -> bool {
-        self.records.login.failures.wants_long_codes(self.now)
-            && self.challenge(token).is_some_and(|challenge| challenge.digits < LONG)
+    /// Whether a code is shorter than those that are issued under attack.
+    pub(super) fn outgrown(&mut self, token: ChallengeToken) -> bool {
+        self.wants_long_codes() && self.challenge(token).is_some_and(is_short)
     }
 
-    /// Ends the other logins with such a code; they begin anew with a longer one.
+    /// Ends the other logins with such a code; they begin anew with a longer one. Those of other
+    /// accounts, when the whole site is under attack, end when they are answered.
     fn end_outgrown(&mut self, own: ChallengeToken) {
+        if !self.wants_long_codes() {
+            return;
+        }
         let challenges = self.records.login.challenges.iter();
         let others = challenges
             .filter(|challenge| challenge.purpose == Purpose::Login && challenge.token != own)
+            .filter(|challenge| is_short(challenge))
             .map(|challenge| challenge.token)
-            .filter(|token| self.outgrown(*token))
             .collect::<Vec<_>>();
         for token in others {
             self.end(token, End::Cancelled);
         }
     }
+
+    /// Charges a wrong code to the account and to the whole site.
+    fn charge_wrong(&mut self, purse: Purse) {
+        let (now, enrolled) = (self.now, self.records.enrolled);
+        self.records.login.failures.charge(purse, now);
+        if self.records.site().is_some_and(|site| site.charge_wrong(enrolled, now)) {
+            self.note(None, Event::SiteUnderAttack {});
+        }
+    }
+}
+
+fn is_short(challenge: &Challenge) -> bool {
+    challenge.digits < LONG
 }

@@ -6,7 +6,7 @@ use super::{Denial, LIVE_PER_ACCOUNT, LIVE_PER_SOURCE, Ledger, Order, Terms, Vie
 use crate::domain::{
     account::{Account, Source},
     audit::{Actor, Event},
-    budget::{Held, LimitName},
+    budget::{Held, LimitName, Standing},
     challenge::{AttemptKey, Challenge, End, Question, State},
     enrollment::{Enrollment, State as EnrollmentState},
     passcode::{ChallengeToken, Draw, Purpose},
@@ -75,7 +75,8 @@ impl Begin {
             EnrollmentState::Pending => return self.unenrolled(ledger, Denial::NotVerified),
             EnrollmentState::Disabled { .. } => return self.deny(ledger, Denial::Disabled),
         }
-        if let Some(held) = ledger.records.login.failures.held(now) {
+        let standing = ledger.standing(self.source, &self.terms);
+        if let Err(held) = ledger.records.login.failures.purse(standing, now) {
             return self.deny(ledger, Denial::Held(held));
         }
         match self.resumable(&mut ledger) {
@@ -88,18 +89,19 @@ impl Begin {
     fn resumable(&self, ledger: &mut Ledger) -> Option<ChallengeToken> {
         let attempt = self.attempt?;
         let now = ledger.now;
-        let found = ledger.records.login.challenges.iter_mut().find(|challenge| {
+        let found = ledger.records.login.challenges.iter().find(|challenge| {
             challenge.attempt == Some(attempt)
                 && challenge.purpose == Purpose::Login
                 && challenge.is_live()
         })?;
-        if found.is_expired(now) {
-            found.end(End::Expired, now);
-            let token = found.token;
-            ledger.note(token, Event::ChallengeEnded { how: End::Expired.as_str() });
+        let (token, expired) = (found.token, found.is_expired(now));
+        // It was issued before the site came under attack: this run begins anew, with a longer code.
+        let outgrown = ledger.outgrown(token);
+        if expired || outgrown {
+            ledger.end(token, if expired { End::Expired } else { End::Cancelled });
             return None;
         }
-        Some(found.token)
+        Some(token)
     }
 
     fn resume(
@@ -134,9 +136,10 @@ impl Begin {
         let now = ledger.now;
         let channel = self.terms.channel(enrollment);
         // Before room is made: a login that gets no message must not end another.
-        if let Some(denial) = ledger.unsendable(enrollment, &self.terms, channel) {
-            return self.deny(ledger, denial);
-        }
+        let allowance = match ledger.allow(enrollment, &self.terms, channel, self.source) {
+            Ok(allowance) => allowance,
+            Err(denial) => return self.deny(ledger, denial),
+        };
         if let Some(held) = self.make_room(&mut ledger) {
             return self.deny(ledger, Denial::Held(held));
         }
@@ -148,10 +151,10 @@ impl Begin {
             source: self.source,
             channel,
             rules: self.terms.rules,
-            long: ledger.records.login.failures.wants_long_codes(now),
+            long: ledger.wants_long_codes(),
         };
         let (challenge, code) = Challenge::issue(&question, &self.terms.issuer, &self.draw, now);
-        ledger.charge_message(enrollment, challenge.token, channel);
+        ledger.charge(&allowance, enrollment, &self.terms, challenge.token);
         ledger.note(challenge.token, issued(&challenge, enrollment, "login"));
         let view = View::of(&challenge, enrollment, &self.terms, now);
         let order = Order::new(&challenge, &self.account, enrollment, code, None);
@@ -164,6 +167,7 @@ impl Begin {
     fn make_room(&self, ledger: &mut Ledger) -> Option<Held> {
         let now = ledger.now;
         let login = &ledger.records.login;
+        let known = |source| ledger.standing(source, &self.terms) == Standing::Known;
         let live = |c: &&Challenge| c.purpose == Purpose::Login && c.is_live();
         // One whose code expired is counted too: an answer would bring it a fresh code.
         let mut same = login
@@ -181,9 +185,9 @@ impl Begin {
             .iter()
             .filter(live)
             .filter(|c| !c.is_expired(now) && !superseded.contains(&c.token))
-            .filter(|c| !login.knows(c.source, now))
+            .filter(|c| !known(c.source))
             .collect::<Vec<_>>();
-        if counted.len() >= LIVE_PER_ACCOUNT && !login.knows(self.source, now) {
+        if counted.len() >= LIVE_PER_ACCOUNT && !known(self.source) {
             return Some(Held {
                 limit: LimitName::LiveChallenges,
                 since: counted.iter().map(|c| c.issued_at).max().unwrap_or(now),
@@ -246,11 +250,9 @@ impl Ledger {
     ) -> Result<(View, Order), Denial> {
         let now = self.now;
         let before = self.challenge(token).ok_or(Denial::Silent)?;
-        let channel = channel.unwrap_or(before.channel);
+        let (channel, source) = (channel.unwrap_or(before.channel), before.source);
         let avoid = super::carrier(before);
-        if let Some(denial) = self.unsendable(enrollment, terms, channel) {
-            return Err(denial);
-        }
+        let allowance = self.allow(enrollment, terms, channel, source)?;
         let account = self.account.clone();
         let challenge = self.challenge_mut(token).ok_or(Denial::Silent)?;
         let code =
@@ -258,7 +260,7 @@ impl Ledger {
         let order = Order::new(challenge, &account, enrollment, code, avoid);
         let view = View::of(challenge, enrollment, terms, now);
         let event = issued(challenge, enrollment, why);
-        self.charge_message(enrollment, token, channel);
+        self.charge(&allowance, enrollment, terms, token);
         self.note(token, event);
         Ok((view, order))
     }
@@ -268,6 +270,7 @@ impl Ledger {
         let now = self.now;
         let ended = self.challenge_mut(token).is_some_and(|challenge| challenge.end(how, now));
         if ended && how != End::Used {
+            self.unanswered(token);
             self.note(token, Event::ChallengeEnded { how: how.as_str() });
         }
     }
@@ -278,6 +281,14 @@ impl Ledger {
         for token in live.map(|challenge| challenge.token).collect::<Vec<_>>() {
             self.end(token, how);
         }
+    }
+
+    /// Whether codes have eight digits now: the account was guessed at often, or the site.
+    pub(super) fn wants_long_codes(&mut self) -> bool {
+        let (now, enrolled) = (self.now, self.records.enrolled);
+        // Not knowing is no reason for a short code.
+        self.records.login.failures.wants_long_codes(now)
+            || self.records.site().is_none_or(|site| site.wants_long_codes(enrolled, now))
     }
 
     /// How the challenge ended, if it did.

@@ -89,21 +89,21 @@ impl Delivered {
         ledger.decided(())
     }
 
-    /// What was surely not sent is not charged: an outage of the vendors must not use up the
-    /// messages that the user needs when it is over.
+    /// What was surely not sent is not charged.
     fn refund(&self, ledger: &mut Ledger) {
-        let now = ledger.now;
         let guessed = ledger.challenge(self.token).is_none_or(Challenge::was_guessed);
-        if self.purpose == Purpose::Login {
-            ledger.records.login.messages.refund(self.token, self.issued_at, now);
-        }
-        // None when the account has another number by now; the old one keeps the charge.
-        if let Some(number) = ledger.records.number_budget(self.index) {
-            match self.purpose {
-                Purpose::Login => number.messages.refund(self.token, self.issued_at, now),
-                // Wrong codes for a proof are bounded by its messages alone.
-                Purpose::Enrollment if guessed => {}
-                Purpose::Enrollment => number.refund_proof(self.issued_at),
+        match self.purpose {
+            Purpose::Login => ledger.refund(self.index, self.token, self.issued_at),
+            // Wrong codes for a proof are bounded by its messages alone.
+            Purpose::Enrollment if guessed => {}
+            Purpose::Enrollment => {
+                // None when the account has another number by now; the old one keeps the charge.
+                if let Some(number) = ledger.records.number_budget(self.index) {
+                    number.refund_proof(self.issued_at);
+                }
+                if let Some(site) = ledger.records.site() {
+                    site.refund_proof(self.issued_at);
+                }
             }
         }
     }

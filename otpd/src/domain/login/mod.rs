@@ -1,6 +1,7 @@
 //! A login, from the first question to its end: one decision a file.
 
 mod abandon;
+mod allowance;
 mod answer;
 mod begin;
 mod delivered;
@@ -19,12 +20,12 @@ use minicbor::{Decode, Encode};
 use super::{
     account::{Account, Source},
     audit::{Actor, AuditEvent, Event},
-    budget::{Failures, Held, KNOWN_FOR, LimitName, Limits, Messages, later},
+    budget::{Failures, Held, KNOWN_FOR, Limits, Messages},
     challenge::{AttemptKey, Challenge, Channel, CodeRules, Delivery, Issuer, Resend, State},
     enrollment::{Enrollment, NumberIndex},
     passcode::{ChallengeToken, Passcode, Purpose, Reference},
     phone::{Country, E164, Line},
-    policy::Unenrolled,
+    policy::{SharedSources, Unenrolled},
     records::Records,
     time::Timestamp,
 };
@@ -54,6 +55,8 @@ pub struct Terms {
     pub limits: Limits,
     /// Countries that messages may go to.
     pub countries: BTreeSet<Country>,
+    /// Where many people come from: a success from there makes nobody's source known.
+    pub shared_sources: SharedSources,
     /// Whether a call can be offered.
     pub voice: bool,
     /// Issues codes.
@@ -108,6 +111,9 @@ pub struct LoginState {
     known: Vec<KnownSource>,
     #[n(4)]
     refused: Vec<Refused>,
+    /// When the account last logged in with success, wherever from.
+    #[n(7)]
+    succeeded: Option<Timestamp>,
 }
 
 impl LoginState {
@@ -140,7 +146,13 @@ impl LoginState {
             .any(|known| Some(known.source) == source && known.last.is_within(KNOWN_FOR, now))
     }
 
+    /// Whether the account logged in with success in the last 30 days.
+    fn succeeded_lately(&self, now: Timestamp) -> bool {
+        self.succeeded.is_some_and(|at| at.is_within(KNOWN_FOR, now))
+    }
+
     fn learn(&mut self, source: Option<Source>, now: Timestamp) {
+        self.succeeded = Some(now);
         let Some(source) = source else { return };
         self.known.retain(|known| known.source != source);
         self.known.push(KnownSource { source, last: now });
@@ -310,6 +322,8 @@ pub enum Denial {
     Spent,
     /// The code expired, and the one fresh code too.
     Expired,
+    /// Codes have more digits since this one was issued.
+    Outgrown,
     /// The claimant gave up.
     Quit,
     /// Said before on this connection, or nothing to say: no text.
@@ -329,6 +343,7 @@ impl Denial {
             Self::Held(held) => held.limit.as_str(),
             Self::Spent => "tries-used-up",
             Self::Expired => "code-expired",
+            Self::Outgrown => "code-too-short-by-now",
             Self::Quit => "given-up",
             Self::Silent => "denied-before",
         }
@@ -349,6 +364,7 @@ impl Ledger {
         let mut records = records.clone();
         records.login.prune(now);
         records.budgets.values_mut().for_each(|budget| budget.settle(now));
+        records.traffic.values_mut().for_each(|traffic| traffic.settle(now));
         Self { account, actor, now, records, audit: Vec::new() }
     }
 
@@ -361,45 +377,6 @@ impl Ledger {
             actor: self.actor,
             event,
         });
-    }
-
-    /// The limit that keeps a message from going to the enrolled number.
-    fn message_held(
-        &mut self,
-        enrollment: &Enrollment,
-        limits: &Limits,
-        channel: Channel,
-    ) -> Option<Held> {
-        let now = self.now;
-        let account = self.records.login.messages.held(limits, channel, now);
-        let number = match self.records.number_budget(enrollment.index) {
-            Some(number) => number.messages.held(limits, channel, now),
-            // A budget that was not read cannot be charged, so nothing may be sent on it.
-            None => Some(Held { limit: LimitName::MessagesPerDay, since: now, until: None }),
-        };
-        later(account, number)
-    }
-
-    /// Why no message may go to the enrolled number, if none may.
-    fn unsendable(
-        &mut self,
-        enrollment: &Enrollment,
-        terms: &Terms,
-        channel: Channel,
-    ) -> Option<Denial> {
-        if !terms.countries.contains(&enrollment.destination.country) {
-            return Some(Denial::Country);
-        }
-        self.message_held(enrollment, &terms.limits, channel).map(Denial::Held)
-    }
-
-    /// Charges a message to the account and to the number.
-    fn charge_message(&mut self, enrollment: &Enrollment, token: ChallengeToken, channel: Channel) {
-        let now = self.now;
-        self.records.login.messages.charge(token, channel, now);
-        if let Some(number) = self.records.number_budget(enrollment.index) {
-            number.messages.charge(token, channel, now);
-        }
     }
 
     pub(super) fn decided<A>(self, answer: A) -> super::records::Decided<A> {

@@ -11,7 +11,7 @@ use crate::domain::{
     passcode::{ChallengeToken, Purpose},
     phone::Line,
     policy::Unenrolled,
-    scene::{Scene, account, destination, index, sent, ssh},
+    scene::{Scene, account, destination, index, range, sent, ssh},
     time::DAY,
 };
 
@@ -43,6 +43,7 @@ fn enroll(scene: &mut Scene, asked: Asked) -> Result<(Enrollment, Order), Refusa
         account: owner.clone(),
         destination: destination(asked.number, asked.line),
         index: index(asked.number),
+        range: range(asked.number),
         channel: asked.channel,
         replace: asked.replace,
         uid: 0,

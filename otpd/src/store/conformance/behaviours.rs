@@ -6,11 +6,11 @@ use super::{NOW, Running, Subject, account, changing, enrollment, keys};
 use crate::{
     domain::{
         audit::{Actor, AuditEvent, Event},
-        budget::Budget,
+        budget::{Budget, Purse, Traffic},
         challenge::{Challenge, Channel, CodeRules, Instance, Issuer, Question},
         enrollment::NumberIndex,
         passcode::{ChallengeToken, Draw, Purpose},
-        records::{BudgetKey, Decided, Records},
+        records::{BudgetKey, Decided, Records, TrafficKey},
     },
     store::Scope,
 };
@@ -54,8 +54,8 @@ pub(super) async fn nothing_is_lost(subject: &impl Subject) {
     let running = Running::start(subject.open(keys(1)).expect("a new database"));
     let fill = changing(|records| {
         records.enrollment = Some(enrollment("+13125550123", 1));
-        records.login.failures.charge(NOW);
-        records.login.messages.charge(ChallengeToken([9; 16]), Channel::Voice, NOW);
+        records.login.failures.charge(Purse::Common, NOW);
+        records.login.messages.charge(ChallengeToken([9; 16]), Channel::Voice, Purse::Common, NOW);
         records.login.challenges.push(challenge(1));
         let budget = records.number_budget(number(1)).expect("the scope names it");
         budget.charge_proof(NOW);
@@ -64,16 +64,27 @@ pub(super) async fn nothing_is_lost(subject: &impl Subject) {
     let stored = running.store.transact(with_number("alice", 1), fill).await.expect("a commit");
     running.stop();
     let running = Running::start(subject.open(keys(1)).expect("the same database"));
-    assert_eq!(read(&running, scope("alice")).await, stored);
+    let found = read(&running, scope("alice")).await;
+    // What numbers of the same range and country do was not read with an account without a number.
+    assert!(TrafficKey::of(&enrollment("+13125550123", 1)).iter().eq(found.traffic.keys()));
+    let traffic = stored.traffic.clone();
+    assert_eq!(Records { traffic, enrolled: 0, ..found }, stored);
     let bob = read(&running, scope("bob")).await;
-    assert_eq!(bob, Records { account: Some(account("bob")), ..Records::default() });
+    let site = [(TrafficKey::All, Traffic::default())].into();
+    let empty = Records { account: Some(account("bob")), ..Records::default() };
+    assert_eq!(bob, Records { traffic: site, enrolled: 1, ..empty });
 }
 
 pub(super) async fn no_update_is_lost(subject: &impl Subject) {
     let running = Running::start(subject.open(keys(1)).expect("a new database"));
     let charge = || {
         changing(|records| {
-            records.login.messages.charge(ChallengeToken([9; 16]), Channel::Sms, NOW);
+            records.login.messages.charge(
+                ChallengeToken([9; 16]),
+                Channel::Sms,
+                Purse::Common,
+                NOW,
+            );
             records.login.messages.in_a_day(NOW)
         })
     };

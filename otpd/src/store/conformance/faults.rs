@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use super::{NOW, Running, Subject, account, changing, keys};
 use crate::{
     domain::{
+        budget::Purse,
         challenge::Channel,
         passcode::ChallengeToken,
         records::{Decided, Records},
@@ -95,7 +96,7 @@ fn scope(name: &str) -> Scope {
 /// Charges a message; tells how many there are then.
 fn charge() -> impl Fn(&Records, crate::domain::time::Timestamp) -> Decided<usize> + Send {
     changing(|records| {
-        records.login.messages.charge(ChallengeToken([9; 16]), Channel::Sms, NOW);
+        records.login.messages.charge(ChallengeToken([9; 16]), Channel::Sms, Purse::Common, NOW);
         records.login.messages.in_a_day(NOW)
     })
 }

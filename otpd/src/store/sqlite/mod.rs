@@ -74,6 +74,8 @@ pub enum OpenError {
 pub struct Sqlite {
     db: Connection,
     keys: Keys,
+    /// Accounts with a number; `None` when they have to be counted: that reads the whole table.
+    enrolled: Option<u32>,
 }
 
 /// Whether the database at `path` holds anything that needs its key: then a new key must not be
@@ -140,10 +142,10 @@ impl Sqlite {
                 db.execute(insert, params![keys.check.as_slice()]).map_err(failed)?;
             }
         }
-        Ok(Self { db, keys })
+        Ok(Self { db, keys, enrolled: None })
     }
 
-    fn read(&self, scopes: &[Scope]) -> rusqlite::Result<Working> {
+    fn read(&mut self, scopes: &[Scope]) -> rusqlite::Result<Working> {
         // IMMEDIATE takes the write lock now: nothing read below can change before the commit.
         self.db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         let mut working = Working::default();
@@ -174,6 +176,14 @@ impl Sqlite {
         for key in budgets {
             working.add_budget(key, rows::budget(&self.db, key)?);
         }
+        for key in working.traffic_needed() {
+            working.add_traffic(key, rows::traffic(&self.db, key)?);
+        }
+        let enrolled = match self.enrolled.take() {
+            Some(enrolled) => enrolled,
+            None => rows::enrolled(&self.db)?,
+        };
+        working.set_enrolled(enrolled);
         Ok(working)
     }
 
@@ -193,6 +203,9 @@ impl Sqlite {
         }
         for (key, budget) in changes.budgets {
             rows::put_budget(&self.db, self.keys.id, key, budget)?;
+        }
+        for (key, traffic) in changes.traffic {
+            rows::put_traffic(&self.db, self.keys.id, key, traffic)?;
         }
         for token in changes.gone {
             let mut delete = self.db.prepare_cached("DELETE FROM challenge WHERE token = ?1")?;
@@ -216,7 +229,11 @@ impl Engine for Sqlite {
         self.write(working).map_err(|error| report("write", &error))?;
         let committed = self.db.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
         match committed {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                // After anything else they are counted again.
+                self.enrolled = Some(working.enrolled());
+                Ok(())
+            }
             Err(error) => {
                 report("commit", &error);
                 // A COMMIT that found the database busy leaves the transaction open, so surely

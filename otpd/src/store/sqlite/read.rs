@@ -14,7 +14,7 @@ use crate::{
         enrollment::{Enrollment, State},
         login::LoginState,
         passcode::ChallengeToken,
-        records::{BudgetKey, Records},
+        records::{BudgetKey, Records, TrafficKey},
         time::Timestamp,
     },
     keys::Keys,
@@ -72,7 +72,7 @@ impl Reader {
         Ok(Self { queue })
     }
 
-    /// One account as it is stored, with the budget of its number.
+    /// One account as it is stored, with everything that its number counts in.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
@@ -84,7 +84,11 @@ impl Reader {
             if let Some(enrollment) = &records.enrollment {
                 let key = BudgetKey::Number(enrollment.index);
                 records.budgets.insert(key, rows::budget(db, key)?);
+                for key in TrafficKey::of(enrollment) {
+                    records.traffic.insert(key, rows::traffic(db, key)?);
+                }
             }
+            records.enrolled = rows::enrolled(db)?;
             Ok(records)
         })
         .await

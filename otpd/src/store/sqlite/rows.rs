@@ -10,12 +10,12 @@ use crate::{
     domain::{
         account::Account,
         audit::AuditEvent,
-        budget::Budget,
+        budget::{Budget, Traffic},
         challenge::Channel,
         enrollment::{Enrollment, NumberIndex, State},
         login::LoginState,
         phone::{Country, Destination, Line},
-        records::BudgetKey,
+        records::{BudgetKey, TrafficKey},
         time::Timestamp,
     },
     keys::Keys,
@@ -94,6 +94,7 @@ pub(super) fn enrollment(
     let index = <[u8; 16]>::try_from(index).map_err(|_| FromSqlError::InvalidType)?;
     let details: Details = decode(column + 2, row.get_ref(column + 2)?.as_blob()?)?;
     Ok(Enrollment {
+        range: keys.range(&number),
         destination: Destination { number, country: details.country, line: details.line },
         index: NumberIndex(index),
         channel: details.channel,
@@ -148,33 +149,80 @@ pub(super) fn put_login(
     upsert.execute(params![account.as_str(), key_id, encode(login)?]).map(drop)
 }
 
-fn key(key: BudgetKey) -> (i64, [u8; 16]) {
+/// `budget.kind` and `budget.key`.
+type Key = (i64, [u8; 16]);
+
+fn budget_key(key: BudgetKey) -> Key {
     match key {
         BudgetKey::Number(index) => (1, index.0),
     }
 }
 
-pub(super) fn budget(db: &Connection, which: BudgetKey) -> rusqlite::Result<Budget> {
-    let (kind, key) = key(which);
+fn traffic_key(key: TrafficKey) -> Key {
+    match key {
+        TrafficKey::Range(index) => (2, index.0),
+        TrafficKey::Country(country) => {
+            let mut bytes = [0; 16];
+            bytes.iter_mut().zip(country.as_str().bytes()).for_each(|(place, byte)| *place = byte);
+            (3, bytes)
+        }
+        TrafficKey::All => (4, [0; 16]),
+    }
+}
+
+fn counted<T: for<'b> Decode<'b, ()> + Default>(
+    db: &Connection,
+    (kind, key): Key,
+) -> rusqlite::Result<T> {
     let mut select = db.prepare_cached("SELECT state FROM budget WHERE kind = ?1 AND key = ?2")?;
-    let budget = select
+    let counted = select
         .query_row(params![kind, key.as_slice()], |row| decode(0, row.get_ref(0)?.as_blob()?))
         .optional()?;
-    Ok(budget.unwrap_or_default())
+    Ok(counted.unwrap_or_default())
+}
+
+fn put_counted(
+    db: &Connection,
+    key_id: u32,
+    (kind, key): Key,
+    value: &impl Encode<()>,
+) -> rusqlite::Result<()> {
+    let mut upsert = db.prepare_cached(
+        "INSERT INTO budget (kind, key, key_id, state) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (kind, key) DO UPDATE SET key_id = ?3, state = ?4",
+    )?;
+    upsert.execute(params![kind, key.as_slice(), key_id, encode(value)?]).map(drop)
+}
+
+pub(super) fn budget(db: &Connection, key: BudgetKey) -> rusqlite::Result<Budget> {
+    counted(db, budget_key(key))
 }
 
 pub(super) fn put_budget(
     db: &Connection,
     key_id: u32,
-    which: BudgetKey,
+    key: BudgetKey,
     budget: &Budget,
 ) -> rusqlite::Result<()> {
-    let (kind, key) = key(which);
-    let mut upsert = db.prepare_cached(
-        "INSERT INTO budget (kind, key, key_id, state) VALUES (?1, ?2, ?3, ?4)
-         ON CONFLICT (kind, key) DO UPDATE SET key_id = ?3, state = ?4",
-    )?;
-    upsert.execute(params![kind, key.as_slice(), key_id, encode(budget)?]).map(drop)
+    put_counted(db, key_id, budget_key(key), budget)
+}
+
+pub(super) fn traffic(db: &Connection, key: TrafficKey) -> rusqlite::Result<Traffic> {
+    counted(db, traffic_key(key))
+}
+
+pub(super) fn put_traffic(
+    db: &Connection,
+    key_id: u32,
+    key: TrafficKey,
+    traffic: &Traffic,
+) -> rusqlite::Result<()> {
+    put_counted(db, key_id, traffic_key(key), traffic)
+}
+
+/// Accounts with a number.
+pub(super) fn enrolled(db: &Connection) -> rusqlite::Result<u32> {
+    db.query_row("SELECT count(*) FROM enrollment", [], |row| row.get(0))
 }
 
 pub(super) fn append(db: &Connection, event: &AuditEvent) -> rusqlite::Result<()> {

@@ -9,7 +9,7 @@ use crate::domain::{
     manage::Verb,
     phone::Line,
     policy::Unenrolled,
-    scene::{Run, Scene, account, console, destination, index, source, ssh},
+    scene::{Run, Scene, account, console, destination, index, range, source, ssh},
 };
 
 #[test]
@@ -49,6 +49,7 @@ fn who_is_asked_for_a_code() {
         let fresh = Enrollment::new(
             destination("+13125550142", Line::Mobile),
             index("+13125550142"),
+            range("+13125550142"),
             Channel::Sms,
             scene.now,
         );

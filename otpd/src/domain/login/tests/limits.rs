@@ -69,7 +69,7 @@ fn a_success_clears_no_window() {
     let token = scene.start(ssh(1));
     assert!(granted(&scene.right(token)));
     guess(&mut scene, 1);
-    assert_eq!(limit(refused(&scene.begin(ssh(2)))), LimitName::WrongCodesPerHour);
+    assert_eq!(limit(refused(&scene.begin(ssh(2).from(8)))), LimitName::WrongCodesPerHour);
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn an_unlock_opens_the_account_at_once() {
     let token = scene.start(ssh(2));
     assert!(granted(&scene.right(token)));
     guess(&mut scene, 10);
-    assert_eq!(limit(refused(&scene.begin(ssh(3)))), LimitName::WrongCodesPerHour);
+    assert_eq!(limit(refused(&scene.begin(ssh(3).from(8)))), LimitName::WrongCodesPerHour);
 }
 
 #[test]

@@ -1,0 +1,227 @@
+//! Messages to one account, and to one number.
+
+use std::time::Duration;
+
+use minicbor::{Decode, Encode};
+
+use super::{
+    CALLS_PER_DAY, Held, LimitName, Limits, PROOFS_PER_DAY, Purse, REFUNDS_PER_HOUR,
+    RESERVE_MESSAGES, Standing, keep_newest, later, sooner, window,
+};
+use crate::domain::{
+    challenge::Channel,
+    passcode::ChallengeToken,
+    time::{DAY, HOUR, Timestamp},
+};
+/// One message that was, or is being, sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+struct Sent {
+    #[n(0)]
+    at: Timestamp,
+    /// The login it belongs to: the first bits of its token, enough to tell an account's own logins
+    /// of one day apart.
+    #[n(1)]
+    login: u32,
+    /// That login succeeded.
+    #[n(2)]
+    answered: bool,
+    #[n(3)]
+    channel: Channel,
+    /// A known source's reserve paid for it.
+    #[n(4)]
+    #[cbor(default)]
+    reserve: bool,
+}
+
+/// Messages to one account or one number in the last 24 hours.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Messages {
+    #[n(0)]
+    sent: Vec<Sent>,
+    /// Charges that were taken back in the last hour.
+    #[n(1)]
+    refunds: Vec<Timestamp>,
+}
+
+impl Messages {
+    /// Has what lies in the future age from now on.
+    pub fn settle(&mut self, now: Timestamp) {
+        self.sent.iter_mut().for_each(|sent| sent.at = sent.at.min(now));
+        self.refunds.iter_mut().for_each(|at| *at = (*at).min(now));
+    }
+
+    /// Charges one message.
+    pub fn charge(
+        &mut self,
+        login: ChallengeToken,
+        channel: Channel,
+        purse: Purse,
+        now: Timestamp,
+    ) {
+        self.sent.retain(|sent| sent.at.is_within(DAY, now));
+        let reserve = purse == Purse::Reserve;
+        self.sent.push(Sent { at: now, login: tag(login), answered: false, channel, reserve });
+        self.sent.sort_by_key(|sent| sent.at);
+    }
+
+    /// Takes back the charge of a login's message that was surely not sent. `at`: when it was
+    /// charged, so that no other message of the login is given back for it, and none twice. True
+    /// when it was given back.
+    ///
+    /// At most [`REFUNDS_PER_HOUR`]: what always fails, for example to a number that opted out, must
+    /// not let a thief of the password ask a vendor without end.
+    pub fn refund(&mut self, login: ChallengeToken, at: Timestamp, now: Timestamp) -> bool {
+        self.refunds.retain(|refund| refund.is_within(HOUR, now));
+        let charge = |sent: &Sent| sent.login == tag(login) && sent.at == at;
+        let charged = self.sent.iter().position(charge);
+        let charged = charged.filter(|_| self.refunds.len() < REFUNDS_PER_HOUR);
+        if let Some(index) = charged {
+            self.sent.remove(index);
+            self.refunds.push(now);
+        }
+        charged.is_some()
+    }
+
+    /// Marks the messages of a login that succeeded.
+    pub fn answer(&mut self, login: ChallengeToken) {
+        let own = self.sent.iter_mut().filter(|sent| sent.login == tag(login));
+        own.for_each(|sent| sent.answered = true);
+    }
+
+    /// When the messages of a login went that had no success yet.
+    #[must_use]
+    pub fn unanswered_of(&self, login: ChallengeToken) -> Vec<Timestamp> {
+        let own = self.sent.iter().filter(|sent| sent.login == tag(login) && !sent.answered);
+        own.map(|sent| sent.at).collect()
+    }
+
+    /// What pays for a further message.
+    ///
+    /// # Errors
+    /// The limit that holds.
+    pub fn purse(
+        &self,
+        limits: &Limits,
+        channel: Channel,
+        standing: Standing,
+        now: Timestamp,
+    ) -> Result<Purse, Held> {
+        if let Some(held) = self.capped(limits, channel, now) {
+            return Err(held);
+        }
+        match (self.unanswered(limits, now), standing) {
+            (None, Standing::Known | Standing::Other) => Ok(Purse::Common),
+            (Some(held), Standing::Other) => Err(held),
+            (Some(held), Standing::Known) => {
+                let reserve = self.times(|sent| sent.reserve && !sent.answered);
+                match window(&reserve, RESERVE_MESSAGES, DAY, held.limit, now) {
+                    None => Ok(Purse::Reserve),
+                    Some(reserve) => Err(sooner(held, reserve)),
+                }
+            }
+        }
+    }
+
+    /// The limit that keeps a message from being sent, if one holds; a known source may have a
+    /// reserve left, see [`Self::purse`].
+    #[must_use]
+    pub fn held(&self, limits: &Limits, channel: Channel, now: Timestamp) -> Option<Held> {
+        later(self.capped(limits, channel, now), self.unanswered(limits, now))
+    }
+
+    /// Limits that hold for every source.
+    fn capped(&self, limits: &Limits, channel: Channel, now: Timestamp) -> Option<Held> {
+        let all = self.times(|_| true);
+        let calls = match channel {
+            Channel::Sms => None,
+            Channel::Voice => {
+                let calls = self.times(|sent| !sent.answered && sent.channel == Channel::Voice);
+                window(&calls, CALLS_PER_DAY, DAY, LimitName::CallsPerDay, now)
+            }
+        };
+        let hour = (limits.messages_per_hour, HOUR, LimitName::MessagesPerHour);
+        let day = (limits.messages_per_day, DAY, LimitName::MessagesPerDay);
+        [hour, day]
+            .into_iter()
+            .map(|(allowed, span, name)| window(&all, size(allowed), span, name, now))
+            .fold(calls, later)
+    }
+
+    fn unanswered(&self, limits: &Limits, now: Timestamp) -> Option<Held> {
+        let unanswered = self.times(|sent| !sent.answered && !sent.reserve);
+        let hour = (limits.unanswered_per_hour, HOUR, LimitName::UnansweredPerHour);
+        let day = (limits.unanswered_per_day, DAY, LimitName::UnansweredPerDay);
+        [hour, day]
+            .into_iter()
+            .map(|(allowed, span, name)| window(&unanswered, size(allowed), span, name, now))
+            .fold(None, later)
+    }
+
+    fn times(&self, wanted: impl Fn(&Sent) -> bool) -> Vec<Timestamp> {
+        self.sent.iter().filter(|sent| wanted(sent)).map(|sent| sent.at).collect()
+    }
+
+    /// Messages in the last 24 hours.
+    #[must_use]
+    pub fn in_a_day(&self, now: Timestamp) -> usize {
+        self.within(DAY, now)
+    }
+
+    /// Messages in the last `span`, of at most 24 hours.
+    #[must_use]
+    pub fn within(&self, span: Duration, now: Timestamp) -> usize {
+        self.sent.iter().filter(|sent| sent.at.is_within(span, now)).count()
+    }
+}
+
+fn size(limit: u32) -> usize {
+    usize::try_from(limit).unwrap_or(usize::MAX)
+}
+
+fn tag(login: ChallengeToken) -> u32 {
+    login.request().0
+}
+
+/// What counts for one telephone number, whatever accounts share it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Budget {
+    /// Messages to log in.
+    #[n(0)]
+    pub messages: Messages,
+    /// Messages to prove the number, ascending; the newest [`PROOFS_PER_DAY`] are enough.
+    #[n(1)]
+    proofs: Vec<Timestamp>,
+}
+
+impl Budget {
+    /// Has what lies in the future, by a clock that was ahead, age from now on.
+    pub fn settle(&mut self, now: Timestamp) {
+        self.messages.settle(now);
+        self.proofs.iter_mut().for_each(|at| *at = (*at).min(now));
+    }
+
+    /// The limit that keeps an unproved number from getting a message, if it holds.
+    #[must_use]
+    pub fn proofs_held(&self, now: Timestamp) -> Option<Held> {
+        window(&self.proofs, PROOFS_PER_DAY, DAY, LimitName::UnverifiedPerDay, now)
+    }
+
+    /// Charges a message that proves the number.
+    pub fn charge_proof(&mut self, now: Timestamp) {
+        self.proofs.push(now);
+        keep_newest(&mut self.proofs, PROOFS_PER_DAY);
+    }
+
+    /// Takes back the charge of a message that was surely not sent. `at`: when it was charged.
+    pub fn refund_proof(&mut self, at: Timestamp) {
+        if let Some(index) = self.proofs.iter().position(|charged| *charged == at) {
+            self.proofs.remove(index);
+        }
+    }
+
+    /// True when nothing in it counts any more.
+    #[must_use]
+    pub fn is_idle(&self, now: Timestamp) -> bool {
+        self.messages.in_a_day(now) == 0 && !self.proofs.iter().any(|at| at.is_within(DAY, now))
+    }
+}

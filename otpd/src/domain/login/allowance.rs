@@ -1,0 +1,180 @@
+//! Whether a message may go: every budget that it counts in, asked and charged together.
+
+use super::{Denial, Ledger, Terms};
+use crate::domain::{
+    account::Source,
+    audit::Event,
+    budget::{Conversion, Held, LimitName, Purse, Standing, Traffic, later},
+    challenge::Channel,
+    enrollment::{Enrollment, NumberIndex},
+    passcode::ChallengeToken,
+    records::TrafficKey,
+    time::{HOUR, Timestamp},
+};
+
+/// A message that may go, once it is charged.
+#[must_use]
+pub(super) struct Allowance {
+    channel: Channel,
+    account: Purse,
+    number: Purse,
+}
+
+impl Ledger {
+    /// Where a login comes from, as budgets see it.
+    pub(super) fn standing(&self, source: Option<Source>, terms: &Terms) -> Standing {
+        let shared = source.is_some_and(|source| terms.shared_sources.contain(source));
+        match self.records.login.knows(source, self.now) && !shared {
+            true => Standing::Known,
+            false => Standing::Other,
+        }
+    }
+
+    /// Asks whether a message may go to the enrolled number.
+    ///
+    /// # Errors
+    /// Why not: the country, or the limit that holds longest.
+    pub(super) fn allow(
+        &mut self,
+        enrollment: &Enrollment,
+        terms: &Terms,
+        channel: Channel,
+        source: Option<Source>,
+    ) -> Result<Allowance, Denial> {
+        if !terms.countries.contains(&enrollment.destination.country) {
+            return Err(Denial::Country);
+        }
+        let (now, limits) = (self.now, &terms.limits);
+        let standing = self.standing(source, terms);
+        let account = self.records.login.messages.purse(limits, channel, standing, now);
+        let number = match self.records.number_budget(enrollment.index) {
+            Some(number) => number.messages.purse(limits, channel, standing, now),
+            None => Err(unread(LimitName::MessagesPerDay, now)),
+        };
+        let together = self.held_together(enrollment, terms, standing);
+        match (account, number, together) {
+            (Ok(account), Ok(number), None) => Ok(Allowance { channel, account, number }),
+            (account, number, together) => {
+                let held = later(later(account.err(), number.err()), together);
+                Err(held.map_or(Denial::Silent, Denial::Held))
+            }
+        }
+    }
+
+    /// The limit on what many accounts do together, if one holds. None but the cap on all messages
+    /// stops a known source, or the first message an hour of an account that logged in lately: else
+    /// whoever has a few passwords could keep everybody out.
+    fn held_together(
+        &mut self,
+        enrollment: &Enrollment,
+        terms: &Terms,
+        standing: Standing,
+    ) -> Option<Held> {
+        let (now, limits, enrolled) = (self.now, &terms.limits, self.records.enrolled);
+        let [range, country, all] =
+            TrafficKey::of(enrollment).map(|key| self.records.traffic.get(&key));
+        let (Some(range), Some(country), Some(all)) = (range, country, all) else {
+            return Some(unread(LimitName::AllPerDay, now));
+        };
+        let capped = all.capped(limits, now);
+        let login = &self.records.login;
+        let first = login.succeeded_lately(now) && login.messages.within(HOUR, now) == 0;
+        if standing == Standing::Known || first {
+            return capped;
+        }
+        [
+            country.country_held(enrolled, now),
+            all.all_held(enrolled, limits, now),
+            range.blocked(limits, now),
+            country.blocked(limits, now),
+        ]
+        .into_iter()
+        .fold(capped, later)
+    }
+
+    /// Charges a message to every budget, and looks whether those to its range and to its country
+    /// are answered.
+    pub(super) fn charge(
+        &mut self,
+        allowance: &Allowance,
+        enrollment: &Enrollment,
+        terms: &Terms,
+        token: ChallengeToken,
+    ) {
+        let now = self.now;
+        let Allowance { channel, account, number } = *allowance;
+        self.records.login.messages.charge(token, channel, account, now);
+        if let Some(budget) = self.records.number_budget(enrollment.index) {
+            budget.messages.charge(token, channel, number, now);
+        }
+        for key in TrafficKey::of(enrollment) {
+            let Some(traffic) = self.records.traffic.get_mut(&key) else { continue };
+            let scope = match key {
+                TrafficKey::All => {
+                    traffic.charge_all(now);
+                    continue;
+                }
+                TrafficKey::Range(_) => "range",
+                TrafficKey::Country(_) => "country",
+            };
+            traffic.charge(now);
+            if let Some(low) = traffic.find_low_conversion(now) {
+                let event = Event::ConversionLow {
+                    scope,
+                    country: enrollment.destination.country.as_str().to_owned(),
+                    messages: low.counted,
+                    answered: low.answered,
+                    blocked: terms.limits.conversion == Conversion::Block,
+                };
+                self.note(token, event);
+            }
+        }
+    }
+
+    /// Takes back the charge of a message to a number that was surely not sent: an outage of the
+    /// vendors must not use up the messages that the user needs when it is over.
+    pub(super) fn refund(&mut self, number: NumberIndex, token: ChallengeToken, at: Timestamp) {
+        let now = self.now;
+        if !self.records.login.messages.refund(token, at, now) {
+            return;
+        }
+        if let Some(number) = self.records.number_budget(number) {
+            number.messages.refund(token, at, now);
+        }
+        // The account may have another number by now; then what the old one counts in keeps it.
+        let same = self.records.enrollment.clone().filter(|now| now.index == number);
+        same.iter().for_each(|same| self.each_traffic(same, |traffic| traffic.refund(at)));
+    }
+
+    /// The login succeeded: its messages are answered, in every budget.
+    pub(super) fn answered(&mut self, enrollment: &Enrollment, token: ChallengeToken) {
+        let unanswered = self.records.login.messages.unanswered_of(token);
+        self.each_traffic(enrollment, |traffic| {
+            unanswered.iter().for_each(|at| traffic.answer(*at))
+        });
+        self.records.login.messages.answer(token);
+        if let Some(number) = self.records.number_budget(enrollment.index) {
+            number.messages.answer(token);
+        }
+    }
+
+    /// The login ended without success: its messages will not be answered any more.
+    pub(super) fn unanswered(&mut self, token: ChallengeToken) {
+        let Some(enrollment) = self.records.enrollment.clone() else { return };
+        let unanswered = self.records.login.messages.unanswered_of(token);
+        self.each_traffic(&enrollment, |traffic| {
+            unanswered.iter().for_each(|at| traffic.close(*at))
+        });
+    }
+
+    fn each_traffic(&mut self, enrollment: &Enrollment, mut act: impl FnMut(&mut Traffic)) {
+        for key in TrafficKey::of(enrollment) {
+            self.records.traffic.get_mut(&key).into_iter().for_each(&mut act);
+        }
+    }
+}
+
+/// A budget that was not read cannot be charged, so nothing may be sent on it.
+fn unread(limit: LimitName, now: Timestamp) -> Held {
+    Held { limit, since: now, until: None }
+}
