@@ -1,9 +1,10 @@
 //! The audit trail in the log: a line an event, with the same fields as in the store.
 
 use serde_json::Value;
+use tracing::warn;
 
 use crate::{
-    domain::audit::{Actor, AuditEvent},
+    domain::audit::{Actor, AuditEvent, Event},
     telemetry::AUDIT,
 };
 
@@ -20,4 +21,23 @@ pub(crate) fn write(event: &AuditEvent) {
     };
     let account = event.account.as_str();
     tracing::info!(target: AUDIT, event = name, account, request, actor, %details);
+    alarm(event);
+}
+
+/// What an operator should see without reading the audit trail.
+fn alarm(event: &AuditEvent) {
+    if let Event::ConversionLow { scope, country, messages, answered, blocked } = &event.event {
+        warn!(
+            scope,
+            country,
+            messages,
+            answered,
+            blocked,
+            "few messages of the last hour were answered: somebody may be paid for them; \
+             see limits.conversion"
+        );
+    }
+    if event.event == (Event::SiteUnderAttack {}) {
+        warn!("many wrong codes in 24 hours: codes have eight digits until they are fewer");
+    }
 }

@@ -1,7 +1,10 @@
 //! What every engine must do, written once and run over each of them.
 
+mod attacks;
 mod behaviours;
 mod faults;
+mod numbers;
+mod town;
 
 use std::{
     sync::{Arc, Mutex},
@@ -46,9 +49,12 @@ struct Running {
 
 impl Running {
     fn start<E: Engine + Send + 'static>(engine: E) -> Self {
+        Self::with_clock(engine, Clock::from_fn(|| NOW))
+    }
+
+    fn with_clock<E: Engine + Send + 'static>(engine: E, clock: Clock) -> Self {
         let events = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&events);
-        let clock = Clock::from_fn(|| NOW);
         let log = Arc::new(move |event: &AuditEvent| sink.lock().unwrap().push(event.clone()));
         let (store, thread) = Store::start(engine, clock, log).expect("a thread");
         Self { store, events, thread }
@@ -146,6 +152,18 @@ engines! {
     super::behaviours::other_keys_are_refused as a_database_of_another_key_is_refused,
     super::behaviours::nothing_is_in_clear as numbers_are_not_in_clear,
     super::behaviours::audit_is_whole as events_are_told_after_their_commit,
+    super::numbers::wrong_codes as wrong_codes_at_their_edges,
+    super::numbers::tries as tries_life_and_resends_at_their_edges,
+    super::numbers::long_codes as long_codes_at_their_edges,
+    super::numbers::messages as messages_at_their_edges,
+    super::numbers::live_logins as live_logins_at_their_edges,
+    super::attacks::guessing as ten_thousand_guesses_stop_at_the_budget,
+    super::attacks::bombing as bombs_stop_to_the_message_and_nobody_else_is_stopped,
+    super::attacks::reserves as a_known_source_has_reserves,
+    super::attacks::crowds as honest_crowds_trip_nothing,
+    super::attacks::leaked as four_leaked_accounts_stop_no_country,
+    super::attacks::together as all_together_have_limits,
+    super::attacks::pumping as unanswered_messages_raise_an_alarm,
     super::faults::poison as a_panic_fails_alone,
     super::faults::lost_commit as a_commit_that_surely_failed_is_run_again,
     super::faults::doubtful_commit as a_doubtful_commit_is_answered_as_such_and_never_run_again,

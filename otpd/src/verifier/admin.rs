@@ -8,7 +8,8 @@ use crate::{
     domain::{
         account::Account,
         budget::Held,
-        enrollment::{Enrollment, State},
+        enrollment::Enrollment,
+        login::holding,
         manage::{Manage, Verb},
         time::DAY,
     },
@@ -50,20 +51,9 @@ impl Verifier {
     pub async fn show(&self, identity: &Identity) -> Result<Option<Summary>, StoreError> {
         let mut records = self.reader.account(identity.account.clone()).await?;
         let (now, site) = (self.clock.now(), self.site());
+        let limits = holding(&records, &site.terms, now);
         Ok(records.enrollment.take().map(|enrollment| {
-            let (rules, channel) = (&site.terms.limits, enrollment.channel);
-            let number = records.number_budget(enrollment.index).cloned().unwrap_or_default();
             let login = &records.login;
-            let held = [
-                login.failures.held(now),
-                login.messages.held(rules, channel, now),
-                number.messages.held(rules, channel, now),
-                // Of no matter any more once the number is proved.
-                number.proofs_held(now).filter(|_| enrollment.state == State::Pending),
-            ];
-            let mut limits = held.into_iter().flatten().collect::<Vec<_>>();
-            // The account and its number have the same limits; one line says enough.
-            limits.dedup_by_key(|held| held.limit);
             Summary {
                 limits,
                 failures: login.failures.within(DAY, now),

@@ -3,7 +3,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::{
-    Budget, Failures, Held, LimitName, Limits, Messages, PAUSE, Purse, WRONG_IN_A_ROW, resend_wait,
+    Budget, Failures, Held, LimitName, Limits, Messages, PAUSE, Purse, RESERVE_TRIES, Standing,
+    WRONG_IN_A_ROW, resend_wait,
 };
 use crate::domain::{
     challenge::Channel,
@@ -151,6 +152,83 @@ fn messages_at_their_edges() {
     for (name, held, expected) in cases {
         assert_eq!(held, expected, "{name}");
     }
+}
+
+#[test]
+fn a_known_source_has_five_tries_more() {
+    let mut failures = failures(&[MINUTE; 10]);
+    assert!(failures.purse(Standing::Other, NOW).is_err(), "paused for everybody else");
+    for n in 0..RESERVE_TRIES {
+        assert_eq!(failures.purse(Standing::Known, NOW), Ok(Purse::Reserve), "try {n}");
+        failures.charge(Purse::Reserve, NOW);
+    }
+    let held = failures.purse(Standing::Known, NOW).expect_err("the reserve is used up");
+    let pause = NOW.before(MINUTE).after(PAUSE);
+    assert_eq!((held.limit, held.until), (LimitName::WrongCodesPerHour, Some(pause)));
+    assert_eq!(failures.held(NOW).expect("a pause").until, Some(pause), "it prolongs no pause");
+    assert_eq!(failures.purse(Standing::Other, pause), Ok(Purse::Common));
+    assert_eq!(failures.within(DAY, NOW), 15, "all of them count for long codes");
+    // The day's limit: the reserve is a day's.
+    (0..10).for_each(|_| failures.charge(Purse::Common, NOW));
+    let tomorrow = NOW.before(MINUTE).after(DAY);
+    let before = tomorrow.before(Duration::from_millis(1));
+    assert!(failures.purse(Standing::Known, before).is_err());
+    assert_eq!(failures.purse(Standing::Known, tomorrow), Ok(Purse::Common));
+}
+
+#[test]
+fn no_reserve_ends_a_suspension() {
+    let mut failures = Failures::default();
+    (0..WRONG_IN_A_ROW).for_each(|_| failures.charge(Purse::Common, NOW.before(DAY * 300)));
+    assert_eq!(
+        limit(failures.purse(Standing::Known, NOW).err()),
+        Some(LimitName::WrongCodesInARow)
+    );
+}
+
+#[test]
+fn a_known_source_has_three_messages_more() {
+    let (limits, sms) = (Limits::default(), Channel::Sms);
+    let mut messages = Messages::default();
+    (0..5).for_each(|id| messages.charge(login(id), sms, Purse::Common, NOW));
+    assert!(messages.purse(&limits, sms, Standing::Other, NOW).is_err());
+    for id in 10..13 {
+        assert_eq!(messages.purse(&limits, sms, Standing::Known, NOW), Ok(Purse::Reserve), "{id}");
+        messages.charge(login(id), sms, Purse::Reserve, NOW);
+    }
+    let held = messages.purse(&limits, sms, Standing::Known, NOW).expect_err("three are out");
+    assert_eq!((held.limit, held.until), (LimitName::UnansweredPerHour, Some(NOW.after(HOUR))));
+    messages.answer(login(12));
+    assert_eq!(messages.purse(&limits, sms, Standing::Known, NOW), Ok(Purse::Reserve));
+    messages.charge(login(13), sms, Purse::Reserve, NOW);
+    // An hour later the common budget has room again, and the reserve stays used for the day.
+    let later = NOW.after(HOUR);
+    assert_eq!(messages.purse(&limits, sms, Standing::Known, later), Ok(Purse::Common));
+    (20..25).for_each(|id| messages.charge(login(id), sms, Purse::Common, later));
+    assert!(messages.purse(&limits, sms, Standing::Known, later).is_err());
+    // Limits on all messages and on calls know no reserve.
+    let few = Limits { messages_per_hour: 5, ..limits };
+    assert!(messages.purse(&few, sms, Standing::Known, later).is_err());
+    let mut calls = Messages::default();
+    (0..4).for_each(|id| calls.charge(login(id), Channel::Voice, Purse::Common, NOW));
+    assert!(calls.purse(&limits, Channel::Voice, Standing::Known, NOW).is_err());
+}
+
+/// Rows of the version before were stored without what came later.
+#[test]
+fn rows_without_a_reserve_are_read() {
+    #[derive(minicbor::Encode)]
+    struct OldFailures {
+        #[n(0)]
+        recent: Vec<Timestamp>,
+        #[n(1)]
+        in_a_row: u32,
+        #[n(2)]
+        forgiven: Vec<Timestamp>,
+    }
+    let old = OldFailures { recent: vec![NOW; 10], in_a_row: 10, forgiven: Vec::new() };
+    let read = minicbor::decode::<Failures>(&minicbor::to_vec(&old).unwrap()).unwrap();
+    assert_eq!(read, failures(&[Duration::ZERO; 10]));
 }
 
 #[test]

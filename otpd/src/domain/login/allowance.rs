@@ -6,9 +6,9 @@ use crate::domain::{
     audit::Event,
     budget::{Conversion, Held, LimitName, Purse, Standing, Traffic, later},
     challenge::Channel,
-    enrollment::{Enrollment, NumberIndex},
+    enrollment::{Enrollment, NumberIndex, State},
     passcode::ChallengeToken,
-    records::TrafficKey,
+    records::{BudgetKey, Records, TrafficKey},
     time::{HOUR, Timestamp},
 };
 
@@ -78,7 +78,8 @@ impl Ledger {
         };
         let capped = all.capped(limits, now);
         let login = &self.records.login;
-        let first = login.succeeded_lately(now) && login.messages.within(HOUR, now) == 0;
+        let first =
+            login.succeeded_lately(enrollment, now) && login.messages.within(HOUR, now) == 0;
         if standing == Standing::Known || first {
             return capped;
         }
@@ -172,6 +173,40 @@ impl Ledger {
             self.records.traffic.get_mut(&key).into_iter().for_each(&mut act);
         }
     }
+}
+
+/// What holds an account back now, for an administrator; known sources and first messages may be
+/// excepted from some of it.
+#[must_use]
+pub fn holding(records: &Records, terms: &Terms, now: Timestamp) -> Vec<Held> {
+    let Some(enrollment) = &records.enrollment else { return Vec::new() };
+    let (login, limits, enrolled) = (&records.login, &terms.limits, records.enrolled);
+    let number = records.budgets.get(&BudgetKey::Number(enrollment.index));
+    let [range, country, all] = TrafficKey::of(enrollment).map(|key| records.traffic.get(&key));
+    let call = terms.voice.then_some(Channel::Voice);
+    let channels = [terms.channel(enrollment)].into_iter().chain(call);
+    let messages = channels.flat_map(|channel| {
+        let number = number.and_then(|number| number.messages.held(limits, channel, now));
+        [login.messages.held(limits, channel, now), number]
+    });
+    // Of no matter any more once the number is proved.
+    let pending = number.filter(|_| enrollment.state == State::Pending);
+    let together = [
+        pending.and_then(|number| number.proofs_held(now)),
+        country.and_then(|country| country.country_held(enrolled, now)),
+        all.and_then(|all| all.all_held(enrolled, limits, now)),
+        all.and_then(|all| all.capped(limits, now)),
+        range.and_then(|range| range.blocked(limits, now)),
+        country.and_then(|country| country.blocked(limits, now)),
+    ];
+    let mut holding = Vec::new();
+    for held in [login.failures.held(now)].into_iter().chain(messages).chain(together).flatten() {
+        // The account and its number have the same limits; one line says enough.
+        if !holding.iter().any(|other: &Held| other.limit == held.limit) {
+            holding.push(held);
+        }
+    }
+    holding
 }
 
 /// A budget that was not read cannot be charged, so nothing may be sent on it.

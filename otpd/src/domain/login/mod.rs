@@ -8,6 +8,7 @@ mod delivered;
 mod recover;
 
 pub use abandon::Abandon;
+pub use allowance::holding;
 pub use answer::{Answer, Answered, Notice, Typed};
 pub use begin::{Begin, Begun};
 pub use delivered::{Delivered, Result as DeliveryResult};
@@ -146,9 +147,11 @@ impl LoginState {
             .any(|known| Some(known.source) == source && known.last.is_within(KNOWN_FOR, now))
     }
 
-    /// Whether the account logged in with success in the last 30 days.
-    fn succeeded_lately(&self, now: Timestamp) -> bool {
-        self.succeeded.is_some_and(|at| at.is_within(KNOWN_FOR, now))
+    /// Whether the account logged in with success in the last 30 days, or proved its number: else
+    /// nobody could log in for the first time while the site is bombed.
+    fn succeeded_lately(&self, enrollment: &Enrollment, now: Timestamp) -> bool {
+        let proved = enrollment.verified_at();
+        self.succeeded.max(proved).is_some_and(|at| at.is_within(KNOWN_FOR, now))
     }
 
     fn learn(&mut self, source: Option<Source>, now: Timestamp) {
