@@ -2,6 +2,7 @@
 
 mod begins;
 mod codes;
+mod guessing;
 mod limits;
 mod machine;
 mod messages;
