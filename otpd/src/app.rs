@@ -169,7 +169,7 @@ fn start(path: &Path, config: Config) -> Result<Daemon, StartError> {
     }
     let config::Store::Sqlite(database) = &config.store;
     let keys = keys(&config, database)?;
-    let clock = Clock::system();
+    let clock = Clock::system(None)?;
     let sqlite = Sqlite::open(database, keys.clone())?;
     let reader = Reader::open(database, keys.clone())?;
     let instance = Instance(random::system().random());
