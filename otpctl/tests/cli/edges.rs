@@ -103,6 +103,7 @@ fn usage_errors_exit_with_2_and_help_with_0() {
     let verbs = [
         "enroll", "verify", "resend", "list", "show", "disable", "enable", "remove", "unlock",
         "status",
+        "confirm-clock",
     ];
     for verb in verbs {
         let run = otpctl(Path::new("/nonexistent"), &[verb, "--help"], "");

@@ -14,7 +14,7 @@ use std::{
 use nix::time::{ClockId, clock_gettime};
 use tracing::{error, info};
 
-pub use guard::{Agreement, BootId, Doubt, Readings};
+pub use guard::{Agreement, BootId, Direction, Doubt, Readings};
 
 use crate::domain::time::Timestamp;
 use guard::Guard;

@@ -217,6 +217,12 @@ impl Failures {
         self.within(LONG_CODE_WINDOW, now) > WRONG_FOR_LONG_CODES
     }
 
+    /// True when no rule would take it for anything but none at all.
+    #[must_use]
+    pub fn is_idle(&self, now: Timestamp) -> bool {
+        self.in_a_row == 0 && self.within(LONG_CODE_WINDOW, now) == 0
+    }
+
     /// Wrong codes in the last `span`; exact up to 32.
     #[must_use]
     pub fn within(&self, span: Duration, now: Timestamp) -> usize {
@@ -317,6 +323,14 @@ impl Messages {
         .fold(voice, later)
     }
 
+    /// From when on nothing in it counts any more.
+    #[must_use]
+    pub fn idle_at(&self) -> Timestamp {
+        let sent = self.sent.iter().map(|sent| sent.at.after(DAY));
+        let refunds = self.refunds.iter().map(|at| at.after(HOUR));
+        sent.chain(refunds).max().unwrap_or_default()
+    }
+
     /// Messages in the last 24 hours.
     #[must_use]
     pub fn in_a_day(&self, now: Timestamp) -> usize {
@@ -365,10 +379,17 @@ impl Budget {
         }
     }
 
+    /// From when on nothing in it counts any more: 24 hours after its newest event.
+    #[must_use]
+    pub fn idle_at(&self) -> Timestamp {
+        let proofs = self.proofs.iter().map(|at| at.after(DAY));
+        proofs.fold(self.messages.idle_at(), Ord::max)
+    }
+
     /// True when nothing in it counts any more.
     #[must_use]
     pub fn is_idle(&self, now: Timestamp) -> bool {
-        self.messages.in_a_day(now) == 0 && !self.proofs.iter().any(|at| at.is_within(DAY, now))
+        self.idle_at() <= now
     }
 }
 

@@ -2,13 +2,14 @@
 
 mod behaviours;
 mod faults;
+mod retention;
 
 use std::{
     sync::{Arc, Mutex},
     thread::JoinHandle,
 };
 
-use super::{Engine, Store};
+use super::{Engine, Reader, Store};
 use crate::{
     clock::Clock,
     domain::{
@@ -33,8 +34,14 @@ trait Subject {
     /// Opens the database; an empty one the first time.
     fn open(&self, keys: Keys) -> Result<Self::Engine, String>;
 
+    /// Reads what was opened before.
+    fn reader(&self, keys: Keys) -> Reader;
+
     /// All bytes that the database keeps on disk.
     fn bytes(&self) -> Vec<u8>;
+
+    /// The rows of a table.
+    fn count(&self, table: &str) -> i64;
 }
 
 /// A running store, and the events that it handed to the log.
@@ -46,9 +53,12 @@ struct Running {
 
 impl Running {
     fn start<E: Engine + Send + 'static>(engine: E) -> Self {
+        Self::with_clock(engine, Clock::from_fn(|| NOW))
+    }
+
+    fn with_clock<E: Engine + Send + 'static>(engine: E, clock: Clock) -> Self {
         let events = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&events);
-        let clock = Clock::from_fn(|| NOW);
         let log = Arc::new(move |event: &AuditEvent| sink.lock().unwrap().push(event.clone()));
         let (store, thread) = Store::start(engine, clock, log).expect("a thread");
         Self { store, events, thread }
@@ -109,6 +119,16 @@ impl Subject for SqliteFile {
         super::Sqlite::open(&self.path(), keys).map_err(|error| error.to_string())
     }
 
+    fn reader(&self, keys: Keys) -> Reader {
+        Reader::open(&self.path(), keys).expect("the same database")
+    }
+
+    fn count(&self, table: &str) -> i64 {
+        let db = rusqlite::Connection::open(self.path()).expect("the database");
+        let select = format!("SELECT count(*) FROM {table}");
+        db.query_row(&select, [], |row| row.get(0)).expect("a number")
+    }
+
     fn bytes(&self) -> Vec<u8> {
         let files = std::fs::read_dir(self.0.path()).expect("the directory");
         files.flat_map(|file| std::fs::read(file.expect("a file").path()).expect("bytes")).collect()
@@ -145,8 +165,15 @@ engines! {
     super::behaviours::other_keys_are_refused as a_database_of_another_key_is_refused,
     super::behaviours::nothing_is_in_clear as numbers_are_not_in_clear,
     super::behaviours::audit_is_whole as events_are_told_after_their_commit,
+    super::retention::to_the_millisecond as what_is_old_goes_at_the_millisecond,
+    super::retention::afterwards_as_well as and_after_it,
+    super::retention::an_enrolled_account_keeps_its_row as an_enrolled_account_keeps_its_row,
+    super::retention::nothing_in_doubt as nothing_goes_while_the_clock_is_in_doubt,
+    super::retention::nothing_when_the_clock_went_back as nor_after_it_went_back,
+    super::retention::many_pieces as many_events_go_piece_by_piece,
     super::faults::poison as a_panic_fails_alone,
     super::faults::lost_commit as a_commit_that_surely_failed_is_run_again,
+    super::faults::full_disk as a_full_disk_is_relieved_once,
     super::faults::doubtful_commit as a_doubtful_commit_is_answered_as_such_and_never_run_again,
     super::faults::failing_load as a_store_that_fails_denies_and_recovers,
     super::faults::full_queue as a_full_queue_refuses_at_once,

@@ -21,7 +21,7 @@ use crate::{
         login::{Progress, Terms, Typed},
         passcode::ChallengeToken,
         policy::{Policy, Unenrolled},
-        time::Timestamp,
+        time::{DAY, Timestamp},
     },
     gateway::{Gateway, GatewayName, Message, Outcome, Sending, VendorMessageId, route::Routes},
     keys::MasterKey,
@@ -141,6 +141,7 @@ impl House {
             },
             routes: Arc::new(routes),
             admin_group: "otpd-admin".into(),
+            keep_audit: 400 * DAY,
         };
         let accounts = Accounts::start().expect("a thread");
         let root = accounts.by_uid(0).await.expect("NSS").expect("root");
