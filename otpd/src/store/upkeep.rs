@@ -101,9 +101,7 @@ impl Store {
     pub async fn tidy(&self, chore: Chore) -> Result<u32, StoreError> {
         let (reply, answer) = oneshot::channel();
         let errand = queue::Errand { chore, reply };
-        self.queue
-            .try_send(queue::Item::Tidy(errand))
-            .map_err(|_| StoreError::Unavailable)?;
+        self.queue.try_send(queue::Item::Tidy(errand)).map_err(|_| StoreError::Unavailable)?;
         // Nobody waits at a prompt: it takes as long as it takes.
         answer.await.unwrap_or(Err(StoreError::Unknown))
     }
@@ -156,15 +154,21 @@ impl Store {
         Ok(deleted)
     }
 
-    /// An hour's upkeep: writes down that the clocks agree, and has old rows deleted. What goes
-    /// wrong is logged, and tried again in the next hour.
-    pub async fn keep_up(&self, reader: &Reader, clock: &Clock, keep_audit: Duration) {
+    /// Writes down when the clocks last agreed, for the next run. In doubt the older agreement
+    /// stays, so that a restart ends no doubt.
+    pub async fn remember(&self, clock: &Clock) {
         if let Some(agreement) = clock.agreement().filter(|_| clock.doubt().is_none()) {
             let chore = Chore::Agreed { agreement, event: None };
             if let Err(error) = self.tidy(chore).await {
                 error!(%error, "when the clocks last agreed was not written down");
             }
         }
+    }
+
+    /// An hour's upkeep: writes down that the clocks agree, and has old rows deleted. What goes
+    /// wrong is logged, and tried again in the next hour.
+    pub async fn keep_up(&self, reader: &Reader, clock: &Clock, keep_audit: Duration) {
+        self.remember(clock).await;
         match self.forget(reader, clock, keep_audit).await {
             Ok(deleted) if deleted == Deleted::default() => {}
             Ok(Deleted { audit, budgets, logins }) => {

@@ -8,9 +8,9 @@ mod begin;
 mod deliver;
 mod enroll;
 mod recover;
-mod upkeep;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 
 use std::{
     sync::{Arc, PoisonError, RwLock},

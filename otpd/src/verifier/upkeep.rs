@@ -32,6 +32,7 @@ impl Verifier {
     /// Looks after the clock and the reserve every minute, and deletes what is old every hour, the
     /// first time after a minute. Ends with the runtime.
     pub async fn look_after(&self) {
+        self.store.remember(&self.clock).await;
         let mut minutes = interval_at(Instant::now() + MINUTE, MINUTE);
         // After a suspension or a long clean-up one round is enough.
         minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -40,8 +40,7 @@ impl Reserve {
     pub(super) fn open(database: &Path) -> Self {
         let mut path = database.as_os_str().to_owned();
         path.push(".reserve");
-        let mut reserve =
-            Self { path: path.into(), held: false, shortage: Shortage::default() };
+        let mut reserve = Self { path: path.into(), held: false, shortage: Shortage::default() };
         match reserve.allocate() {
             Ok(()) => reserve.held = true,
             Err(Errno::ENOSPC) => reserve.begin_shortage(),
@@ -92,9 +91,8 @@ impl Reserve {
     /// Bytes that are free; none when nobody can tell.
     pub(super) fn room(&self) -> u64 {
         let folder = self.path.parent().unwrap_or(Path::new("/"));
-        statvfs(folder).map_or(0, |disk| {
-            disk.blocks_available().saturating_mul(disk.fragment_size())
-        })
+        statvfs(folder)
+            .map_or(0, |disk| disk.blocks_available().saturating_mul(disk.fragment_size()))
     }
 
     fn begin_shortage(&self) {

@@ -37,11 +37,7 @@ impl Reader {
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
-    pub async fn stale(
-        &self,
-        after: Option<Account>,
-        now: Timestamp,
-    ) -> Result<Stale, StoreError> {
+    pub async fn stale(&self, after: Option<Account>, now: Timestamp) -> Result<Stale, StoreError> {
         self.read(move |db, _| {
             let mut select = db.prepare_cached(
                 "SELECT account, state, account IN (SELECT account FROM enrollment) FROM login

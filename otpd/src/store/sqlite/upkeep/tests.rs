@@ -75,10 +75,8 @@ async fn a_database_of_the_first_version_keeps_everything() {
     first_version(&path);
     let mut sqlite = open(&path);
 
-    let alice = Scope::Number {
-        account: Account::new("alice").unwrap(),
-        number: NumberIndex([1; 16]),
-    };
+    let alice =
+        Scope::Number { account: Account::new("alice").unwrap(), number: NumberIndex([1; 16]) };
     let working = sqlite.load(std::slice::from_ref(&alice)).await.expect("rows");
     let records = working.view(&alice);
     assert_eq!(records.login.failures.within(DAY, NOW), 1);
@@ -135,8 +133,7 @@ async fn agreements_are_found_by_the_next_run() {
     let told = db.query_row("SELECT account, actor, event FROM audit", [], |row| {
         Ok([row.get::<_, String>(0)?, row.get(1)?, row.get(2)?])
     });
-    let expected =
-        ["-", r#"{"uid":1000}"#, r#"{"event":"clock-confirmed","ahead_seconds":7200}"#];
+    let expected = ["-", r#"{"uid":1000}"#, r#"{"event":"clock-confirmed","ahead_seconds":7200}"#];
     assert_eq!(told.unwrap(), expected);
 }
 
