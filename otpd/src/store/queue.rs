@@ -49,7 +49,7 @@ pub(super) enum Item {
     /// A decision.
     Decide(Box<dyn Job>),
     /// A piece of upkeep.
-    Tidy(Errand),
+    Tidy(Box<Errand>),
 }
 
 /// A piece of upkeep that waits.
@@ -146,7 +146,7 @@ pub(super) async fn run<E: Engine>(
         }
         // Whoever waits at a prompt comes first.
         for errand in errands {
-            tidy(&mut engine, &sink, errand).await;
+            tidy(&mut engine, &sink, *errand).await;
         }
     }
 }

@@ -41,7 +41,7 @@ pub enum Chore {
         /// When.
         agreement: Agreement,
         /// Who said so, if it was somebody.
-        event: Option<AuditEvent>,
+        event: Option<Box<AuditEvent>>,
     },
     /// Makes the reserve anew if it is gone and there is room for it.
     Reserve,
@@ -86,11 +86,15 @@ impl Store {
         &self.shortage
     }
 
-    /// An error when the disk is full: what can wait is not begun.
+    /// An error when the disk is full: what can wait is not begun. Has the engine look first, so
+    /// that whoever freed space need not wait for the next round of upkeep.
     ///
     /// # Errors
     /// [`StoreError::Full`].
-    pub fn has_room(&self) -> Result<(), StoreError> {
+    pub async fn has_room(&self) -> Result<(), StoreError> {
+        if self.shortage.holds() {
+            self.tidy(Chore::Reserve).await?;
+        }
         if self.shortage.holds() { Err(StoreError::Full) } else { Ok(()) }
     }
 
@@ -100,7 +104,7 @@ impl Store {
     /// [`StoreError`].
     pub async fn tidy(&self, chore: Chore) -> Result<u32, StoreError> {
         let (reply, answer) = oneshot::channel();
-        let errand = queue::Errand { chore, reply };
+        let errand = Box::new(queue::Errand { chore, reply });
         self.queue.try_send(queue::Item::Tidy(errand)).map_err(|_| StoreError::Unavailable)?;
         // Nobody waits at a prompt: it takes as long as it takes.
         answer.await.unwrap_or(Err(StoreError::Unknown))

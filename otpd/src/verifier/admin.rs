@@ -105,7 +105,7 @@ impl Verifier {
         match verb {
             // Denies more, and needs next to no room.
             Verb::Disable => {}
-            Verb::Enable | Verb::Remove | Verb::Unlock => self.store.has_room()?,
+            Verb::Enable | Verb::Remove | Verb::Unlock => self.store.has_room().await?,
         }
         let manage = Manage { account: identity.account.clone(), verb, uid };
         let scope = Scope::Account(identity.account.clone());
@@ -122,7 +122,7 @@ impl Verifier {
         let counts = self.reader.counts(self.clock.now()).await?;
         let site = self.site();
         let gateways = site.routes.health();
-        let full = self.store.shortage().holds().then(|| SHORTAGE.to_owned());
+        let full = self.store.has_room().await.is_err().then(|| SHORTAGE.to_owned());
         let clock = self.clock.doubt().map(|doubt| doubt.to_string());
         let problems = full.into_iter().chain(clock).collect();
         Ok(Status { host: site.message.host.clone(), counts, gateways, problems })

@@ -92,8 +92,8 @@ impl Verifier {
         let decide = move |records: &Records, now| {
             unless_short(shortage.holds(), records, begin.decide(records, now))
         };
-        let begun = self.store.transact(scope, decide).await;
-        match begun.and_then(|begun| begun.ok_or(StoreError::Full)) {
+        let decided = self.store.transact(scope, decide).await;
+        match decided.and_then(|begun| begun.ok_or(StoreError::Full)) {
             Ok(Begun::Ignored) => (None, conversation::verdict(Verdict::Ignored)),
             Ok(Begun::Denied(denial)) => {
                 let setting = self.setting(&site);

@@ -74,7 +74,7 @@ impl Verifier {
         request: EnrollRequest,
         uid: u32,
     ) -> Result<(Enrollment, Placed), Failure> {
-        self.store.has_room().map_err(refused_by_store)?;
+        self.store.has_room().await.map_err(refused_by_store)?;
         let site = self.site();
         let default = site.delivery.default_country;
         let destination = phone::parse(request.phone.expose(), default).map_err(Failure::Number)?;
@@ -127,7 +127,7 @@ impl Verifier {
         voice: bool,
         uid: u32,
     ) -> Result<Placed, Failure> {
-        self.store.has_room().map_err(refused_by_store)?;
+        self.store.has_room().await.map_err(refused_by_store)?;
         let site = self.site();
         let resent = Resent {
             terms: Arc::clone(&site.terms),

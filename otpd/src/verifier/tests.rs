@@ -320,6 +320,28 @@ async fn a_code_that_a_vendor_took_survives_a_crash() {
 }
 
 #[tokio::test]
+async fn what_is_old_is_forgotten_after_a_minute_without_being_asked() {
+    let mut house = House::new().await;
+    let (token, _, code) = house.begin().await;
+    assert_eq!(house.answer(token, &code).await, Some(Verdict::Granted));
+    *house.now.lock().unwrap() = Timestamp(1_800_000_000_000).after(2 * DAY);
+    let verifier = Arc::clone(&house.verifier);
+    let upkeep = tokio::spawn(async move { verifier.look_after().await });
+    tokio::task::yield_now().await;
+    let kept = async || {
+        let records = house.verifier.reader.account(house.root.account.clone()).await;
+        records.expect("a read").login.challenges.len()
+    };
+    assert_eq!(kept().await, 2, "the login, and the proof of the number");
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_millis(60_001)).await;
+    tokio::time::resume();
+    let forgotten = async { while kept().await > 0 {} };
+    tokio::time::timeout(Duration::from_secs(20), forgotten).await.expect("it is forgotten");
+    upkeep.abort();
+}
+
+#[tokio::test]
 async fn numbers_are_refused_by_country_and_kind() {
     let house = House::empty().await;
     for (phone, expected) in

@@ -69,7 +69,7 @@ impl Verifier {
             actor: Actor::Uid(uid),
             event: Event::ClockConfirmed { ahead_seconds },
         };
-        let chore = Chore::Agreed { agreement: agreement.clone(), event: Some(event) };
+        let chore = Chore::Agreed { agreement: agreement.clone(), event: Some(Box::new(event)) };
         self.store.tidy(chore).await.inspect_err(|error| {
             error!(%error, "that the clock was confirmed could not be written down");
         })?;

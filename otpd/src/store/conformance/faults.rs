@@ -155,12 +155,15 @@ pub(super) async fn full_disk(subject: &impl Subject) {
     let (running, plan) = failing(subject);
     let full = Some(StoreError::Unavailable);
     let store = &running.store;
-    let cases: [(&str, usize, &[Option<StoreError>], Result<usize, StoreError>); 3] = [
-        ("room was made", 1, &[full], Ok(1)),
-        ("not enough", 2, &[full, full], Err(StoreError::Unavailable)),
-        ("perhaps committed, so never again", 1, &[Some(StoreError::Unknown)], {
-            Err(StoreError::Unknown)
-        }),
+    let cases = [
+        ("room was made", 1, vec![full], Ok(1)),
+        ("not enough", 2, vec![full, full], Err(StoreError::Unavailable)),
+        (
+            "perhaps committed, so never again",
+            1,
+            vec![Some(StoreError::Unknown)],
+            Err(StoreError::Unknown),
+        ),
     ];
     for (name, reliefs, commits, expected) in cases {
         plan.reliefs.store(reliefs, Ordering::SeqCst);

@@ -57,6 +57,11 @@ impl Reserve {
         self.shortage.clone()
     }
 
+    /// Whether there is something to give up.
+    pub(super) fn is_held(&self) -> bool {
+        self.held
+    }
+
     /// The disk is full: gives the file up. True when that made room.
     pub(super) fn release(&mut self) -> bool {
         self.begin_shortage();

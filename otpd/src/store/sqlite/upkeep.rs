@@ -4,7 +4,7 @@
 //! move pages about in every commit. The file does not shrink.
 
 use rusqlite::{ErrorCode, OptionalExtension, params};
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::{OpenError, Reader, Sqlite, report, rows};
 use crate::{
@@ -107,11 +107,15 @@ impl Sqlite {
 
     /// Logs a failure, and remembers a full disk.
     pub(super) fn failed(&mut self, step: &'static str, error: &rusqlite::Error) -> StoreError {
-        self.full = match error.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) => true,
-            Some(ErrorCode::SystemIoFailure) => self.reserve.room() < NO_ROOM,
-            _ => false,
-        };
+        let code = error.sqlite_error_code();
+        let full = code == Some(ErrorCode::DiskFull);
+        let as_good_as = code == Some(ErrorCode::SystemIoFailure) && self.reserve.room() < NO_ROOM;
+        self.full = full || as_good_as;
+        if full && self.reserve.is_held() {
+            // Giving the reserve up is logged, and this is tried again.
+            debug!(step, %error, "the disk is full");
+            return StoreError::Unavailable;
+        }
         report(step, error)
     }
 

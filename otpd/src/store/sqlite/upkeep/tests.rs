@@ -125,7 +125,7 @@ async fn agreements_are_found_by_the_next_run() {
         actor: Actor::Uid(1000),
         event: Event::ClockConfirmed { ahead_seconds: 7200 },
     };
-    let chore = Chore::Agreed { agreement: agreement(2), event: Some(event) };
+    let chore = Chore::Agreed { agreement: agreement(2), event: Some(Box::new(event)) };
     assert_eq!(sqlite.tidy(&chore).await, Ok(1));
     drop(sqlite);
     assert_eq!(open(&path).agreement().unwrap(), Some(agreement(2)));
