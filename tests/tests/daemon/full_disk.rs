@@ -4,7 +4,7 @@ use std::{
     fs,
     io::{BufRead, BufReader, Write},
     os::unix::fs::MetadataExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
 
@@ -44,9 +44,14 @@ impl Disk {
 
     /// Takes all that is free, to the last page.
     fn fill(&self, name: &str) {
-        let mut file = fs::File::create(self.folder.join(name)).expect("a file");
+        Self::take_all(&self.folder, name);
+    }
+
+    fn take_all(folder: &Path, name: &str) -> u64 {
+        let mut file = fs::File::create(folder.join(name)).expect("a file");
         let page = [1; 4096];
         while file.write_all(&page).is_ok() {}
+        file.metadata().expect("a file").len()
     }
 
     /// Another program that reads the database, until [`end`].
@@ -116,6 +121,35 @@ sys.stdin.read()
 ";
 const RESERVE: u64 = 4 << 20;
 const FULL: &str = "the disk of the store is full";
+
+/// Ends the daemon and fills its disk; then another one starts there.
+fn restart_on_a_full_disk(disk: Disk, place: &Place) -> Disk {
+    let Disk { daemon, folder } = disk;
+    let pid = daemon.pid().to_string();
+    // Keeps the disk mounted.
+    let mut holder = Command::new("nsenter")
+        .args(["--mount", "--target", &pid, "sh", "-c", "echo && exec cat"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("nsenter runs");
+    let mut line = String::new();
+    BufReader::new(holder.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");
+    daemon.terminate();
+    assert!(daemon.wait().success());
+    let own = format!("/proc/{pid}/root");
+    let inside = folder.strip_prefix(own).expect("the daemon's view").to_owned();
+    let pid = holder.id().to_string();
+    let filled = Disk::take_all(&Path::new(&format!("/proc/{pid}/root")).join(&inside), "filler");
+    assert!(filled > 8 << 20, "{filled} bytes");
+    let otpd = place.command();
+    let mut command = Command::new("nsenter");
+    command.args(["--mount", "--target", &pid]).arg(otpd.get_program()).args(otpd.get_args());
+    let daemon = Daemon::spawn(command, place.socket(), ": ready ");
+    end(holder);
+    let folder = daemon.path(&format!("/{}", inside.to_str().expect("UTF-8")));
+    Disk { daemon, folder }
+}
 
 /// A daemon with two people enrolled; the first one waits for nothing but to type this code.
 fn waiting(place: &Place, phone: &Phone) -> (Disk, Wire, String, String) {
@@ -212,6 +246,22 @@ fn without_any_room_nobody_is_granted_and_nothing_is_lost() {
     disk.free("more");
     disk.free("filler");
     assert!(is_granted(&wire.answer(&challenge, &code)), "and not used");
+    disk.logs_in(&phone, PEOPLE[1].0);
+    assert_eq!(disk.reserved(), RESERVE);
+}
+
+#[test]
+fn a_daemon_that_starts_on_a_full_disk_answers_who_waits() {
+    let phone = Phone::start();
+    let place = Place::new(&phone);
+    let (disk, wire, challenge, code) = waiting(&place, &phone);
+    drop(wire);
+    let disk = restart_on_a_full_disk(disk, &place);
+    assert_eq!(disk.reserved(), 0, "it took that much to open the database");
+    disk.refuses_new_logins(&phone, PEOPLE[1].0);
+    assert!(disk.problems().iter().any(|problem| problem.starts_with(FULL)));
+    assert!(is_granted(&disk.daemon.connect().answer(&challenge, &code)));
+    disk.free("filler");
     disk.logs_in(&phone, PEOPLE[1].0);
     assert_eq!(disk.reserved(), RESERVE);
 }

@@ -135,6 +135,14 @@ impl Sqlite {
     /// # Errors
     /// [`OpenError`]; nothing is changed by a database of another key.
     pub fn open(path: &Path, keys: Keys) -> Result<Self, OpenError> {
+        match Self::open_as_is(path, keys.clone()) {
+            // Even to read, SQLite wants files beside the database.
+            Err(_) if Reserve::spare(path) => Self::open_as_is(path, keys),
+            opened => opened,
+        }
+    }
+
+    fn open_as_is(path: &Path, keys: Keys) -> Result<Self, OpenError> {
         let failed = |source| OpenError::Database { path: path.into(), source };
         let mut db = open(path)?;
         embedded::migrations::runner().set_grouped(true).run(&mut db).map_err(|error| {

@@ -25,6 +25,8 @@ const SIZE: u32 = 4 << 20;
 /// What must be free beside it for normal work to go on: a disk that is as good as full would be
 /// full again at once.
 const MARGIN: u64 = 8 << 20;
+/// With less room than this any failure is taken for one of a full disk: not all say so.
+pub(super) const NO_ROOM: u64 = 64 << 10;
 
 /// The file, held or given up.
 #[derive(Debug)]
@@ -38,9 +40,7 @@ impl Reserve {
     /// Makes the file for `database`, or finds it. Without it work goes on, but not when there is
     /// no room for it: then it was given up, or would be soon.
     pub(super) fn open(database: &Path) -> Self {
-        let mut path = database.as_os_str().to_owned();
-        path.push(".reserve");
-        let mut reserve = Self { path: path.into(), held: false, shortage: Shortage::default() };
+        let mut reserve = Self::of(database);
         match reserve.allocate() {
             Ok(()) => reserve.held = true,
             Err(Errno::ENOSPC) => reserve.begin_shortage(),
@@ -55,6 +55,19 @@ impl Reserve {
     /// Whether the disk is full.
     pub(super) fn shortage(&self) -> Shortage {
         self.shortage.clone()
+    }
+
+    fn of(database: &Path) -> Self {
+        let mut path = database.as_os_str().to_owned();
+        path.push(".reserve");
+        Self { path: path.into(), held: false, shortage: Shortage::default() }
+    }
+
+    /// Gives up the reserve of an earlier run when the disk is too full to open `database`; true
+    /// when that made room.
+    pub(super) fn spare(database: &Path) -> bool {
+        let reserve = Self::of(database);
+        reserve.room() < NO_ROOM && fs::remove_file(&reserve.path).is_ok()
     }
 
     /// Whether there is something to give up.

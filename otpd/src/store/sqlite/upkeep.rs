@@ -6,7 +6,7 @@
 use rusqlite::{ErrorCode, OptionalExtension, params};
 use tracing::{debug, warn};
 
-use super::{OpenError, Reader, Sqlite, report, rows};
+use super::{OpenError, Reader, Sqlite, report, reserve::NO_ROOM, rows};
 use crate::{
     clock::Agreement,
     domain::{account::Account, retention::is_stale, time::Timestamp},
@@ -20,8 +20,6 @@ const PAGE: u32 = 1000;
 const CHECKPOINT: u32 = 1000;
 /// The same on a full disk: a log that is short needs no room that is not there.
 const CHECKPOINT_WHEN_FULL: u32 = 64;
-/// With less room than this an I/O error is taken for a full disk: not all of them say so.
-const NO_ROOM: u64 = 64 << 10;
 
 /// Accounts of which something is to be forgotten.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
