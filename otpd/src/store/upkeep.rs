@@ -158,10 +158,10 @@ impl Store {
         Ok(deleted)
     }
 
-    /// Writes down when the clocks last agreed, for the next run. In doubt the older agreement
-    /// stays, so that a restart ends no doubt.
+    /// Writes down when the clocks last agreed, for the next run. In doubt as well: that is then
+    /// some time ago, and a restart ends no doubt.
     pub async fn remember(&self, clock: &Clock) {
-        if let Some(agreement) = clock.agreement().filter(|_| clock.doubt().is_none()) {
+        if let Some(agreement) = clock.agreement() {
             let chore = Chore::Agreed { agreement, event: None };
             if let Err(error) = self.tidy(chore).await {
                 error!(%error, "when the clocks last agreed was not written down");
@@ -169,7 +169,7 @@ impl Store {
         }
     }
 
-    /// An hour's upkeep: writes down that the clocks agree, and has old rows deleted. What goes
+    /// An hour's upkeep: writes down when the clocks agreed, and has old rows deleted. What goes
     /// wrong is logged, and tried again in the next hour.
     pub async fn keep_up(&self, reader: &Reader, clock: &Clock, keep_audit: Duration) {
         self.remember(clock).await;

@@ -160,6 +160,20 @@ fn mending_the_clock_of_a_machine_without_one_is_no_doubt_within_an_hour() {
 }
 
 #[test]
+fn a_restart_ends_no_doubt() {
+    // A machine without a clock of its own is switched on again, and its clock mended too far.
+    let first = at(-9_000 * HOUR, 5_000);
+    let mut guard = Guard::new(Some(stored(0, 2_000_000, "two")), Some(boot("one")), first);
+    guard.now(first);
+    let mended = at(5 * HOUR, 10_000);
+    guard.now(mended);
+    let stored = guard.agreement().clone();
+    let mut next = Guard::new(Some(stored), Some(boot("one")), mended);
+    assert_eq!(next.now(mended), guard.now(mended));
+    assert!(next.doubt().is_some() && next.doubt() == guard.doubt());
+}
+
+#[test]
 fn a_boot_that_is_not_known_is_no_other() {
     let Readings { wall, uptime } = at(0, 2_000_000);
     let stored = Some(Agreement { wall, uptime, boot: None });
@@ -196,10 +210,10 @@ fn an_agreement_is_stored_in_a_form_that_stays() {
 }
 
 proptest! {
-
-
     #[test]
-    fn drift_never_adds_up_to_a_doubt(steps in prop::collection::vec((1i64..600_000, -100i64..=100), 1..200)) {
+    fn drift_never_adds_up_to_a_doubt(
+        steps in prop::collection::vec((1i64..600_000, -100i64..=100), 1..200),
+    ) {
         let mut guard = guard();
         let (mut wall, mut uptime) = (0, 1_000_000);
         for (elapsed, per_mille) in steps {
@@ -211,7 +225,10 @@ proptest! {
     }
 
     #[test]
-    fn one_leap_gains_an_hour_at_most(leap in HOUR + 1..100_000 * HOUR, steps in prop::collection::vec(0i64..HOUR, 1..50)) {
+    fn one_leap_gains_an_hour_at_most(
+        leap in HOUR + 1..100_000 * HOUR,
+        steps in prop::collection::vec(0i64..HOUR, 1..50),
+    ) {
         let mut guard = guard();
         let mut elapsed = 0;
         for step in steps {
