@@ -270,6 +270,11 @@ pub struct StatusReply {
     pub problems: Vec<String>,
 }
 
+/// Says that the wall clock, which is in doubt, is right.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConfirmClock {}
+
 /// Typed errors of the interface.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "error", content = "parameters")]
@@ -374,4 +379,5 @@ methods! {
     Remove -> Empty;
     Unlock -> Changed;
     Status -> StatusReply;
+    ConfirmClock -> Empty;
 }

@@ -89,6 +89,18 @@ Examples:
   otpctl status
   otpctl status --json | jq -r '.problems[]'")]
     Status,
+    /// Say that the clock, which otpd doubts, is right
+    ///
+    /// otpd doubts the clock when it goes away from the time since boot by more than an hour;
+    /// otpctl status says how far. Until it is confirmed or set right, nothing old is deleted, and
+    /// codes and limits do not go by a clock that is ahead. Look at it before you confirm it: a
+    /// clock that is ahead refills limits and lets codes expire.
+    #[command(after_help = "\
+Examples:
+  otpctl status                    how far the clock is off
+  date                             is it right?
+  otpctl confirm-clock")]
+    ConfirmClock,
 }
 
 impl Verb {
@@ -104,7 +116,7 @@ impl Verb {
             | Self::Disable(user)
             | Self::Enable(user)
             | Self::Unlock(user) => Some(&user.user),
-            Self::List | Self::Status => None,
+            Self::List | Self::Status | Self::ConfirmClock => None,
         }
     }
 
@@ -118,7 +130,8 @@ impl Verb {
             | Self::Disable(_)
             | Self::Enable(_)
             | Self::Remove(_)
-            | Self::Unlock(_) => true,
+            | Self::Unlock(_)
+            | Self::ConfirmClock => true,
             Self::List | Self::Show(_) | Self::Status => false,
         }
     }

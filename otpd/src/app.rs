@@ -17,7 +17,7 @@ use crate::{
     audit_log,
     clock::Clock,
     config::{self, Config, ConfigErrors},
-    domain::{challenge::Instance, login::Terms},
+    domain::{challenge::Instance, login::Terms, time::DAY},
     gateway::route::{self, Routes},
     ipc::{self, Backend},
     keys::{KeyError, Keys, MasterKey},
@@ -55,6 +55,9 @@ pub enum StartError {
     /// A gateway cannot be set up.
     #[error(transparent)]
     Gateway(#[from] route::OpenError),
+    /// The kernel does not say how long it has been running.
+    #[error("cannot read CLOCK_BOOTTIME: {0}; see SystemCallFilter= of the unit")]
+    Clock(#[source] std::io::Error),
     /// The system gives no thread.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] std::io::Error),
@@ -169,8 +172,8 @@ fn start(path: &Path, config: Config) -> Result<Daemon, StartError> {
     }
     let config::Store::Sqlite(database) = &config.store;
     let keys = keys(&config, database)?;
-    let clock = Clock::system();
     let sqlite = Sqlite::open(database, keys.clone())?;
+    let clock = Clock::system(sqlite.agreement()?).map_err(StartError::Clock)?;
     let reader = Reader::open(database, keys.clone())?;
     let instance = Instance(random::system().random());
     let site = site(&config, &keys, instance)?;
@@ -202,6 +205,8 @@ impl Daemon {
         systemd::notify_ready("answers logins");
         let verifier = Arc::clone(&self.verifier);
         tokio::spawn(async move { verifier.recover_lost().await });
+        let verifier = Arc::clone(&self.verifier);
+        tokio::spawn(async move { verifier.look_after().await });
         let backend = Backend::Working(Arc::clone(&self.verifier));
         let mut served = std::pin::pin!(ipc::serve(listener, backend, stop.clone()));
         let mut stopping = stop;
@@ -347,5 +352,6 @@ fn site(config: &Config, keys: &Keys, instance: Instance) -> Result<Site, StartE
         delivery: delivery.clone(),
         routes: Arc::new(routes),
         admin_group: config.server.admin_group.clone(),
+        keep_audit: DAY * u32::from(config.log.audit_days),
     })
 }

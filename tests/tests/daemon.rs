@@ -5,10 +5,14 @@
     reason = "helpers outside test functions fail the test"
 )]
 
+#[path = "daemon/clock.rs"]
+mod clock;
 #[path = "daemon/crash.rs"]
 mod crash;
 #[path = "daemon/frames.rs"]
 mod frames;
+#[path = "daemon/full_disk.rs"]
+mod full_disk;
 #[path = "daemon/people.rs"]
 mod people;
 #[path = "daemon/restart.rs"]

@@ -1,5 +1,6 @@
 //! The verbs, a file each: what is asked of the daemon and what is made of the answer.
 
+mod confirm_clock;
 mod enroll;
 mod list;
 mod remove;
@@ -56,5 +57,6 @@ pub(crate) fn run(session: &Session, verb: Verb) -> Result<Outcome, Failure> {
         Verb::Remove(arguments) => remove::run(session, arguments),
         Verb::Unlock(user) => unlock::run(session, user),
         Verb::Status => status::run(session),
+        Verb::ConfirmClock => confirm_clock::run(session),
     }
 }

@@ -163,6 +163,12 @@ pub(crate) struct Removed<'a> {
     pub(crate) removed: bool,
 }
 
+/// Result of `confirm-clock`.
+#[derive(Serialize)]
+pub(crate) struct ClockConfirmed {
+    pub(crate) confirmed: bool,
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};

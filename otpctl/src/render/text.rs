@@ -97,6 +97,13 @@ pub(crate) fn removed(user: &str) -> String {
     )
 }
 
+/// Result of `confirm-clock`.
+pub(crate) fn clock_confirmed() -> String {
+    "otpd goes by the clock again: limits refill and codes expire by it, and what is old is \
+     deleted.\n"
+        .into()
+}
+
 /// Result of `list`.
 pub(crate) fn list(subscribers: &[Subscriber], zone: &TimeZone, width: Option<u16>) -> String {
     if subscribers.is_empty() {

@@ -287,3 +287,20 @@ main     telnyx  resting  no\\u{1b}[2J credit
     assert_eq!((run.exit, json), (Some(0), wire));
     assert!(!run.stdout.contains('\u{1b}'));
 }
+
+#[test]
+fn confirm_clock_says_what_follows_or_why_not() {
+    let request = r#"{"method":"org.otpd.Admin.ConfirmClock","parameters":{}}"#;
+    let words = "otpd goes by the clock again: limits refill and codes expire by it, and what is \
+         old is deleted.\n";
+    let json = "{\n  \"confirmed\": true\n}\n";
+    for (arguments, stdout) in
+        [(&["confirm-clock"][..], words), (&["confirm-clock", "--json"], json)]
+    {
+        let (asked, run) = Daemon::replies("{}").run(arguments, "");
+        assert_eq!((&*asked, run), (request, Run::new(0, stdout, "")), "{arguments:?}");
+    }
+    let daemon = Daemon::refuses("org.otpd.Admin.Refused", r#"{"reason":"there is no doubt"}"#);
+    let (_, run) = daemon.run(&["confirm-clock"], "");
+    assert_eq!(run, Run::new(1, "", "otpctl: otpd refuses this: there is no doubt\n"));
+}

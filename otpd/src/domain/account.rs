@@ -29,6 +29,13 @@ impl Account {
         }
     }
 
+    /// Stands in the audit where an event is about the host and no account. No account has this
+    /// name: programs would take it for an option.
+    #[must_use]
+    pub fn host() -> Self {
+        Self("-".to_owned())
+    }
+
     /// The name.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -24,7 +24,7 @@ pub struct AuditEvent {
     pub at: Timestamp,
     /// The challenge it is about.
     pub request: Option<RequestId>,
-    /// The account it is about.
+    /// The account it is about, or [`Account::host`].
     pub account: Account,
     /// Who brought it about.
     pub actor: Actor,
@@ -151,4 +151,9 @@ pub enum Event {
     Removed {},
     /// An administrator ended the limits of wrong codes.
     Unlocked {},
+    /// An administrator said that the wall clock, which was in doubt, is right.
+    ClockConfirmed {
+        /// How far it is ahead of what the time since boot says; negative: behind.
+        ahead_seconds: i64,
+    },
 }

@@ -14,7 +14,7 @@
 //! | E.164 | the international form of a phone number |
 //!
 //! `account`, `phone`, `time`, `passcode` are the words; `challenge`, `enrollment`, `budget`,
-//! `policy` the rules for one thing each; `login`, `proof`, `manage` the decisions, each taking
+//! `policy`, `retention` the rules for one thing each; `login`, `proof`, `manage` the decisions, each taking
 //! [`records::Records`] and the time and returning [`records::Decided`].
 
 pub mod account;
@@ -29,6 +29,7 @@ pub mod phone;
 pub mod policy;
 pub mod proof;
 pub mod records;
+pub mod retention;
 pub mod time;
 
 #[cfg(test)]

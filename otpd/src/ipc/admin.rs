@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     domain::{login::Typed, manage::Verb},
-    verifier::{EnrollRequest, Verifier},
+    verifier::{EnrollRequest, Unconfirmed, Verifier},
 };
 
 impl Connection {
@@ -48,6 +48,7 @@ impl Connection {
             "Remove" => handle!(wire::Remove, remove),
             "Unlock" => handle!(wire::Unlock, unlock),
             "Status" => handle!(wire::Status, status),
+            "ConfirmClock" => handle!(wire::ConfirmClock, confirm_clock),
             "List" => {
                 let Some(_) = self.parameters::<wire::List>(call.parameters).await? else {
                     return Ok(());
@@ -171,8 +172,8 @@ impl Connection {
         let problems = gateways
             .iter()
             .filter_map(|gateway| Some((gateway, gateway.reason.as_ref()?)))
-            .map(|(gateway, reason)| format!("gateway {}: {reason}", gateway.name))
-            .collect();
+            .map(|(gateway, reason)| format!("gateway {}: {reason}", gateway.name));
+        let problems = status.problems.into_iter().chain(problems).collect();
         Ok(wire::StatusReply {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             host: status.host,
@@ -184,6 +185,23 @@ impl Connection {
             gateways,
             problems,
         })
+    }
+
+    async fn confirm_clock(
+        &mut self,
+        verifier: &Verifier,
+        _: wire::ConfirmClock,
+    ) -> Result<Empty, Fault> {
+        if !self.may(verifier, Right::Administer, Target::Everyone).await {
+            return Err(Fault::Service(ServiceError::PermissionDenied {}));
+        }
+        match verifier.confirm_clock(self.peer.uid).await {
+            Ok(()) => Ok(Empty {}),
+            Err(why @ Unconfirmed::NoDoubt) => {
+                Err(AdminError::Refused { reason: why.to_string() }.into())
+            }
+            Err(Unconfirmed::Store(error)) => Err(error.into()),
+        }
     }
 
     /// One row a reply, a page at a time, so that a long list is never held whole.

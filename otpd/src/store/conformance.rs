@@ -4,6 +4,7 @@ mod attacks;
 mod behaviours;
 mod faults;
 mod numbers;
+mod retention;
 mod town;
 
 use std::{
@@ -11,7 +12,7 @@ use std::{
     thread::JoinHandle,
 };
 
-use super::{Engine, Store};
+use super::{Engine, Reader, Store};
 use crate::{
     clock::Clock,
     domain::{
@@ -36,8 +37,14 @@ trait Subject {
     /// Opens the database; an empty one the first time.
     fn open(&self, keys: Keys) -> Result<Self::Engine, String>;
 
+    /// Reads what was opened before.
+    fn reader(&self, keys: Keys) -> Reader;
+
     /// All bytes that the database keeps on disk.
     fn bytes(&self) -> Vec<u8>;
+
+    /// The rows of a table.
+    fn count(&self, table: &str) -> i64;
 }
 
 /// A running store, and the events that it handed to the log.
@@ -116,6 +123,16 @@ impl Subject for SqliteFile {
         super::Sqlite::open(&self.path(), keys).map_err(|error| error.to_string())
     }
 
+    fn reader(&self, keys: Keys) -> Reader {
+        Reader::open(&self.path(), keys).expect("the same database")
+    }
+
+    fn count(&self, table: &str) -> i64 {
+        let db = rusqlite::Connection::open(self.path()).expect("the database");
+        let select = format!("SELECT count(*) FROM {table}");
+        db.query_row(&select, [], |row| row.get(0)).expect("a number")
+    }
+
     fn bytes(&self) -> Vec<u8> {
         let files = std::fs::read_dir(self.0.path()).expect("the directory");
         files.flat_map(|file| std::fs::read(file.expect("a file").path()).expect("bytes")).collect()
@@ -164,8 +181,15 @@ engines! {
     super::attacks::leaked as four_leaked_accounts_stop_no_country,
     super::attacks::together as all_together_have_limits,
     super::attacks::pumping as unanswered_messages_raise_an_alarm,
+    super::retention::to_the_millisecond as what_is_old_goes_at_the_millisecond,
+    super::retention::afterwards_as_well as and_after_it,
+    super::retention::an_enrolled_account_keeps_its_row as an_enrolled_account_keeps_its_row,
+    super::retention::nothing_in_doubt as nothing_goes_while_the_clock_is_in_doubt,
+    super::retention::nothing_when_the_clock_went_back as nor_after_it_went_back,
+    super::retention::many_pieces as many_events_go_piece_by_piece,
     super::faults::poison as a_panic_fails_alone,
     super::faults::lost_commit as a_commit_that_surely_failed_is_run_again,
+    super::faults::full_disk as a_full_disk_is_relieved_once,
     super::faults::doubtful_commit as a_doubtful_commit_is_answered_as_such_and_never_run_again,
     super::faults::failing_load as a_store_that_fails_denies_and_recovers,
     super::faults::full_queue as a_full_queue_refuses_at_once,

@@ -8,6 +8,7 @@
 
 mod queue;
 mod sqlite;
+mod upkeep;
 mod working;
 
 #[cfg(test)]
@@ -17,7 +18,8 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::{mpsc, oneshot};
 
-pub use sqlite::{Counts, OpenError, Reader, Sqlite, Subscriber, is_in_use};
+pub use sqlite::{Counts, OpenError, Reader, Sqlite, Stale, Subscriber, is_in_use};
+pub use upkeep::{Chore, Deleted, SHORTAGE, Shortage};
 pub use working::Working;
 
 use crate::{
@@ -68,6 +70,9 @@ pub enum StoreError {
     /// Perhaps committed: never tried again, and a denial.
     #[error("the store did not say whether the change was made")]
     Unknown,
+    /// Surely not committed, because it can wait: the disk is full.
+    #[error("the disk of the store is full; nothing was changed: free space and try again")]
+    Full,
 }
 
 /// Takes the events of a committed transaction, for the log.
@@ -84,12 +89,20 @@ pub trait Engine {
     fn commit(&mut self, working: &Working) -> impl Future<Output = Result<(), StoreError>> + Send;
     /// Gives the transaction up, if one is open.
     fn abort(&mut self) -> impl Future<Output = ()> + Send;
+    /// After a transaction that failed, gives up what was kept for a full disk; true when that
+    /// made room, so that what surely was not committed is worth another try.
+    fn relieve(&mut self) -> bool;
+    /// Whether the disk is full.
+    fn shortage(&self) -> Shortage;
+    /// Does one piece of upkeep in a transaction of its own; how many rows it was.
+    fn tidy(&mut self, chore: &Chore) -> impl Future<Output = Result<u32, StoreError>> + Send;
 }
 
 /// The way to a decision; cheap to clone.
 #[derive(Clone)]
 pub struct Store {
-    queue: mpsc::Sender<Box<dyn queue::Job>>,
+    queue: mpsc::Sender<queue::Item>,
+    shortage: Shortage,
 }
 
 impl Store {
@@ -104,10 +117,11 @@ impl Store {
         sink: AuditSink,
     ) -> std::io::Result<(Self, std::thread::JoinHandle<()>)> {
         let (sender, receiver) = mpsc::channel(QUEUE);
+        let shortage = engine.shortage();
         let runtime = tokio::runtime::Builder::new_current_thread().build()?;
         let serve = move || runtime.block_on(queue::run(engine, clock, sink, receiver));
         let thread = threads::spawn("store", serve)?;
-        Ok((Self { queue: sender }, thread))
+        Ok((Self { queue: sender, shortage }, thread))
     }
 
     /// Decides on what is stored in `scope`, and answers once it is committed.
@@ -125,7 +139,8 @@ impl Store {
         let (reply, mut answer) = oneshot::channel();
         let turn = queue::Turn::default();
         let job = queue::Pending::new(scope, decide, reply, turn.clone());
-        self.queue.try_send(Box::new(job)).map_err(|_| StoreError::Unavailable)?;
+        let item = queue::Item::Decide(Box::new(job));
+        self.queue.try_send(item).map_err(|_| StoreError::Unavailable)?;
         let answered = match tokio::time::timeout(PATIENCE, &mut answer).await {
             Ok(answered) => answered,
             // Before its turn came: it will not be decided, so surely nothing was changed.

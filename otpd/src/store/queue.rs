@@ -11,7 +11,7 @@ use std::{
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
-use super::{AuditSink, BATCH, Engine, Scope, StoreError};
+use super::{AuditSink, BATCH, Chore, Engine, Scope, StoreError};
 use crate::{
     clock::Clock,
     domain::{
@@ -42,6 +42,20 @@ impl Turn {
             self.0.compare_exchange(WAITING, GIVEN_UP, Ordering::AcqRel, Ordering::Acquire);
         before != Err(BEGUN)
     }
+}
+
+/// What waits for the engine.
+pub(super) enum Item {
+    /// A decision.
+    Decide(Box<dyn Job>),
+    /// A piece of upkeep.
+    Tidy(Box<Errand>),
+}
+
+/// A piece of upkeep that waits.
+pub(super) struct Errand {
+    pub(super) chore: Chore,
+    pub(super) reply: oneshot::Sender<Result<u32, StoreError>>,
 }
 
 /// A decision that waits, whatever its answer's type.
@@ -103,10 +117,17 @@ pub(super) async fn run<E: Engine>(
     mut engine: E,
     clock: Clock,
     sink: AuditSink,
-    mut queue: mpsc::Receiver<Box<dyn Job>>,
+    mut queue: mpsc::Receiver<Item>,
 ) {
-    let mut jobs = Vec::with_capacity(BATCH);
-    while queue.recv_many(&mut jobs, BATCH).await > 0 {
+    let mut items = Vec::with_capacity(BATCH);
+    while queue.recv_many(&mut items, BATCH).await > 0 {
+        let (mut jobs, mut errands) = (Vec::with_capacity(items.len()), Vec::new());
+        for item in items.drain(..) {
+            match item {
+                Item::Decide(job) => jobs.push(job),
+                Item::Tidy(errand) => errands.push(errand),
+            }
+        }
         match batch(&mut engine, &clock, &mut jobs).await {
             Err(StoreError::Unavailable) if jobs.len() > 1 => {
                 // Surely nothing was committed. One by one, only the culprit fails.
@@ -123,7 +144,26 @@ pub(super) async fn run<E: Engine>(
             }
             committed => finish(&sink, jobs.drain(..), &committed),
         }
+        // Whoever waits at a prompt comes first.
+        for errand in errands {
+            tidy(&mut engine, &sink, *errand).await;
+        }
     }
+}
+
+async fn tidy<E: Engine>(engine: &mut E, sink: &AuditSink, errand: Errand) {
+    let Errand { chore, reply } = errand;
+    let done = engine.tidy(&chore).await;
+    match (&done, &chore) {
+        (Ok(_), Chore::Agreed { event: Some(event), .. }) => sink(event),
+        (Ok(_), _) => {}
+        (Err(_), _) => {
+            engine.abort().await;
+            engine.relieve();
+        }
+    }
+    // The one who asked may have been stopped; the piece is done all the same.
+    let _ = reply.send(done);
 }
 
 fn finish(
@@ -147,9 +187,16 @@ async fn batch<E: Engine>(
     if jobs.is_empty() {
         return Ok(Vec::new());
     }
-    let result = decide_and_commit(engine, clock, jobs).await;
-    if result.is_err() {
+    let mut result = decide_and_commit(engine, clock, jobs).await;
+    if let Err(error) = result {
         engine.abort().await;
+        // Once: there is nothing more to give up after that.
+        if engine.relieve() && error == StoreError::Unavailable {
+            result = decide_and_commit(engine, clock, jobs).await;
+            if result.is_err() {
+                engine.abort().await;
+            }
+        }
     }
     result
 }

@@ -14,7 +14,7 @@ use crate::{
         time::DAY,
     },
     gateway::route::GatewayHealth,
-    store::{Counts, Scope, StoreError, Subscriber},
+    store::{Counts, SHORTAGE, Scope, StoreError, Subscriber},
 };
 
 /// Everything about one account.
@@ -41,6 +41,8 @@ pub struct Status {
     pub counts: Counts,
     /// The gateways in use.
     pub gateways: Vec<GatewayHealth>,
+    /// What is wrong with the clock and the store.
+    pub problems: Vec<String>,
 }
 
 impl Verifier {
@@ -90,6 +92,11 @@ impl Verifier {
         verb: Verb,
         uid: u32,
     ) -> Result<Option<Enrollment>, StoreError> {
+        match verb {
+            // Denies more, and needs next to no room.
+            Verb::Disable => {}
+            Verb::Enable | Verb::Remove | Verb::Unlock => self.store.has_room().await?,
+        }
         let manage = Manage { account: identity.account.clone(), verb, uid };
         let scope = Scope::Account(identity.account.clone());
         let decide = move |records: &_, now| manage.decide(records, now);
@@ -105,6 +112,9 @@ impl Verifier {
         let counts = self.reader.counts(self.clock.now()).await?;
         let site = self.site();
         let gateways = site.routes.health();
-        Ok(Status { host: site.message.host.clone(), counts, gateways })
+        let full = self.store.has_room().await.is_err().then(|| SHORTAGE.to_owned());
+        let clock = self.clock.doubt().map(|doubt| doubt.to_string());
+        let problems = full.into_iter().chain(clock).collect();
+        Ok(Status { host: site.message.host.clone(), counts, gateways, problems })
     }
 }

@@ -13,9 +13,10 @@ use crate::{
         account::{Account, Source},
         login::{Begin, Begun},
         passcode::{ChallengeToken, Draw},
+        records::{Decided, Records},
     },
     random,
-    store::Scope,
+    store::{Scope, StoreError},
 };
 
 /// What the module says about a login.
@@ -87,8 +88,12 @@ impl Verifier {
             draw,
         };
         let scope = Scope::Account(account.clone());
-        let decide = move |records: &_, now| begin.decide(records, now);
-        match self.store.transact(scope, decide).await {
+        let shortage = self.store.shortage().clone();
+        let decide = move |records: &Records, now| {
+            unless_short(shortage.holds(), records, begin.decide(records, now))
+        };
+        let decided = self.store.transact(scope, decide).await;
+        match decided.and_then(|begun| begun.ok_or(StoreError::Full)) {
             Ok(Begun::Ignored) => (None, conversation::verdict(Verdict::Ignored)),
             Ok(Begun::Denied(denial)) => {
                 let setting = self.setting(&site);
@@ -104,5 +109,20 @@ impl Verifier {
                 (None, Self::unavailable(&site))
             }
         }
+    }
+}
+
+/// On a full disk nothing new begins and nothing is written for it: what room there is belongs to
+/// the logins that wait for a code, and to whoever needs none.
+fn unless_short(short: bool, records: &Records, begun: Decided<Begun>) -> Decided<Option<Begun>> {
+    let Decided { records: after, audit, answer } = begun;
+    let permitted = match &answer {
+        Begun::Ignored | Begun::Resumed(_) => true,
+        Begun::Denied(_) | Begun::Issued(..) => !short,
+    };
+    if permitted {
+        Decided { records: after, audit, answer: Some(answer) }
+    } else {
+        Decided { records: records.clone(), audit: Vec::new(), answer: None }
     }
 }

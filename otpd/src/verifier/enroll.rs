@@ -18,7 +18,7 @@ use crate::{
         time::Timestamp,
     },
     random,
-    store::Scope,
+    store::{Scope, StoreError},
 };
 
 /// A number as an administrator enters it.
@@ -61,6 +61,7 @@ pub struct Placed {
 }
 
 const STORE: &str = "the store does not answer; the journal says why";
+const FULL: &str = "the disk of the store is full and nothing was changed; free space";
 
 impl Verifier {
     /// Enters a number and sends the message that proves it.
@@ -73,6 +74,7 @@ impl Verifier {
         request: EnrollRequest,
         uid: u32,
     ) -> Result<(Enrollment, Placed), Failure> {
+        self.store.has_room().await.map_err(refused_by_store)?;
         let site = self.site();
         let default = site.delivery.default_country;
         let destination = phone::parse(request.phone.expose(), default).map_err(Failure::Number)?;
@@ -127,6 +129,7 @@ impl Verifier {
         voice: bool,
         uid: u32,
     ) -> Result<Placed, Failure> {
+        self.store.has_room().await.map_err(refused_by_store)?;
         let site = self.site();
         let resent = Resent {
             terms: Arc::clone(&site.terms),
@@ -148,13 +151,18 @@ impl Verifier {
     }
 }
 
-fn outcome<T>(decided: Result<Outcome<T>, crate::store::StoreError>) -> Result<T, Failure> {
+fn outcome<T>(decided: Result<Outcome<T>, StoreError>) -> Result<T, Failure> {
     match decided {
         Ok(Outcome::Done(done)) => Ok(done),
         Ok(Outcome::Refused(refusal)) => Err(Failure::Refused(refusal)),
-        Err(error) => {
-            error!(%error, "an administrator's verb failed");
-            Err(Failure::Unavailable(STORE))
-        }
+        Err(error) => Err(refused_by_store(error)),
     }
+}
+
+fn refused_by_store(error: StoreError) -> Failure {
+    error!(%error, "an administrator's verb failed");
+    Failure::Unavailable(match error {
+        StoreError::Full => FULL,
+        StoreError::Unavailable | StoreError::Unknown => STORE,
+    })
 }

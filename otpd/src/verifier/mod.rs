@@ -10,8 +10,12 @@ mod enroll;
 mod recover;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 
 use jiff::tz::TimeZone;
 use otp_proto::login::Step;
@@ -20,6 +24,7 @@ pub use admin::{Status, Summary};
 pub use attend::Attendance;
 pub use begin::Claim;
 pub use enroll::{EnrollRequest, Failure, Placed};
+pub use upkeep::Unconfirmed;
 
 use crate::{
     accounts::Accounts,
@@ -50,6 +55,8 @@ pub struct Site {
     pub routes: Arc<Routes>,
     /// The group that may administer.
     pub admin_group: String,
+    /// How long the audit trail is kept in the store.
+    pub keep_audit: Duration,
 }
 
 /// What the use cases work with.

@@ -21,7 +21,7 @@ use crate::{
         login::{Progress, Terms, Typed},
         passcode::ChallengeToken,
         policy::{Policy, SharedSources, Unenrolled},
-        time::Timestamp,
+        time::{DAY, Timestamp},
     },
     gateway::{Gateway, GatewayName, Message, Outcome, Sending, VendorMessageId, route::Routes},
     keys::MasterKey,
@@ -142,6 +142,7 @@ impl House {
             },
             routes: Arc::new(routes),
             admin_group: "otpd-admin".into(),
+            keep_audit: 400 * DAY,
         };
         let accounts = Accounts::start().expect("a thread");
         let root = accounts.by_uid(0).await.expect("NSS").expect("root");
@@ -317,6 +318,28 @@ async fn a_code_that_a_vendor_took_survives_a_crash() {
     house.verifier.recover_lost().await;
     assert!(house.vendors.try_recv().is_err(), "it is not sent again");
     assert_eq!(house.answer(token, &code).await, Some(Verdict::Granted));
+}
+
+#[tokio::test]
+async fn what_is_old_is_forgotten_after_a_minute_without_being_asked() {
+    let mut house = House::new().await;
+    let (token, _, code) = house.begin().await;
+    assert_eq!(house.answer(token, &code).await, Some(Verdict::Granted));
+    *house.now.lock().unwrap() = Timestamp(1_800_000_000_000).after(2 * DAY);
+    let verifier = Arc::clone(&house.verifier);
+    let upkeep = tokio::spawn(async move { verifier.look_after().await });
+    tokio::task::yield_now().await;
+    let kept = async || {
+        let records = house.verifier.reader.account(house.root.account.clone()).await;
+        records.expect("a read").login.challenges.len()
+    };
+    assert_eq!(kept().await, 2, "the login, and the proof of the number");
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_millis(60_001)).await;
+    tokio::time::resume();
+    let forgotten = async { while kept().await > 0 {} };
+    tokio::time::timeout(Duration::from_secs(20), forgotten).await.expect("it is forgotten");
+    upkeep.abort();
 }
 
 #[tokio::test]

@@ -27,7 +27,7 @@ enum Kind {
     OwnAffairs,
 }
 
-const METHODS: [(&str, Kind); 15] = [
+const METHODS: [(&str, Kind); 16] = [
     ("org.varlink.service.GetInfo", Kind::Introspection),
     ("org.varlink.service.GetInterfaceDescription", Kind::Introspection),
     ("org.otpd.Login.Begin", Kind::Login),
@@ -35,6 +35,7 @@ const METHODS: [(&str, Kind); 15] = [
     ("org.otpd.Login.Cancel", Kind::Login),
     ("org.otpd.Admin.List", Kind::Everyone),
     ("org.otpd.Admin.Status", Kind::Everyone),
+    ("org.otpd.Admin.ConfirmClock", Kind::Everyone),
     ("org.otpd.Admin.Enroll", Kind::Administer),
     ("org.otpd.Admin.Disable", Kind::Administer),
     ("org.otpd.Admin.Enable", Kind::Administer),
@@ -56,7 +57,7 @@ fn parameters(method: &str, user: &str) -> Value {
         "Enroll" => json!({ "user": user, "phone": "x", "channel": null, "replace": false }),
         "Verify" => json!({ "user": user, "code": "123456" }),
         "Resend" => json!({ "user": user, "voice": false }),
-        "GetInfo" | "List" | "Status" => json!({}),
+        "GetInfo" | "List" | "Status" | "ConfirmClock" => json!({}),
         _ => json!({ "user": user }),
     }
 }

@@ -116,6 +116,12 @@ impl Failures {
         self.within(LONG_CODE_WINDOW, now) > WRONG_FOR_LONG_CODES
     }
 
+    /// True when no rule would take it for anything but none at all.
+    #[must_use]
+    pub fn is_idle(&self, now: Timestamp) -> bool {
+        self.in_a_row == 0 && self.within(LONG_CODE_WINDOW, now) == 0
+    }
+
     /// Wrong codes in the last `span`; exact up to 32.
     #[must_use]
     pub fn within(&self, span: Duration, now: Timestamp) -> usize {

@@ -161,6 +161,14 @@ impl Messages {
         self.sent.iter().filter(|sent| wanted(sent)).map(|sent| sent.at).collect()
     }
 
+    /// From when on nothing in it counts any more.
+    #[must_use]
+    pub fn idle_at(&self) -> Timestamp {
+        let sent = self.sent.iter().map(|sent| sent.at.after(DAY));
+        let refunds = self.refunds.iter().map(|at| at.after(HOUR));
+        sent.chain(refunds).max().unwrap_or_default()
+    }
+
     /// Messages in the last 24 hours.
     #[must_use]
     pub fn in_a_day(&self, now: Timestamp) -> usize {
@@ -219,9 +227,16 @@ impl Budget {
         }
     }
 
+    /// From when on nothing in it counts any more: 24 hours after its newest event.
+    #[must_use]
+    pub fn idle_at(&self) -> Timestamp {
+        let proofs = self.proofs.iter().map(|at| at.after(DAY));
+        proofs.fold(self.messages.idle_at(), Ord::max)
+    }
+
     /// True when nothing in it counts any more.
     #[must_use]
     pub fn is_idle(&self, now: Timestamp) -> bool {
-        self.messages.in_a_day(now) == 0 && !self.proofs.iter().any(|at| at.is_within(DAY, now))
+        self.idle_at() <= now
     }
 }

@@ -137,6 +137,7 @@ impl LoginState {
         });
         self.refused.retain(|refused| refused.at.is_within(REMEMBERED, now));
         self.known.retain(|known| known.last.is_within(KNOWN_FOR, now));
+        self.succeeded = self.succeeded.filter(|at| at.is_within(KNOWN_FOR, now));
     }
 
     /// Whether the account logged in with success from this source in the last 30 days.

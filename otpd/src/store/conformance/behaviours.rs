@@ -15,7 +15,7 @@ use crate::{
     store::Scope,
 };
 
-fn number(index: u8) -> NumberIndex {
+pub(super) fn number(index: u8) -> NumberIndex {
     NumberIndex([index; 16])
 }
 
@@ -28,7 +28,7 @@ fn with_number(name: &str, index: u8) -> Scope {
 }
 
 /// A challenge of `alice` whose token is told by `seed`.
-fn challenge(seed: u64) -> Challenge {
+pub(super) fn challenge(seed: u64) -> Challenge {
     let draw = Draw::new(&mut StdRng::seed_from_u64(seed), 6);
     let alice = account("alice");
     let question = Question {

@@ -18,7 +18,7 @@ use crate::{
         passcode::ChallengeToken,
         records::{Decided, Records},
     },
-    store::{Engine, QUEUE, Scope, Store, StoreError, Working},
+    store::{Chore, Engine, QUEUE, Scope, Shortage, Store, StoreError, Working},
 };
 
 /// Holds the engine inside a decision, so that what follows waits and becomes one batch.
@@ -52,6 +52,8 @@ struct Plan {
     loads: Mutex<VecDeque<Option<StoreError>>>,
     commits: Mutex<VecDeque<Option<StoreError>>>,
     committed: AtomicUsize,
+    /// Times that the engine can make room.
+    reliefs: AtomicUsize,
 }
 
 /// A real engine whose disk fails by plan.
@@ -80,6 +82,19 @@ impl<E: Engine + Send> Engine for Failing<E> {
 
     async fn abort(&mut self) {
         self.engine.abort().await;
+    }
+
+    fn relieve(&mut self) -> bool {
+        let less = |reliefs: usize| reliefs.checked_sub(1);
+        self.plan.reliefs.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok()
+    }
+
+    fn shortage(&self) -> Shortage {
+        self.engine.shortage()
+    }
+
+    async fn tidy(&mut self, chore: &Chore) -> Result<u32, StoreError> {
+        self.engine.tidy(chore).await
     }
 }
 
@@ -135,6 +150,42 @@ pub(super) async fn lost_commit(subject: &impl Subject) {
     );
     assert_eq!((first, second), (Ok(1), Ok(2)), "each counted once though both ran twice");
     assert_eq!(charged(&running, "alice").await, 2);
+}
+
+pub(super) async fn full_disk(subject: &impl Subject) {
+    let (running, plan) = failing(subject);
+    let full = Some(StoreError::Unavailable);
+    let store = &running.store;
+    let cases = [
+        ("room was made", 1, vec![full], Ok(1)),
+        ("not enough", 2, vec![full, full], Err(StoreError::Unavailable)),
+        (
+            "perhaps committed, so never again",
+            1,
+            vec![Some(StoreError::Unknown)],
+            Err(StoreError::Unknown),
+        ),
+    ];
+    for (name, reliefs, commits, expected) in cases {
+        plan.reliefs.store(reliefs, Ordering::SeqCst);
+        plan.commits.lock().unwrap().extend(commits);
+        let charged = store.transact(scope(name), charge()).await;
+        assert_eq!(charged, expected, "{name}");
+        plan.reliefs.store(0, Ordering::SeqCst);
+    }
+    let on_record = ["room was made", "not enough", "perhaps committed, so never again"];
+    for (name, count) in on_record.into_iter().zip([1, 0, 1]) {
+        assert_eq!(charged(&running, name).await, count, "{name}");
+    }
+    let gate = Gate::close(store).await;
+    plan.reliefs.store(1, Ordering::SeqCst);
+    plan.commits.lock().unwrap().extend([None, full]);
+    let (first, second, ()) = tokio::join!(
+        store.transact(scope("alice"), charge()),
+        store.transact(scope("alice"), charge()),
+        async { gate.open() },
+    );
+    assert_eq!((first, second), (Ok(1), Ok(2)), "a whole batch, as one");
 }
 
 pub(super) async fn doubtful_commit(subject: &impl Subject) {

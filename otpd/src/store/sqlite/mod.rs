@@ -1,7 +1,9 @@
 //! The embedded engine: SQLite in WAL mode, every commit on disk before it is answered.
 
 mod read;
+mod reserve;
 mod rows;
+mod upkeep;
 
 use std::{
     fs::OpenOptions,
@@ -15,8 +17,11 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use tracing::error;
 
 pub use read::{Counts, Reader, Subscriber};
+pub use upkeep::Stale;
 
-use super::{Engine, Scope, StoreError, Working};
+use reserve::Reserve;
+
+use super::{Chore, Engine, Scope, Shortage, StoreError, Working};
 use crate::{
     domain::{account::Account, passcode::ChallengeToken, records::BudgetKey},
     keys::Keys,
@@ -76,6 +81,9 @@ pub struct Sqlite {
     keys: Keys,
     /// Accounts with a number; `None` when they have to be counted: that reads the whole table.
     enrolled: Option<u32>,
+    reserve: Reserve,
+    /// The last transaction found the disk full.
+    full: bool,
 }
 
 /// Whether the database at `path` holds anything that needs its key: then a new key must not be
@@ -129,6 +137,14 @@ impl Sqlite {
     /// # Errors
     /// [`OpenError`]; nothing is changed by a database of another key.
     pub fn open(path: &Path, keys: Keys) -> Result<Self, OpenError> {
+        match Self::open_as_is(path, keys.clone()) {
+            // Even to read, SQLite wants files beside the database.
+            Err(_) if Reserve::spare(path) => Self::open_as_is(path, keys),
+            opened => opened,
+        }
+    }
+
+    fn open_as_is(path: &Path, keys: Keys) -> Result<Self, OpenError> {
         let failed = |source| OpenError::Database { path: path.into(), source };
         let mut db = open(path)?;
         embedded::migrations::runner().set_grouped(true).run(&mut db).map_err(|error| {
@@ -142,7 +158,10 @@ impl Sqlite {
                 db.execute(insert, params![keys.check.as_slice()]).map_err(failed)?;
             }
         }
-        Ok(Self { db, keys, enrolled: None })
+        let mut sqlite =
+            Self { db, keys, enrolled: None, reserve: Reserve::open(path), full: false };
+        sqlite.settle_in();
+        Ok(sqlite)
     }
 
     fn read(&mut self, scopes: &[Scope]) -> rusqlite::Result<Working> {
@@ -222,11 +241,12 @@ impl Sqlite {
 
 impl Engine for Sqlite {
     async fn load(&mut self, scopes: &[Scope]) -> Result<Working, StoreError> {
-        self.read(scopes).map_err(|error| report("read", &error))
+        self.look_for_room();
+        self.read(scopes).map_err(|error| self.failed("read", &error))
     }
 
     async fn commit(&mut self, working: &Working) -> Result<(), StoreError> {
-        self.write(working).map_err(|error| report("write", &error))?;
+        self.write(working).map_err(|error| self.failed("write", &error))?;
         let committed = self.db.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
         match committed {
             Ok(_) => {
@@ -234,13 +254,7 @@ impl Engine for Sqlite {
                 self.enrolled = Some(working.enrolled());
                 Ok(())
             }
-            Err(error) => {
-                report("commit", &error);
-                // A COMMIT that found the database busy leaves the transaction open, so surely
-                // nothing is committed; after any other failure nobody knows.
-                let open = !self.db.is_autocommit();
-                Err(if open { StoreError::Unavailable } else { StoreError::Unknown })
-            }
+            Err(error) => Err(self.failed_to_commit("commit", &error)),
         }
     }
 
@@ -252,12 +266,24 @@ impl Engine for Sqlite {
             report("roll back", &error);
         }
     }
+
+    fn relieve(&mut self) -> bool {
+        self.give_up_reserve()
+    }
+
+    fn shortage(&self) -> Shortage {
+        self.reserve.shortage()
+    }
+
+    async fn tidy(&mut self, chore: &Chore) -> Result<u32, StoreError> {
+        self.carry_out(chore).map_err(|error| self.failed_to_commit("upkeep", &error))
+    }
 }
 
 /// Logs the cause with its remedy; the caller learns only that nothing was committed.
 fn report(step: &'static str, error: &rusqlite::Error) -> StoreError {
     let remedy = match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => "the disk is full: free space",
+        Some(ErrorCode::DiskFull) => "the disk is full: free 12 MiB",
         Some(ErrorCode::ReadOnly) => "the database is read-only: remount or chown it",
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             "another program holds the database: end it"

@@ -167,7 +167,7 @@ impl Reader {
         .await
     }
 
-    async fn read<T: Send + 'static>(
+    pub(super) async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Connection, &Keys) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {

@@ -47,11 +47,11 @@ fn damaged(
     rusqlite::Error::FromSqlConversionFailure(column, kind, Box::new(error))
 }
 
-fn decode<'b, T: Decode<'b, ()>>(column: usize, bytes: &'b [u8]) -> rusqlite::Result<T> {
+pub(super) fn decode<'b, T: Decode<'b, ()>>(column: usize, bytes: &'b [u8]) -> rusqlite::Result<T> {
     minicbor::decode(bytes).map_err(|error| damaged(column, Type::Blob, error))
 }
 
-fn encode(value: &impl Encode<()>) -> rusqlite::Result<Vec<u8>> {
+pub(super) fn encode(value: &impl Encode<()>) -> rusqlite::Result<Vec<u8>> {
     minicbor::to_vec(value)
         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
 }
@@ -142,6 +142,11 @@ pub(super) fn put_login(
     account: &Account,
     login: &LoginState,
 ) -> rusqlite::Result<()> {
+    // No row reads as an empty state.
+    if *login == LoginState::default() {
+        let mut delete = db.prepare_cached("DELETE FROM login WHERE account = ?1")?;
+        return delete.execute([account.as_str()]).map(drop);
+    }
     let mut upsert = db.prepare_cached(
         "INSERT INTO login (account, key_id, state) VALUES (?1, ?2, ?3)
          ON CONFLICT (account) DO UPDATE SET key_id = ?2, state = ?3",
@@ -186,12 +191,13 @@ fn put_counted(
     key_id: u32,
     (kind, key): Key,
     value: &impl Encode<()>,
+    idle_at: Timestamp,
 ) -> rusqlite::Result<()> {
     let mut upsert = db.prepare_cached(
-        "INSERT INTO budget (kind, key, key_id, state) VALUES (?1, ?2, ?3, ?4)
-         ON CONFLICT (kind, key) DO UPDATE SET key_id = ?3, state = ?4",
+        "INSERT INTO budget (kind, key, key_id, state, idle_at) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (kind, key) DO UPDATE SET key_id = ?3, state = ?4, idle_at = ?5",
     )?;
-    upsert.execute(params![kind, key.as_slice(), key_id, encode(value)?]).map(drop)
+    upsert.execute(params![kind, key.as_slice(), key_id, encode(value)?, idle_at.0]).map(drop)
 }
 
 pub(super) fn budget(db: &Connection, key: BudgetKey) -> rusqlite::Result<Budget> {
@@ -204,7 +210,7 @@ pub(super) fn put_budget(
     key: BudgetKey,
     budget: &Budget,
 ) -> rusqlite::Result<()> {
-    put_counted(db, key_id, budget_key(key), budget)
+    put_counted(db, key_id, budget_key(key), budget, budget.idle_at())
 }
 
 pub(super) fn traffic(db: &Connection, key: TrafficKey) -> rusqlite::Result<Traffic> {
@@ -217,7 +223,7 @@ pub(super) fn put_traffic(
     key: TrafficKey,
     traffic: &Traffic,
 ) -> rusqlite::Result<()> {
-    put_counted(db, key_id, traffic_key(key), traffic)
+    put_counted(db, key_id, traffic_key(key), traffic, traffic.idle_at())
 }
 
 /// Accounts with a number.

@@ -1,0 +1,183 @@
+//! Whether the wall clock can be believed.
+//!
+//! Limits refill, codes die and old rows are forgotten by the wall clock, which anybody's mistake,
+//! a dead battery or a lying time server can set. The time since boot cannot be set, so the wall
+//! clock may be ahead of it by at most an hour since both last agreed. Beyond that the clock is in
+//! doubt: time goes on at the pace of the time since boot, an hour ahead, and nothing is forgotten
+//! until the wall clock comes back or an administrator says that it is right. A wall clock that goes
+//! back is believed, because the domain takes what lies in the future for now; only forgetting
+//! pauses.
+//!
+//! Pure: the clocks' readings come in as values.
+
+use std::{fmt, time::Duration};
+
+use minicbor::{Decode, Encode};
+
+use crate::domain::time::{HOUR, MINUTE, Timestamp};
+
+/// What the two clocks may differ by.
+const SLACK: Duration = HOUR;
+/// Both agree again after this time at the earliest: then slewing and drift never add up.
+const RENEWAL: Duration = MINUTE;
+
+/// Both clocks at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Readings {
+    /// The wall clock.
+    pub wall: Timestamp,
+    /// Since boot, suspension included.
+    pub uptime: Duration,
+}
+
+/// Which boot of the machine: the kernel's random id.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(transparent)]
+pub struct BootId(#[n(0)] String);
+
+impl BootId {
+    /// Takes the kernel's text over.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+/// A moment at which both clocks agreed. The field numbers are the stored format.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Agreement {
+    /// The wall clock.
+    #[n(0)]
+    pub wall: Timestamp,
+    /// Since boot.
+    #[n(1)]
+    pub uptime: Duration,
+    /// Since which boot; `None`: not known, and the same as no other.
+    #[n(2)]
+    pub boot: Option<BootId>,
+}
+
+impl Agreement {
+    /// What the wall clock should say after `uptime`.
+    fn expected(&self, uptime: Duration) -> Timestamp {
+        match uptime.checked_sub(self.uptime) {
+            Some(elapsed) => self.wall.after(elapsed),
+            // Not in one boot; but no reason to be wrong about it.
+            None => self.wall.before(self.uptime.saturating_sub(uptime)),
+        }
+    }
+}
+
+/// Which way the wall clock went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Forward: it is not believed.
+    Ahead,
+    /// Back: it is believed, but nothing is forgotten by it.
+    Behind,
+}
+
+/// Why the wall clock is in doubt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Doubt {
+    /// Which way it went.
+    pub direction: Direction,
+    /// How far, more than an hour.
+    pub by: Duration,
+    /// When both last agreed, as the wall clock said then.
+    pub since: Timestamp,
+}
+
+impl fmt::Display for Doubt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let minutes = self.by.as_secs() / 60;
+        let (hours, minutes) = (minutes / 60, minutes % 60);
+        let way = match self.direction {
+            Direction::Ahead => "ahead of",
+            Direction::Behind => "behind",
+        };
+        write!(f, "the clock is in doubt: {hours} h {minutes:02} min {way} the time since boot")?;
+        if let Ok(since) = jiff::Timestamp::from_millisecond(self.since.0) {
+            write!(f, ", counted from {since:.0}")?;
+        }
+        f.write_str(match self.direction {
+            Direction::Ahead => "; codes and limits go by the time since boot, an hour ahead, and ",
+            Direction::Behind => "; codes and limits go by the clock as it is, and ",
+        })?;
+        f.write_str(
+            "nothing old is deleted; set the clock right, or if it is right: otpctl confirm-clock",
+        )
+    }
+}
+
+/// Judges the wall clock.
+#[derive(Clone, Debug)]
+pub struct Guard {
+    base: Agreement,
+    doubt: Option<Doubt>,
+}
+
+impl Guard {
+    /// Begins where the last run left off. After a boot nobody knows how long the machine was off,
+    /// so the wall clock is believed, but not to be earlier than it was: a machine without a clock
+    /// of its own begins somewhere in the past, and mending that is no doubt.
+    #[must_use]
+    pub fn new(stored: Option<Agreement>, boot: Option<BootId>, first: Readings) -> Self {
+        let base = match stored {
+            Some(stored) if stored.boot.is_some() && stored.boot == boot => stored,
+            stored => {
+                let before = stored.map_or(first.wall, |stored| stored.wall);
+                Agreement { wall: before.max(first.wall), uptime: first.uptime, boot }
+            }
+        };
+        Self { base, doubt: None }
+    }
+
+    /// The time by these readings.
+    pub fn now(&mut self, readings: Readings) -> Timestamp {
+        let Readings { wall, uptime } = readings;
+        let expected = self.base.expected(uptime);
+        let latest = expected.after(SLACK);
+        let (ahead, behind) = (wall.since(expected), expected.since(wall));
+        let doubt = |direction, by| Some(Doubt { direction, by, since: self.base.wall });
+        if ahead > SLACK {
+            self.doubt = doubt(Direction::Ahead, ahead);
+            return latest;
+        }
+        if behind > SLACK {
+            self.doubt = doubt(Direction::Behind, behind);
+            return wall;
+        }
+        self.doubt = None;
+        if uptime.saturating_sub(self.base.uptime) >= RENEWAL {
+            self.base = self.agreed_at(readings);
+        }
+        wall
+    }
+
+    /// Why the wall clock was in doubt at the last reading, if it was.
+    #[must_use]
+    pub fn doubt(&self) -> Option<Doubt> {
+        self.doubt
+    }
+
+    /// When both clocks last agreed.
+    #[must_use]
+    pub fn agreement(&self) -> &Agreement {
+        &self.base
+    }
+
+    /// What an agreement at these readings is, in this boot.
+    #[must_use]
+    pub fn agreed_at(&self, readings: Readings) -> Agreement {
+        Agreement { wall: readings.wall, uptime: readings.uptime, boot: self.base.boot.clone() }
+    }
+
+    /// Goes by `agreement` from now on.
+    pub fn agree(&mut self, agreement: Agreement) {
+        self.base = agreement;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,173 @@
+//! The only place that reads a clock.
+//!
+//! What decides gets the time from [`Clock::now`]. In the daemon that is the wall clock, kept in
+//! check by the time since boot: see [`guard`].
+
+pub mod guard;
+
+use std::{
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use nix::time::{ClockId, clock_gettime};
+use tracing::{error, info};
+
+pub use guard::{Agreement, BootId, Direction, Doubt, Readings};
+
+use crate::domain::time::Timestamp;
+use guard::Guard;
+
+/// Where the time comes from; tests pass their own. Cheap to clone.
+#[derive(Clone)]
+pub struct Clock(Arc<Source>);
+
+enum Source {
+    Plain(Box<dyn Fn() -> Timestamp + Send + Sync>),
+    Guarded(Guarded),
+}
+
+struct Guarded {
+    read: Box<dyn Fn() -> Readings + Send + Sync>,
+    guard: Mutex<Guard>,
+}
+
+impl Clock {
+    /// The system's wall clock, in check. `stored` is what the last run left behind.
+    ///
+    /// # Errors
+    /// When the kernel does not say how long it has been running.
+    pub fn system(stored: Option<Agreement>) -> io::Result<Self> {
+        let first = Readings { wall: wall(), uptime: uptime()? };
+        let read = move || {
+            // Linux gives it to everybody or, by a filter on system calls, to nobody: then the
+            // clock is in doubt after an hour.
+            Readings { wall: wall(), uptime: uptime().unwrap_or(first.uptime) }
+        };
+        Ok(Self::from_readings(stored, boot_id(), read))
+    }
+
+    /// A clock that says what `read` returns, and is never in doubt.
+    #[must_use]
+    pub fn from_fn(read: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        Self(Arc::new(Source::Plain(Box::new(read))))
+    }
+
+    /// A clock in check, on the readings of `read` in the boot `boot`.
+    #[must_use]
+    pub fn from_readings(
+        stored: Option<Agreement>,
+        boot: Option<BootId>,
+        read: impl Fn() -> Readings + Send + Sync + 'static,
+    ) -> Self {
+        let guard = Mutex::new(Guard::new(stored, boot, read()));
+        let guarded = Guarded { read: Box::new(read), guard };
+        // A doubt of the last run is one from the start, and said at the start.
+        guarded.now();
+        Self(Arc::new(Source::Guarded(guarded)))
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        match &*self.0 {
+            Source::Plain(read) => read(),
+            Source::Guarded(guarded) => guarded.now(),
+        }
+    }
+
+    /// Why nothing may be forgotten by this clock now, if it is in doubt.
+    #[must_use]
+    pub fn doubt(&self) -> Option<Doubt> {
+        match &*self.0 {
+            Source::Plain(_) => None,
+            Source::Guarded(guarded) => {
+                guarded.now();
+                guarded.lock().doubt()
+            }
+        }
+    }
+
+    /// What the next run must know; `None` for a clock that is not in check.
+    #[must_use]
+    pub fn agreement(&self) -> Option<Agreement> {
+        match &*self.0 {
+            Source::Plain(_) => None,
+            Source::Guarded(guarded) => Some(guarded.lock().agreement().clone()),
+        }
+    }
+
+    /// The doubt and the agreement that would end it: the wall clock as it is now is right.
+    /// `None` when there is no doubt.
+    #[must_use]
+    pub fn proposal(&self) -> Option<(Doubt, Agreement)> {
+        match &*self.0 {
+            Source::Plain(_) => None,
+            Source::Guarded(guarded) => {
+                let readings = (guarded.read)();
+                let mut guard = guarded.lock();
+                guard.now(readings);
+                Some((guard.doubt()?, guard.agreed_at(readings)))
+            }
+        }
+    }
+
+    /// Goes by `agreement` from now on.
+    pub fn agree(&self, agreement: Agreement) {
+        match &*self.0 {
+            Source::Plain(_) => {}
+            Source::Guarded(guarded) => {
+                guarded.lock().agree(agreement);
+                guarded.now();
+            }
+        }
+    }
+}
+
+impl Guarded {
+    fn lock(&self) -> MutexGuard<'_, Guard> {
+        self.guard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> Timestamp {
+        let readings = (self.read)();
+        let (now, before, after) = {
+            let mut guard = self.lock();
+            let before = guard.doubt();
+            (guard.now(readings), before, guard.doubt())
+        };
+        match (before, after) {
+            (None, Some(doubt)) => error!("{doubt}"),
+            (Some(_), None) => info!("the clock is in doubt no more"),
+            (None, None) | (Some(_), Some(_)) => {}
+        }
+        now
+    }
+}
+
+impl std::fmt::Debug for Clock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Clock({:?})", self.now())
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the one place")]
+fn wall() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// Since boot, the time in which the machine was suspended included.
+fn uptime() -> io::Result<Duration> {
+    Ok(Duration::from(clock_gettime(ClockId::CLOCK_BOOTTIME)?))
+}
+
+/// Which boot this is; `None` where the kernel's files are hidden, for example in a container.
+fn boot_id() -> Option<BootId> {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(BootId::new(text.trim()))
+}
+
+#[cfg(test)]
+mod tests;

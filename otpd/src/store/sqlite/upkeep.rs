@@ -1,0 +1,183 @@
+//! Upkeep in SQL, and what becomes of a full disk.
+//!
+//! Pages that are freed stay in the file and are used again: `auto_vacuum` is off, because it would
+//! move pages about in every commit. The file does not shrink.
+
+use rusqlite::{ErrorCode, OptionalExtension, params};
+use tracing::{debug, warn};
+
+use super::{OpenError, Reader, Sqlite, report, reserve::NO_ROOM, rows};
+use crate::{
+    clock::Agreement,
+    domain::{account::Account, retention::is_stale, time::Timestamp},
+    store::{Chore, StoreError, upkeep::PIECE},
+};
+
+/// Rows of logins that one look takes.
+const PAGE: u32 = 1000;
+/// After so many pages of new log it is moved into the database: `SQLite`'s default. The log keeps
+/// its size meanwhile, so in the long run it needs no room.
+const CHECKPOINT: u32 = 1000;
+/// The same on a full disk: a log that is short needs no room that is not there.
+const CHECKPOINT_WHEN_FULL: u32 = 64;
+
+/// Accounts of which something is to be forgotten.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stale {
+    /// Which, of those that were looked at.
+    pub stale: Vec<Account>,
+    /// Where the next look begins; `None`: these were the last.
+    pub last: Option<Account>,
+}
+
+impl Reader {
+    /// Looks at a page of accounts, in the order of their names, after `after`.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn stale(&self, after: Option<Account>, now: Timestamp) -> Result<Stale, StoreError> {
+        self.read(move |db, _| {
+            let mut select = db.prepare_cached(
+                "SELECT account, state, account IN (SELECT account FROM enrollment) FROM login
+                 WHERE account > ?1 ORDER BY account LIMIT ?2",
+            )?;
+            let after = after.as_ref().map_or("", Account::as_str);
+            let mut found = select.query(params![after, PAGE])?;
+            let mut page = Stale::default();
+            while let Some(row) = found.next()? {
+                let account = rows::name(row, 0)?;
+                if is_stale(row.get(2)?, &rows::login(row, 1)?, now) {
+                    page.stale.push(account.clone());
+                }
+                page.last = Some(account);
+            }
+            Ok(page)
+        })
+        .await
+    }
+}
+
+impl Sqlite {
+    /// When the clocks last agreed, as an earlier run wrote it down.
+    ///
+    /// # Errors
+    /// [`OpenError::Database`].
+    pub fn agreement(&self) -> Result<Option<Agreement>, OpenError> {
+        let select = "SELECT value FROM meta WHERE name = 'clock'";
+        let read = self.db.query_row(select, [], |row| rows::decode(0, row.get_ref(0)?.as_blob()?));
+        let failed = |source| OpenError::Database {
+            path: self.db.path().unwrap_or_default().into(),
+            source,
+        };
+        read.optional().map_err(failed)
+    }
+
+    pub(super) fn carry_out(&mut self, chore: &Chore) -> rusqlite::Result<u32> {
+        let db = &self.db;
+        let rows = match chore {
+            Chore::Reserve => return Ok(u32::from(self.regain())),
+            Chore::Audit { until } => {
+                let mut delete = db.prepare_cached(
+                    "DELETE FROM audit WHERE id IN
+                     (SELECT id FROM audit WHERE at <= ?1 ORDER BY at LIMIT ?2)",
+                )?;
+                delete.execute(params![until.0, PIECE])?
+            }
+            Chore::Budgets { now } => {
+                let mut delete = db.prepare_cached(
+                    "DELETE FROM budget WHERE (kind, key) IN
+                     (SELECT kind, key FROM budget WHERE idle_at <= ?1 LIMIT ?2)",
+                )?;
+                delete.execute(params![now.0, PIECE])?
+            }
+            Chore::Agreed { agreement, event } => {
+                let agreement = rows::encode(agreement)?;
+                db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+                let put = "INSERT OR REPLACE INTO meta (name, value) VALUES ('clock', ?1)";
+                db.prepare_cached(put)?.execute([agreement])?;
+                event.iter().try_for_each(|event| rows::append(db, event))?;
+                db.prepare_cached("COMMIT")?.execute([])?;
+                1
+            }
+        };
+        Ok(u32::try_from(rows).unwrap_or(u32::MAX))
+    }
+
+    /// Logs a failure, and remembers a full disk.
+    pub(super) fn failed(&mut self, step: &'static str, error: &rusqlite::Error) -> StoreError {
+        let code = error.sqlite_error_code();
+        let full = code == Some(ErrorCode::DiskFull);
+        let as_good_as = code == Some(ErrorCode::SystemIoFailure) && self.reserve.room() < NO_ROOM;
+        self.full = full || as_good_as;
+        if full && self.reserve.is_held() {
+            // Giving the reserve up is logged, and this is tried again.
+            debug!(step, %error, "the disk is full");
+            return StoreError::Unavailable;
+        }
+        report(step, error)
+    }
+
+    /// Logs a failure of a COMMIT. One that found the database busy leaves the transaction open, and
+    /// one that found the disk full did not write its last frame, which alone makes it one: so
+    /// surely nothing is committed. After any other nobody knows.
+    pub(super) fn failed_to_commit(
+        &mut self,
+        step: &'static str,
+        error: &rusqlite::Error,
+    ) -> StoreError {
+        let full = error.sqlite_error_code() == Some(ErrorCode::DiskFull);
+        let open = !self.db.is_autocommit();
+        let unavailable = self.failed(step, error);
+        if open || full { unavailable } else { StoreError::Unknown }
+    }
+
+    /// Gives the reserve up if the last transaction found the disk full; true when that made room.
+    pub(super) fn give_up_reserve(&mut self) -> bool {
+        if !std::mem::take(&mut self.full) {
+            return false;
+        }
+        let released = self.reserve.release();
+        if released {
+            self.checkpoint_after(CHECKPOINT_WHEN_FULL);
+            // Makes the log, which keeps its size, all room for what is to come.
+            if let Err(error) = self.db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
+            {
+                warn!(%error, "the log cannot be moved into the database now");
+            }
+        }
+        released
+    }
+
+    /// Keeps the log short from the start when the disk is full already.
+    pub(super) fn settle_in(&mut self) {
+        if self.reserve.shortage().holds() {
+            self.checkpoint_after(CHECKPOINT_WHEN_FULL);
+        }
+    }
+
+    /// Whether the disk is full no more: every transaction looks, so that the first one that finds
+    /// room again is served.
+    pub(super) fn look_for_room(&mut self) {
+        if self.reserve.shortage().holds() {
+            self.regain();
+        }
+    }
+
+    /// Makes the reserve anew when there is room; true when it just did.
+    fn regain(&mut self) -> bool {
+        let regained = self.reserve.regain();
+        if regained {
+            self.checkpoint_after(CHECKPOINT);
+        }
+        regained
+    }
+
+    fn checkpoint_after(&self, pages: u32) {
+        if let Err(error) = self.db.pragma_update(None, "wal_autocheckpoint", pages) {
+            warn!(%error, "the log keeps its length");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

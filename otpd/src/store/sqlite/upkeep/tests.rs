@@ -1,0 +1,171 @@
+use std::{path::Path, time::Duration};
+
+use minicbor::bytes::ByteVec;
+use rusqlite::{Connection, params};
+
+use super::Sqlite;
+use crate::{
+    clock::{Agreement, BootId},
+    domain::{
+        account::Account,
+        audit::{Actor, AuditEvent, Event},
+        budget::{Budget, Purse},
+        challenge::Channel,
+        enrollment::NumberIndex,
+        passcode::ChallengeToken,
+        records::BudgetKey,
+        time::{DAY, HOUR, Timestamp},
+    },
+    keys::{Keys, MasterKey},
+    store::{Chore, Engine, Scope},
+};
+
+const NOW: Timestamp = Timestamp(1_800_000_000_000);
+
+fn keys() -> Keys {
+    MasterKey::from_bytes([1; 32]).derive()
+}
+
+fn open(path: &Path) -> Sqlite {
+    Sqlite::open(path, keys()).expect("a database")
+}
+
+fn budget() -> Budget {
+    let mut budget = Budget::default();
+    budget.messages.charge(ChallengeToken([9; 16]), Channel::Sms, Purse::Common, NOW);
+    budget
+}
+
+/// What the database `db` holds in a column, in order.
+fn column(db: &Connection, select: &str) -> Vec<i64> {
+    let mut select = db.prepare(select).expect("a query");
+    let rows = select.query_map([], |row| row.get(0)).expect("rows");
+    rows.collect::<Result<_, _>>().expect("numbers")
+}
+
+/// A database as the first version left it, with a row in every table.
+fn first_version(path: &Path) {
+    let mut db = Connection::open(path).expect("a file");
+    // By the migration runner itself, so that it knows how far it is.
+    super::super::embedded::migrations::runner()
+        .set_target(refinery::Target::Version(1))
+        .run(&mut db)
+        .expect("the first schema");
+    let key_check = keys().check;
+    db.execute("INSERT INTO meta VALUES ('key-check', ?1)", [key_check.as_slice()]).unwrap();
+    let mut login = crate::domain::login::LoginState::default();
+    login.failures.charge(Purse::Common, NOW);
+    let state = minicbor::to_vec(&login).unwrap();
+    db.execute("INSERT INTO login VALUES ('alice', 1, ?1)", [state]).unwrap();
+    let state = minicbor::to_vec(budget()).unwrap();
+    let key = [1_u8; 16];
+    db.execute("INSERT INTO budget VALUES (1, ?1, 1, ?2)", params![key, state]).unwrap();
+    db.execute("INSERT INTO challenge VALUES (?1, 'alice')", [[7_u8; 16]]).unwrap();
+    for at in [NOW.0, NOW.0 + 1] {
+        let insert = "INSERT INTO audit (at, request, account, actor, event)
+                      VALUES (?1, 5, 'alice', '\"daemon\"', '{}')";
+        db.execute(insert, [at]).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_database_of_the_first_version_keeps_everything() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("otpd.db");
+    first_version(&path);
+    let mut sqlite = open(&path);
+
+    let alice =
+        Scope::Number { account: Account::new("alice").unwrap(), number: NumberIndex([1; 16]) };
+    let working = sqlite.load(std::slice::from_ref(&alice)).await.expect("rows");
+    let records = working.view(&alice);
+    assert_eq!(records.login.failures.within(DAY, NOW), 1);
+    assert_eq!(records.budgets[&BudgetKey::Number(NumberIndex([1; 16]))], budget());
+    sqlite.abort().await;
+    let db = Connection::open(&path).unwrap();
+    assert_eq!(column(&db, "SELECT at FROM audit ORDER BY id"), [NOW.0, NOW.0 + 1]);
+    assert_eq!(column(&db, "SELECT count(*) FROM challenge"), [1]);
+    assert_eq!(column(&db, "SELECT version FROM refinery_schema_history"), [1, 2]);
+
+    // What a row of then counts is not known to the schema: it is kept until it is written anew.
+    assert_eq!(column(&db, "SELECT idle_at FROM budget"), [i64::MAX]);
+    let never = Chore::Budgets { now: NOW.after(DAY * 40_000) };
+    assert_eq!(sqlite.tidy(&never).await, Ok(0));
+    let mut working = sqlite.load(std::slice::from_ref(&alice)).await.expect("rows");
+    let mut records = working.view(&alice);
+    let budget = records.number_budget(NumberIndex([1; 16])).expect("read");
+    budget.charge_proof(NOW.after(HOUR));
+    working.put(&alice, records, Vec::new());
+    sqlite.commit(&working).await.expect("a commit");
+    assert_eq!(column(&db, "SELECT idle_at FROM budget"), [NOW.after(DAY + HOUR).0]);
+
+    drop(sqlite);
+    drop(open(&path));
+}
+
+#[tokio::test]
+async fn agreements_are_found_by_the_next_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("otpd.db");
+    let mut sqlite = open(&path);
+    assert_eq!(sqlite.agreement().unwrap(), None);
+    let agreement = |hours| Agreement {
+        wall: NOW.after(HOUR * hours),
+        uptime: Duration::from_secs(5) + HOUR * hours,
+        boot: Some(BootId::new("one")),
+    };
+    for hours in [0, 1] {
+        let chore = Chore::Agreed { agreement: agreement(hours), event: None };
+        assert_eq!(sqlite.tidy(&chore).await, Ok(1));
+    }
+    let event = AuditEvent {
+        at: NOW,
+        request: None,
+        account: Account::host(),
+        actor: Actor::Uid(1000),
+        event: Event::ClockConfirmed { ahead_seconds: 7200 },
+    };
+    let chore = Chore::Agreed { agreement: agreement(2), event: Some(Box::new(event)) };
+    assert_eq!(sqlite.tidy(&chore).await, Ok(1));
+    drop(sqlite);
+    assert_eq!(open(&path).agreement().unwrap(), Some(agreement(2)));
+    let db = Connection::open(&path).unwrap();
+    let told = db.query_row("SELECT account, actor, event FROM audit", [], |row| {
+        Ok([row.get::<_, String>(0)?, row.get(1)?, row.get(2)?])
+    });
+    let expected = ["-", r#"{"uid":1000}"#, r#"{"event":"clock-confirmed","ahead_seconds":7200}"#];
+    assert_eq!(told.unwrap(), expected);
+}
+
+#[test]
+fn a_damaged_agreement_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("otpd.db");
+    drop(open(&path));
+    let db = Connection::open(&path).unwrap();
+    let damaged = minicbor::to_vec(ByteVec::from(vec![1])).unwrap();
+    db.execute("INSERT INTO meta VALUES ('clock', ?1)", [damaged]).unwrap();
+    assert!(open(&path).agreement().is_err());
+}
+
+#[test]
+fn the_audit_is_found_by_time_account_and_request() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("otpd.db");
+    drop(open(&path));
+    let db = Connection::open(&path).unwrap();
+    let cases = [
+        ("SELECT id FROM audit WHERE at <= 5 ORDER BY at LIMIT 1000", "audit_at"),
+        ("SELECT id FROM audit WHERE at >= 5", "audit_at"),
+        ("SELECT * FROM audit WHERE account = 'alice' ORDER BY id DESC", "audit_account"),
+        ("SELECT * FROM audit WHERE request = 5", "audit_request"),
+        ("SELECT kind FROM budget WHERE idle_at <= 5 LIMIT 1000", "budget_idle"),
+    ];
+    for (select, index) in cases {
+        let plan = db.query_row(&format!("EXPLAIN QUERY PLAN {select}"), [], |row| {
+            row.get::<_, String>("detail")
+        });
+        let plan = plan.unwrap();
+        assert!(plan.contains(&format!("INDEX {index}")), "{select}: {plan}");
+    }
+}

@@ -1,0 +1,88 @@
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use rusqlite::params;
+
+use crate::{
+    clock::Clock,
+    domain::{
+        account::Account,
+        budget::Purse,
+        records::{Decided, Records},
+        time::{DAY, Timestamp},
+    },
+    keys::MasterKey,
+    store::{Deleted, Reader, Scope, Sqlite, Store},
+};
+
+/// How long a decision takes, over and over, until `stop` says so: how many, and the longest.
+#[expect(clippy::disallowed_methods, reason = "it is a measurement")]
+async fn decisions(store: &Store, mut stop: tokio::sync::oneshot::Receiver<()>) -> (u32, Duration) {
+    let (mut number, mut longest) = (0, Duration::ZERO);
+    while stop.try_recv().is_err() {
+        let scope = Scope::Account(Account::new("alice").expect("a name"));
+        let charge = |records: &Records, now| {
+            let mut records = records.clone();
+            records.login.failures.charge(Purse::Common, now);
+            Decided { records, audit: Vec::new(), answer: () }
+        };
+        let begun = Instant::now();
+        store.transact(scope, charge).await.expect("a commit");
+        longest = longest.max(begun.elapsed());
+        number += 1;
+    }
+    (number, longest)
+}
+
+#[expect(clippy::disallowed_methods, reason = "it is a measurement")]
+async fn measure(events: i64) -> (u32, Duration) {
+    const NOW: Timestamp = Timestamp(1_800_000_000_000);
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("otpd.db");
+    let keys = MasterKey::from_bytes([1; 32]).derive();
+    let sqlite = Sqlite::open(&path, keys.clone()).expect("a database");
+    let mut db = rusqlite::Connection::open(&path).expect("the same");
+    let fill = db.transaction().expect("a transaction");
+    {
+        let insert = "INSERT INTO audit (at, request, account, actor, event) VALUES
+                      (?1, ?1, 'user' || (?1 % 5000), '\"claimant\"', ?2)";
+        let mut insert = fill.prepare(insert).expect("an insertion");
+        let event = r#"{"event":"login-granted","service":"sshd","source":"203.0.113.9"}"#;
+        for at in 0..events {
+            insert.execute(params![at, event]).expect("a row");
+        }
+    }
+    fill.commit().expect("a commit");
+    drop(db);
+    let reader = Reader::open(&path, keys).expect("the same");
+    let clock = Clock::from_fn(|| NOW);
+    let (store, _) = Store::start(sqlite, clock.clone(), Arc::new(|_| ())).expect("a thread");
+    let (stop, stopped) = tokio::sync::oneshot::channel();
+    let begun = Instant::now();
+    let forget = async {
+        let deleted = store.forget(&reader, &clock, DAY).await.expect("a round");
+        let _ = stop.send(());
+        deleted
+    };
+    let (deleted, (number, longest)) = tokio::join!(forget, decisions(&store, stopped));
+    let all = u64::try_from(events).expect("a number");
+    assert_eq!(deleted, Deleted { audit: all, ..Deleted::default() });
+    let took = begun.elapsed();
+    println!("{events} events deleted in {took:?}; {number} decisions, the longest {longest:?}");
+    (number, longest)
+}
+
+#[tokio::test]
+async fn decisions_are_made_while_old_events_are_deleted() {
+    let (number, _) = measure(10_000).await;
+    assert!(number > 1, "a decision between two pieces: {number}");
+}
+
+#[tokio::test]
+#[ignore = "a measurement: a million rows take minutes; run it with --run-ignored"]
+async fn a_million_old_events_hold_up_no_decision() {
+    let (_, longest) = measure(1_000_000).await;
+    assert!(longest < Duration::from_secs(1), "{longest:?}");
+}
