@@ -4,7 +4,7 @@ use serde_json::Value;
 use tracing::warn;
 
 use crate::{
-    domain::audit::{Actor, AuditEvent, Event},
+    domain::audit::{AuditEvent, Event},
     telemetry::AUDIT,
 };
 
@@ -14,11 +14,7 @@ pub(crate) fn write(event: &AuditEvent) {
     let name = details.as_object_mut().and_then(|fields| fields.remove("event"));
     let name = name.as_ref().and_then(Value::as_str).unwrap_or("unknown");
     let request = event.request.map(|request| request.to_string());
-    let actor = match event.actor {
-        Actor::Claimant => "claimant".to_owned(),
-        Actor::Uid(uid) => format!("uid {uid}"),
-        Actor::Daemon => "otpd".to_owned(),
-    };
+    let actor = event.actor.in_words();
     let account = event.account.as_str();
     tracing::info!(target: AUDIT, event = name, account, request, actor, %details);
     alarm(event);

@@ -13,6 +13,7 @@ pub mod domain;
 pub mod gateway;
 pub mod ipc;
 pub mod keys;
+mod quota;
 pub mod random;
 pub mod shutdown;
 pub mod store;

@@ -1,12 +1,12 @@
 //! What is written down about every decision. No event holds a code or more than the last two
 //! digits of a number.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::{account::Account, passcode::RequestId, time::Timestamp};
+use super::{account::Account, budget::Held, passcode::RequestId, time::Timestamp};
 
 /// Who brought a decision about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Actor {
     /// The person who logs in.
@@ -49,8 +49,11 @@ pub enum Event {
         service: String,
         /// Address, if there is one.
         source: Option<String>,
-        /// Why: a fixed word.
+        /// Why: a fixed word; a limit's is its name.
         reason: &'static str,
+        /// When that limit ends.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
     },
     /// The right code was typed.
     LoginGranted {
@@ -91,10 +94,13 @@ pub enum Event {
         /// How.
         how: &'static str,
     },
-    /// The claimant asked for another message, and a limit kept it from being sent.
+    /// Another message was asked for, or due, and something kept it from being sent.
     MessageHeld {
-        /// Which limit.
+        /// What: a limit's name, `resend-wait` or `resends-used-up`.
         limit: &'static str,
+        /// When that ends.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
     },
     /// Too few messages to a range of numbers or to a country are answered.
     ConversionLow {
@@ -122,7 +128,7 @@ pub enum Event {
     },
     /// A gateway did not take the message.
     MessageFailed {
-        /// Which gateway.
+        /// Which gateway; empty: there was none to try.
         gateway: String,
         /// What it said, masked.
         reason: String,
@@ -156,4 +162,37 @@ pub enum Event {
         /// How far it is ahead of what the time since boot says; negative: behind.
         ahead_seconds: i64,
     },
+    /// An administrator's verb was refused, or somebody's about their own number.
+    Refused {
+        /// The verb of `otpctl`.
+        verb: &'static str,
+        /// Why: a fixed word; a limit's is its name.
+        reason: &'static str,
+        /// When that limit ends.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
+    },
 }
+
+impl Event {
+    /// A limit kept a message from being sent.
+    #[must_use]
+    pub const fn held(held: Held) -> Self {
+        Self::MessageHeld { limit: held.limit.as_str(), until: held.until }
+    }
+}
+
+impl Actor {
+    /// In words, for the log: `claimant`, `otpd`, or `uid` and a number.
+    #[must_use]
+    pub fn in_words(self) -> String {
+        match self {
+            Self::Claimant => "claimant".to_owned(),
+            Self::Uid(uid) => format!("uid {uid}"),
+            Self::Daemon => "otpd".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

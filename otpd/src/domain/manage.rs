@@ -24,6 +24,19 @@ pub enum Verb {
     Unlock,
 }
 
+impl Verb {
+    /// The verb of `otpctl`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Disable => "disable",
+            Self::Enable => "enable",
+            Self::Remove => "remove",
+            Self::Unlock => "unlock",
+        }
+    }
+}
+
 /// A verb and who asks for it.
 #[derive(Clone, Debug)]
 pub struct Manage {
@@ -42,6 +55,8 @@ impl Manage {
         let actor = Actor::Uid(self.uid);
         let mut ledger = Ledger::new(self.account.clone(), actor, records, now);
         let Some(mut enrollment) = ledger.records.enrollment.take() else {
+            let verb = self.verb.as_str();
+            ledger.note(None, Event::Refused { verb, reason: "not-enrolled", until: None });
             return ledger.decided(None);
         };
         let event = match self.verb {
@@ -75,6 +90,7 @@ mod tests {
     use super::{Manage, Verb};
     use crate::domain::{
         account::Account,
+        audit::Event,
         budget::Purse,
         challenge::Channel,
         enrollment::{Enrollment, NumberIndex, RangeIndex, State},
@@ -124,8 +140,14 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_written_about_an_account_without_a_number() {
-        let decided = manage(Verb::Disable, &Records::default());
-        assert!(decided.answer.is_none() && decided.audit.is_empty());
+    fn an_account_without_a_number_stays_as_it_is() {
+        for verb in [Verb::Disable, Verb::Enable, Verb::Remove, Verb::Unlock] {
+            let decided = manage(verb, &Records::default());
+            assert!(decided.answer.is_none() && decided.records == Records::default());
+            let events = decided.audit.into_iter().map(|event| event.event).collect::<Vec<_>>();
+            let reason = "not-enrolled";
+            let refused = Event::Refused { verb: verb.as_str(), reason, until: None };
+            assert_eq!(events, [refused], "{verb:?}");
+        }
     }
 }

@@ -116,6 +116,34 @@ impl fmt::Display for RequestId {
     }
 }
 
+/// A text that is no [`RequestId`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a request id has six letters and digits, for example 7K3F-Q2")]
+pub struct InvalidRequestId;
+
+/// As people read it to each other: case and dashes do not matter, and neither whether I and L are
+/// taken for 1 or O for 0.
+impl std::str::FromStr for RequestId {
+    type Err = InvalidRequestId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidRequestId> {
+        let mut number = 0_u32;
+        let mut digits = 0;
+        for letter in text.trim().bytes().filter(|byte| *byte != b'-') {
+            let letter = match letter.to_ascii_uppercase() {
+                b'I' | b'L' => b'1',
+                b'O' => b'0',
+                other => other,
+            };
+            let value = CROCKFORD.iter().zip(0..).find(|(own, _)| **own == letter);
+            let (_, value) = value.filter(|_| digits < 6).ok_or(InvalidRequestId)?;
+            number = number << 5 | value;
+            digits += 1;
+        }
+        if digits == 6 { Ok(Self(number)) } else { Err(InvalidRequestId) }
+    }
+}
+
 impl fmt::Debug for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
@@ -384,6 +412,27 @@ mod tests {
     }
 
     #[test]
+    fn request_ids_are_read_as_people_say_them() {
+        let cases = [
+            ("as it is written", "7K3F-Q2", Some("7K3F-Q2")),
+            ("small letters", "7k3f-q2", Some("7K3F-Q2")),
+            ("without a dash", "7K3FQ2", Some("7K3F-Q2")),
+            ("dashes elsewhere, and spaces around", " 7K-3F-Q2\n", Some("7K3F-Q2")),
+            ("look-alikes", "OIlo-1i", Some("0110-11")),
+            ("the letter that is left out", "7K3F-QU", None),
+            ("short", "7K3F-Q", None),
+            ("long", "7K3F-Q22", None),
+            ("empty", "", None),
+            ("only a dash", "-", None),
+            ("other scripts", "７K3F-Q2", None),
+        ];
+        for (name, text, expected) in cases {
+            let read = text.parse::<RequestId>().ok().map(|id| id.to_string());
+            assert_eq!(read.as_deref(), expected, "{name}");
+        }
+    }
+
+    #[test]
     fn secrets_do_not_print() {
         let code = Passcode::typed("482913", 6).unwrap();
         let key = CodeKey::new(1, [7; 32]);
@@ -405,6 +454,16 @@ mod tests {
         fn tokens_survive_the_wire(bytes in any::<[u8; 16]>()) {
             let token = ChallengeToken(bytes);
             prop_assert_eq!(ChallengeToken::from_wire(&token.to_wire()), Some(token));
+        }
+
+        #[test]
+        fn request_ids_survive_reading(id in 0..1_u32 << 30) {
+            prop_assert_eq!(RequestId(id).to_string().parse(), Ok(RequestId(id)));
+        }
+
+        #[test]
+        fn no_text_makes_a_request_id_too_large(text in ".{0,12}") {
+            prop_assert!(text.parse::<RequestId>().is_ok_and(|id| id.0 < 1 << 30) || text.parse::<RequestId>().is_err());
         }
 
         #[test]

@@ -4,7 +4,7 @@
 //! It is a challenge with the purpose `enrollment`: the same machine and the same tries as a login,
 //! with a budget of its own, so that neither can use up the other.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     account::Account,
@@ -26,7 +26,7 @@ pub struct Enroll {
     pub terms: Arc<Terms>,
     /// Whose number.
     pub account: Account,
-    /// The number; its country is known to be allowed.
+    /// The number.
     pub destination: Destination,
     /// Finds the number's budget.
     pub index: NumberIndex,
@@ -95,6 +95,51 @@ pub enum Refusal {
     },
 }
 
+impl Refusal {
+    /// The fixed word of the audit.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotEnrolled => "not-enrolled",
+            Self::AlreadyEnrolled => "already-enrolled",
+            Self::AlreadyVerified => "already-verified",
+            Self::Disabled => "disabled",
+            Self::Country(_) => "country-not-allowed",
+            Self::LineTakesNoText => "landline",
+            Self::NoVoice => "no-gateway-calls",
+            Self::Held(held) => held.limit.as_str(),
+            Self::TooSoon(_) => "resend-wait",
+            Self::NoCode => "no-code",
+            Self::Expired => "code-expired",
+            Self::Spent => "tries-used-up",
+            Self::Wrong { .. } => "wrong-code",
+            Self::Earlier { .. } => "earlier-code",
+            Self::NotACode { .. } => "not-a-code",
+        }
+    }
+
+    /// When it is over, if that is a matter of time.
+    fn until(self, now: Timestamp) -> Option<Timestamp> {
+        match self {
+            Self::Held(held) => held.until,
+            Self::TooSoon(seconds) => Some(now.after(Duration::from_secs(seconds.into()))),
+            Self::NotEnrolled
+            | Self::AlreadyEnrolled
+            | Self::AlreadyVerified
+            | Self::Disabled
+            | Self::Country(_)
+            | Self::LineTakesNoText
+            | Self::NoVoice
+            | Self::NoCode
+            | Self::Expired
+            | Self::Spent
+            | Self::Wrong { .. }
+            | Self::Earlier { .. }
+            | Self::NotACode { .. } => None,
+        }
+    }
+}
+
 impl Enroll {
     /// Decides; the account as it is now and the message to send.
     pub fn decide(
@@ -104,14 +149,18 @@ impl Enroll {
     ) -> Decided<Outcome<(Enrollment, Box<Order>)>> {
         let actor = Actor::Uid(self.uid);
         let mut ledger = Ledger::new(self.account.clone(), actor, records, now);
+        let country = self.destination.country;
+        if !self.terms.countries.contains(&country) {
+            return refuse(ledger, ENROLL, Refusal::Country(country));
+        }
         let replaced = ledger.records.enrollment.is_some();
         if replaced && !self.replace {
-            return refuse(ledger, Refusal::AlreadyEnrolled);
+            return refuse(ledger, ENROLL, Refusal::AlreadyEnrolled);
         }
         if let Some(refusal) = unfit(self.destination.line, self.channel, &self.terms)
             .or_else(|| held(&mut ledger, self.index, &self.terms).map(Refusal::Held))
         {
-            return refuse(ledger, refusal);
+            return refuse(ledger, ENROLL, refusal);
         }
         let mut enrollment =
             Enrollment::new(self.destination.clone(), self.index, self.range, self.channel, now);
@@ -156,24 +205,24 @@ impl Verify {
         let actor = Actor::Uid(self.uid);
         let mut ledger = Ledger::new(self.account.clone(), actor, records, now);
         let Some(mut enrollment) = ledger.records.enrollment.clone() else {
-            return refuse(ledger, Refusal::NotEnrolled);
+            return refuse(ledger, VERIFY, Refusal::NotEnrolled);
         };
         let (Some(newest), account) = (newest(&mut ledger), self.account.clone()) else {
-            return refuse(ledger, Refusal::NoCode);
+            return refuse(ledger, VERIFY, Refusal::NoCode);
         };
         if let super::challenge::State::Ended { how, .. } = newest.state {
-            return refuse(ledger, ended(how));
+            return refuse(ledger, VERIFY, ended(how));
         }
         if newest.is_expired(now) {
-            return refuse(ledger, Refusal::Expired);
+            return refuse(ledger, VERIFY, Refusal::Expired);
         }
         // Nobody has this code, so whoever types one guesses.
         if newest.delivery == Delivery::Unsent {
-            return refuse(ledger, Refusal::NoCode);
+            return refuse(ledger, VERIFY, Refusal::NoCode);
         }
         let (token, digits) = (newest.token, newest.digits);
         let Some(code) = Passcode::typed(self.typed.expose(), digits) else {
-            return refuse(ledger, Refusal::NotACode { digits });
+            return refuse(ledger, VERIFY, Refusal::NotACode { digits });
         };
         match newest.judge(&account, &self.terms.issuer.key, &code) {
             Judgement::Right => {
@@ -187,7 +236,7 @@ impl Verify {
             Judgement::Earlier => {
                 let reference = newest.reference();
                 ledger.note(token, Event::CodeEarlier {});
-                refuse(ledger, Refusal::Earlier { reference })
+                judged(ledger, Refusal::Earlier { reference })
             }
             Judgement::Wrong => {
                 newest.tries_left = newest.tries_left.saturating_sub(1);
@@ -196,9 +245,9 @@ impl Verify {
                 ledger.note(token, Event::CodeWrong { tries_left });
                 if spent {
                     ledger.note(token, Event::ChallengeEnded { how: End::Spent.as_str() });
-                    return refuse(ledger, Refusal::Spent);
+                    return judged(ledger, Refusal::Spent);
                 }
-                refuse(ledger, Refusal::Wrong { tries_left })
+                judged(ledger, Refusal::Wrong { tries_left })
             }
         }
     }
@@ -225,29 +274,29 @@ impl Resent {
         let actor = Actor::Uid(self.uid);
         let mut ledger = Ledger::new(self.account.clone(), actor, records, now);
         let Some(enrollment) = ledger.records.enrollment.clone() else {
-            return refuse(ledger, Refusal::NotEnrolled);
+            return refuse(ledger, RESEND, Refusal::NotEnrolled);
         };
         match enrollment.state {
             State::Pending => {}
-            State::Active { .. } => return refuse(ledger, Refusal::AlreadyVerified),
-            State::Disabled { .. } => return refuse(ledger, Refusal::Disabled),
+            State::Active { .. } => return refuse(ledger, RESEND, Refusal::AlreadyVerified),
+            State::Disabled { .. } => return refuse(ledger, RESEND, Refusal::Disabled),
         }
         let country = enrollment.destination.country;
         if !self.terms.countries.contains(&country) {
-            return refuse(ledger, Refusal::Country(country));
+            return refuse(ledger, RESEND, Refusal::Country(country));
         }
         let channel = if self.voice { Channel::Voice } else { self.terms.channel(&enrollment) };
         if let Some(refusal) = unfit(enrollment.destination.line, channel, &self.terms) {
-            return refuse(ledger, refusal);
+            return refuse(ledger, RESEND, refusal);
         }
         let wait = newest(&mut ledger)
             .filter(|challenge| challenge.is_live())
             .map_or(Resend::Now, |challenge| challenge.may_resend(now));
         if let Resend::In(seconds) = wait {
-            return refuse(ledger, Refusal::TooSoon(seconds));
+            return refuse(ledger, RESEND, Refusal::TooSoon(seconds));
         }
         if let Some(held) = held(&mut ledger, enrollment.index, &self.terms) {
-            return refuse(ledger, Refusal::Held(held));
+            return refuse(ledger, RESEND, Refusal::Held(held));
         }
         let order = send(&mut ledger, &self.terms, &enrollment, channel, &self.draw);
         ledger.decided(Outcome::Done(Box::new(order)))
@@ -270,7 +319,24 @@ fn held(ledger: &mut Ledger, number: NumberIndex, terms: &Terms) -> Option<Held>
     later(proofs, site)
 }
 
-fn refuse<T>(ledger: Ledger, refusal: Refusal) -> Decided<Outcome<T>> {
+/// The verbs of `otpctl`, as an event of their refusal names them.
+const ENROLL: &str = "enroll";
+/// See [`ENROLL`].
+const VERIFY: &str = "verify";
+/// See [`ENROLL`].
+const RESEND: &str = "resend";
+
+/// Refuses, and writes it down.
+fn refuse<T>(mut ledger: Ledger, verb: &'static str, refusal: Refusal) -> Decided<Outcome<T>> {
+    let now = ledger.now;
+    let request = newest(&mut ledger).map(|proof| proof.token);
+    let (reason, until) = (refusal.as_str(), refusal.until(now));
+    ledger.note(request, Event::Refused { verb, reason, until });
+    ledger.decided(Outcome::Refused(refusal))
+}
+
+/// Refuses after a code was judged: that was written down.
+fn judged<T>(ledger: Ledger, refusal: Refusal) -> Decided<Outcome<T>> {
     ledger.decided(Outcome::Refused(refusal))
 }
 

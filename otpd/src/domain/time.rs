@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use minicbor::{Decode, Encode};
+use serde::Serialize;
 
 /// Milliseconds since the Unix epoch, UTC.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, Serialize)]
 #[cbor(transparent)]
+#[serde(transparent)]
 pub struct Timestamp(#[n(0)] pub i64);
 
 impl Timestamp {

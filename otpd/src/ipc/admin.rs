@@ -49,6 +49,8 @@ impl Connection {
             "Unlock" => handle!(wire::Unlock, unlock),
             "Status" => handle!(wire::Status, status),
             "ConfirmClock" => handle!(wire::ConfirmClock, confirm_clock),
+            "Log" => self.log(call).await,
+            "Watch" => self.watch(call).await,
             "List" => {
                 let Some(_) = self.parameters::<wire::List>(call.parameters).await? else {
                     return Ok(());
@@ -62,13 +64,16 @@ impl Connection {
         }
     }
 
-    fn verifier(&self) -> Result<Arc<Verifier>, Fault> {
+    pub(super) fn verifier(&self) -> Result<Arc<Verifier>, Fault> {
         match &self.backend {
             Backend::Working(verifier) => Ok(Arc::clone(verifier)),
             Backend::Broken { reason, .. } if self.peer.uid == 0 => {
                 Err(AdminError::Unavailable { reason: fitting(reason) }.into())
             }
-            Backend::Broken { .. } => Err(Fault::Service(ServiceError::PermissionDenied {})),
+            Backend::Broken { .. } => {
+                self.log_denied();
+                Err(Fault::Service(ServiceError::PermissionDenied {}))
+            }
         }
     }
 

@@ -51,12 +51,29 @@ impl Connection {
 
     /// Whether the peer may do what concerns nobody in particular.
     pub(super) async fn may(&mut self, verifier: &Verifier, right: Right, target: Target) -> bool {
-        permits(self.who(verifier).await.caller, right, target)
+        let permitted = permits(self.who(verifier).await.caller, right, target);
+        if !permitted {
+            self.log_denied();
+        }
+        permitted
     }
 
     /// The account of this name, if the peer may do this to it. Who may do nothing to it learns
     /// nothing about it, and asks NSS nothing about it.
     pub(super) async fn target(
+        &mut self,
+        verifier: &Verifier,
+        right: Right,
+        user: &str,
+    ) -> Result<Identity, Fault> {
+        let found = self.find_target(verifier, right, user).await;
+        if matches!(found, Err(Fault::Service(ServiceError::PermissionDenied {}))) {
+            self.log_denied();
+        }
+        found
+    }
+
+    async fn find_target(
         &mut self,
         verifier: &Verifier,
         right: Right,

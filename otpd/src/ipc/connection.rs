@@ -14,11 +14,11 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::UnixStream,
 };
-use tracing::debug;
+use tracing::{debug, warn};
 use zeroize::Zeroize;
 
-use super::{Backend, authority::Who, peer::Peer};
-use crate::{shutdown::Shutdown, verifier::Attendance};
+use super::{Backend, Common, authority::Who, peer::Peer};
+use crate::{quota::Line, verifier::Attendance};
 
 /// From the connection, or from the last answer, to the first byte of a request.
 const FIRST_BYTE: Duration = Duration::from_secs(10);
@@ -34,12 +34,15 @@ pub(super) struct Connection {
     decoder: Decoder,
     pub(super) peer: Peer,
     pub(super) backend: Backend,
+    pub(super) common: Common,
     /// Who the peer is, once it was asked.
     pub(super) who: Option<Who>,
     /// The login whose prompt this connection waits at.
     pub(super) attendance: Option<Attendance>,
     /// The call that is being handled wants no reply, not even an error.
     oneway: bool,
+    /// Its method, for the log.
+    called: String,
 }
 
 /// Why a connection ends.
@@ -59,20 +62,23 @@ impl From<io::Error> for Over {
 pub(super) type Done = Result<(), Over>;
 
 impl Connection {
-    pub(super) fn new(stream: UnixStream, peer: Peer, backend: Backend) -> Self {
+    pub(super) fn new(stream: UnixStream, peer: Peer, backend: Backend, common: Common) -> Self {
         Self {
             stream,
             decoder: Decoder::default(),
             peer,
             backend,
+            common,
             who: None,
             attendance: None,
             oneway: false,
+            called: String::new(),
         }
     }
 
     /// Serves until the peer leaves, breaks a rule or is too slow, or the daemon stops.
-    pub(super) async fn serve(mut self, mut stop: Shutdown) {
+    pub(super) async fn serve(mut self) {
+        let mut stop = self.common.stop.clone();
         loop {
             let frame = tokio::select! {
                 // A stop comes before a request that is there already.
@@ -125,7 +131,7 @@ impl Connection {
     }
 
     /// Reads what is there; false at the end.
-    async fn read(&mut self) -> io::Result<bool> {
+    pub(super) async fn read(&mut self) -> io::Result<bool> {
         let mut buffer = [0; 2048];
         let count = self.stream.read(&mut buffer).await?;
         self.decoder.push(buffer.get(..count).unwrap_or_default());
@@ -139,6 +145,7 @@ impl Connection {
             Err(error) => return self.invalid(&error.to_string()).await,
         };
         self.oneway = call.oneway;
+        self.called = repeated(&call.method);
         let done = self.dispatch(&call).await;
         self.oneway = false;
         done
@@ -210,6 +217,31 @@ impl Connection {
 
     pub(super) async fn reply<T: Serialize + Sync>(&mut self, reply: &T, continues: bool) -> Done {
         self.write(&Reply { parameters: reply, continues }).await
+    }
+
+    /// One of many replies, without a limit of time: whoever reads slowly holds nobody up, because
+    /// no more is read from the store before this is taken.
+    pub(super) async fn reply_patiently<T: Serialize + Sync>(&mut self, reply: &T) -> Done {
+        let frame = encode(&Reply { parameters: reply, continues: true })?;
+        tokio::select! {
+            () = self.common.stop.requested() => Err(Over::Rules("the daemon ends")),
+            written = self.stream.write_all(&frame) => Ok(written?),
+        }
+    }
+
+    /// Logs that the call is refused for want of a right.
+    pub(super) fn log_denied(&self) {
+        let (uid, method) = (self.peer.uid, &*self.called);
+        match self.common.denials.take(uid) {
+            Line::Written => warn!(uid, method, "a call was refused: its caller may not do this"),
+            Line::Last => warn!(
+                uid,
+                method,
+                "a call was refused: its caller may not do this; of this caller no more are \
+                 logged for an hour"
+            ),
+            Line::LeftOut => {}
+        }
     }
 
     pub(super) async fn error<E: Serialize + Sync>(&mut self, error: &E) -> Done {

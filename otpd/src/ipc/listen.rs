@@ -9,8 +9,8 @@ use std::{
 use tokio::{net::UnixListener, task::JoinSet};
 use tracing::{debug, warn};
 
-use super::{Backend, connection::Connection, peer::Peer};
-use crate::shutdown::Shutdown;
+use super::{Backend, Common, connection::Connection, log::Watchers, peer::Peer};
+use crate::{quota::Quota, shutdown::Shutdown};
 
 /// Connections at once.
 const ALL: usize = 512;
@@ -61,6 +61,8 @@ impl Drop for Seat {
 pub async fn serve(listener: &UnixListener, backend: Backend, mut stop: Shutdown) {
     let seats = Seats::default();
     let mut connections = JoinSet::new();
+    let (watchers, denials) = (Watchers::default(), Quota::default());
+    let common = Common { stop: stop.clone(), watchers, denials };
     loop {
         let accepted = tokio::select! {
             () = stop.requested() => break,
@@ -85,10 +87,9 @@ pub async fn serve(listener: &UnixListener, backend: Backend, mut stop: Shutdown
             debug!(uid = peer.uid, "too many connections; one was turned away");
             continue;
         };
-        let connection = Connection::new(stream, peer, backend.clone());
-        let stop = stop.clone();
+        let connection = Connection::new(stream, peer, backend.clone(), common.clone());
         connections.spawn(async move {
-            connection.serve(stop).await;
+            connection.serve().await;
             drop(seat);
         });
     }

@@ -24,6 +24,7 @@ impl Connection {
     pub(super) async fn login(&mut self, method: &str, call: &Call<'_>) -> Done {
         let caller = if self.peer.uid == 0 { Caller::Root } else { Caller::Other };
         if !permits(caller, Right::Login, Target::Account) {
+            self.log_denied();
             return self.error(&ServiceError::PermissionDenied {}).await;
         }
         match method {

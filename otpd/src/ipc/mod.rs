@@ -4,6 +4,7 @@ mod admin;
 mod authority;
 mod connection;
 mod listen;
+mod log;
 mod login;
 mod peer;
 mod permit;
@@ -16,7 +17,18 @@ use std::sync::Arc;
 
 pub use listen::serve;
 
-use crate::verifier::Verifier;
+use crate::{quota::Quota, shutdown::Shutdown, verifier::Verifier};
+
+/// What the connections of a socket share.
+#[derive(Clone)]
+struct Common {
+    /// The daemon is ending.
+    stop: Shutdown,
+    /// Seats for those who watch the audit trail.
+    watchers: log::Watchers,
+    /// Calls without the right to them that are logged.
+    denials: Quota,
+}
 
 /// What stands behind the socket.
 #[derive(Clone)]

@@ -15,7 +15,7 @@ use crate::{
         proof::Refusal,
     },
     gateway::route::{GatewayHealth, GatewayState},
-    store::StoreError,
+    store::{AuditRow, StoreError},
     verifier::{Failure, Placed},
 };
 
@@ -83,6 +83,23 @@ pub(super) fn gateway(health: GatewayHealth) -> wire::Gateway {
     }
 }
 
+pub(super) fn record(row: AuditRow) -> wire::Record {
+    let mut details = row.details;
+    // Nothing that is written down is near this; but one such row must not end every list.
+    if serde_json::to_string(&details).map_or(0, |text| text.len()) > LONGEST_REASON {
+        details = [("omitted".to_owned(), "too long".into())].into_iter().collect();
+    }
+    wire::Record {
+        id: row.id,
+        at: row.at.0,
+        request: row.request.map(|request| request.to_string()),
+        user: row.account.as_str().to_owned(),
+        actor: row.actor.in_words(),
+        event: row.event,
+        details,
+    }
+}
+
 pub(super) fn limit(held: &Held) -> wire::Limit {
     wire::Limit {
         name: held.limit.as_str().to_owned(),
@@ -113,9 +130,6 @@ pub(super) fn fault(failure: Failure, account: &Account) -> Fault {
     let user = account.as_str().to_owned();
     match failure {
         Failure::Number(error) => AdminError::InvalidNumber { reason: error.to_string() },
-        Failure::Country(country) => {
-            AdminError::CountryNotAllowed { country: country.as_str().to_owned() }
-        }
         Failure::Unavailable(reason) => AdminError::Unavailable { reason: reason.to_owned() },
         Failure::Refused(refusal) => refused(refusal, user),
     }

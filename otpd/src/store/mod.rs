@@ -16,9 +16,11 @@ mod conformance;
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
-pub use sqlite::{Counts, OpenError, Reader, Sqlite, Stale, Subscriber, is_in_use};
+pub use sqlite::{
+    AuditRow, Counts, OpenError, Reader, Sqlite, Stale, Subscriber, Trail, is_in_use,
+};
 pub use upkeep::{Chore, Deleted, SHORTAGE, Shortage};
 pub use working::Working;
 
@@ -103,6 +105,7 @@ pub trait Engine {
 pub struct Store {
     queue: mpsc::Sender<queue::Item>,
     shortage: Shortage,
+    news: watch::Receiver<()>,
 }
 
 impl Store {
@@ -118,10 +121,21 @@ impl Store {
     ) -> std::io::Result<(Self, std::thread::JoinHandle<()>)> {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let shortage = engine.shortage();
+        let (tell, news) = watch::channel(());
+        let sink: AuditSink = Arc::new(move |event| {
+            sink(event);
+            tell.send_replace(());
+        });
         let runtime = tokio::runtime::Builder::new_current_thread().build()?;
         let serve = move || runtime.block_on(queue::run(engine, clock, sink, receiver));
         let thread = threads::spawn("store", serve)?;
-        Ok((Self { queue: sender, shortage }, thread))
+        Ok((Self { queue: sender, shortage, news }, thread))
+    }
+
+    /// Changes whenever events were committed, and ends with the engine.
+    #[must_use]
+    pub fn news(&self) -> watch::Receiver<()> {
+        self.news.clone()
     }
 
     /// Decides on what is stored in `scope`, and answers once it is committed.

@@ -26,7 +26,8 @@ pub(super) const PIECE: u32 = 1000;
 /// One piece of upkeep, a transaction of its own.
 #[derive(Clone, Debug)]
 pub enum Chore {
-    /// Deletes audit events of `until` and before, at most a thousand, the oldest first.
+    /// Deletes audit events of `until` and before, at most a thousand, the oldest first; never the
+    /// newest there is.
     Audit {
         /// The newest to go.
         until: Timestamp,

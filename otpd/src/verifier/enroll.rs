@@ -3,20 +3,23 @@
 use std::sync::Arc;
 
 use tokio::time::Instant;
-use tracing::error;
+use tracing::{error, warn};
 
 use super::{Site, Verifier};
 use crate::{
     accounts::Identity,
     domain::{
+        audit::Event,
         challenge::Channel,
         enrollment::Enrollment,
         login::{Order, Progress, Typed},
         passcode::{Draw, Reference},
-        phone::{self, Country, NumberError},
+        phone::{self, NumberError},
         proof::{Enroll, Outcome, Refusal, Resent, Verify},
+        records::{Decided, Records},
         time::Timestamp,
     },
+    quota::Line,
     random,
     store::{Scope, StoreError},
 };
@@ -37,8 +40,6 @@ pub struct EnrollRequest {
 pub enum Failure {
     /// Not a number that can be used.
     Number(NumberError),
-    /// Its country is not in `delivery.countries`.
-    Country(Country),
     /// A rule forbids it.
     Refused(Refusal),
     /// The store or NSS did not answer.
@@ -78,9 +79,6 @@ impl Verifier {
         let site = self.site();
         let default = site.delivery.default_country;
         let destination = phone::parse(request.phone.expose(), default).map_err(Failure::Number)?;
-        if !site.terms.countries.contains(&destination.country) {
-            return Err(Failure::Country(destination.country));
-        }
         let channel = request.channel.unwrap_or(Channel::Sms);
         let number = self.keys.index(&destination.number);
         let range = self.keys.range(&destination.number);
@@ -97,7 +95,7 @@ impl Verifier {
         };
         let scope = Scope::Number { account: identity.account.clone(), number };
         let decide = move |records: &_, now| enroll.decide(records, now);
-        let (enrollment, order) = outcome(self.store.transact(scope, decide).await)?;
+        let (enrollment, order) = self.decide(scope, uid, decide).await?;
         Ok((enrollment, self.place(&site, *order).await))
     }
 
@@ -116,7 +114,7 @@ impl Verifier {
         let verify = Verify { terms, account: identity.account.clone(), typed, uid };
         let scope = Scope::Account(identity.account.clone());
         let decide = move |records: &_, now| verify.decide(records, now);
-        outcome(self.store.transact(scope, decide).await)
+        self.decide(scope, uid, decide).await
     }
 
     /// Sends another message to prove a number.
@@ -140,7 +138,7 @@ impl Verifier {
         };
         let scope = Scope::Account(identity.account.clone());
         let decide = move |records: &_, now| resent.decide(records, now);
-        let order = outcome(self.store.transact(scope, decide).await)?;
+        let order = self.decide(scope, uid, decide).await?;
         Ok(self.place(&site, *order).await)
     }
 
@@ -149,14 +147,37 @@ impl Verifier {
         let sent = self.send_and_report(site, order, Instant::now()).await;
         Placed { progress: sent.progress, channel, reference, expires_at, reason: sent.reason }
     }
+
+    /// Has it decided. A local user may ask as often as there is time, so of what is refused to one
+    /// uid only so much is written down.
+    async fn decide<T: Send + 'static>(
+        &self,
+        scope: Scope,
+        uid: u32,
+        decide: impl Fn(&Records, Timestamp) -> Decided<Outcome<T>> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let written = self.refusals.has_room(uid);
+        let decide = move |records: &_, now| unless_too_often(written, decide(records, now));
+        match self.store.transact(scope, decide).await {
+            Ok(Outcome::Done(done)) => Ok(done),
+            Ok(Outcome::Refused(refusal)) => {
+                if self.refusals.take(uid) == Line::Last {
+                    warn!(uid, "was refused often; for an hour no more of that is written down");
+                }
+                Err(Failure::Refused(refusal))
+            }
+            Err(error) => Err(refused_by_store(error)),
+        }
+    }
 }
 
-fn outcome<T>(decided: Result<Outcome<T>, StoreError>) -> Result<T, Failure> {
-    match decided {
-        Ok(Outcome::Done(done)) => Ok(done),
-        Ok(Outcome::Refused(refusal)) => Err(Failure::Refused(refusal)),
-        Err(error) => Err(refused_by_store(error)),
+/// What changes nothing need not be written down for ever; wrong codes are, they are few.
+fn unless_too_often<T>(written: bool, decided: Decided<Outcome<T>>) -> Decided<Outcome<T>> {
+    let Decided { records, mut audit, answer } = decided;
+    if !written && matches!(answer, Outcome::Refused(_)) {
+        audit.retain(|event| !matches!(event.event, Event::Refused { .. } | Event::CodeEarlier {}));
     }
+    Decided { records, audit, answer }
 }
 
 fn refused_by_store(error: StoreError) -> Failure {

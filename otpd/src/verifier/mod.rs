@@ -7,6 +7,7 @@ mod attend;
 mod begin;
 mod deliver;
 mod enroll;
+mod log;
 mod recover;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ pub use admin::{Status, Summary};
 pub use attend::Attendance;
 pub use begin::Claim;
 pub use enroll::{EnrollRequest, Failure, Placed};
+pub use log::Position;
 pub use upkeep::Unconfirmed;
 
 use crate::{
@@ -38,6 +40,7 @@ use crate::{
     },
     gateway::route::Routes,
     keys::Keys,
+    quota::Quota,
     store::{Reader, Store},
 };
 
@@ -71,6 +74,7 @@ pub struct Verifier {
     site: RwLock<Arc<Site>>,
     deliveries: deliver::InFlight,
     attendance: attend::Attended,
+    refusals: Quota,
 }
 
 /// The parts of a [`Verifier`].
@@ -108,6 +112,7 @@ impl Verifier {
             site: RwLock::new(Arc::new(parts.site)),
             deliveries: deliver::InFlight::default(),
             attendance: attend::Attended::default(),
+            refusals: Quota::default(),
         })
     }
 

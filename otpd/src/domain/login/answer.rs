@@ -1,6 +1,6 @@
 //! What the claimant typed.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use zeroize::Zeroizing;
 
@@ -251,8 +251,14 @@ impl Answer {
         // A message that no gateway took was none: sending again is not a resend.
         let unsent = lost || challenge.delivery == Delivery::Unsent;
         match challenge.may_resend(now) {
-            Resend::Never if !lost => return self.ask(ledger, enrollment, Notice::NoMoreMessages),
+            Resend::Never if !lost => {
+                let event = Event::MessageHeld { limit: "resends-used-up", until: None };
+                ledger.note(self.token, event);
+                return self.ask(ledger, enrollment, Notice::NoMoreMessages);
+            }
             Resend::In(seconds) if !lost => {
+                let until = Some(now.after(Duration::from_secs(seconds.into())));
+                ledger.note(self.token, Event::MessageHeld { limit: "resend-wait", until });
                 return self.ask(ledger, enrollment, Notice::TooSoon { seconds });
             }
             Resend::Now | Resend::In(_) | Resend::Never => {}
@@ -266,7 +272,7 @@ impl Answer {
                 ledger.decided(Answered::Ask(Notice::Resent, view, Some(Box::new(order))))
             }
             Err(Denial::Held(held)) => {
-                ledger.note(self.token, Event::MessageHeld { limit: held.limit.as_str() });
+                ledger.note(self.token, Event::held(held));
                 self.ask(ledger, enrollment, Notice::Held(held))
             }
             Err(denial) => self.deny(ledger, Some(End::Cancelled), denial),
@@ -285,9 +291,12 @@ impl Answer {
         if ledger.challenge(self.token).is_some_and(|challenge| challenge.is_lost(instance)) {
             let renewed =
                 ledger.renew(&self.terms, enrollment, self.token, &self.draw, None, "lost");
-            if let Ok((view, order)) = renewed {
-                let notice = if notice == Notice::Wrong { notice } else { Notice::Replaced };
-                return ledger.decided(Answered::Ask(notice, view, Some(Box::new(order))));
+            match renewed {
+                Ok((view, order)) => {
+                    let notice = if notice == Notice::Wrong { notice } else { Notice::Replaced };
+                    return ledger.decided(Answered::Ask(notice, view, Some(Box::new(order))));
+                }
+                Err(denial) => ledger.note_unreplaced(self.token, denial),
             }
         }
         match ledger.challenge(self.token) {
@@ -315,7 +324,8 @@ impl Answer {
             }
         }
         let source = source.map(|source| source.to_string());
-        let event = Event::LoginDenied { service, source, reason: denial.as_str() };
+        let (reason, until) = (denial.as_str(), denial.until());
+        let event = Event::LoginDenied { service, source, reason, until };
         ledger.note(self.token, event);
         ledger.decided(Answered::Denied(denial, self.token))
     }
@@ -342,6 +352,12 @@ impl Ledger {
         for token in others {
             self.end(token, End::Cancelled);
         }
+    }
+
+    /// A lost code was not replaced; the claimant is told with the next answer.
+    pub(super) fn note_unreplaced(&mut self, token: ChallengeToken, denial: Denial) {
+        let (limit, until) = (denial.as_str(), denial.until());
+        self.note(token, Event::MessageHeld { limit, until });
     }
 
     /// Charges a wrong code to the account and to the whole site.

@@ -221,6 +221,7 @@ impl Begin {
             service: self.service.clone(),
             source: self.source.map(|source| source.to_string()),
             reason: denial.as_str(),
+            until: denial.until(),
         };
         ledger.note(self.draw.token, event);
         ledger.decided(Begun::Denied(denial))

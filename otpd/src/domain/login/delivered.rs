@@ -58,6 +58,10 @@ impl Delivered {
             let (gateway, reason) = (gateway.clone(), reason.clone());
             ledger.note(self.token, Event::MessageFailed { gateway, reason });
         }
+        if self.failures.is_empty() && self.result == Result::Failed {
+            let reason = "no gateway could be tried".to_owned();
+            ledger.note(self.token, Event::MessageFailed { gateway: String::new(), reason });
+        }
         let delivery = match &self.result {
             Result::Sent { gateway, vendor_id } => {
                 let vendor_id = vendor_id.clone();

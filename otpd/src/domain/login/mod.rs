@@ -354,6 +354,26 @@ impl Denial {
     }
 }
 
+impl Denial {
+    /// When the limit ends that it is for, if it is for one and the limit ends by itself.
+    #[must_use]
+    pub const fn until(self) -> Option<Timestamp> {
+        match self {
+            Self::Held(held) => held.until,
+            Self::NoAccount
+            | Self::NotEnrolled
+            | Self::NotVerified
+            | Self::Disabled
+            | Self::Country
+            | Self::Spent
+            | Self::Expired
+            | Self::Outgrown
+            | Self::Quit
+            | Self::Silent => None,
+        }
+    }
+}
+
 /// The records under a decision, and the events it leaves.
 pub(super) struct Ledger {
     pub(super) account: Account,

@@ -43,7 +43,10 @@ impl Recover {
         }
         match ledger.renew(&self.terms, enrollment, self.token, &self.draw, None, "lost") {
             Ok((_, order)) => ledger.decided(Some(Box::new(order))),
-            Err(_) => unchanged(),
+            Err(denial) => {
+                ledger.note_unreplaced(self.token, denial);
+                ledger.decided(None)
+            }
         }
     }
 }

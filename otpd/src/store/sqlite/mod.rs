@@ -1,5 +1,6 @@
 //! The embedded engine: SQLite in WAL mode, every commit on disk before it is answered.
 
+mod audit;
 mod read;
 mod reserve;
 mod rows;
@@ -16,6 +17,7 @@ use std::{
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use tracing::error;
 
+pub use audit::{AuditRow, Trail};
 pub use read::{Counts, Reader, Subscriber};
 pub use upkeep::Stale;
 

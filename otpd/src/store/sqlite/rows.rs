@@ -39,7 +39,7 @@ struct Details {
 }
 
 /// A damaged value is an error, never a guess.
-fn damaged(
+pub(super) fn damaged(
     column: usize,
     kind: Type,
     error: impl std::error::Error + Send + Sync + 'static,

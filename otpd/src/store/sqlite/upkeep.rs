@@ -77,9 +77,12 @@ impl Sqlite {
         let rows = match chore {
             Chore::Reserve => return Ok(u32::from(self.regain())),
             Chore::Audit { until } => {
+                // The newest row stays, so that its id is never given to another event: whoever
+                // follows the trail goes by ids.
                 let mut delete = db.prepare_cached(
                     "DELETE FROM audit WHERE id IN
-                     (SELECT id FROM audit WHERE at <= ?1 ORDER BY at LIMIT ?2)",
+                     (SELECT id FROM audit WHERE at <= ?1 AND id < (SELECT max(id) FROM audit)
+                      ORDER BY at LIMIT ?2)",
                 )?;
                 delete.execute(params![until.0, PIECE])?
             }

@@ -1,0 +1,208 @@
+//! What a [`Record`] of the audit trail says: one variant for each kind of event that this version
+//! knows.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::admin::Record;
+
+/// An event and its details. A newer daemon may know more kinds, and more details of a kind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// A login needed no code.
+    LoginIgnored {
+        /// PAM service.
+        service: String,
+        /// `exempt`, `not-enrolled` or `not-verified`.
+        reason: String,
+    },
+    /// A login was denied.
+    LoginDenied {
+        /// PAM service.
+        service: String,
+        /// Address, if there is one.
+        source: Option<String>,
+        /// Why: a fixed word; a limit's is its name.
+        reason: String,
+        /// When that limit ends, Unix milliseconds.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<i64>,
+    },
+    /// The right code was typed.
+    LoginGranted {
+        /// PAM service.
+        service: String,
+        /// Address, if there is one.
+        source: Option<String>,
+    },
+    /// A code was issued and was to be sent.
+    CodeIssued {
+        /// PAM service; empty for a proof of a number.
+        service: String,
+        /// Address, if there is one.
+        source: Option<String>,
+        /// `sms` or `voice`.
+        channel: String,
+        /// In prompt and message.
+        reference: String,
+        /// Last two digits of the number.
+        ending: String,
+        /// `login`, `resend`, `expired`, `lost` or `enrollment`.
+        why: String,
+    },
+    /// A login went on under sshd's next run of the stack, or after a restart.
+    LoginResumed {
+        /// PAM service.
+        service: String,
+    },
+    /// A wrong code was typed.
+    CodeWrong {
+        /// Tries that were left.
+        tries_left: u32,
+    },
+    /// A code was typed that a newer one had taken the place of.
+    CodeEarlier {},
+    /// A challenge ended without success.
+    ChallengeEnded {
+        /// `spent`, `expired`, `cancelled` or `superseded`.
+        how: String,
+    },
+    /// Another message was asked for, or due, and something kept it from being sent.
+    MessageHeld {
+        /// What: a limit's name, `resend-wait` or `resends-used-up`.
+        limit: String,
+        /// When that ends, Unix milliseconds.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<i64>,
+    },
+    /// Too few messages to a range of numbers or to a country were answered.
+    ConversionLow {
+        /// `range` or `country`.
+        scope: String,
+        /// ISO 3166.
+        country: String,
+        /// Messages of the hour that should have been answered.
+        messages: u32,
+        /// Those that were.
+        answered: u32,
+        /// Whether no message went there for a while.
+        blocked: bool,
+    },
+    /// So many wrong codes were typed that codes had eight digits for a while.
+    SiteUnderAttack {},
+    /// A vendor took the message, or may have.
+    MessageSent {
+        /// Which gateway.
+        gateway: String,
+        /// The vendor's name for it.
+        vendor_id: Option<String>,
+        /// False when no clear answer came.
+        certain: bool,
+    },
+    /// A gateway did not take the message.
+    MessageFailed {
+        /// Which gateway; empty: there was none to try.
+        gateway: String,
+        /// What it said, masked.
+        reason: String,
+    },
+    /// A number was entered.
+    Enrolled {
+        /// Last two digits.
+        ending: String,
+        /// ISO 3166.
+        country: String,
+        /// `sms` or `voice`.
+        channel: String,
+        /// It took the place of another.
+        replaced: bool,
+    },
+    /// A number was proved.
+    Verified {
+        /// Last two digits.
+        ending: String,
+    },
+    /// The account's codes were switched off.
+    Disabled {},
+    /// They were switched on again.
+    Enabled {},
+    /// The number was forgotten.
+    Removed {},
+    /// The limits of wrong codes were ended.
+    Unlocked {},
+    /// The wall clock, which was in doubt, was said to be right.
+    ClockConfirmed {
+        /// How far it was ahead of what the time since boot says; negative: behind.
+        ahead_seconds: i64,
+    },
+    /// An administrator's verb was refused, or somebody's about their own number.
+    Refused {
+        /// The verb of `otpctl`.
+        verb: String,
+        /// Why: a fixed word; a limit's is its name.
+        reason: String,
+        /// When that limit ends, Unix milliseconds.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<i64>,
+    },
+}
+
+impl Event {
+    /// The event of a record; `None` for a kind, or a shape of one, that this version does not
+    /// know.
+    #[must_use]
+    pub fn of(record: &Record) -> Option<Self> {
+        let mut fields = record.details.clone();
+        fields.insert("event".to_owned(), Value::String(record.event.clone()));
+        serde_json::from_value(Value::Object(fields)).ok()
+    }
+
+    /// The kinds that this version knows, as they are called in a record.
+    #[must_use]
+    pub fn kinds() -> Vec<String> {
+        // serde's own list, which is complete by its making, stands in its words about a stranger.
+        let stranger = serde_json::from_str::<Self>(r#"{"event":""}"#);
+        let words = stranger.err().map(|error| error.to_string()).unwrap_or_default();
+        words.split('`').skip(3).step_by(2).map(str::to_owned).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::Event;
+    use crate::admin::Record;
+
+    fn record(event: &str, details: &serde_json::Value) -> Record {
+        Record {
+            id: 1,
+            at: 0,
+            request: None,
+            user: "alice".into(),
+            actor: "claimant".into(),
+            event: event.into(),
+            details: details.as_object().cloned().expect("an object"),
+        }
+    }
+
+    #[test]
+    fn kinds_are_the_words_of_records() {
+        let kinds = Event::kinds();
+        assert_eq!(kinds.first().map(String::as_str), Some("login-ignored"));
+        assert_eq!(kinds.last().map(String::as_str), Some("refused"));
+        assert_eq!(kinds.len(), 21, "{kinds:?}");
+    }
+
+    #[test]
+    fn what_a_newer_daemon_adds_does_no_harm() {
+        let wrong = json!({ "tries_left": 2 });
+        let more = json!({ "tries_left": 2, "mood": "bad" });
+        let expected = Some(Event::CodeWrong { tries_left: 2 });
+        assert_eq!(Event::of(&record("code-wrong", &wrong)), expected);
+        assert_eq!(Event::of(&record("code-wrong", &more)), expected);
+        assert_eq!(Event::of(&record("code-forgotten", &wrong)), None);
+        assert_eq!(Event::of(&record("code-wrong", &json!({}))), None);
+    }
+}

@@ -1,0 +1,64 @@
+//! One event of each kind, for every test that must know them all.
+
+use super::Event;
+use crate::domain::time::Timestamp;
+
+/// One of each kind.
+pub(crate) fn every_kind() -> Vec<Event> {
+    let first = Event::LoginIgnored { service: "sshd".into(), reason: "exempt" };
+    std::iter::successors(Some(first), next).collect()
+}
+
+/// The kind that follows. Without an arm for each kind this does not compile; a new kind is named
+/// by the one before it.
+fn next(event: &Event) -> Option<Event> {
+    let (service, source) = ("sshd".to_owned(), Some("203.0.113.9".to_owned()));
+    let (gateway, until) = ("telnyx".to_owned(), Some(Timestamp(1_785_585_600_000)));
+    let (ending, country) = ("42".to_owned(), "US".to_owned());
+    Some(match event {
+        Event::LoginIgnored { .. } => {
+            Event::LoginDenied { service, source, reason: "unanswered-per-hour", until }
+        }
+        Event::LoginDenied { .. } => Event::LoginGranted { service, source },
+        Event::LoginGranted { .. } => Event::CodeIssued {
+            service,
+            source,
+            channel: "sms",
+            reference: "K7".to_owned(),
+            ending,
+            why: "login",
+        },
+        Event::CodeIssued { .. } => Event::LoginResumed { service },
+        Event::LoginResumed { .. } => Event::CodeWrong { tries_left: 2 },
+        Event::CodeWrong { .. } => Event::CodeEarlier {},
+        Event::CodeEarlier {} => Event::ChallengeEnded { how: "expired" },
+        Event::ChallengeEnded { .. } => Event::MessageHeld { limit: "messages-per-hour", until },
+        Event::MessageHeld { .. } => Event::ConversionLow {
+            scope: "country",
+            country,
+            messages: 25,
+            answered: 3,
+            blocked: false,
+        },
+        Event::ConversionLow { .. } => Event::SiteUnderAttack {},
+        Event::SiteUnderAttack {} => {
+            Event::MessageSent { gateway, vendor_id: Some("m-1".to_owned()), certain: true }
+        }
+        Event::MessageSent { .. } => {
+            Event::MessageFailed { gateway, reason: "no credit".to_owned() }
+        }
+        Event::MessageFailed { .. } => {
+            Event::Enrolled { ending, country, channel: "sms", replaced: false }
+        }
+        Event::Enrolled { .. } => Event::Verified { ending },
+        Event::Verified { .. } => Event::Disabled {},
+        Event::Disabled {} => Event::Enabled {},
+        Event::Enabled {} => Event::Removed {},
+        Event::Removed {} => Event::Unlocked {},
+        Event::Unlocked {} => Event::ClockConfirmed { ahead_seconds: -7200 },
+        Event::ClockConfirmed { .. } => {
+            Event::Refused { verb: "verify", reason: "not-a-code", until: None }
+        }
+        Event::Refused { .. } => return None,
+    })
+}
