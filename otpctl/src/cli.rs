@@ -89,6 +89,26 @@ Examples:
   otpctl status
   otpctl status --json | jq -r '.problems[]'")]
     Status,
+    /// Show what was decided: logins, codes, messages, and what administrators did
+    ///
+    /// One line an event, the oldest first: when, who, what, and the request id that otpctl explain
+    /// takes. An event of another day than today has its date.
+    #[command(after_help = "\
+Examples:
+  otpctl log --since 1h
+  otpctl log --user alice --limit 20
+  otpctl log --follow              the last 10, then what comes
+  otpctl log --since 2026-11-20 --json | jq -r 'select(.event == \"login-denied\").user'")]
+    Log(Log),
+    /// Tell the story of one login by its request id, and what to do about it
+    ///
+    /// The request id stands in what the user reads after a denial, and in brackets in otpctl log.
+    /// Small letters will do, and the dash may be left out.
+    #[command(after_help = "\
+Examples:
+  otpctl explain 7K3F-Q2
+  otpctl explain 7k3fq2 --json")]
+    Explain(Explain),
     /// Say that the clock, which otpd doubts, is right
     ///
     /// otpd doubts the clock when it goes away from the time since boot by more than an hour;
@@ -116,7 +136,8 @@ impl Verb {
             | Self::Disable(user)
             | Self::Enable(user)
             | Self::Unlock(user) => Some(&user.user),
-            Self::List | Self::Status | Self::ConfirmClock => None,
+            Self::Log(log) => log.user.as_deref(),
+            Self::List | Self::Status | Self::Explain(_) | Self::ConfirmClock => None,
         }
     }
 
@@ -132,7 +153,7 @@ impl Verb {
             | Self::Remove(_)
             | Self::Unlock(_)
             | Self::ConfirmClock => true,
-            Self::List | Self::Show(_) | Self::Status => false,
+            Self::List | Self::Show(_) | Self::Status | Self::Log(_) | Self::Explain(_) => false,
         }
     }
 }
@@ -202,6 +223,33 @@ pub struct Remove {
     /// Do not ask
     #[arg(long)]
     pub yes: bool,
+}
+
+/// Arguments of `log`.
+#[derive(Args)]
+pub struct Log {
+    /// Go on with what is decided from now on, until it is interrupted
+    #[arg(long, short)]
+    pub follow: bool,
+    /// Only about this account; - for what is about the host
+    #[arg(long, value_name = "USER", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(allow_hyphen_values = true)]
+    pub user: Option<String>,
+    /// Only from then on: so long ago (1h, 2d), a day (2026-11-20), or a time
+    /// (2026-11-20T14:00:00+01:00; without its offset in the time zone of this host)
+    #[arg(long, value_name = "WHEN")]
+    pub since: Option<String>,
+    /// Only the newest N
+    #[arg(long, value_name = "N")]
+    pub limit: Option<u32>,
+}
+
+/// Arguments of `explain`.
+#[derive(Args)]
+pub struct Explain {
+    /// As people read it: 7K3F-Q2
+    #[arg(value_name = "REQUEST-ID")]
+    pub request: String,
 }
 
 /// How codes are sent.

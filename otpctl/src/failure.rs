@@ -13,6 +13,8 @@ pub(crate) enum Failure {
     Usage(String),
     /// Standard input could not be read.
     Input(io::Error),
+    /// The result could not be written.
+    Output(io::Error),
     /// The question was answered with no.
     Declined,
     /// No connection to the daemon.
@@ -35,7 +37,7 @@ impl Failure {
         match self {
             Self::Usage(_) | Self::Input(_) => Exit::Usage,
             Self::Connect(_) | Self::Lost(_) | Self::Malformed(_) => Exit::Unreachable,
-            Self::Declined | Self::Admin(_) | Self::Unknown(_) => Exit::Refused,
+            Self::Output(_) | Self::Declined | Self::Admin(_) | Self::Unknown(_) => Exit::Refused,
             Self::Service(error) => match error {
                 ServiceError::PermissionDenied {} => Exit::Refused,
                 ServiceError::InterfaceNotFound { .. }

@@ -54,6 +54,18 @@ impl Session {
         client.call_more(method, ANSWER_DEADLINE, each).map_err(Failure::from)
     }
 
+    /// Calls `method` with `more` and hands every reply to `each` as it comes, until one of them
+    /// fails. `patience` bounds the wait for each reply.
+    pub(crate) fn stream<M: Method>(
+        &self,
+        method: &M,
+        patience: Duration,
+        each: impl FnMut(M::Reply) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let mut client = self.connect(Deadline::after(ANSWER_DEADLINE))?;
+        client.call_more(method, patience, each)
+    }
+
     fn connect(&self, deadline: Deadline) -> Result<Client, Failure> {
         Client::connect(&self.socket, deadline).map_err(Failure::Connect)
     }

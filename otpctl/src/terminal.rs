@@ -20,6 +20,14 @@ pub(crate) fn width() -> Option<u16> {
     comfy_table::Table::new().width().map(|columns| columns.max(80))
 }
 
+/// Whether what is printed may have colours: on a terminal, unless `NO_COLOR` says otherwise
+/// (<https://no-color.org>).
+#[expect(clippy::disallowed_methods, reason = "NO_COLOR is a convention of all programs")]
+pub(crate) fn colours() -> bool {
+    let unwanted = std::env::var("NO_COLOR").is_ok_and(|value| !value.is_empty());
+    io::stdout().is_terminal() && !unwanted
+}
+
 /// Asks `question`, to be answered with yes or no, unless `yes` has answered it already.
 ///
 /// # Errors

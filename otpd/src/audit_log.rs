@@ -37,3 +37,34 @@ fn alarm(event: &AuditEvent) {
         warn!("many wrong codes in 24 hours: codes have eight digits until they are fewer");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use otp_proto::{admin::Record, event::Event as Told};
+
+    use crate::domain::audit::tests::every_kind;
+
+    #[test]
+    fn otpctl_reads_every_kind_as_it_was_written() {
+        let mut told = Vec::new();
+        for event in every_kind() {
+            let written = serde_json::to_value(&event).expect("JSON");
+            let mut details = written.as_object().cloned().expect("an object");
+            let kind = details.remove("event").expect("a kind");
+            let kind = kind.as_str().expect("a word").to_owned();
+            let record = Record {
+                id: 1,
+                at: 0,
+                request: None,
+                user: "alice".to_owned(),
+                actor: "otpd".to_owned(),
+                event: kind.clone(),
+                details,
+            };
+            let read = Told::of(&record).unwrap_or_else(|| panic!("{written} is not read"));
+            assert_eq!(serde_json::to_value(read).expect("JSON"), written);
+            told.push(kind);
+        }
+        assert_eq!(told, Told::kinds(), "nothing else is read either");
+    }
+}

@@ -2,7 +2,9 @@
 
 mod confirm_clock;
 mod enroll;
+mod explain;
 mod list;
+mod log;
 mod remove;
 mod resend;
 mod show;
@@ -57,6 +59,8 @@ pub(crate) fn run(session: &Session, verb: Verb) -> Result<Outcome, Failure> {
         Verb::Remove(arguments) => remove::run(session, arguments),
         Verb::Unlock(user) => unlock::run(session, user),
         Verb::Status => status::run(session),
+        Verb::Log(arguments) => log::run(session, arguments),
+        Verb::Explain(arguments) => explain::run(session, &arguments),
         Verb::ConfirmClock => confirm_clock::run(session),
     }
 }

@@ -31,6 +31,9 @@ impl Asked<'_> {
             Failure::Input(error) => {
                 format!("cannot ask on the terminal or read standard input: {}", io_reason(error))
             }
+            Failure::Output(error) => {
+                format!("cannot write to standard output: {}", io_reason(error))
+            }
             Failure::Declined => "nothing was changed".into(),
             Failure::Connect(error) => self.connect(error),
             Failure::Lost(error) => self.lost(error),

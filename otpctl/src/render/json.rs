@@ -13,7 +13,10 @@ use super::{is_hidden, text::Lock, time::utc};
 /// text, and a person who looks at it is safe.
 pub(crate) fn text(value: &impl Serialize) -> String {
     // Strings and numbers under fixed keys: nothing here can fail to serialize.
-    let plain = serde_json::to_string_pretty(value).unwrap_or_default();
+    escaped(&serde_json::to_string_pretty(value).unwrap_or_default())
+}
+
+fn escaped(plain: &str) -> String {
     let mut text = String::with_capacity(plain.len() + 1);
     for character in plain.chars() {
         // A line end outside of a string is layout; inside one it is escaped already.
@@ -27,6 +30,11 @@ pub(crate) fn text(value: &impl Serialize) -> String {
     }
     text.push('\n');
     text
+}
+
+/// `value` as one line of JSON.
+pub(crate) fn line(value: &impl Serialize) -> String {
+    escaped(&serde_json::to_string(value).unwrap_or_default())
 }
 
 /// One enrolled account.
@@ -161,6 +169,32 @@ impl<'a> Resent<'a> {
 pub(crate) struct Removed<'a> {
     pub(crate) user: &'a str,
     pub(crate) removed: bool,
+}
+
+/// An event of the audit trail.
+#[derive(Serialize)]
+pub(crate) struct Record<'a> {
+    id: i64,
+    at: String,
+    request: Option<&'a str>,
+    user: &'a str,
+    actor: &'a str,
+    event: &'a str,
+    details: serde_json::Map<String, serde_json::Value>,
+}
+
+impl<'a> Record<'a> {
+    pub(crate) fn new(record: &'a admin::Record) -> Self {
+        let admin::Record { id, at, request, user, actor, event, details } = record;
+        let mut details = details.clone();
+        // The one field of any event that is a time.
+        if let Some(until) = details.get_mut("until")
+            && let Some(millis) = until.as_i64()
+        {
+            *until = utc(millis).into();
+        }
+        Self { id: *id, at: utc(*at), request: request.as_deref(), user, actor, event, details }
+    }
 }
 
 /// Result of `confirm-clock`.

@@ -1,7 +1,10 @@
 //! All wording: for people, as JSON, and of what went wrong. Pure: values in, text out.
 
 pub(crate) mod error;
+pub(crate) mod event;
+pub(crate) mod explain;
 pub(crate) mod json;
+mod reason;
 mod table;
 pub(crate) mod text;
 mod time;

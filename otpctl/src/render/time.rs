@@ -1,6 +1,6 @@
 //! Times in RFC 3339, whole seconds.
 
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
 /// In UTC, for programs.
 pub(crate) fn utc(millis: i64) -> String {
@@ -10,6 +10,16 @@ pub(crate) fn utc(millis: i64) -> String {
 /// In `zone` with its offset, for people.
 pub(crate) fn local(millis: i64, zone: &TimeZone) -> String {
     instant(millis).to_zoned(zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
+}
+
+/// The same, without the date when that is `today`.
+pub(crate) fn local_since(millis: i64, zone: &TimeZone, today: Date) -> String {
+    let zoned = instant(millis).to_zoned(zone.clone());
+    if zoned.date() == today {
+        zoned.strftime("%H:%M:%S%:z").to_string()
+    } else {
+        local(millis, zone)
+    }
 }
 
 /// What the calendar cannot hold shows as its nearest end.

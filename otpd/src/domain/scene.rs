@@ -263,12 +263,20 @@ impl Scene {
                 let code = order.code.expose();
                 assert!(code.len() < 6 || !text.contains(code), "a code was written down: {text}");
                 let number = order.to.expose();
-                assert!(!text.contains(&number[number.len() - 4..]), "a number: {text}");
+                for part in digits(&event.event).iter().filter(|part| part.len() > 2) {
+                    assert!(!number.contains(part.as_str()), "{part} of a number: {text}");
+                }
             }
         }
     }
 
+    /// Whatever was decided left an event, unless `silent` says why there is nothing to write.
+    fn check_written<A: std::fmt::Debug>(&self, before: usize, decided: &A, silent: bool) {
+        assert!(silent || self.audit.len() > before, "{decided:?} left no event");
+    }
+
     pub(crate) fn begin(&mut self, run: Run) -> Begun {
+        let before = self.audit.len();
         let account = account(run.account);
         let decision = Begin {
             terms: self.terms(),
@@ -282,6 +290,7 @@ impl Scene {
             draw: self.draw(),
         };
         let begun = self.decide(Some(account), None, |records, now| decision.decide(records, now));
+        self.check_written(before, &begun, false);
         if let Begun::Issued(_, order) = &begun {
             self.orders.push((**order).clone());
         }
@@ -316,10 +325,19 @@ impl Scene {
     }
 
     pub(crate) fn answer(&mut self, token: ChallengeToken, typed: &str) -> Answered {
+        let before = self.audit.len();
         let owner = self.owner(token);
         let typed = Typed::new(typed);
         let answer = Answer { terms: self.terms(), token, typed, draw: self.draw() };
         let answered = self.decide(owner, None, |records, now| answer.decide(records, now));
+        // Nothing was asked for but a text: help, or that nothing calls. And of a challenge that is
+        // not there, or is no login, nobody knows whose it is.
+        let silent = match &answered {
+            Answered::Unknown => true,
+            Answered::Ask(notice, ..) => matches!(notice, Notice::Help | Notice::NoVoice),
+            Answered::Granted | Answered::Denied(..) => false,
+        };
+        self.check_written(before, &answered, silent);
         if let Answered::Ask(_, _, Some(order)) = &answered {
             self.orders.push((**order).clone());
         }
@@ -346,7 +364,11 @@ impl Scene {
 
     pub(crate) fn abandon(&mut self, token: ChallengeToken) -> bool {
         let owner = self.owner(token);
-        self.decide(owner, None, |records, now| Abandon { token }.decide(records, now))
+        let before = self.audit.len();
+        let live = self.decide(owner, None, |records, now| Abandon { token }.decide(records, now));
+        // What is over cannot be abandoned: nothing was decided.
+        self.check_written(before, &live, !live);
+        live
     }
 
     pub(crate) fn deliver(&mut self, order: &Order, result: DeliveryResult) {
@@ -363,7 +385,10 @@ impl Scene {
             result,
         };
         let owner = self.owner(order.token);
+        let (before, forgotten) = (self.audit.len(), owner.is_none());
         self.decide(owner, None, |records, now| delivered.decide(records, now));
+        // Of a challenge that is not stored any more nobody knows whose it was.
+        self.check_written(before, &delivered, forgotten);
     }
 
     /// The newest message surely did not go.
@@ -374,7 +399,9 @@ impl Scene {
 
     pub(crate) fn manage(&mut self, name: &str, verb: Verb) {
         let manage = Manage { account: account(name), verb, uid: 0 };
+        let before = self.audit.len();
         self.decide(Some(account(name)), None, |records, now| manage.decide(records, now));
+        self.check_written(before, &manage, false);
     }
 
     fn owner(&self, token: ChallengeToken) -> Option<Account> {
@@ -392,6 +419,26 @@ impl Scene {
     pub(crate) fn sent(&self) -> usize {
         self.orders.iter().filter(|order| order.purpose == Purpose::Login).count()
     }
+}
+
+/// The runs of digits in the texts of an event.
+fn digits(event: &super::audit::Event) -> Vec<String> {
+    fn texts(value: &serde_json::Value, into: &mut Vec<String>) {
+        match value {
+            serde_json::Value::String(text) => {
+                let runs = text.split(|c: char| !c.is_ascii_digit());
+                into.extend(runs.map(str::to_owned));
+            }
+            serde_json::Value::Object(fields) => fields.values().for_each(|v| texts(v, into)),
+            serde_json::Value::Array(values) => values.iter().for_each(|v| texts(v, into)),
+            serde_json::Value::Null
+            | serde_json::Value::Bool(_)
+            | serde_json::Value::Number(_) => {}
+        }
+    }
+    let mut found = Vec::new();
+    texts(&serde_json::to_value(event).expect("JSON"), &mut found);
+    found
 }
 
 pub(crate) fn sent() -> DeliveryResult {

@@ -346,7 +346,7 @@ async fn what_is_old_is_forgotten_after_a_minute_without_being_asked() {
 async fn numbers_are_refused_by_country_and_kind() {
     let house = House::empty().await;
     for (phone, expected) in
-        [("+442079460123", "Country"), ("+18005550199", "Number"), ("12", "Number")]
+        [("+442079460123", "Refused(Country"), ("+18005550199", "Number"), ("12", "Number")]
     {
         let phone = Secret::new(phone.into());
         let request = EnrollRequest { phone, channel: None, replace: false };

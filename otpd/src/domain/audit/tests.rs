@@ -62,3 +62,15 @@ fn next(event: &Event) -> Option<Event> {
         Event::Refused { .. } => return None,
     })
 }
+
+#[test]
+fn every_kind_stands_in_the_list_once() {
+    let names = every_kind().iter().map(name).collect::<Vec<_>>();
+    let unique = names.iter().collect::<std::collections::BTreeSet<_>>();
+    assert_eq!(unique.len(), names.len(), "{names:?}");
+}
+
+fn name(event: &Event) -> String {
+    let value = serde_json::to_value(event).expect("JSON");
+    value["event"].as_str().expect("a kind").to_owned()
+}

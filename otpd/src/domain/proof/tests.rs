@@ -9,7 +9,7 @@ use crate::domain::{
     login::{Answered, Begun, DeliveryResult, Denial, Order, Typed},
     manage::Verb,
     passcode::{ChallengeToken, Purpose},
-    phone::Line,
+    phone::{Destination, Line},
     policy::Unenrolled,
     scene::{Scene, account, destination, index, range, sent, ssh},
     time::DAY,
@@ -26,6 +26,7 @@ struct Asked {
     line: Line,
     channel: Channel,
     replace: bool,
+    country: &'static str,
 }
 
 const CAROL: Asked = Asked {
@@ -34,14 +35,17 @@ const CAROL: Asked = Asked {
     line: Line::Mobile,
     channel: Channel::Sms,
     replace: false,
+    country: "US",
 };
 
 fn enroll(scene: &mut Scene, asked: Asked) -> Result<(Enrollment, Order), Refusal> {
     let owner = account(asked.name);
+    let country = asked.country.parse().expect("a country");
+    let before = scene.audit.len();
     let enroll = Enroll {
         terms: scene.terms(),
         account: owner.clone(),
-        destination: destination(asked.number, asked.line),
+        destination: Destination { country, ..destination(asked.number, asked.line) },
         index: index(asked.number),
         range: range(asked.number),
         channel: asked.channel,
@@ -50,7 +54,9 @@ fn enroll(scene: &mut Scene, asked: Asked) -> Result<(Enrollment, Order), Refusa
         draw: scene.draw(),
     };
     let number = Some(index(asked.number));
-    match scene.decide(Some(owner), number, |records, now| enroll.decide(records, now)) {
+    let decided = scene.decide(Some(owner), number, |records, now| enroll.decide(records, now));
+    assert!(scene.audit.len() > before, "{decided:?} left no event");
+    match decided {
         Outcome::Done((enrollment, order)) => {
             scene.orders.push((*order).clone());
             Ok((enrollment, *order))
@@ -63,7 +69,10 @@ fn verify(scene: &mut Scene, name: &str, typed: &str) -> Result<State, Refusal> 
     let owner = account(name);
     let typed = Typed::new(typed);
     let verify = Verify { terms: scene.terms(), account: owner.clone(), typed, uid: 0 };
-    match scene.decide(Some(owner), None, |records, now| verify.decide(records, now)) {
+    let before = scene.audit.len();
+    let decided = scene.decide(Some(owner), None, |records, now| verify.decide(records, now));
+    assert!(scene.audit.len() > before, "{decided:?} left no event");
+    match decided {
         Outcome::Done(enrollment) => Ok(enrollment.state),
         Outcome::Refused(refusal) => Err(refusal),
     }
@@ -73,7 +82,10 @@ fn resend(scene: &mut Scene, name: &str, voice: bool) -> Result<Order, Refusal> 
     let owner = account(name);
     let draw = scene.draw();
     let resent = Resent { terms: scene.terms(), account: owner.clone(), voice, uid: 0, draw };
-    match scene.decide(Some(owner), None, |records, now| resent.decide(records, now)) {
+    let before = scene.audit.len();
+    let decided = scene.decide(Some(owner), None, |records, now| resent.decide(records, now));
+    assert!(scene.audit.len() > before, "{decided:?} left no event");
+    match decided {
         Outcome::Done(order) => {
             scene.orders.push((*order).clone());
             Ok(*order)
@@ -123,6 +135,7 @@ fn a_number_is_proved_by_the_code_that_went_to_it() {
 
 #[test]
 fn what_is_refused_changes_nothing() {
+    let abroad = Refusal::Country("CA".parse().expect("a country"));
     let landline = Asked { line: Line::Fixed, ..CAROL };
     let call = Asked { channel: Channel::Voice, ..CAROL };
     let alice = Asked { name: "alice", ..CAROL };
@@ -132,6 +145,7 @@ fn what_is_refused_changes_nothing() {
         ("no gateway calls", call, false, Some(Refusal::NoVoice)),
         ("one calls", call, true, None),
         ("a line that may be either", Asked { line: Line::FixedOrMobile, ..CAROL }, true, None),
+        ("a country that is not allowed", Asked { country: "CA", ..CAROL }, true, Some(abroad)),
         ("has a number", alice, true, Some(Refusal::AlreadyEnrolled)),
         ("has a number that shall go", Asked { replace: true, ..alice }, true, None),
         ("nothing to replace", Asked { replace: true, ..CAROL }, true, None),
@@ -144,7 +158,8 @@ fn what_is_refused_changes_nothing() {
         assert_eq!(refused, refusal, "{name}");
         if refusal.is_some() {
             assert_eq!(scene.enrollments, before, "{name}");
-            assert!(scene.audit.is_empty() && scene.orders.is_empty(), "{name}");
+            assert!(scene.orders.is_empty(), "{name}");
+            assert!(matches!(scene.events()[..], [ref one] if one.starts_with("refused ")), "{name}");
         }
     }
 }
@@ -157,7 +172,7 @@ fn what_is_typed_to_prove_a_number() {
     for junk in ["", "12345", "1234567", "abcdef", "q", "r"] {
         assert_eq!(verify(&mut scene, "carol", junk), Err(Refusal::NotACode { digits: 6 }));
     }
-    assert!(scene.events().is_empty());
+    assert_eq!(scene.events(), ["refused not-a-code"; 6]);
     assert_eq!(verify(&mut scene, "carol", &wrong), Err(Refusal::Wrong { tries_left: 2 }));
     assert_eq!(scene.events(), ["code-wrong"]);
     scene.wait(30);

@@ -35,14 +35,17 @@ fn a_resend_waits_voids_the_old_code_and_ends() {
     assert_eq!(scene.asked(token, &first).0, Notice::Earlier);
     assert_eq!(scene.events(), ["code-earlier"]);
     assert_eq!(scene.asked(token, "r").0, Notice::TooSoon { seconds: 60 });
+    assert_eq!(scene.events(), ["message-held resend-wait"]);
     scene.wait(60);
     let second = scene.code(token);
     let (notice, view) = scene.asked(token, "r");
     assert_eq!((notice, view.may_resend, view.may_call), (Notice::Resent, false, false));
     assert_eq!(scene.asked(token, &second).0, Notice::Earlier);
     scene.wait(60);
+    scene.events();
     assert_eq!(scene.asked(token, "r").0, Notice::NoMoreMessages);
     assert_eq!(scene.asked(token, "v").0, Notice::NoMoreMessages);
+    assert_eq!(scene.events(), ["message-held resends-used-up"; 2]);
     assert_eq!(scene.sent(), 3);
     assert_eq!(scene.charged(), (3, 3));
     assert!(granted(&scene.right(token)));

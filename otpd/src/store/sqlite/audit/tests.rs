@@ -1,0 +1,143 @@
+//! The trail on a real database.
+
+use rusqlite::{Connection, params};
+use serde_json::json;
+
+use super::{Reader, Trail};
+use crate::{
+    domain::{account::Account, audit::Actor, passcode::RequestId, time::Timestamp},
+    keys::MasterKey,
+    store::Sqlite,
+};
+
+/// Id, time, request, account.
+const ROWS: [(i64, i64, Option<u32>, &str); 6] = [
+    (1, 100, Some(7), "alice"),
+    (2, 200, Some(8), "bob"),
+    // The clock was set back.
+    (3, 150, Some(7), "alice"),
+    (5, 300, None, "alice"),
+    (8, 300, Some(8), "bob"),
+    (9, 400, None, "-"),
+];
+
+struct House {
+    reader: Reader,
+    db: Connection,
+    _dir: tempfile::TempDir,
+}
+
+fn house() -> House {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("otpd.db");
+    let keys = MasterKey::from_bytes([1; 32]).derive();
+    drop(Sqlite::open(&path, keys.clone()).expect("a database"));
+    let db = Connection::open(&path).expect("the same");
+    for (id, at, request, account) in ROWS {
+        let insert = "INSERT INTO audit VALUES (?1, ?2, ?3, ?4, '{\"uid\":5}', ?5)";
+        let event = r#"{"event":"code-wrong","tries_left":2}"#;
+        db.execute(insert, params![id, at, request, account, event]).expect("a row");
+    }
+    House { reader: Reader::open(&path, keys).expect("the same"), db, _dir: dir }
+}
+
+fn account(name: &str) -> Option<Account> {
+    Some(Account::new(name).expect("a name"))
+}
+
+impl House {
+    /// The ids of what a list of the trail holds.
+    async fn list(&self, trail: Trail, count: Option<u32>) -> Vec<i64> {
+        let last = self.reader.newest_event().await.expect("an id");
+        let mut after =
+            self.reader.before_events(trail.clone(), last, count).await.expect("an id");
+        let mut ids = Vec::new();
+        loop {
+            // Small pages, so that there are several.
+            let page = self.reader.events(trail.clone(), after, last, 2).await.expect("a page");
+            let Some(end) = page.last() else { return ids };
+            after = end.id;
+            ids.extend(page.iter().map(|row| row.id));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_list_is_what_it_is_asked_for_and_in_order() {
+    let house = house();
+    let all = Trail::default;
+    let since = |at| Trail { since: Some(Timestamp(at)), ..all() };
+    let of = |name| Trail { account: account(name), ..all() };
+    let request = |id| Trail { request: Some(RequestId(id)), ..all() };
+    let cases: [(&str, Trail, Option<u32>, &[i64]); 17] = [
+        ("everything", all(), None, &[1, 2, 3, 5, 8, 9]),
+        ("the newest two", all(), Some(2), &[8, 9]),
+        ("more than there are", all(), Some(100), &[1, 2, 3, 5, 8, 9]),
+        ("none", all(), Some(0), &[]),
+        ("an account", of("alice"), None, &[1, 3, 5]),
+        ("its newest", of("alice"), Some(1), &[5]),
+        ("the host", of("-"), None, &[9]),
+        ("a stranger", of("carol"), None, &[]),
+        ("a stranger's newest", of("carol"), Some(5), &[]),
+        ("since the millisecond", since(200), None, &[2, 5, 8, 9]),
+        ("since the one after", since(201), None, &[5, 8, 9]),
+        ("since the clock was set back", since(150), None, &[2, 3, 5, 8, 9]),
+        ("since always", since(i64::MIN), None, &[1, 2, 3, 5, 8, 9]),
+        ("since the future", since(401), None, &[]),
+        ("the newest since", since(150), Some(2), &[8, 9]),
+        ("a request", request(7), None, &[1, 3]),
+        (
+            "all at once",
+            Trail { since: Some(Timestamp(150)), request: Some(RequestId(7)), ..of("alice") },
+            Some(9),
+            &[3],
+        ),
+    ];
+    for (name, trail, count, expected) in cases {
+        assert_eq!(house.list(trail, count).await, expected, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_row_reads_as_it_was_written() {
+    let house = house();
+    let page = house.reader.events(Trail::default(), 1, 2, 10).await.expect("a page");
+    let [row] = &page[..] else { panic!("one row: {page:?}") };
+    assert_eq!((row.id, row.at, row.request), (2, Timestamp(200), Some(RequestId(8))));
+    assert_eq!((&row.account, row.actor), (&account("bob").expect("a name"), Actor::Uid(5)));
+    assert_eq!(row.event, "code-wrong");
+    assert_eq!(serde_json::Value::from(row.details.clone()), json!({ "tries_left": 2 }));
+}
+
+#[tokio::test]
+async fn an_empty_trail_ends_at_once() {
+    let house = house();
+    house.db.execute("DELETE FROM audit", []).expect("empty");
+    assert_eq!(house.reader.newest_event().await, Ok(0));
+    assert!(house.list(Trail::default(), Some(5)).await.is_empty());
+    let since = Trail { since: Some(Timestamp(0)), ..Trail::default() };
+    assert!(house.list(since, None).await.is_empty());
+}
+
+#[test]
+fn no_list_sorts_what_it_need_not() {
+    let house = house();
+    let (since, request) = (Some(Timestamp(5)), Some(RequestId(7)));
+    let cases = [
+        ("everything", Trail::default(), "PRIMARY KEY"),
+        ("since", Trail { since, ..Trail::default() }, "PRIMARY KEY"),
+        ("an account", Trail { account: account("a"), since, request: None }, "audit_account"),
+        ("a request", Trail { request, ..Trail::default() }, "audit_request"),
+    ];
+    for (name, trail, way) in cases {
+        let (condition, columns) = trail.condition(0, 9);
+        let select =
+            format!("EXPLAIN QUERY PLAN SELECT * FROM audit WHERE {condition} ORDER BY id LIMIT 5");
+        let mut plan = house.db.prepare(&select).expect("a query");
+        let rows = plan.query_map(rusqlite::params_from_iter(columns), |row| {
+            row.get::<_, String>("detail")
+        });
+        let plan = rows.expect("a plan").collect::<Result<Vec<_>, _>>().expect("text").join("; ");
+        assert!(plan.contains(way) && !plan.contains("TEMP B-TREE"), "{name}: {plan}");
+    }
+}

@@ -1,0 +1,181 @@
+//! Events of the audit trail in words: one line each.
+
+use jiff::{civil::Date, tz::TimeZone};
+use otp_proto::{admin::Record, event::Event};
+use serde_json::Value;
+
+use super::{
+    time::{local, local_since},
+    visible,
+};
+
+/// What an event is to whoever looks for trouble.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tone {
+    /// As it should be.
+    Good,
+    /// Worth a look.
+    Bad,
+    /// Neither.
+    Plain,
+}
+
+impl Tone {
+    /// Begins and ends a colour on a terminal.
+    fn colour(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Good => ("\u{1b}[32m", "\u{1b}[0m"),
+            Self::Bad => ("\u{1b}[31m", "\u{1b}[0m"),
+            Self::Plain => ("", ""),
+        }
+    }
+}
+
+/// How lines look.
+pub(crate) struct Style<'a> {
+    /// The zone in which people read times.
+    pub(crate) zone: &'a TimeZone,
+    /// Events of this day have no date.
+    pub(crate) today: Date,
+    /// Whether words are coloured.
+    pub(crate) colours: bool,
+}
+
+impl Style<'_> {
+    /// A line of `log`: when, who, what, and the request it belongs to.
+    pub(crate) fn line(&self, record: &Record) -> String {
+        let at = local_since(record.at, self.zone, self.today);
+        let user = visible(&record.user);
+        let request = record.request.as_deref().map(|id| format!(" ({})", visible(id)));
+        let story = self.story(record);
+        format!("{at} {user} {story}{}\n", request.unwrap_or_default())
+    }
+
+    /// What happened, and who brought it about where that is not plain.
+    pub(crate) fn story(&self, record: &Record) -> String {
+        let (tone, what, details) = words(record, self.zone);
+        let (on, off) = if self.colours { tone.colour() } else { ("", "") };
+        let details = if details.is_empty() { details } else { format!(": {details}") };
+        let by = match record.actor.as_str() {
+            "claimant" | "otpd" => String::new(),
+            "uid 0" => ", by root".to_owned(),
+            actor => format!(", by {actor}"),
+        };
+        format!("{on}{}{off}{}", visible(&what), visible(&(details + &by)))
+    }
+}
+
+/// The tone of a record, what happened, and its details.
+fn words(record: &Record, zone: &TimeZone) -> (Tone, String, String) {
+    match Event::of(record) {
+        Some(event) => {
+            let (tone, what, details) = known(&event, zone);
+            (tone, what.to_owned(), details)
+        }
+        // A newer daemon's: its own words are better than none.
+        None => (Tone::Plain, record.event.replace('-', " "), plain_details(record)),
+    }
+}
+
+fn known(event: &Event, zone: &TimeZone) -> (Tone, &'static str, String) {
+    use Tone::{Bad, Good, Plain};
+    match event {
+        Event::LoginIgnored { service, reason } => {
+            (Plain, "login without a code", format!("{reason}, {service}"))
+        }
+        Event::LoginDenied { service, source, reason, until: _ } => {
+            (Bad, "login denied", join([reason.clone(), place(service, source.as_deref())]))
+        }
+        Event::LoginGranted { service, source } => {
+            (Good, "login granted", place(service, source.as_deref()))
+        }
+        Event::CodeIssued { service, source, channel, reference, ending, why } => {
+            let to = format!("{} to ..{ending}", message(channel));
+            let again = if why == "login" { String::new() } else { why.clone() };
+            let place = place(service, source.as_deref());
+            (Plain, "code issued", join([to, format!("ref {reference}"), again, place]))
+        }
+        Event::LoginResumed { service } => (Plain, "login resumed", service.clone()),
+        Event::CodeWrong { tries_left: 1 } => (Bad, "wrong code", "1 try left".to_owned()),
+        Event::CodeWrong { tries_left } => (Bad, "wrong code", format!("{tries_left} tries left")),
+        Event::CodeEarlier {} => (Plain, "earlier code typed", "no try used".to_owned()),
+        Event::ChallengeEnded { how } => (Plain, "ended without success", how.clone()),
+        Event::MessageHeld { limit, until: _ } => (Bad, "message held back", limit.clone()),
+        Event::ConversionLow { scope, country, messages, answered, blocked } => {
+            let of = format!("{answered} of {messages} in an hour");
+            let scope = format!("{scope} in {country}");
+            let blocked = if *blocked { "blocked" } else { "" };
+            (Bad, "few messages answered", join([scope, of, blocked.to_owned()]))
+        }
+        Event::SiteUnderAttack {} => {
+            (Bad, "many wrong codes on this host", "codes have eight digits now".to_owned())
+        }
+        Event::MessageSent { gateway, vendor_id, certain } => {
+            let id = vendor_id.as_ref().map(|id| format!("id {id}")).unwrap_or_default();
+            let details = join([gateway.clone(), id]);
+            match certain {
+                true => (Plain, "message accepted", details),
+                false => (Plain, "message perhaps sent", details),
+            }
+        }
+        Event::MessageFailed { gateway, reason } => {
+            (Bad, "message failed", join([gateway.clone(), reason.clone()]))
+        }
+        Event::Enrolled { ending, country, channel, replaced } => {
+            let replaced = if *replaced { "in place of another" } else { "" };
+            let by = format!("by {}", message(channel));
+            let number = format!("..{ending}");
+            let details = join([number, country.clone(), by, replaced.to_owned()]);
+            (Plain, "number registered", details)
+        }
+        Event::Verified { ending } => (Good, "number verified", format!("..{ending}")),
+        Event::Disabled {} => (Plain, "disabled", String::new()),
+        Event::Enabled {} => (Plain, "enabled", String::new()),
+        Event::Removed {} => (Plain, "number removed", String::new()),
+        Event::Unlocked {} => (Plain, "unlocked", String::new()),
+        Event::ClockConfirmed { ahead_seconds } => {
+            let (seconds, way) = (ahead_seconds.unsigned_abs(), *ahead_seconds < 0);
+            let way = if way { "behind" } else { "ahead" };
+            (Plain, "clock confirmed", format!("{seconds} s {way}"))
+        }
+        Event::Refused { verb, reason, until } => {
+            let until = until.map(|at| format!("until {}", local(at, zone)));
+            (Bad, "refused", join([format!("{verb}, {reason}"), until.unwrap_or_default()]))
+        }
+    }
+}
+
+/// `sshd from 203.0.113.9`.
+pub(crate) fn place(service: &str, source: Option<&str>) -> String {
+    match source {
+        Some(source) if service.is_empty() => format!("from {source}"),
+        Some(source) => format!("{service} from {source}"),
+        None => service.to_owned(),
+    }
+}
+
+/// A channel in words.
+pub(crate) fn message(channel: &str) -> &str {
+    match channel {
+        "sms" => "text",
+        "voice" => "call",
+        other => other,
+    }
+}
+
+/// What there is of these, with commas.
+fn join<const N: usize>(parts: [String; N]) -> String {
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
+}
+
+fn plain_details(record: &Record) -> String {
+    let text = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let details = record.details.iter().map(|(name, value)| format!("{name} {}", text(value)));
+    details.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+pub(crate) mod tests;
