@@ -98,7 +98,7 @@ Examples:
   otpctl log --since 1h
   otpctl log --user alice --limit 20
   otpctl log --follow              the last 10, then what comes
-  otpctl log --since 2026-11-20 --json | jq -r 'select(.event == \"login-denied\").user'")]
+  otpctl log --since 2026-11-20 --json | grep login-denied")]
     Log(Log),
     /// Tell the story of one login by its request id, and what to do about it
     ///

@@ -13,6 +13,8 @@ mod crash;
 mod frames;
 #[path = "daemon/full_disk.rs"]
 mod full_disk;
+#[path = "daemon/log.rs"]
+mod log;
 #[path = "daemon/people.rs"]
 mod people;
 #[path = "daemon/restart.rs"]

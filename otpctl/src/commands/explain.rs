@@ -38,8 +38,10 @@ pub(crate) fn run(session: &Session, arguments: &cli::Explain) -> Result<Outcome
     }
     let now = Timestamp::now();
     let stories = stories(&records);
-    let explained: Vec<_> =
-        stories.into_iter().filter_map(|story| Explained::of(story, now.as_millisecond())).collect();
+    let explained: Vec<_> = stories
+        .into_iter()
+        .filter_map(|story| Explained::of(story, now.as_millisecond()))
+        .collect();
     if explained.is_empty() {
         let stderr = format!(
             "nothing is written down about {}; it is kept for log.audit-days, see: otpctl log",

@@ -149,9 +149,8 @@ mod tests {
             ("no such day", "2026-02-30", None),
         ];
         for (name, text, expected) in cases {
-            let expected = expected.map(|at| {
-                at.parse::<jiff::Timestamp>().expect("a time").as_millisecond()
-            });
+            let expected =
+                expected.map(|at| at.parse::<jiff::Timestamp>().expect("a time").as_millisecond());
             assert_eq!(begin(text, now, &zone).ok(), expected, "{name}");
         }
     }

@@ -199,8 +199,9 @@ impl Summary {
             End::Ended => ended(&reason),
             End::Waiting => plain("a code was asked for and may still be typed"),
             End::Unanswered => plain("nobody typed a code any more, and by now it has expired"),
-            End::Ignored | End::Denied | End::Refused => meaning(&reason, &self.user)
-                .unwrap_or_else(|| plain("see the events above")),
+            End::Ignored | End::Denied | End::Refused => {
+                meaning(&reason, &self.user).unwrap_or_else(|| plain("see the events above"))
+            }
         };
         means.clone_into(&mut self.meaning);
         self.remedy = remedy;

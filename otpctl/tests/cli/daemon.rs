@@ -62,6 +62,38 @@ impl Daemon {
     }
 }
 
+/// A daemon that takes a connection after the other, one for each of `replies`, and answers the one
+/// request of each with it.
+pub(crate) struct Several {
+    pub(crate) socket: PathBuf,
+    thread: JoinHandle<Vec<String>>,
+    _dir: tempfile::TempDir,
+}
+
+impl Several {
+    pub(crate) fn new(replies: Vec<String>) -> Self {
+        let dir = tempfile::tempdir().expect("directory");
+        let socket = dir.path().join("otpd.sock");
+        let listener = UnixListener::bind(&socket).expect("bind");
+        let serve = move |reply: String| {
+            let (mut stream, _) = listener.accept().expect("accept");
+            let mut request = Vec::new();
+            BufReader::new(&stream).read_until(0, &mut request).expect("read");
+            request.pop_if(|last| *last == 0);
+            let _ = stream.write_all(reply.as_bytes());
+            String::from_utf8(request).expect("UTF-8")
+        };
+        let thread = std::thread::spawn(move || replies.into_iter().map(serve).collect());
+        Self { socket, thread, _dir: dir }
+    }
+
+    /// Runs otpctl against it; the requests, and what came of it.
+    pub(crate) fn run(self, arguments: &[&str]) -> (Vec<String>, Run) {
+        let run = otpctl(&self.socket, arguments, "");
+        (self.thread.join().expect("daemon"), run)
+    }
+}
+
 /// What came of a run.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Run {

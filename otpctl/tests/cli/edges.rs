@@ -86,7 +86,7 @@ fn a_reader_that_stops_early_is_no_error_and_a_full_disk_is() {
 
 #[test]
 fn usage_errors_exit_with_2_and_help_with_0() {
-    let wrong: [&[&str]; 7] = [
+    let wrong: [&[&str]; 9] = [
         &[],
         &["frobnicate"],
         &["show"],
@@ -94,6 +94,8 @@ fn usage_errors_exit_with_2_and_help_with_0() {
         &["enroll", "alice"],
         &["enroll", "alice", "+1", "--channel", "fax"],
         &["list", "alice"],
+        &["log", "--limit", "-1"],
+        &["explain"],
     ];
     for arguments in wrong {
         let run = otpctl(Path::new("/nonexistent"), arguments, "");
@@ -112,6 +114,8 @@ fn usage_errors_exit_with_2_and_help_with_0() {
         "unlock",
         "status",
         "confirm-clock",
+        "log",
+        "explain",
     ];
     for verb in verbs {
         let run = otpctl(Path::new("/nonexistent"), &[verb, "--help"], "");

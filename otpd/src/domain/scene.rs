@@ -431,9 +431,8 @@ fn digits(event: &super::audit::Event) -> Vec<String> {
             }
             serde_json::Value::Object(fields) => fields.values().for_each(|v| texts(v, into)),
             serde_json::Value::Array(values) => values.iter().for_each(|v| texts(v, into)),
-            serde_json::Value::Null
-            | serde_json::Value::Bool(_)
-            | serde_json::Value::Number(_) => {}
+            serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Number(_) => {
+            }
         }
     }
     let mut found = Vec::new();

@@ -7,7 +7,6 @@ use otp_proto::{
     envelope::Call,
     service::ServiceError,
 };
-use serde::de::DeserializeOwned;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::{
@@ -57,8 +56,8 @@ fn account(user: Option<&str>) -> Result<Option<Account>, Fault> {
 impl Connection {
     /// `Log`: the rows that there are now.
     pub(super) async fn log(&mut self, call: &Call<'_>) -> Done {
-        let Some(request) = self.asked_with_more::<wire::Log>(call).await? else { return Ok(()) };
-        let (verifier, mut position) = match self.begin_log(request).await {
+        let Some(request) = self.parameters(call.parameters).await? else { return Ok(()) };
+        let (verifier, mut position) = match self.begin_log(request, call.more).await {
             Ok(begun) => begun,
             Err(fault) => return self.fault(fault).await,
         };
@@ -80,10 +79,8 @@ impl Connection {
 
     /// `Watch`: goes on until the peer leaves or the daemon stops.
     pub(super) async fn watch(&mut self, call: &Call<'_>) -> Done {
-        let Some(request) = self.asked_with_more::<wire::Watch>(call).await? else {
-            return Ok(());
-        };
-        let (verifier, mut position, _seat) = match self.begin_watch(request).await {
+        let Some(request) = self.parameters(call.parameters).await? else { return Ok(()) };
+        let (verifier, mut position, _seat) = match self.begin_watch(request, call.more).await {
             Ok(begun) => begun,
             Err(fault) => return self.fault(fault).await,
         };
@@ -122,19 +119,6 @@ impl Connection {
         }
     }
 
-    /// The parameters of a call that is answered by many replies; `None`: it is refused already.
-    async fn asked_with_more<P: DeserializeOwned>(
-        &mut self,
-        call: &Call<'_>,
-    ) -> Result<Option<P>, Over> {
-        let request = self.parameters::<P>(call.parameters).await?;
-        if request.is_some() && !call.more {
-            self.error(&ServiceError::ExpectedMore {}).await?;
-            return Ok(None);
-        }
-        Ok(request)
-    }
-
     async fn fault(&mut self, fault: Fault) -> Done {
         match fault {
             Fault::Service(error) => self.error(&error).await,
@@ -142,8 +126,12 @@ impl Connection {
         }
     }
 
-    async fn begin_log(&mut self, request: wire::Log) -> Result<(Arc<Verifier>, Position), Fault> {
-        let verifier = self.reader().await?;
+    async fn begin_log(
+        &mut self,
+        request: wire::Log,
+        more: bool,
+    ) -> Result<(Arc<Verifier>, Position), Fault> {
+        let verifier = self.reader(more).await?;
         let number = request.request.as_deref().map(str::parse).transpose();
         let trail = Trail {
             account: account(request.user.as_deref())?,
@@ -157,8 +145,9 @@ impl Connection {
     async fn begin_watch(
         &mut self,
         request: wire::Watch,
+        more: bool,
     ) -> Result<(Arc<Verifier>, Position, OwnedSemaphorePermit), Fault> {
-        let verifier = self.reader().await?;
+        let verifier = self.reader(more).await?;
         let account = account(request.user.as_deref())?;
         let seat = self.common.watchers.take()?;
         let trail = Trail { account, ..Trail::default() };
@@ -166,13 +155,12 @@ impl Connection {
         Ok((verifier, position, seat))
     }
 
-    /// The verifier, for whoever may read the trail.
-    async fn reader(&mut self) -> Result<Arc<Verifier>, Fault> {
+    /// The verifier, for whoever may read the trail and takes more than one reply.
+    async fn reader(&mut self, more: bool) -> Result<Arc<Verifier>, Fault> {
         let verifier = self.verifier()?;
-        if self.may(&verifier, Right::Administer, Target::Everyone).await {
-            Ok(verifier)
-        } else {
-            Err(Fault::Service(ServiceError::PermissionDenied {}))
+        if !self.may(&verifier, Right::Administer, Target::Everyone).await {
+            return Err(Fault::Service(ServiceError::PermissionDenied {}));
         }
+        if more { Ok(verifier) } else { Err(Fault::Service(ServiceError::ExpectedMore {})) }
     }
 }

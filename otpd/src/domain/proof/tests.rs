@@ -159,7 +159,10 @@ fn what_is_refused_changes_nothing() {
         if refusal.is_some() {
             assert_eq!(scene.enrollments, before, "{name}");
             assert!(scene.orders.is_empty(), "{name}");
-            assert!(matches!(scene.events()[..], [ref one] if one.starts_with("refused ")), "{name}");
+            assert!(
+                matches!(scene.events()[..], [ref one] if one.starts_with("refused ")),
+                "{name}"
+            );
         }
     }
 }

@@ -106,7 +106,8 @@ impl Reader {
                 columns.len()
             );
             let mut select = db.prepare_cached(&select)?;
-            let mut ids = select.query_map(params_from_iter(columns), |row| row.get::<_, i64>(0))?;
+            let mut ids =
+                select.query_map(params_from_iter(columns), |row| row.get::<_, i64>(0))?;
             let first = ids.try_fold(None, |_, id| id.map(Some))?;
             Ok(first.map_or(last, |first| first - 1))
         })

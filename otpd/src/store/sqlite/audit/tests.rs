@@ -49,8 +49,7 @@ impl House {
     /// The ids of what a list of the trail holds.
     async fn list(&self, trail: Trail, count: Option<u32>) -> Vec<i64> {
         let last = self.reader.newest_event().await.expect("an id");
-        let mut after =
-            self.reader.before_events(trail.clone(), last, count).await.expect("an id");
+        let mut after = self.reader.before_events(trail.clone(), last, count).await.expect("an id");
         let mut ids = Vec::new();
         loop {
             // Small pages, so that there are several.
@@ -134,9 +133,8 @@ fn no_list_sorts_what_it_need_not() {
         let select =
             format!("EXPLAIN QUERY PLAN SELECT * FROM audit WHERE {condition} ORDER BY id LIMIT 5");
         let mut plan = house.db.prepare(&select).expect("a query");
-        let rows = plan.query_map(rusqlite::params_from_iter(columns), |row| {
-            row.get::<_, String>("detail")
-        });
+        let rows = plan
+            .query_map(rusqlite::params_from_iter(columns), |row| row.get::<_, String>("detail"));
         let plan = rows.expect("a plan").collect::<Result<Vec<_>, _>>().expect("text").join("; ");
         assert!(plan.contains(way) && !plan.contains("TEMP B-TREE"), "{name}: {plan}");
     }
