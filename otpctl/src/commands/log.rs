@@ -25,11 +25,12 @@ pub(crate) fn run(session: &Session, arguments: cli::Log) -> Result<Outcome, Fai
     let now = Timestamp::now();
     let since = since.map(|text| begin(&text, now, &session.zone)).transpose()?;
     let mut printer = Printer { session, output: std::io::stdout().lock() };
-    let printed = match follow {
-        true => printer.follow(user, since, limit),
-        false => printer.print(admin::Log { user, since, request: None, limit }).map(drop),
+    let done = if follow {
+        printer.follow(user, since, limit)
+    } else {
+        printer.print(&admin::Log { user, since, request: None, limit }).map(drop)
     };
-    match printed {
+    match done {
         // Whoever reads has read enough.
         Err(Failure::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
             Ok(Outcome::done(String::new()))
@@ -45,10 +46,10 @@ struct Printer<'a, W> {
 
 impl<W: Write> Printer<'_, W> {
     /// Prints what there is; the id of the last event.
-    fn print(&mut self, log: admin::Log) -> Result<Option<i64>, Failure> {
+    fn print(&mut self, log: &admin::Log) -> Result<Option<i64>, Failure> {
         let mut last = None;
         let session = self.session;
-        session.stream(&log, crate::session::ANSWER_DEADLINE, |reply: admin::Logged| {
+        session.stream(log, crate::session::ANSWER_DEADLINE, |reply: admin::Logged| {
             let Some(record) = reply.record else { return Ok(()) };
             last = Some(record.id);
             self.line(&record)
@@ -74,7 +75,7 @@ impl<W: Write> Printer<'_, W> {
         })?;
         let limit = limit.or(if since.is_none() { Some(BEFORE) } else { None });
         let log = admin::Log { user: user.clone(), since, request: None, limit };
-        let last = self.print(log)?;
+        let last = self.print(&log)?;
         let after = last.map_or(end, |last| last.max(end));
         let watch = admin::Watch { user, after: Some(after) };
         let session = self.session;

@@ -4,10 +4,7 @@ use jiff::{civil::Date, tz::TimeZone};
 use otp_proto::{admin::Record, event::Event};
 use serde_json::Value;
 
-use super::{
-    time::{local, local_since},
-    visible,
-};
+use super::{time::local_since, visible};
 
 /// What an event is to whoever looks for trouble.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +50,7 @@ impl Style<'_> {
 
     /// What happened, and who brought it about where that is not plain.
     pub(crate) fn story(&self, record: &Record) -> String {
-        let (tone, what, details) = words(record, self.zone);
+        let (tone, what, details) = words(record);
         let (on, off) = if self.colours { tone.colour() } else { ("", "") };
         let details = if details.is_empty() { details } else { format!(": {details}") };
         let by = match record.actor.as_str() {
@@ -66,18 +63,19 @@ impl Style<'_> {
 }
 
 /// The tone of a record, what happened, and its details.
-fn words(record: &Record, zone: &TimeZone) -> (Tone, String, String) {
+fn words(record: &Record) -> (Tone, String, String) {
     match Event::of(record) {
         Some(event) => {
-            let (tone, what, details) = known(&event, zone);
-            (tone, what.to_owned(), details)
+            let (tone, what, details) = known(&event);
+            let verb = if let Event::Refused { verb, .. } = &event { verb.as_str() } else { "" };
+            (tone, format!("{verb} {what}").trim_start().to_owned(), details)
         }
         // A newer daemon's: its own words are better than none.
         None => (Tone::Plain, record.event.replace('-', " "), plain_details(record)),
     }
 }
 
-fn known(event: &Event, zone: &TimeZone) -> (Tone, &'static str, String) {
+fn known(event: &Event) -> (Tone, &'static str, String) {
     use Tone::{Bad, Good, Plain};
     match event {
         Event::LoginIgnored { service, reason } => {
@@ -138,10 +136,8 @@ fn known(event: &Event, zone: &TimeZone) -> (Tone, &'static str, String) {
             let way = if way { "behind" } else { "ahead" };
             (Plain, "clock confirmed", format!("{seconds} s {way}"))
         }
-        Event::Refused { verb, reason, until } => {
-            let until = until.map(|at| format!("until {}", local(at, zone)));
-            (Bad, "refused", join([format!("{verb}, {reason}"), until.unwrap_or_default()]))
-        }
+        // The verb stands before it.
+        Event::Refused { verb: _, reason, until: _ } => (Bad, "refused", reason.clone()),
     }
 }
 

@@ -1,5 +1,7 @@
 //! One login as a story: from its beginning to its end, and what that means.
 
+use std::fmt::Write;
+
 use otp_proto::{admin::Record, event::Event};
 use serde::Serialize;
 
@@ -237,9 +239,10 @@ pub(crate) fn text(explained: &Explained<'_>, style: &Style<'_>) -> String {
         None => "proof of a number".to_owned(),
     };
     let mut text = visible(&format!("{request}: {}, {place}", summary.user)) + "\n\n";
+    // Writing to a string cannot fail.
     for record in *records {
         let (at, story) = (local(record.at, style.zone), style.story(record));
-        text += &format!("{at} {story}\n");
+        let _ = writeln!(text, "{at} {story}");
     }
     let outcome = match summary.outcome {
         End::Granted => format!("Granted after {} s", summary.seconds),
@@ -253,9 +256,9 @@ pub(crate) fn text(explained: &Explained<'_>, style: &Style<'_>) -> String {
     };
     let until = summary.until_millis.map(|at| format!("; that ends at {}", local(at, style.zone)));
     let until = until.unwrap_or_default();
-    text += &format!("\n{outcome}: {}{until}.\n", summary.meaning);
+    let _ = writeln!(text, "\n{outcome}: {}{until}.", summary.meaning);
     if let Some(remedy) = &summary.remedy {
-        text += &format!("To do: {}\n", visible(remedy));
+        let _ = writeln!(text, "To do: {}", visible(remedy));
     }
     text
 }

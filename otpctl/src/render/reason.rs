@@ -13,7 +13,7 @@ pub(crate) struct Meaning {
 
 /// Reasons of denials and names of limits, each with its meaning and its remedy; `USER` stands for
 /// the account.
-pub(crate) const REASONS: [(&str, &str, &str); 26] = [
+pub(crate) const REASONS: [(&str, &str, &str); 31] = [
     ("no-such-account", "the host knows no account of this name", "getent passwd USER"),
     (
         "not-enrolled",
@@ -44,6 +44,11 @@ pub(crate) const REASONS: [(&str, &str, &str); 26] = [
         "the same connection was denied before, and sshd asked again by itself",
         "look for the denial before: otpctl log --user USER",
     ),
+    ("resend-wait", "the message before was sent a moment ago", "wait for it, or ask again later"),
+    ("no-code", "no code waits to be typed", "otpctl resend USER"),
+    ("not-a-code", "what was typed has not the shape of a code", "otpctl verify USER"),
+    ("already-enrolled", "the account has a number already", "otpctl show USER"),
+    ("already-verified", "the number is verified already", "otpctl show USER"),
     ("exempt", "the configuration asks no code of this account", "see exempt-users, exempt-groups"),
     (
         "wrong-codes-per-hour",

@@ -47,6 +47,7 @@ impl Verifier {
     pub async fn begin(&self, claim: Claim) -> (Option<ChallengeToken>, Step) {
         let (site, called) = (self.site(), Instant::now());
         let Ok(identity) = self.accounts.by_name(claim.user.clone()).await else {
+            warn!(service = claim.service, "a login could not begin: NSS does not answer");
             return (None, Self::unavailable(&site));
         };
         let exists = identity.is_some();

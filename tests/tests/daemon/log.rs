@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use otp_proto::{
     admin::{Disable, Enable, Log, Logged, Record, Unlock, Verify, Watch, Watched},
     event::Event,
-    login::Begin,
+    login::{Begin, Verdict},
     service::GetInfo,
 };
 use otpd_tests::{
@@ -200,19 +200,23 @@ fn watchers_see_each_event_of_200_logins_once_and_in_order() {
         assert!(wire.post(&login(user, Some(&from))));
     }
     daemon.signal("CONT");
+    // So many at once that some are told to come again: nothing is decided about those.
+    let mut undecided = 0;
     for wire in &mut wires {
         let begun = wire.reply::<Begin>().expect("the daemon stays").expect("a step");
+        undecided += usize::from(begun.step.verdict == Some(Verdict::Unavailable));
         // Some are turned away by a limit: that is an event too.
         if let Some(challenge) = begun.challenge {
             assert!(is_denied(&wire.answer(&challenge, "q")));
         }
     }
+    assert!(undecided < LOGINS / 2, "{undecided} of {LOGINS}");
     let mut wire = daemon.connect();
     wire.call(&Disable { user: man.to_owned() }).expect("the last event");
 
     let expected = list(&daemon, &Log::default());
     let denied = expected.iter().filter(|record| record.event == "login-denied").count();
-    assert_eq!(denied, LOGINS, "each login left its end");
+    assert_eq!(denied + undecided, LOGINS, "each login left its end");
     let ids = expected.iter().map(|record| record.id).collect::<BTreeSet<_>>();
     assert_eq!(ids.len(), expected.len());
     assert_eq!(whole.until("disabled", man), expected, "from the beginning");
@@ -241,7 +245,8 @@ fn a_watcher_is_told_of_what_comes_and_not_of_what_was() {
     let seen = watcher.until("disabled", man);
     let (last, before) = seen.split_last().expect("events");
     assert!(before.iter().all(|record| record.event == "unlocked"), "{:?}", words(&seen));
-    assert_eq!(list(&daemon, &Log { limit: Some(1), ..Log::default() }), [last.clone()]);
+    let newest = Log { limit: Some(1), ..Log::default() };
+    assert_eq!(list(&daemon, &newest), std::slice::from_ref(last));
     // Nothing else can be asked on the connection.
     let bytes = frame(&json!({ "method": "org.varlink.service.GetInfo" }));
     assert!(watcher.0.send(&bytes));
@@ -290,14 +295,8 @@ fn a_stop_ends_watchers_at_once_and_slow_ones_too() {
     // More than a socket holds, so that the daemon waits for this reader.
     for _ in 0..600 {
         let mut wire = daemon.connect();
-        for verb in [true, false] {
-            let user = man.to_owned();
-            let done = match verb {
-                true => wire.call(&Disable { user }).map(drop),
-                false => wire.call(&Enable { user }).map(drop),
-            };
-            done.expect("done");
-        }
+        wire.call(&Disable { user: man.to_owned() }).expect("disabled");
+        wire.call(&Enable { user: man.to_owned() }).expect("enabled");
     }
     let mut stuck = Watcher::new(daemon.connect(), &Watch { user: None, after: Some(0) });
     assert_eq!(stuck.next().event, "enrolled", "it has begun, and reads no more");
@@ -378,9 +377,10 @@ fn administrators_may_follow_and_others_may_not() {
             assert!(wire.send(&frame(&call)));
             let reply = wire.receive().expect("a reply");
             let event: &Value = &reply["parameters"]["record"]["event"];
-            match permitted {
-                true => assert_eq!(event, "enrolled", "{name}: {method}"),
-                false => assert_eq!(reply["error"], "org.varlink.service.PermissionDenied"),
+            if permitted {
+                assert_eq!(event, "enrolled", "{name}: {method}");
+            } else {
+                assert_eq!(reply["error"], "org.varlink.service.PermissionDenied", "{name}");
             }
         }
     }

@@ -35,10 +35,12 @@ fn story(event: &str, details: &Value) -> String {
     story.unwrap_or_else(|| panic!("{line}")).to_owned()
 }
 
-#[test]
-fn every_kind_has_its_words() {
+/// A kind, details of it, and its words.
+type Case = (&'static str, Value, &'static str);
+
+fn logins_and_codes() -> Vec<Case> {
     let (service, source) = ("sshd", "203.0.113.9");
-    let cases = [
+    vec![
         (
             "login-ignored",
             json!({ "service": service, "reason": "exempt" }),
@@ -75,7 +77,12 @@ fn every_kind_has_its_words() {
             }),
             "code issued: call to ..42, ref K7, enrollment",
         ),
-        ("login-resumed", json!({ "service": service }), "login resumed: sshd"),
+    ]
+}
+
+fn all_the_rest() -> Vec<Case> {
+    vec![
+        ("login-resumed", json!({ "service": "sshd" }), "login resumed: sshd"),
         ("code-wrong", json!({ "tries_left": 2 }), "wrong code: 2 tries left"),
         ("code-wrong", json!({ "tries_left": 1 }), "wrong code: 1 try left"),
         ("code-earlier", json!({}), "earlier code typed: no try used"),
@@ -137,14 +144,19 @@ fn every_kind_has_its_words() {
         (
             "refused",
             json!({ "verb": "verify", "reason": "not-a-code" }),
-            "refused: verify, not-a-code",
+            "verify refused: not-a-code",
         ),
         (
             "refused",
             json!({ "verb": "resend", "reason": "resend-wait", "until": NOON }),
-            "refused: resend, resend-wait, until 2026-08-01T13:00:00+01:00",
+            "resend refused: resend-wait",
         ),
-    ];
+    ]
+}
+
+#[test]
+fn every_kind_has_its_words() {
+    let cases = [logins_and_codes(), all_the_rest()].concat();
     for (event, details, expected) in &cases {
         assert_eq!(story(event, details), *expected);
     }

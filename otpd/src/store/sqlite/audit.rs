@@ -1,5 +1,7 @@
 //! The audit trail, read back: by id, so that nothing is missed and nothing comes twice.
 
+use std::fmt::Write;
+
 use rusqlite::{
     Connection, Row, params_from_iter,
     types::{Type, Value as Column},
@@ -59,7 +61,8 @@ impl Trail {
         for (part, column) in parts {
             if let Some(column) = column {
                 columns.push(column);
-                condition += &format!(" AND {part}?{}", columns.len());
+                // Writing to a string cannot fail.
+                let _ = write!(condition, " AND {part}?{}", columns.len());
             }
         }
         (condition, columns)
