@@ -24,10 +24,8 @@ impl Ledger {
     /// Where a login comes from, as budgets see it.
     pub(super) fn standing(&self, source: Option<Source>, terms: &Terms) -> Standing {
         let shared = source.is_some_and(|source| terms.shared_sources.contain(source));
-        match self.records.login.knows(source, self.now) && !shared {
-            true => Standing::Known,
-            false => Standing::Other,
-        }
+        let known = self.records.login.knows(source, self.now) && !shared;
+        if known { Standing::Known } else { Standing::Other }
     }
 
     /// Asks whether a message may go to the enrolled number.
@@ -144,15 +142,17 @@ impl Ledger {
         }
         // The account may have another number by now; then what the old one counts in keeps it.
         let same = self.records.enrollment.clone().filter(|now| now.index == number);
-        same.iter().for_each(|same| self.each_traffic(same, |traffic| traffic.refund(at)));
+        if let Some(same) = same {
+            self.each_traffic(&same, |traffic| traffic.refund(at));
+        }
     }
 
     /// The login succeeded: its messages are answered, in every budget.
     pub(super) fn answered(&mut self, enrollment: &Enrollment, token: ChallengeToken) {
         let unanswered = self.records.login.messages.unanswered_of(token);
-        self.each_traffic(enrollment, |traffic| {
-            unanswered.iter().for_each(|at| traffic.answer(*at))
-        });
+        for at in unanswered {
+            self.each_traffic(enrollment, |traffic| traffic.answer(at));
+        }
         self.records.login.messages.answer(token);
         if let Some(number) = self.records.number_budget(enrollment.index) {
             number.messages.answer(token);
@@ -163,9 +163,9 @@ impl Ledger {
     pub(super) fn unanswered(&mut self, token: ChallengeToken) {
         let Some(enrollment) = self.records.enrollment.clone() else { return };
         let unanswered = self.records.login.messages.unanswered_of(token);
-        self.each_traffic(&enrollment, |traffic| {
-            unanswered.iter().for_each(|at| traffic.close(*at))
-        });
+        for at in unanswered {
+            self.each_traffic(&enrollment, |traffic| traffic.close(at));
+        }
     }
 
     fn each_traffic(&mut self, enrollment: &Enrollment, mut act: impl FnMut(&mut Traffic)) {

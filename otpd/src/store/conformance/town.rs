@@ -115,7 +115,7 @@ impl Town {
         Draw::new(&mut StdRng::seed_from_u64(seed), self.terms.rules.digits)
     }
 
-    pub(super) async fn begin(&self, name: &str, from: Option<Source>) -> Begun {
+    pub(super) async fn begin(&self, name: &str, from: impl Into<Option<Source>>) -> Begun {
         let begin = Begin {
             terms: Arc::new(self.terms.clone()),
             account: account(name),
@@ -123,17 +123,17 @@ impl Town {
             exempt: false,
             service: "sshd".to_owned(),
             attempt: None,
-            source: from,
+            source: from.into(),
             by_itself: true,
             draw: self.draw(),
         };
         let decide = move |records: &_, now| begin.decide(records, now);
         let scope = Scope::Account(account(name));
-        let begun = self.running.store.transact(scope, decide).await.expect("a decision");
-        if let Begun::Issued(_, order) = &begun {
+        let outcome = self.running.store.transact(scope, decide).await.expect("a decision");
+        if let Begun::Issued(_, order) = &outcome {
             self.sent((**order).clone()).await;
         }
-        begun
+        outcome
     }
 
     /// A vendor takes the message at once.
@@ -153,7 +153,11 @@ impl Town {
     }
 
     /// Begins; a code is sent.
-    pub(super) async fn start(&self, name: &str, from: Option<Source>) -> ChallengeToken {
+    pub(super) async fn start(
+        &self,
+        name: &str,
+        from: impl Into<Option<Source>>,
+    ) -> ChallengeToken {
         match self.begin(name, from).await {
             Begun::Issued(view, _) => view.token,
             other => panic!("{name}: no code was issued: {other:?}"),
@@ -161,7 +165,7 @@ impl Town {
     }
 
     /// Begins; the limit that keeps a code from being sent.
-    pub(super) async fn refused(&self, name: &str, from: Option<Source>) -> Held {
+    pub(super) async fn refused(&self, name: &str, from: impl Into<Option<Source>>) -> Held {
         match self.begin(name, from).await {
             Begun::Denied(Denial::Held(held)) => held,
             other => panic!("{name}: no limit holds: {other:?}"),
@@ -169,7 +173,11 @@ impl Town {
     }
 
     /// Begins and gives up; the limit that holds, if one does.
-    pub(super) async fn holds(&self, name: &str, from: Option<Source>) -> Option<LimitName> {
+    pub(super) async fn holds(
+        &self,
+        name: &str,
+        from: impl Into<Option<Source>>,
+    ) -> Option<LimitName> {
         match self.begin(name, from).await {
             Begun::Denied(Denial::Held(held)) => Some(held.limit),
             Begun::Issued(view, _) => {
@@ -210,7 +218,7 @@ impl Town {
     }
 
     /// A whole login with the right code.
-    pub(super) async fn login(&self, name: &str, from: Option<Source>) {
+    pub(super) async fn login(&self, name: &str, from: impl Into<Option<Source>>) {
         let token = self.start(name, from).await;
         assert!(self.right(token).await, "{name}");
     }
@@ -221,7 +229,7 @@ impl Town {
     }
 
     /// One wrong code, in a login of its own.
-    pub(super) async fn guess(&self, name: &str, from: Option<Source>) {
+    pub(super) async fn guess(&self, name: &str, from: impl Into<Option<Source>>) {
         let token = self.start(name, from).await;
         self.answer(token, &self.wrong(token)).await;
         self.abandon(token).await;
