@@ -101,7 +101,17 @@ fn usage_errors_exit_with_2_and_help_with_0() {
         assert!(run.stderr.contains("--help"), "{arguments:?}: {}", run.stderr);
     }
     let verbs = [
-        "enroll", "verify", "resend", "list", "show", "disable", "enable", "remove", "unlock",
+        "enroll",
+        "verify",
+        "resend",
+        "list",
+        "show",
+        "disable",
+        "enable",
+        "remove",
+        "unlock",
+        "recovery-codes",
+        "bypass",
         "status",
     ];
     for verb in verbs {

@@ -44,6 +44,7 @@ fn view() -> View {
         may_call: true,
         resend_in: 24,
         tries_left: 3,
+        recovery: 0,
     }
 }
 

@@ -80,6 +80,8 @@ pub enum LimitName {
     UnverifiedPerDay,
     /// Too many logins of the account wait for a code.
     LiveChallenges,
+    /// [`super::recovery::WRONG_PER_HOUR`].
+    RecoveryCodesPerHour,
 }
 
 impl LimitName {
@@ -97,6 +99,7 @@ impl LimitName {
             Self::CallsPerDay => "calls-per-day",
             Self::UnverifiedPerDay => "unverified-number-per-day",
             Self::LiveChallenges => "live-challenges",
+            Self::RecoveryCodesPerHour => "recovery-codes-per-hour",
         }
     }
 }
@@ -124,7 +127,7 @@ pub(super) fn later(a: Option<Held>, b: Option<Held>) -> Option<Held> {
 }
 
 /// Whether `allowed` events in any `span` are used up by `events` (ascending), and until when.
-fn window(
+pub(super) fn window(
     events: &[Timestamp],
     allowed: usize,
     span: Duration,

@@ -94,6 +94,13 @@ impl Verifier {
                 let setting = self.setting(&site);
                 (None, conversation::denied(denial, &account, request, &setting))
             }
+            Ok(Begun::Withheld(asked)) => {
+                (Some(asked.token), conversation::withheld(&asked, &self.setting(&site)))
+            }
+            Ok(Begun::Bypassed(bypass)) => {
+                super::bypass::report(&account, &bypass);
+                (None, conversation::verdict(Verdict::Granted))
+            }
             Ok(Begun::Resumed(view)) => (Some(view.token), conversation::first(&view)),
             Ok(Begun::Issued(mut view, order)) => {
                 view.progress = self.send_and_wait(&site, *order, called).await;

@@ -5,9 +5,11 @@ mod admin;
 mod answer;
 mod attend;
 mod begin;
+mod bypass;
 mod deliver;
 mod enroll;
 mod recover;
+mod recovery;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +21,7 @@ use otp_proto::login::Step;
 pub use admin::{Status, Summary};
 pub use attend::Attendance;
 pub use begin::Claim;
+pub use bypass::BypassFailure;
 pub use enroll::{EnrollRequest, Failure, Placed};
 
 use crate::{

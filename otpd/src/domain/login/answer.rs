@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use super::{Denial, Ledger, Order, Terms, View};
+use super::{Denial, Ledger, Order, Recovered, Terms, View, Withheld, WithheldNotice};
 use crate::domain::{
     audit::{Actor, Event},
     budget::Held,
@@ -12,6 +12,7 @@ use crate::domain::{
     enrollment::{Enrollment, State as EnrollmentState},
     passcode::{ChallengeToken, Draw, LONG, Passcode, Purpose},
     records::{Decided, Records},
+    recovery::RecoveryCode,
     time::Timestamp,
 };
 
@@ -61,6 +62,22 @@ pub enum Answered {
     Unknown,
     /// The claimant is asked again; perhaps a message is to be sent.
     Ask(Notice, View, Option<Box<Order>>),
+    /// A recovery code, for the first time; its owner is to be told.
+    Recovered(Box<Recovered>),
+    /// The claimant is asked for a recovery code alone.
+    AskRecovery(WithheldNotice, Withheld),
+}
+
+/// What a login is granted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Proof {
+    /// The right code.
+    Code,
+    /// A recovery code.
+    Recovery {
+        /// Those not used yet.
+        left: u8,
+    },
 }
 
 /// What stands above the next prompt.
@@ -92,6 +109,13 @@ pub enum Notice {
     Held(Held),
     /// There is nothing that could call.
     NoVoice,
+    /// Not a recovery code of the account.
+    RecoveryWrong {
+        /// Wrong ones still allowed in this hour.
+        tries_left: u8,
+    },
+    /// The account has no recovery codes.
+    NoRecovery,
 }
 
 /// What the typed text means.
@@ -101,6 +125,7 @@ enum Reply {
     Resend,
     Voice,
     Code(Passcode),
+    Recovery(RecoveryCode),
 }
 
 impl Reply {
@@ -110,7 +135,11 @@ impl Reply {
             "r" | "R" => Self::Resend,
             "v" | "V" => Self::Voice,
             "q" | "Q" => Self::Quit,
-            text => Passcode::typed(text, digits).map_or(Self::Help, Self::Code),
+            text => match (Passcode::typed(text, digits), RecoveryCode::typed(text)) {
+                (Some(code), _) => Self::Code(code),
+                (None, Some(code)) => Self::Recovery(code),
+                (None, None) => Self::Help,
+            },
         }
     }
 }
@@ -139,8 +168,10 @@ impl Answer {
             Some(_) => return self.deny(ledger, Some(End::Cancelled), Denial::Disabled),
             None => return self.deny(ledger, Some(End::Cancelled), Denial::NotEnrolled),
         };
-        // Other logins of the account may have used the budget up: nothing is compared then.
-        if let Some(held) = ledger.records.login.failures.held(now) {
+        // Other logins of the account may have used the budget up: no code is compared then.
+        if let Some(held) = ledger.records.login.failures.held(now)
+            && ledger.recovery_usable() == 0
+        {
             return self.deny(ledger, Some(End::Spent), Denial::Held(held));
         }
         if answers > ANSWERS {
@@ -148,6 +179,10 @@ impl Answer {
         }
         match reply {
             Reply::Quit => self.deny(ledger, Some(End::Cancelled), Denial::Quit),
+            Reply::Recovery(code) => self.recover(ledger, &enrollment, &code),
+            _ if ledger.takes_no_code(self.token) => {
+                self.ask_without_code(ledger, &enrollment, WithheldNotice::Help)
+            }
             _ if expired => self.renew_expired(ledger, &enrollment),
             Reply::Code(code) => self.judge(ledger, &enrollment, &code),
             Reply::Resend => self.resend(ledger, &enrollment, None),
@@ -171,7 +206,7 @@ impl Answer {
             .challenge(self.token)
             .map_or(Judgement::Wrong, |challenge| challenge.judge(&ledger.account, key, code));
         match judgement {
-            Judgement::Right => self.grant(ledger, enrollment),
+            Judgement::Right => self.grant(ledger, enrollment, Proof::Code),
             Judgement::Earlier => {
                 ledger.note(self.token, Event::CodeEarlier {});
                 self.ask(ledger, enrollment, Notice::Earlier)
@@ -194,7 +229,13 @@ impl Answer {
         }
     }
 
-    fn grant(&self, mut ledger: Ledger, enrollment: &Enrollment) -> Decided<Answered> {
+    /// The one place where a login that was asked for a code is granted.
+    pub(super) fn grant(
+        &self,
+        mut ledger: Ledger,
+        enrollment: &Enrollment,
+        proof: Proof,
+    ) -> Decided<Answered> {
         let (token, now) = (self.token, ledger.now);
         ledger.end(token, End::Used);
         let Some(challenge) = ledger.challenge(token) else {
@@ -209,7 +250,13 @@ impl Answer {
         ledger.records.login.learn(source, now);
         let source = source.map(|source| source.to_string());
         ledger.note(token, Event::LoginGranted { service, source });
-        ledger.decided(Answered::Granted)
+        let granted = match proof {
+            Proof::Code => Answered::Granted,
+            Proof::Recovery { left } => {
+                Answered::Recovered(Box::new(self.recovered(&ledger, enrollment, left)))
+            }
+        };
+        ledger.decided(granted)
     }
 
     /// A code that expired is followed by one fresh code; then the login ends.
@@ -225,7 +272,7 @@ impl Answer {
         let notice = Notice::Renewed { expired_at };
         match ledger.renew(&self.terms, enrollment, self.token, &self.draw, None, "expired") {
             Ok((view, order)) => ledger.decided(Answered::Ask(notice, view, Some(Box::new(order)))),
-            Err(denial) => self.deny(ledger, Some(End::Expired), denial),
+            Err(denial) => self.go_on_without_code(ledger, enrollment, denial, End::Expired),
         }
     }
 
@@ -251,9 +298,10 @@ impl Answer {
         }
         match ledger.renew(&self.terms, enrollment, self.token, &self.draw, channel, "resend") {
             Ok((mut view, order)) => {
+                let recovery = ledger.recovery_usable();
                 if let Some(challenge) = ledger.challenge_mut(self.token) {
                     challenge.resends = challenge.resends.saturating_add(u8::from(!unsent));
-                    view = View::of(challenge, enrollment, &self.terms, now);
+                    view = View::of(challenge, enrollment, &self.terms, recovery, now);
                 }
                 ledger.decided(Answered::Ask(Notice::Resent, view, Some(Box::new(order))))
             }
@@ -261,13 +309,13 @@ impl Answer {
                 ledger.note(self.token, Event::MessageHeld { limit: held.limit.as_str() });
                 self.ask(ledger, enrollment, Notice::Held(held))
             }
-            Err(denial) => self.deny(ledger, Some(End::Cancelled), denial),
+            Err(denial) => self.go_on_without_code(ledger, enrollment, denial, End::Cancelled),
         }
     }
 
     /// Asks again. A code that was lost with an earlier run of the daemon is replaced on the way:
     /// nobody is left waiting for a message that was never sent.
-    fn ask(
+    pub(super) fn ask(
         &self,
         mut ledger: Ledger,
         enrollment: &Enrollment,
@@ -282,16 +330,22 @@ impl Answer {
                 return ledger.decided(Answered::Ask(notice, view, Some(Box::new(order))));
             }
         }
+        let recovery = ledger.recovery_usable();
         match ledger.challenge(self.token) {
             Some(challenge) => {
-                let view = View::of(challenge, enrollment, &self.terms, ledger.now);
+                let view = View::of(challenge, enrollment, &self.terms, recovery, ledger.now);
                 ledger.decided(Answered::Ask(notice, view, None))
             }
             None => ledger.decided(Answered::Unknown),
         }
     }
 
-    fn deny(&self, mut ledger: Ledger, end: Option<End>, denial: Denial) -> Decided<Answered> {
+    pub(super) fn deny(
+        &self,
+        mut ledger: Ledger,
+        end: Option<End>,
+        denial: Denial,
+    ) -> Decided<Answered> {
         let about = |challenge: &Challenge| {
             (challenge.service.clone(), challenge.source, challenge.attempt)
         };

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use super::{Denial, LIVE_PER_ACCOUNT, LIVE_PER_SOURCE, Ledger, Order, Terms, View, issued};
+use super::{
+    Denial, LIVE_PER_ACCOUNT, LIVE_PER_SOURCE, Ledger, Order, Terms, View, Withheld, issued,
+};
 use crate::domain::{
     account::{Account, Source},
     audit::{Actor, Event},
     budget::{Held, LimitName},
+    bypass::Bypass,
     challenge::{AttemptKey, Challenge, End, Question, State},
     enrollment::{Enrollment, State as EnrollmentState},
     passcode::{ChallengeToken, Draw, Purpose},
@@ -49,6 +52,10 @@ pub enum Begun {
     Resumed(View),
     /// A code is to be sent.
     Issued(View, Box<Order>),
+    /// Nothing may be sent, or compared; a recovery code is asked for.
+    Withheld(Withheld),
+    /// It is granted without a code, by this bypass as it is now.
+    Bypassed(Box<Bypass>),
 }
 
 impl Begin {
@@ -60,6 +67,10 @@ impl Begin {
         }
         if self.exempt {
             return self.ignore(ledger, "exempt");
+        }
+        // Before a refusal of this attempt: an administrator may have seen it and helped.
+        if let Some(bypassed) = self.bypassed(&mut ledger) {
+            return ledger.decided(bypassed);
         }
         if ledger.records.login.was_refused(self.attempt, self.by_itself, now) {
             return self.deny(ledger, Denial::Silent);
@@ -76,16 +87,17 @@ impl Begin {
             EnrollmentState::Disabled { .. } => return self.deny(ledger, Denial::Disabled),
         }
         if let Some(held) = ledger.records.login.failures.held(now) {
-            return self.deny(ledger, Denial::Held(held));
+            return self.withhold(ledger, &enrollment, Denial::Held(held));
         }
         match self.resumable(&mut ledger) {
-            Some(token) => self.resume(ledger, &enrollment, token),
-            None => self.issue(ledger, &enrollment),
+            // One without a code asks whether there may be one by now.
+            Some(token) if !ledger.takes_no_code(token) => self.resume(ledger, &enrollment, token),
+            Some(_) | None => self.issue(ledger, &enrollment),
         }
     }
 
     /// The live challenge of the same attempt. One whose code expired meanwhile ends here.
-    fn resumable(&self, ledger: &mut Ledger) -> Option<ChallengeToken> {
+    pub(super) fn resumable(&self, ledger: &mut Ledger) -> Option<ChallengeToken> {
         let attempt = self.attempt?;
         let now = ledger.now;
         let found = ledger.records.login.challenges.iter_mut().find(|challenge| {
@@ -117,13 +129,14 @@ impl Begin {
                 Err(denial) => {
                     // Its attempt is refused from now on, so nobody comes back to it.
                     ledger.end(token, End::Cancelled);
-                    self.deny(ledger, denial)
+                    self.withhold(ledger, enrollment, denial)
                 }
             };
         }
+        let recovery = ledger.recovery_usable();
         match ledger.challenge(token) {
             Some(challenge) => {
-                let view = View::of(challenge, enrollment, &self.terms, ledger.now);
+                let view = View::of(challenge, enrollment, &self.terms, recovery, ledger.now);
                 ledger.decided(Begun::Resumed(view))
             }
             None => self.deny(ledger, Denial::Silent),
@@ -135,8 +148,9 @@ impl Begin {
         let channel = self.terms.channel(enrollment);
         // Before room is made: a login that gets no message must not end another.
         if let Some(denial) = ledger.unsendable(enrollment, &self.terms, channel) {
-            return self.deny(ledger, denial);
+            return self.withhold(ledger, enrollment, denial);
         }
+        self.end_withheld(&mut ledger);
         if let Some(held) = self.make_room(&mut ledger) {
             return self.deny(ledger, Denial::Held(held));
         }
@@ -153,7 +167,7 @@ impl Begin {
         let (challenge, code) = Challenge::issue(&question, &self.terms.issuer, &self.draw, now);
         ledger.charge_message(enrollment, challenge.token, channel);
         ledger.note(challenge.token, issued(&challenge, enrollment, "login"));
-        let view = View::of(&challenge, enrollment, &self.terms, now);
+        let view = View::of(&challenge, enrollment, &self.terms, ledger.recovery_usable(), now);
         let order = Order::new(&challenge, &self.account, enrollment, code, None);
         ledger.records.login.challenges.push(challenge);
         ledger.decided(Begun::Issued(view, Box::new(order)))
@@ -209,7 +223,7 @@ impl Begin {
         ledger.decided(Begun::Ignored)
     }
 
-    fn deny(&self, mut ledger: Ledger, denial: Denial) -> Decided<Begun> {
+    pub(super) fn deny(&self, mut ledger: Ledger, denial: Denial) -> Decided<Begun> {
         if denial != Denial::Silent && self.exists {
             ledger.records.login.refuse(self.attempt, denial, ledger.now);
         }
@@ -251,16 +265,21 @@ impl Ledger {
         if let Some(denial) = self.unsendable(enrollment, terms, channel) {
             return Err(denial);
         }
-        let account = self.account.clone();
+        let (account, recovery) = (self.account.clone(), self.recovery_usable());
         let challenge = self.challenge_mut(token).ok_or(Denial::Silent)?;
         let code =
             challenge.reissue(&account, &terms.issuer, draw, channel, now).ok_or(Denial::Silent)?;
         let order = Order::new(challenge, &account, enrollment, code, avoid);
-        let view = View::of(challenge, enrollment, terms, now);
+        let view = View::of(challenge, enrollment, terms, recovery, now);
         let event = issued(challenge, enrollment, why);
         self.charge_message(enrollment, token, channel);
         self.note(token, event);
         Ok((view, order))
+    }
+
+    /// Recovery codes that could be used now.
+    pub(super) fn recovery_usable(&self) -> u8 {
+        self.records.login.recovery.usable(self.now)
     }
 
     /// Ends a challenge and notes it. Of no effect on an ended one.
@@ -284,7 +303,7 @@ impl Ledger {
     pub(super) fn ended(&self, token: ChallengeToken) -> Option<End> {
         match self.challenge(token)?.state {
             State::Ended { how, .. } => Some(how),
-            State::Live { .. } => None,
+            State::Live { .. } | State::Withheld => None,
         }
     }
 }
