@@ -64,7 +64,7 @@ pub(super) fn held_back(held: Held, setting: &Setting<'_>) -> String {
     let (limit, since) = (held.limit.as_str(), setting.clock(held.since));
     let until = held.until.map(|until| format!(" until {}", setting.until(until)));
     format!(
-        "Too many wrong recovery codes. None is taken{}.\nLimit {limit}, since {since}.",
+        "Too many wrong recovery codes.\nNone is taken{}.\nLimit {limit}, since {since}.",
         until.unwrap_or_default()
     )
 }
@@ -87,7 +87,7 @@ fn why(why: Why, setting: &Setting<'_>) -> String {
     let what = match held.limit {
         LimitName::WrongCodesPerHour | LimitName::WrongCodesPerDay => {
             let until = held.until.map(|until| format!(" until {}", setting.until(until)));
-            format!("Too many wrong codes. No code is taken{}.", until.unwrap_or_default())
+            format!("Too many wrong codes.\nNo code is taken{}.", until.unwrap_or_default())
         }
         LimitName::WrongCodesInARow => {
             "Too many wrong codes in a row. Codes are suspended until you type a\n\

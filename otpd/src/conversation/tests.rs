@@ -1,6 +1,7 @@
 //! Every text, as people read it.
 
 mod prompts;
+mod recovery;
 
 use std::collections::BTreeSet;
 
@@ -111,6 +112,15 @@ fn the_end_of_a_denied_login() {
             Denial::Expired,
             Some(
                 "The code expired again. You may start a new login now.\n\
+                 Request id 78X3-ME",
+            ),
+        ),
+        (
+            Denial::Held(held(LimitName::RecoveryCodesPerHour, minutes(15))),
+            Some(
+                "Too many wrong recovery codes.\n\
+                 None is taken until 09:15 (in 15 minutes).\n\
+                 Limit recovery-codes-per-hour, since 08:40.\n\
                  Request id 78X3-ME",
             ),
         ),
