@@ -11,6 +11,8 @@ mod crash;
 mod frames;
 #[path = "daemon/people.rs"]
 mod people;
+#[path = "daemon/recovery.rs"]
+mod recovery;
 #[path = "daemon/restart.rs"]
 mod restart;
 #[path = "daemon/rights.rs"]

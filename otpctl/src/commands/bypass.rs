@@ -17,15 +17,16 @@ pub(crate) fn run(session: &Session, arguments: cli::Bypass) -> Result<Outcome, 
     match (user, revoke, span.zip(reason)) {
         (Some(user), Some(id), _) => end(session, user, id),
         (Some(user), None, Some((span, reason))) => {
-            let uses = uses.map(i64::from);
-            grant(session, admin::Bypass { user, seconds: span.0, reason, uses, from })
+            let seconds = span.0;
+            let request = admin::Bypass { user, seconds, reason, uses: uses.map(i64::from), from };
+            grant(session, &request)
         }
         (_, _, _) => list(session),
     }
 }
 
-fn grant(session: &Session, request: admin::Bypass) -> Result<Outcome, Failure> {
-    let granted = session.call(&request)?;
+fn grant(session: &Session, request: &admin::Bypass) -> Result<Outcome, Failure> {
+    let granted = session.call(request)?;
     let value = json::Grant::new(&granted.bypass);
     Ok(Outcome::either(session, &value, || text::bypassed(&granted.bypass, &session.zone)))
 }

@@ -54,16 +54,8 @@ pub(crate) fn revoked(user: &str, count: u32) -> String {
 
 /// There was none to end.
 pub(crate) fn no_bypass(user: &str, id: Option<&str>) -> String {
-    match id {
-        Some(id) => {
-            let (user, id) = (visible(user), visible(id));
-            format!("{user} has no bypass {id}; see what there is with: otpctl bypass --list")
-        }
-        None => {
-            let user = visible(user);
-            format!("{user} has no bypass; see what there is with: otpctl bypass --list")
-        }
-    }
+    let id = id.map(|id| format!(" {}", visible(id))).unwrap_or_default();
+    format!("{} has no bypass{id}; see what there is with: otpctl bypass --list", visible(user))
 }
 
 /// Result of `bypass --list`, and part of `show`.

@@ -116,15 +116,6 @@ fn the_end_of_a_denied_login() {
             ),
         ),
         (
-            Denial::Held(held(LimitName::RecoveryCodesPerHour, minutes(15))),
-            Some(
-                "Too many wrong recovery codes.\n\
-                 None is taken until 09:15 (in 15 minutes).\n\
-                 Limit recovery-codes-per-hour, since 08:40.\n\
-                 Request id 78X3-ME",
-            ),
-        ),
-        (
             Denial::Held(held(LimitName::WrongCodesPerHour, minutes(15))),
             Some(
                 "Too many wrong codes. Login for alice is locked until\n\

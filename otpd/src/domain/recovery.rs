@@ -198,17 +198,13 @@ impl Recovery {
         let found = self.codes.iter().enumerate().fold(None, |found, (place, code)| {
             if bool::from(code.0.ct_eq(&typed.0)) { Some(place) } else { found }
         });
-        match found.filter(|_| self.key_id == key.id) {
-            Some(place) => {
-                self.codes.remove(place);
-                self.wrong.pop();
-                Entered::Right { left: self.left() }
-            }
-            None => {
-                let tries_left = WRONG_PER_HOUR.saturating_sub(self.wrong.len());
-                Entered::Wrong { tries_left: u8::try_from(tries_left).unwrap_or(u8::MAX) }
-            }
+        if let Some(place) = found.filter(|_| self.key_id == key.id) {
+            self.codes.remove(place);
+            self.wrong.pop();
+            return Entered::Right { left: self.left() };
         }
+        let tries_left = WRONG_PER_HOUR.saturating_sub(self.wrong.len());
+        Entered::Wrong { tries_left: u8::try_from(tries_left).unwrap_or(u8::MAX) }
     }
 }
 

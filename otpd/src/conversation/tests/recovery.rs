@@ -4,11 +4,11 @@ use otp_proto::login::Verdict;
 
 use super::{NOW, TOKEN, fits, held, prompt, setting, view, zone};
 use crate::{
-    conversation::{again, first, recovered, used_text, withheld, withheld_again},
+    conversation::{again, denied, first, recovered, used_text, withheld, withheld_again},
     domain::{
         budget::LimitName,
         challenge::Channel,
-        login::{Notice, Progress, View, Why, Withheld, WithheldNotice},
+        login::{Denial, Notice, Progress, View, Why, Withheld, WithheldNotice},
         scene::account,
         time::{DAY, HOUR, MINUTE},
     },
@@ -151,6 +151,24 @@ fn a_recovery_code_is_offered_where_there_is_one_and_the_message_failed() {
          Or type one of your recovery codes.\n\
          r = send again (in 24 seconds), v = voice call, q = give up\n\
          Request id 78X3-ME\nCode: "
+    );
+}
+
+#[test]
+fn a_denial_after_too_many_wrong_ones_says_until_when() {
+    let (zone, until) = (zone(), Some(NOW.after(MINUTE * 15)));
+    let held = held(LimitName::RecoveryCodesPerHour, until);
+    let request = TOKEN.request();
+    let step = denied(Denial::Held(held), &account("alice"), request, &setting(&zone));
+    assert_eq!(step.verdict, Some(Verdict::Denied));
+    assert_eq!(
+        step.text.as_deref(),
+        Some(
+            "Too many wrong recovery codes.\n\
+             None is taken until 09:15 (in 15 minutes).\n\
+             Limit recovery-codes-per-hour, since 08:40.\n\
+             Request id 78X3-ME"
+        )
     );
 }
 
