@@ -145,7 +145,7 @@ impl Reply {
 }
 
 impl Answer {
-    /// Decides. This is the only place where a login is granted.
+    /// Decides.
     pub fn decide(&self, records: &Records, now: Timestamp) -> Decided<Answered> {
         let unknown =
             || Decided { records: records.clone(), audit: Vec::new(), answer: Answered::Unknown };
@@ -229,7 +229,8 @@ impl Answer {
         }
     }
 
-    /// The one place where a login that was asked for a code is granted.
+    /// The only place where a login that was asked for something is granted. (A bypass, which asks for
+    /// nothing, is `bypassed.rs`.)
     pub(super) fn grant(
         &self,
         mut ledger: Ledger,
