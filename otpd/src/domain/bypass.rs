@@ -3,11 +3,13 @@
 //! It is for who lost the phone, or whose number is not proved yet. It always ends by itself, is
 //! written down with its reason at every step, and yields to an account that is switched off.
 
-use core::net::{Ipv4Addr, Ipv6Addr};
+mod network;
+
 use std::{fmt, time::Duration};
 
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use minicbor::{Decode, Encode};
+
+pub use network::{Network, NetworkError};
 
 use super::{
     account::{Account, Source},
@@ -53,90 +55,6 @@ impl BypassId {
 impl fmt::Display for BypassId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         RequestId(self.0).fmt(f)
-    }
-}
-
-/// The addresses that a bypass is good for: an IPv4 network, or an IPv6 one of at most 64 bits.
-///
-/// A [`Source`] is an IPv4 address or the /64 of an IPv6 one. It is inside when all of it is, and
-/// a narrower IPv6 network could never be told to hold one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
-pub enum Network {
-    /// Address and prefix length, 0 to 32.
-    #[n(0)]
-    V4(#[cbor(n(0), with = "minicbor::bytes")] [u8; 4], #[n(1)] u8),
-    /// The first 64 bits and the prefix length, 0 to 64.
-    #[n(1)]
-    V6(#[cbor(n(0), with = "minicbor::bytes")] [u8; 8], #[n(1)] u8),
-}
-
-/// Why a text is not a network that a bypass can be limited to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NetworkError {
-    /// No address and no range.
-    #[error("not an address or a range of addresses; write for example 203.0.113.9 or 10.0.0.0/8")]
-    Shape,
-    /// An IPv6 range of more than 64 bits.
-    #[error(
-        "logins over IPv6 are told apart by their first 64 bits; write for example 2001:db8:1:2::/64"
-    )]
-    Narrow,
-}
-
-impl Network {
-    /// Reads an address or a range; host bits are dropped.
-    ///
-    /// # Errors
-    /// [`NetworkError`].
-    pub fn parse(text: &str) -> Result<Self, NetworkError> {
-        let net =
-            text.parse::<IpNet>().or_else(|_| text.parse::<core::net::IpAddr>().map(Into::into));
-        match net.map_err(|_| NetworkError::Shape)?.trunc() {
-            IpNet::V4(net) => Ok(Self::V4(net.addr().octets(), net.prefix_len())),
-            IpNet::V6(net) if net.prefix_len() <= 64 => {
-                let octets = net.addr().octets();
-                let (network, _) = octets.split_first_chunk::<8>().unwrap_or((&[0; 8], &[]));
-                Ok(Self::V6(*network, net.prefix_len()))
-            }
-            IpNet::V6(_) => Err(NetworkError::Narrow),
-        }
-    }
-
-    /// Whether a login comes from inside. A console has no source and is inside of none.
-    #[must_use]
-    pub fn holds(self, source: Option<Source>) -> bool {
-        match (self.net(), source) {
-            (Some(IpNet::V4(net)), Some(Source::V4(octets))) => {
-                net.contains(&Ipv4Addr::from(octets))
-            }
-            (Some(IpNet::V6(net)), Some(Source::V6(network))) => net.contains(&v6(network)),
-            (_, Some(Source::V4(_) | Source::V6(_)) | None) => false,
-        }
-    }
-
-    /// `None` for a damaged row's prefix length.
-    fn net(self) -> Option<IpNet> {
-        match self {
-            Self::V4(octets, prefix) => {
-                Ipv4Net::new(Ipv4Addr::from(octets), prefix).ok().map(IpNet::V4)
-            }
-            Self::V6(network, prefix) => {
-                Ipv6Net::new(v6(network), prefix.min(64)).ok().map(IpNet::V6)
-            }
-        }
-    }
-}
-
-fn v6(network: [u8; 8]) -> Ipv6Addr {
-    Ipv6Addr::from_bits(u128::from(u64::from_be_bytes(network)) << 64)
-}
-
-impl fmt::Display for Network {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.net() {
-            Some(net) => net.fmt(f),
-            None => f.write_str("no network"),
-        }
     }
 }
 
