@@ -15,6 +15,8 @@ mod frames;
 mod full_disk;
 #[path = "daemon/people.rs"]
 mod people;
+#[path = "daemon/recovery.rs"]
+mod recovery;
 #[path = "daemon/restart.rs"]
 mod restart;
 #[path = "daemon/rights.rs"]

@@ -1,8 +1,10 @@
 //! The verbs, a file each: what is asked of the daemon and what is made of the answer.
 
+mod bypass;
 mod confirm_clock;
 mod enroll;
 mod list;
+mod recovery_codes;
 mod remove;
 mod resend;
 mod show;
@@ -56,6 +58,8 @@ pub(crate) fn run(session: &Session, verb: Verb) -> Result<Outcome, Failure> {
         Verb::Enable(user) => state::enable(session, user),
         Verb::Remove(arguments) => remove::run(session, arguments),
         Verb::Unlock(user) => unlock::run(session, user),
+        Verb::RecoveryCodes(user) => recovery_codes::run(session, user),
+        Verb::Bypass(arguments) => bypass::run(session, arguments),
         Verb::Status => status::run(session),
         Verb::ConfirmClock => confirm_clock::run(session),
     }

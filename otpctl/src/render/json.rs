@@ -78,6 +78,7 @@ pub(crate) struct Shown<'a> {
     live_challenges: u32,
     recovery_codes_left: u32,
     limits: Vec<Limit<'a>>,
+    bypasses: Vec<Grant<'a>>,
 }
 
 impl<'a> Shown<'a> {
@@ -100,6 +101,7 @@ impl<'a> Shown<'a> {
             live_challenges: shown.live_challenges,
             recovery_codes_left: shown.recovery_codes_left,
             limits: shown.limits.iter().map(limit).collect(),
+            bypasses: shown.bypasses.iter().map(Grant::new).collect(),
         }
     }
 }
@@ -169,6 +171,52 @@ pub(crate) struct ClockConfirmed {
     pub(crate) confirmed: bool,
 }
 
+/// Result of `recovery-codes`.
+#[derive(Serialize)]
+pub(crate) struct RecoveryCodes<'a> {
+    pub(crate) user: &'a str,
+    pub(crate) codes: &'a [otp_proto::Secret],
+}
+
+/// A bypass.
+#[derive(Serialize)]
+pub(crate) struct Grant<'a> {
+    id: &'a str,
+    user: &'a str,
+    granted_at: String,
+    granted_by: u32,
+    until: String,
+    reason: &'a str,
+    used: u32,
+    uses_left: Option<u32>,
+    from: Option<&'a str>,
+}
+
+impl<'a> Grant<'a> {
+    pub(crate) fn new(grant: &'a admin::Grant) -> Self {
+        let admin::Grant { id, user, granted_at, granted_by, until, reason, used, uses_left, from } =
+            grant;
+        Self {
+            id,
+            user,
+            granted_at: utc(*granted_at),
+            granted_by: *granted_by,
+            until: utc(*until),
+            reason,
+            used: *used,
+            uses_left: *uses_left,
+            from: from.as_deref(),
+        }
+    }
+}
+
+/// Result of `bypass --revoke`.
+#[derive(Serialize)]
+pub(crate) struct Revoked<'a> {
+    pub(crate) user: &'a str,
+    pub(crate) revoked: u32,
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
@@ -198,6 +246,7 @@ mod tests {
             "live_challenges",
             "recovery_codes_left",
             "limits",
+            "bypasses",
         ];
         assert_eq!(keys, expected);
         assert_eq!(value(&text)["created_at"], "2026-08-01T12:00:00Z");

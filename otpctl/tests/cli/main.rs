@@ -7,6 +7,8 @@ mod daemon;
 #[cfg(test)]
 mod edges;
 #[cfg(test)]
+mod stand_ins;
+#[cfg(test)]
 mod verbs;
 
 /// An account as the daemon sends it.

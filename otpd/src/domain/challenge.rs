@@ -1,6 +1,8 @@
 //! One passcode question, from its issue to its end.
 //!
 //! `live → used | spent | expired | cancelled | superseded`; an ended challenge never leaves its end.
+//! A live one whose code is withheld asks for a recovery code alone, from its begin or from some point
+//! on; it never gets a code again.
 //! Tries belong to the challenge: neither a resend nor the fresh code after expiry gives one back.
 
 use std::time::Duration;
@@ -40,7 +42,7 @@ impl Default for CodeRules {
 /// Answers of any kind that one challenge takes.
 pub const ANSWERS: u8 = 30;
 /// A clock set back by more than this makes a code invalid, not longer-lived.
-const CLOCK_SLACK: Duration = Duration::from_secs(5);
+pub(super) const CLOCK_SLACK: Duration = Duration::from_secs(5);
 
 /// How a code travels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
@@ -93,7 +95,7 @@ pub enum Delivery {
         #[n(0)]
         gateway: String,
     },
-    /// No gateway took it.
+    /// No gateway took it, or none was asked.
     #[n(2)]
     Unsent,
     /// A vendor may have taken it: no clear answer came.
@@ -163,6 +165,9 @@ pub enum State {
         #[n(1)]
         at: Timestamp,
     },
+    /// It has no code, and may be answered with a recovery code alone.
+    #[n(2)]
+    Withheld,
 }
 
 /// One passcode question.
@@ -304,9 +309,46 @@ impl Challenge {
         (challenge, code)
     }
 
+    /// Issues a challenge without a code: no message goes out, and only a recovery code answers it.
+    #[must_use]
+    pub fn withheld(question: &Question<'_>, draw: &Draw, now: Timestamp) -> Self {
+        Self {
+            token: draw.token,
+            purpose: question.purpose,
+            attempt: question.attempt,
+            source: question.source,
+            rules: question.rules,
+            issued_at: now,
+            references: Vec::new(),
+            channel: question.channel,
+            delivery: Delivery::Unsent,
+            digits: question.rules.digits,
+            tries_left: question.rules.tries,
+            resends: 0,
+            renewed: false,
+            answers: 0,
+            state: State::Withheld,
+            service: question.service.to_owned(),
+        }
+    }
+
+    /// Takes the codes out of a live challenge: from now on only a recovery code answers it.
+    pub fn withhold(&mut self) {
+        if self.is_live() {
+            self.state = State::Withheld;
+            self.delivery = Delivery::Unsent;
+        }
+    }
+
+    /// Whether it is live without a code.
+    #[must_use]
+    pub fn is_withheld(&self) -> bool {
+        matches!(self.state, State::Withheld)
+    }
+
     /// Puts a fresh code in the place of the newest one, which from now on is only recognised.
     ///
-    /// `None` when the challenge is over.
+    /// `None` when the challenge is over or its code is withheld.
     #[must_use]
     pub fn reissue(
         &mut self,
@@ -332,7 +374,10 @@ impl Challenge {
     /// Whether the challenge may still be answered; its code may have expired.
     #[must_use]
     pub fn is_live(&self) -> bool {
-        matches!(self.state, State::Live { .. })
+        match self.state {
+            State::Live { .. } | State::Withheld => true,
+            State::Ended { .. } => false,
+        }
     }
 
     /// Whether the newest code is out of its life: `now ≥ expires_at`, or the clock went back
@@ -351,7 +396,7 @@ impl Challenge {
     /// The newest message's reference.
     #[must_use]
     pub fn reference(&self) -> Reference {
-        // There is one from the issue on; the fall-back only keeps damaged rows from panicking.
+        // Whatever has a code has one; the fall-back only keeps damaged rows from panicking.
         self.references.last().copied().unwrap_or_else(Reference::unknown)
     }
 

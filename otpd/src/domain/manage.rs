@@ -17,7 +17,7 @@ pub enum Verb {
     Disable,
     /// Back to the state before [`Verb::Disable`].
     Enable,
-    /// Forget the number. What counts against guessing stays, or removing and enrolling again
+    /// Forget the number, and with it recovery codes and bypasses. What counts against guessing stays, or removing and enrolling again
     /// would hand out fresh guesses.
     Remove,
     /// End the limits that wrong codes brought.
@@ -53,7 +53,12 @@ impl Manage {
                 enrollment.enable();
                 Event::Enabled {}
             }
-            Verb::Remove => Event::Removed {},
+            Verb::Remove => {
+                // They stand in for the number; the next one of this name must not find them.
+                ledger.records.login.recovery.forget();
+                ledger.records.login.bypasses.clear();
+                Event::Removed {}
+            }
             Verb::Unlock => {
                 ledger.records.login.failures.unlock();
                 Event::Unlocked {}

@@ -279,6 +279,7 @@ impl Scene {
             attempt: run.attempt,
             source: run.source,
             by_itself: run.by_itself,
+            full: false,
             draw: self.draw(),
         };
         let begun = self.decide(Some(account), None, |records, now| decision.decide(records, now));

@@ -77,8 +77,8 @@ impl Connection {
             Fault::Admin(AdminError::Unavailable { reason: error.to_string() })
         };
         let Some(identity) = accounts.by_name(user.to_owned()).await.map_err(unreachable)? else {
-            // The account was deleted; its number must not wait for the next one of that name.
-            let left_behind = verifier.is_enrolled(&account).await?;
+            // The account was deleted; its number or bypass must not wait for the next one of that name.
+            let left_behind = verifier.is_known(&account).await?;
             let nobody = Identity::deleted(account);
             let unknown = AdminError::NoSuchUser { user: user.to_owned() };
             return if left_behind { Ok(nobody) } else { Err(unknown.into()) };

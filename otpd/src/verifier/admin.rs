@@ -8,6 +8,7 @@ use crate::{
     domain::{
         account::Account,
         budget::Held,
+        bypass::Bypass,
         enrollment::Enrollment,
         login::holding,
         manage::{Manage, Verb},
@@ -30,6 +31,10 @@ pub struct Summary {
     pub sends: usize,
     /// Logins that wait for a code.
     pub live: usize,
+    /// Recovery codes not used yet.
+    pub recovery: u8,
+    /// Bypasses that are not over.
+    pub bypasses: Vec<Bypass>,
 }
 
 /// How the daemon is.
@@ -61,17 +66,22 @@ impl Verifier {
                 failures: login.failures.within(DAY, now),
                 sends: login.messages.in_a_day(now),
                 live: login.live(now),
+                recovery: login.recovery.left(),
+                bypasses: login.bypasses.current(now).cloned().collect(),
                 enrollment,
             }
         }))
     }
 
-    /// Whether the account has a number.
+    /// Whether something is kept for the account that an administrator gave it: a number, or a
+    /// bypass.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
-    pub async fn is_enrolled(&self, account: &Account) -> Result<bool, StoreError> {
-        Ok(self.reader.account(account.clone()).await?.enrollment.is_some())
+    pub async fn is_known(&self, account: &Account) -> Result<bool, StoreError> {
+        let records = self.reader.account(account.clone()).await?;
+        let bypassed = records.login.bypasses.current(self.clock.now()).next().is_some();
+        Ok(records.enrollment.is_some() || bypassed)
     }
 
     /// A page of the enrolled, in the order of their names.

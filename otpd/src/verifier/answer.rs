@@ -51,6 +51,14 @@ impl Verifier {
         };
         let step = match answered {
             Answered::Granted => conversation::verdict(Verdict::Granted),
+            Answered::Recovered(recovered) => {
+                let step = conversation::recovered(recovered.left, &recovered.account);
+                self.tell_owner(site, *recovered);
+                step
+            }
+            Answered::AskRecovery(notice, asked) => {
+                conversation::withheld_again(notice, &asked, &self.setting(&site))
+            }
             Answered::Unknown => return Err(UnknownChallenge),
             Answered::Denied(denial, token) => {
                 let Some(account) = account else { return Err(UnknownChallenge) };

@@ -85,12 +85,14 @@ impl Verifier {
             service: claim.service,
             attempt,
             by_itself: claim.by_key,
+            full: false,
             draw,
         };
         let scope = Scope::Account(account.clone());
         let shortage = self.store.shortage().clone();
         let decide = move |records: &Records, now| {
-            unless_short(shortage.holds(), records, begin.decide(records, now))
+            let full = shortage.holds();
+            unless_full(full, records, Begin { full, ..begin.clone() }.decide(records, now))
         };
         let decided = self.store.transact(scope, decide).await;
         match decided.and_then(|begun| begun.ok_or(StoreError::Full)) {
@@ -98,6 +100,13 @@ impl Verifier {
             Ok(Begun::Denied(denial)) => {
                 let setting = self.setting(&site);
                 (None, conversation::denied(denial, &account, request, &setting))
+            }
+            Ok(Begun::Withheld(asked)) => {
+                (Some(asked.token), conversation::withheld(&asked, &self.setting(&site)))
+            }
+            Ok(Begun::Bypassed(bypass)) => {
+                super::bypass::report(&account, &bypass);
+                (None, conversation::verdict(Verdict::Granted))
             }
             Ok(Begun::Resumed(view)) => (Some(view.token), conversation::first(&view)),
             Ok(Begun::Issued(mut view, order)) => {
@@ -112,13 +121,13 @@ impl Verifier {
     }
 }
 
-/// On a full disk nothing new begins and nothing is written for it: what room there is belongs to
-/// the logins that wait for a code, and to whoever needs none.
-fn unless_short(short: bool, records: &Records, begun: Decided<Begun>) -> Decided<Option<Begun>> {
+/// On a full disk no code is issued and no refusal is written: what room there is belongs to the
+/// logins that wait for a code, to recovery codes, and to whoever needs none.
+fn unless_full(full: bool, records: &Records, begun: Decided<Begun>) -> Decided<Option<Begun>> {
     let Decided { records: after, audit, answer } = begun;
     let permitted = match &answer {
-        Begun::Ignored | Begun::Resumed(_) => true,
-        Begun::Denied(_) | Begun::Issued(..) => !short,
+        Begun::Ignored | Begun::Resumed(_) | Begun::Withheld(_) | Begun::Bypassed(_) => true,
+        Begun::Denied(_) | Begun::Issued(..) => !full,
     };
     if permitted {
         Decided { records: after, audit, answer: Some(answer) }

@@ -63,10 +63,18 @@ impl InFlight {
 }
 
 /// A message that is on its way as long as this lives, whatever ends its task.
-struct OnItsWay {
+pub(super) struct OnItsWay {
     in_flight: InFlight,
     token: ChallengeToken,
     sent: Watched,
+}
+
+impl InFlight {
+    /// Enters the newest message of a challenge; it leaves with what this returns.
+    pub(super) fn enter(&self, token: ChallengeToken, sent: Watched) -> OnItsWay {
+        self.insert(token, sent.clone());
+        OnItsWay { in_flight: self.clone(), token, sent }
+    }
 }
 
 impl Drop for OnItsWay {
@@ -110,10 +118,8 @@ impl Verifier {
     /// a request to a vendor in half.
     pub(super) fn send(&self, site: Arc<Site>, order: Order) -> Watched {
         let (publish, sent) = watch::channel(None);
-        self.deliveries.insert(order.token, sent.clone());
-        let (store, in_flight, clock) =
-            (self.store.clone(), self.deliveries.clone(), self.clock.clone());
-        let on_its_way = OnItsWay { in_flight, token: order.token, sent: sent.clone() };
+        let on_its_way = self.deliveries.enter(order.token, sent.clone());
+        let (store, clock) = (self.store.clone(), self.clock.clone());
         tokio::spawn(async move {
             let _on_its_way = on_its_way;
             let message = compose(&site, &order, clock.now());
@@ -194,7 +200,7 @@ fn record(order: &Order, delivery: Delivery) -> (Delivered, Sent) {
     (delivered, Sent { progress, reason })
 }
 
-fn reason(outcome: &Outcome) -> Option<String> {
+pub(super) fn reason(outcome: &Outcome) -> Option<String> {
     match outcome {
         Outcome::Accepted { .. } => None,
         Outcome::Rejected(reason) => Some(format!("refused the number: {reason}")),

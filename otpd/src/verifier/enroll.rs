@@ -151,7 +151,7 @@ impl Verifier {
     }
 }
 
-fn outcome<T>(decided: Result<Outcome<T>, StoreError>) -> Result<T, Failure> {
+pub(super) fn outcome<T>(decided: Result<Outcome<T>, StoreError>) -> Result<T, Failure> {
     match decided {
         Ok(Outcome::Done(done)) => Ok(done),
         Ok(Outcome::Refused(refusal)) => Err(Failure::Refused(refusal)),

@@ -5,9 +5,11 @@ mod admin;
 mod answer;
 mod attend;
 mod begin;
+mod bypass;
 mod deliver;
 mod enroll;
 mod recover;
+mod recovery;
 #[cfg(test)]
 mod tests;
 mod upkeep;
@@ -23,6 +25,7 @@ use otp_proto::login::Step;
 pub use admin::{Status, Summary};
 pub use attend::Attendance;
 pub use begin::Claim;
+pub use bypass::BypassFailure;
 pub use enroll::{EnrollRequest, Failure, Placed};
 pub use upkeep::Unconfirmed;
 

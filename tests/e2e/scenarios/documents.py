@@ -36,10 +36,10 @@ def the_configuration_in_readme(g):
 def the_verbs_in_readme(g):
     """README lists the verbs that otpctl has, and each shows an example of itself."""
     text = open(README).read()
-    listed = set(re.findall(r"^\| `otpctl (\w+)|`(enable) USER`|, `otpctl (\w+)", text, re.MULTILINE))
+    listed = set(re.findall(r"^\| `otpctl ([\w-]+)|`(enable) USER`|, `otpctl ([\w-]+)", text, re.MULTILINE))
     listed = {word for words in listed for word in words if word}
     commands = run("otpctl", "--help").out.split("Commands:\n", 1)[1].split("\n\n", 1)[0]
-    known = set(re.findall(r"^  (\w+)", commands, re.MULTILINE)) - {"help"}
+    known = set(re.findall(r"^  ([\w-]+)", commands, re.MULTILINE)) - {"help"}
     equal(listed, known, "the verbs")
     for verb in known:
         check("Example" in run("otpctl", verb, "--help").out, f"{verb} --help has no example")

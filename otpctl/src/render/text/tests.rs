@@ -37,6 +37,7 @@ pub(in crate::render) fn shown(limits: Vec<Limit>) -> Shown {
         sends_24h: 5,
         live_challenges: 1,
         recovery_codes_left: 8,
+        bypasses: Vec::new(),
     }
 }
 

@@ -28,6 +28,15 @@ impl Ledger {
         if known { Standing::Known } else { Standing::Other }
     }
 
+    /// What pays for a wrong code in this login.
+    ///
+    /// # Errors
+    /// The limit that keeps every code from being compared there.
+    pub(super) fn purse(&self, token: ChallengeToken, terms: &Terms) -> Result<Purse, Held> {
+        let source = self.challenge(token).and_then(|challenge| challenge.source);
+        self.records.login.failures.purse(self.standing(source, terms), self.now)
+    }
+
     /// Asks whether a message may go to the enrolled number.
     ///
     /// # Errors
@@ -190,8 +199,10 @@ pub fn holding(records: &Records, terms: &Terms, now: Timestamp) -> Vec<Held> {
         [login.messages.held(limits, channel, now), number]
     });
     // Of no matter any more once the number is proved.
+    let recovery = login.recovery.held(now).filter(|_| login.recovery.left() > 0);
     let pending = number.filter(|_| enrollment.state == State::Pending);
-    let together = [
+    let further = [
+        recovery,
         pending.and_then(|number| number.proofs_held(now)),
         country.and_then(|country| country.country_held(enrolled, now)),
         all.and_then(|all| all.all_held(enrolled, limits, now)),
@@ -200,7 +211,7 @@ pub fn holding(records: &Records, terms: &Terms, now: Timestamp) -> Vec<Held> {
         country.and_then(|country| country.blocked(limits, now)),
     ];
     let mut holding = Vec::new();
-    for held in [login.failures.held(now)].into_iter().chain(messages).chain(together).flatten() {
+    for held in [login.failures.held(now)].into_iter().chain(messages).chain(further).flatten() {
         // The account and its number have the same limits; one line says enough.
         if !holding.iter().any(|other: &Held| other.limit == held.limit) {
             holding.push(held);

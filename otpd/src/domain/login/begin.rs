@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use super::{Denial, LIVE_PER_ACCOUNT, LIVE_PER_SOURCE, Ledger, Order, Terms, View, issued};
+use super::{
+    Denial, LIVE_PER_ACCOUNT, LIVE_PER_SOURCE, Ledger, Order, Terms, View, Withheld, issued,
+};
 use crate::domain::{
     account::{Account, Source},
     audit::{Actor, Event},
     budget::{Held, LimitName, Standing},
+    bypass::Bypass,
     challenge::{AttemptKey, Challenge, End, Question, State},
     enrollment::{Enrollment, State as EnrollmentState},
     passcode::{ChallengeToken, Draw, Purpose},
@@ -34,6 +37,9 @@ pub struct Begin {
     pub source: Option<Source>,
     /// Whether sshd runs the stack again without anybody typing: after a key, not after a password.
     pub by_itself: bool,
+    /// Whether the store's disk is full: what room there is belongs to codes that were sent, and to
+    /// recovery codes.
+    pub full: bool,
     /// For a new challenge.
     pub draw: Draw,
 }
@@ -49,6 +55,10 @@ pub enum Begun {
     Resumed(View),
     /// A code is to be sent.
     Issued(View, Box<Order>),
+    /// Nothing may be sent, or compared; a recovery code is asked for.
+    Withheld(Withheld),
+    /// It is granted without a code, by this bypass as it is now.
+    Bypassed(Box<Bypass>),
 }
 
 impl Begin {
@@ -60,6 +70,10 @@ impl Begin {
         }
         if self.exempt {
             return self.ignore(ledger, "exempt");
+        }
+        // Before a refusal of this attempt: an administrator may have seen it and helped.
+        if let Some(bypassed) = self.bypassed(&mut ledger) {
+            return ledger.decided(bypassed);
         }
         if ledger.records.login.was_refused(self.attempt, self.by_itself, now) {
             return self.deny(ledger, Denial::Silent);
@@ -77,16 +91,19 @@ impl Begin {
         }
         let standing = ledger.standing(self.source, &self.terms);
         if let Err(held) = ledger.records.login.failures.purse(standing, now) {
-            return self.deny(ledger, Denial::Held(held));
+            return self.withhold(ledger, &enrollment, Denial::Held(held));
         }
         match self.resumable(&mut ledger) {
-            Some(token) => self.resume(ledger, &enrollment, token),
-            None => self.issue(ledger, &enrollment),
+            // One without a code asks whether there may be one by now.
+            Some(token) if !ledger.takes_no_code(token, &self.terms) => {
+                self.resume(ledger, &enrollment, token)
+            }
+            Some(_) | None => self.issue(ledger, &enrollment),
         }
     }
 
     /// The live challenge of the same attempt. One whose code expired meanwhile ends here.
-    fn resumable(&self, ledger: &mut Ledger) -> Option<ChallengeToken> {
+    pub(super) fn resumable(&self, ledger: &mut Ledger) -> Option<ChallengeToken> {
         let attempt = self.attempt?;
         let now = ledger.now;
         let found = ledger.records.login.challenges.iter().find(|challenge| {
@@ -119,13 +136,14 @@ impl Begin {
                 Err(denial) => {
                     // Its attempt is refused from now on, so nobody comes back to it.
                     ledger.end(token, End::Cancelled);
-                    self.deny(ledger, denial)
+                    self.withhold(ledger, enrollment, denial)
                 }
             };
         }
+        let recovery = ledger.recovery_usable();
         match ledger.challenge(token) {
             Some(challenge) => {
-                let view = View::of(challenge, enrollment, &self.terms, ledger.now);
+                let view = View::of(challenge, enrollment, &self.terms, recovery, ledger.now);
                 ledger.decided(Begun::Resumed(view))
             }
             None => self.deny(ledger, Denial::Silent),
@@ -135,11 +153,15 @@ impl Begin {
     fn issue(&self, mut ledger: Ledger, enrollment: &Enrollment) -> Decided<Begun> {
         let now = ledger.now;
         let channel = self.terms.channel(enrollment);
+        if self.full {
+            return self.withhold(ledger, enrollment, Denial::Full);
+        }
         // Before room is made: a login that gets no message must not end another.
         let allowance = match ledger.allow(enrollment, &self.terms, channel, self.source) {
             Ok(allowance) => allowance,
-            Err(denial) => return self.deny(ledger, denial),
+            Err(denial) => return self.withhold(ledger, enrollment, denial),
         };
+        self.end_withheld(&mut ledger);
         if let Some(held) = self.make_room(&mut ledger) {
             return self.deny(ledger, Denial::Held(held));
         }
@@ -156,7 +178,7 @@ impl Begin {
         let (challenge, code) = Challenge::issue(&question, &self.terms.issuer, &self.draw, now);
         ledger.charge(&allowance, enrollment, &self.terms, challenge.token);
         ledger.note(challenge.token, issued(&challenge, enrollment, "login"));
-        let view = View::of(&challenge, enrollment, &self.terms, now);
+        let view = View::of(&challenge, enrollment, &self.terms, ledger.recovery_usable(), now);
         let order = Order::new(&challenge, &self.account, enrollment, code, None);
         ledger.records.login.challenges.push(challenge);
         ledger.decided(Begun::Issued(view, Box::new(order)))
@@ -213,7 +235,7 @@ impl Begin {
         ledger.decided(Begun::Ignored)
     }
 
-    fn deny(&self, mut ledger: Ledger, denial: Denial) -> Decided<Begun> {
+    pub(super) fn deny(&self, mut ledger: Ledger, denial: Denial) -> Decided<Begun> {
         if denial != Denial::Silent && self.exists {
             ledger.records.login.refuse(self.attempt, denial, ledger.now);
         }
@@ -253,16 +275,21 @@ impl Ledger {
         let (channel, source) = (channel.unwrap_or(before.channel), before.source);
         let avoid = super::carrier(before);
         let allowance = self.allow(enrollment, terms, channel, source)?;
-        let account = self.account.clone();
+        let (account, recovery) = (self.account.clone(), self.recovery_usable());
         let challenge = self.challenge_mut(token).ok_or(Denial::Silent)?;
         let code =
             challenge.reissue(&account, &terms.issuer, draw, channel, now).ok_or(Denial::Silent)?;
         let order = Order::new(challenge, &account, enrollment, code, avoid);
-        let view = View::of(challenge, enrollment, terms, now);
+        let view = View::of(challenge, enrollment, terms, recovery, now);
         let event = issued(challenge, enrollment, why);
         self.charge(&allowance, enrollment, terms, token);
         self.note(token, event);
         Ok((view, order))
+    }
+
+    /// Recovery codes that could be used now.
+    pub(super) fn recovery_usable(&self) -> u8 {
+        self.records.login.recovery.usable(self.now)
     }
 
     /// Ends a challenge and notes it. Of no effect on an ended one.
@@ -295,7 +322,7 @@ impl Ledger {
     pub(super) fn ended(&self, token: ChallengeToken) -> Option<End> {
         match self.challenge(token)?.state {
             State::Ended { how, .. } => Some(how),
-            State::Live { .. } => None,
+            State::Live { .. } | State::Withheld => None,
         }
     }
 }

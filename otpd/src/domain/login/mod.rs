@@ -4,8 +4,11 @@ mod abandon;
 mod allowance;
 mod answer;
 mod begin;
+mod bypassed;
 mod delivered;
 mod recover;
+mod recovery;
+mod withheld;
 
 pub use abandon::Abandon;
 pub use allowance::holding;
@@ -13,6 +16,8 @@ pub use answer::{Answer, Answered, Notice, Typed};
 pub use begin::{Begin, Begun};
 pub use delivered::{Delivered, Result as DeliveryResult};
 pub use recover::Recover;
+pub use recovery::{Recovered, Told};
+pub use withheld::{Why, Withheld, WithheldNotice};
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -22,12 +27,14 @@ use super::{
     account::{Account, Source},
     audit::{Actor, AuditEvent, Event},
     budget::{Failures, Held, KNOWN_FOR, Limits, Messages},
+    bypass::Bypasses,
     challenge::{AttemptKey, Challenge, Channel, CodeRules, Delivery, Issuer, Resend, State},
     enrollment::{Enrollment, NumberIndex},
     passcode::{ChallengeToken, Passcode, Purpose, Reference},
     phone::{Country, E164, Line},
     policy::{SharedSources, Unenrolled},
     records::Records,
+    recovery::Recovery,
     time::Timestamp,
 };
 
@@ -112,6 +119,12 @@ pub struct LoginState {
     known: Vec<KnownSource>,
     #[n(4)]
     refused: Vec<Refused>,
+    /// Recovery codes; rows from before there were any have none.
+    #[cbor(n(5), default)]
+    pub recovery: Recovery,
+    /// Bypasses; likewise.
+    #[cbor(n(6), default)]
+    pub bypasses: Bypasses,
     /// When the account last logged in with success, wherever from.
     #[n(7)]
     succeeded: Option<Timestamp>,
@@ -123,9 +136,13 @@ impl LoginState {
     pub fn prune(&mut self, now: Timestamp) {
         self.failures.settle(now);
         self.messages.settle(now);
+        self.recovery.settle(now);
+        self.bypasses.prune(now);
         self.challenges.retain(|challenge| match challenge.state {
             // One that nobody answered is kept as long after its life as one that was ended.
-            State::Live { .. } => challenge.expires_at().is_within(REMEMBERED, now),
+            State::Live { .. } | State::Withheld => {
+                challenge.expires_at().is_within(REMEMBERED, now)
+            }
             State::Ended { at, .. } => at.is_within(REMEMBERED, now),
         });
         let ended = self.challenges.iter().filter(|challenge| !challenge.is_live()).count();
@@ -284,10 +301,19 @@ pub struct View {
     pub resend_in: u32,
     /// Wrong codes still allowed.
     pub tries_left: u8,
+    /// Recovery codes that could be used now.
+    pub recovery: u8,
 }
 
 impl View {
-    fn of(challenge: &Challenge, enrollment: &Enrollment, terms: &Terms, now: Timestamp) -> Self {
+    /// `recovery`: recovery codes that could be used now.
+    fn of(
+        challenge: &Challenge,
+        enrollment: &Enrollment,
+        terms: &Terms,
+        recovery: u8,
+        now: Timestamp,
+    ) -> Self {
         let may_resend = challenge.may_resend(now) != Resend::Never;
         Self {
             token: challenge.token,
@@ -303,6 +329,7 @@ impl View {
             may_call: may_resend && terms.voice,
             resend_in: challenge.resend_in(now),
             tries_left: challenge.tries_left,
+            recovery,
         }
     }
 }
@@ -322,6 +349,8 @@ pub enum Denial {
     Country,
     /// A limit holds.
     Held(Held),
+    /// The store has no room for a new code.
+    Full,
     /// The tries are used up.
     Spent,
     /// The code expired, and the one fresh code too.
@@ -345,6 +374,7 @@ impl Denial {
             Self::Disabled => "disabled",
             Self::Country => "country-not-allowed",
             Self::Held(held) => held.limit.as_str(),
+            Self::Full => "store-full",
             Self::Spent => "tries-used-up",
             Self::Expired => "code-expired",
             Self::Outgrown => "code-too-short-by-now",

@@ -125,6 +125,7 @@ impl Town {
             attempt: None,
             source: from.into(),
             by_itself: true,
+            full: false,
             draw: self.draw(),
         };
         let decide = move |records: &_, now| begin.decide(records, now);

@@ -10,6 +10,7 @@ use super::{OpenError, open, rows};
 use crate::{
     domain::{
         account::Account,
+        bypass::Bypass,
         challenge::Instance,
         enrollment::{Enrollment, State},
         login::LoginState,
@@ -163,6 +164,27 @@ impl Reader {
                 lost.extend(waiting.map(|challenge| challenge.token));
             })?;
             Ok(lost)
+        })
+        .await
+    }
+
+    /// Every bypass that is not over, in the order of the accounts. There are few, whatever the number
+    /// of accounts.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn bypasses(&self, now: Timestamp) -> Result<Vec<(Account, Bypass)>, StoreError> {
+        self.read(move |db, _| {
+            let mut select =
+                db.prepare_cached("SELECT account, state FROM login ORDER BY account")?;
+            let (mut found, mut bypasses) = (select.query([])?, Vec::new());
+            while let Some(row) = found.next()? {
+                let account = rows::name(row, 0)?;
+                let login = rows::login(row, 1)?;
+                let current = login.bypasses.current(now).cloned();
+                bypasses.extend(current.map(|bypass| (account.clone(), bypass)));
+            }
+            Ok(bypasses)
         })
         .await
     }

@@ -243,6 +243,9 @@ impl Model {
                 }
             }
             Answered::Denied(..) | Answered::Unknown => {}
+            Answered::Recovered(_) | Answered::AskRecovery(..) => {
+                prop_assert!(false, "there are no recovery codes here");
+            }
         }
         // Nobody locks a person out who has the code: far from every limit, right is right.
         let answers = self

@@ -284,6 +284,7 @@ fn a_budget_that_was_not_read_lets_nothing_be_sent() {
         exists: true,
         exempt: false,
         by_itself: true,
+        full: false,
         service: "sshd".to_owned(),
         attempt: None,
         source: None,
