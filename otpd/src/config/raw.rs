@@ -197,6 +197,18 @@ impl<'t> Section<'t> {
         Some(texts)
     }
 
+    /// A list of strings as a program gets them: the same one may come twice.
+    pub(super) fn words(&mut self, key: &'static str, example: &str) -> Option<Vec<Text<'t>>> {
+        let mut words = Vec::new();
+        for (place, value) in self.list(key, "a list of texts", example)? {
+            match value.as_str() {
+                None => self.wrong_type(&place, value, "text", "write it in quotes"),
+                Some(value) => words.push(Text { value, place }),
+            }
+        }
+        Some(words)
+    }
+
     /// A list of whole numbers in a range; empty when the key is missing.
     pub(super) fn numbers(
         &mut self,

@@ -324,6 +324,7 @@ impl Scene {
         let delivered = Delivered {
             token: order.token,
             issued_at: order.issued_at,
+            charged_at: order.charged_at,
             purpose: order.purpose,
             index: order.index,
             failures,

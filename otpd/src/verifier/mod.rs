@@ -7,6 +7,7 @@ mod attend;
 mod begin;
 mod deliver;
 mod enroll;
+mod follow;
 mod recover;
 #[cfg(test)]
 mod tests;
@@ -62,7 +63,7 @@ pub struct Verifier {
     keys: Keys,
     zone: TimeZone,
     site: RwLock<Arc<Site>>,
-    deliveries: deliver::InFlight,
+    courier: deliver::Courier,
     attendance: attend::Attended,
 }
 
@@ -90,7 +91,10 @@ impl Verifier {
     /// Puts the parts together.
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
+        let (store, reader, clock) = (&parts.store, &parts.reader, &parts.clock);
+        let courier = deliver::Courier::new(store.clone(), reader.clone(), clock.clone());
         Arc::new(Self {
+            courier,
             store: parts.store,
             reader: parts.reader,
             accounts: parts.accounts,
@@ -99,7 +103,6 @@ impl Verifier {
             keys: parts.keys,
             zone: parts.zone,
             site: RwLock::new(Arc::new(parts.site)),
-            deliveries: deliver::InFlight::default(),
             attendance: attend::Attended::default(),
         })
     }

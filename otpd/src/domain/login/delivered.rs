@@ -36,6 +36,8 @@ pub struct Delivered {
     pub token: ChallengeToken,
     /// Which of its codes.
     pub issued_at: Timestamp,
+    /// When the message was charged.
+    pub charged_at: Timestamp,
     /// What it was for.
     pub purpose: Purpose,
     /// The number's budget.
@@ -95,15 +97,15 @@ impl Delivered {
         let now = ledger.now;
         let guessed = ledger.challenge(self.token).is_none_or(Challenge::was_guessed);
         if self.purpose == Purpose::Login {
-            ledger.records.login.messages.refund(self.token, self.issued_at, now);
+            ledger.records.login.messages.refund(self.token, self.charged_at, now);
         }
         // None when the account has another number by now; the old one keeps the charge.
         if let Some(number) = ledger.records.number_budget(self.index) {
             match self.purpose {
-                Purpose::Login => number.messages.refund(self.token, self.issued_at, now),
+                Purpose::Login => number.messages.refund(self.token, self.charged_at, now),
                 // Wrong codes for a proof are bounded by its messages alone.
                 Purpose::Enrollment if guessed => {}
-                Purpose::Enrollment => number.refund_proof(self.issued_at),
+                Purpose::Enrollment => number.refund_proof(self.charged_at),
             }
         }
     }

@@ -5,12 +5,14 @@ mod answer;
 mod begin;
 mod delivered;
 mod recover;
+mod undelivered;
 
 pub use abandon::Abandon;
 pub use answer::{Answer, Answered, Notice, Typed};
 pub use begin::{Begin, Begun};
 pub use delivered::{Delivered, Result as DeliveryResult};
 pub use recover::Recover;
+pub use undelivered::{Cause, REPEATS, Undelivered};
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -199,8 +201,14 @@ pub struct Order {
     pub issued_at: Timestamp,
     /// When the code dies.
     pub expires_at: Timestamp,
+    /// When it was charged; the code may be older.
+    pub charged_at: Timestamp,
+    /// How often this code was sent again by itself before: 0 for the first message.
+    pub repeat: u8,
     /// The gateway that carried the code before, to be tried last.
     pub avoid: Option<String>,
+    /// Gateways that took this very code and did not bring it there: not asked again.
+    pub lost_by: Vec<String>,
 }
 
 impl Order {
@@ -223,7 +231,10 @@ impl Order {
             reference: challenge.reference(),
             issued_at: challenge.issued_at,
             expires_at: challenge.expires_at(),
+            charged_at: challenge.issued_at,
+            repeat: challenge.repeats,
             avoid,
+            lost_by: Vec::new(),
         }
     }
 }
@@ -231,7 +242,9 @@ impl Order {
 /// The gateway that took the newest message, for [`Order::avoid`].
 pub(super) fn carrier(challenge: &Challenge) -> Option<String> {
     match &challenge.delivery {
-        Delivery::Accepted { gateway } | Delivery::Uncertain { gateway } => Some(gateway.clone()),
+        Delivery::Accepted { gateway }
+        | Delivery::Uncertain { gateway }
+        | Delivery::Undelivered { gateway, .. } => Some(gateway.clone()),
         Delivery::Sending { .. } | Delivery::Unsent => None,
     }
 }
@@ -281,7 +294,7 @@ impl View {
             progress: match challenge.delivery {
                 Delivery::Sending { .. } | Delivery::Uncertain { .. } => Progress::Sending,
                 Delivery::Accepted { .. } => Progress::Sent,
-                Delivery::Unsent => Progress::Failed,
+                Delivery::Undelivered { .. } | Delivery::Unsent => Progress::Failed,
             },
             may_resend,
             may_call: may_resend && terms.voice,

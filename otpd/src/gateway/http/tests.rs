@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 use super::{Channel, DEADLINE, Gateway, Http, HttpSettings, Outcome};
 use crate::gateway::{
     VendorMessageId,
-    testing::{Server, message, nobody, raw_server, silent_server},
+    testing::{Server, kind, message, nobody, raw_server, silent_server},
 };
 
 /// Long enough for a loopback connection on a busy machine; a silent vendor costs the test this.
@@ -30,17 +30,6 @@ async fn send(settings: &HttpSettings) -> Outcome {
 
 fn accepted(id: Option<&str>) -> Outcome {
     Outcome::Accepted { vendor_id: id.and_then(VendorMessageId::checked) }
-}
-
-fn kind(outcome: &Outcome) -> &'static str {
-    match outcome {
-        Outcome::Accepted { .. } => "accepted",
-        Outcome::Rejected(_) => "rejected",
-        Outcome::Retryable { .. } => "retryable",
-        Outcome::OptedOut => "opted out",
-        Outcome::Misconfigured(_) => "misconfigured",
-        Outcome::Unknown(_) => "unknown",
-    }
 }
 
 #[tokio::test]
