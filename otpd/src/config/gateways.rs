@@ -33,7 +33,7 @@ pub(super) fn read(
             section.warn(&name.place, text);
         }
         let both = sms && voice;
-        if let Some(settings) = read_one(section, delivery, folders, both) {
+        if let Some(settings) = read_one(section, delivery, folders, Use { both, voice }) {
             gateways.push((GatewayName(name.value.to_owned()), settings));
         }
     }
@@ -49,15 +49,24 @@ fn check_name(section: &Section<'_>, name: &Text<'_>) {
     }
 }
 
+/// What a gateway is to carry.
+#[derive(Clone, Copy)]
+struct Use {
+    /// Text messages and calls.
+    both: bool,
+    /// Calls.
+    voice: bool,
+}
+
 fn read_one(
     mut section: Section<'_>,
     delivery: &Delivery,
     folders: Folders<'_>,
-    both: bool,
+    Use { both, voice }: Use,
 ) -> Option<Settings> {
     let kind = section.text("kind");
     match kind.as_ref().map(|kind| kind.value) {
-        Some("telnyx") => telnyx::read(section, folders).map(Settings::Telnyx),
+        Some("telnyx") => telnyx::read(section, folders, voice).map(Settings::Telnyx),
         Some("command") => command::read(section, both).map(Settings::Command),
         Some("http") => http::read(section, folders, both).map(Settings::Http),
         Some("file") => {

@@ -11,8 +11,19 @@ use super::{
 };
 use crate::{domain::phone::E164, gateway::settings::TelnyxSettings};
 
-/// Reads the table; none when something that cannot be done without is wrong.
-pub(super) fn read(mut section: Section<'_>, folders: Folders<'_>) -> Option<TelnyxSettings> {
+/// Reads the table; none when something that cannot be done without is wrong. `voice` says that the
+/// gateway is to carry calls.
+pub(super) fn read(
+    mut section: Section<'_>,
+    folders: Folders<'_>,
+    voice: bool,
+) -> Option<TelnyxSettings> {
+    if voice {
+        let found = "is \"telnyx\", and the gateway is in delivery.voice";
+        let expected =
+            "a kind that calls, since this one carries text messages only in this version";
+        section.error(&section.place_of("kind"), found, expected, "remove it from delivery.voice");
+    }
     let base_url = read_base_url(&mut section);
     let profile = read_profile(&mut section);
     let from = read_from(&mut section, profile.is_some());

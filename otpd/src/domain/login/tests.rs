@@ -7,6 +7,7 @@ mod machine;
 mod messages;
 mod restarts;
 mod size;
+mod undelivered;
 
 use super::{Answered, Begun, Denial};
 use crate::domain::budget::LimitName;

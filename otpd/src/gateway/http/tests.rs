@@ -149,6 +149,23 @@ async fn reasons_hold_neither_code_nor_number_nor_key() {
     assert_eq!(send(&settings(server.url("/"))).await, Outcome::Misconfigured(reason));
 }
 
+/// Vendors want keys in headers, in paths, in queries and in bodies, and repeat them when refusing.
+#[tokio::test]
+async fn keys_are_known_wherever_they_are_sent() {
+    let reply = "phoneNumber of account AC0123456789ab, key a1/b2+c3d4 or a1%2Fb2%2Bc3d4, sig s1gn4ture, \
+                 pass hunter2hunter2 and abcdefghijklmnopqrstuvwx in messages for user: bad";
+    let server = Server::start(400, &[], reply).await;
+    let mut settings = settings(
+        server.url("/v2/AC0123456789ab/messages?apikey=a1%2Fb2%2Bc3d4&user=user&sig=s1gn4ture"),
+    );
+    settings.body = r#"{"phoneNumber": "{to}", "text": "{text}", "password": "hunter2hunter2",
+                        "token": "abcdefghijklmnopqrstuvwx", "messages": 1}"#
+        .to_owned();
+    let reason = "HTTP 400: phoneNumber of account [key], key [key] or [key], sig [key], \
+                  pass [key] and [key] in messages for user: bad";
+    assert_eq!(send(&settings).await, Outcome::Misconfigured(reason.to_owned()));
+}
+
 #[tokio::test]
 async fn a_redirect_is_not_followed() {
     let elsewhere = Server::start(200, &[], "").await;
