@@ -208,6 +208,9 @@ pub struct Shown {
     pub live_challenges: u32,
     /// Recovery codes not used yet.
     pub recovery_codes_left: u32,
+    /// Why the newest message of the last minutes did not arrive, as its carrier reported.
+    #[serde(default)]
+    pub undelivered: Option<String>,
 }
 
 /// Denies the account's logins.

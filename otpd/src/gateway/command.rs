@@ -194,7 +194,9 @@ async fn drain(output: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
 fn outcome(status: ExitStatus, said: &[u8], complained: &[u8], redactor: &Redactor<'_>) -> Outcome {
     let reason = || redactor.reason(&with_complaint(status.to_string(), complained));
     match status.code() {
-        Some(0) => Outcome::Accepted { vendor_id: first_line(said).and_then(checked_id) },
+        Some(0) => Outcome::Accepted {
+            vendor_id: first_line(said).and_then(|id| VendorMessageId::checked(&id)),
+        },
         // EX_DATAERR, EX_NOUSER: nothing can be sent to this number.
         Some(65 | 67) => Outcome::Rejected(reason()),
         // EX_TEMPFAIL: not sent, but it may be tried again.
@@ -212,10 +214,6 @@ fn outcome(status: ExitStatus, said: &[u8], complained: &[u8], redactor: &Redact
 
 /// The exit status of a program that says: this person wants no more messages.
 const OPTED_OUT: i32 = 79;
-
-fn checked_id(line: String) -> Option<VendorMessageId> {
-    VendorMessageId::checked(&line)
-}
 
 fn with_complaint(what: String, complained: &[u8]) -> String {
     match first_line(complained) {

@@ -4,7 +4,7 @@ mod problem;
 
 use hmac::{Hmac, KeyInit, Mac};
 use reqwest::{
-    Body, Method, Request, Url,
+    Method, Request, Url,
     header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue},
 };
 use serde::Serialize;
@@ -54,7 +54,7 @@ struct Shape {
 
 /// The body of a request to send.
 #[derive(Serialize)]
-struct Text<'a> {
+struct Body<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<&'a str>,
     to: &'a str,
@@ -150,7 +150,7 @@ impl Shape {
     }
 
     fn request(&self, message: &Message) -> Result<Request, serde_json::Error> {
-        let text = Text {
+        let fields = Body {
             from: self.from.as_deref(),
             to: message.to.expose(),
             text: &message.text,
@@ -159,7 +159,7 @@ impl Shape {
             // Refused where the text needs another alphabet, rather than sent in several parts.
             encoding: "gsm7",
         };
-        let body = Zeroizing::new(serde_json::to_vec(&text)?);
+        let body = Zeroizing::new(serde_json::to_vec(&fields)?);
         let mut request = self.authorized(Method::POST, self.messages.clone());
         let headers = request.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -167,7 +167,7 @@ impl Shape {
             headers.insert("idempotency-key", key);
         }
         // From here on the code is in buffers of the HTTP and TLS libraries, which do not wipe.
-        *request.body_mut() = Some(Body::from(body.to_vec()));
+        *request.body_mut() = Some(body.to_vec().into());
         Ok(request)
     }
 

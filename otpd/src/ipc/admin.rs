@@ -127,6 +127,7 @@ impl Connection {
             sends_24h: count(summary.sends),
             live_challenges: count(summary.live),
             recovery_codes_left: 0,
+            undelivered: summary.undelivered,
         })
     }
 

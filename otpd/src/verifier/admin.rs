@@ -8,7 +8,9 @@ use crate::{
     domain::{
         account::Account,
         budget::Held,
+        challenge::Delivery,
         enrollment::{Enrollment, State},
+        login::LoginState,
         manage::{Manage, Verb},
         time::DAY,
     },
@@ -29,6 +31,8 @@ pub struct Summary {
     pub sends: usize,
     /// Logins that wait for a code.
     pub live: usize,
+    /// Why the newest message did not arrive, where a carrier reported that.
+    pub undelivered: Option<String>,
 }
 
 /// How the daemon is.
@@ -40,6 +44,18 @@ pub struct Status {
     pub counts: Counts,
     /// The gateways in use.
     pub gateways: Vec<GatewayHealth>,
+}
+
+/// What became of the newest message, where it did not arrive.
+fn undelivered(login: &LoginState) -> Option<String> {
+    let newest = login.challenges.iter().max_by_key(|challenge| challenge.issued_at)?;
+    match &newest.delivery {
+        Delivery::Undelivered { gateway, reason } => Some(format!("{gateway}: {reason}")),
+        Delivery::Sending { .. }
+        | Delivery::Accepted { .. }
+        | Delivery::Uncertain { .. }
+        | Delivery::Unsent => None,
+    }
 }
 
 impl Verifier {
@@ -69,6 +85,7 @@ impl Verifier {
                 failures: login.failures.within(DAY, now),
                 sends: login.messages.in_a_day(now),
                 live: login.live(now),
+                undelivered: undelivered(login),
                 enrollment,
             }
         }))

@@ -54,15 +54,18 @@ impl Undelivered {
     pub fn decide(&self, records: &Records, now: Timestamp) -> Decided<Option<Box<Order>>> {
         let account = self.order.account.clone();
         let mut ledger = Ledger::new(account, Actor::Daemon, records, now);
-        let again = self.again(&mut ledger);
+        let (again, then) = match self.again(&mut ledger) {
+            Ok(order) => (Some(Box::new(order)), "sent-again"),
+            Err(why) => (None, why),
+        };
         let event = Event::MessageUndelivered {
             gateway: self.gateway.clone(),
             vendor_id: self.vendor_id.clone(),
             reason: self.reason.clone(),
-            then: *again.as_ref().err().unwrap_or(&"sent-again"),
+            then,
         };
         ledger.note(self.order.token, event);
-        ledger.decided(again.ok().map(Box::new))
+        ledger.decided(again)
     }
 
     /// Charges and orders the message, or says in a fixed word why there is none.

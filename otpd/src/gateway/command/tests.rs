@@ -1,15 +1,12 @@
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt,
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
 use nix::{
     errno::Errno,
     sys::{signal::kill, stat::Mode},
     unistd::{Pid, mkfifo},
 };
+
+use tokio::time::Instant;
 
 use super::{Channel, Command, CommandSettings, Gateway, Message, Outcome, VendorMessageId};
 use crate::gateway::testing::{kind, message};

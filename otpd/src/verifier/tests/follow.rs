@@ -217,6 +217,9 @@ async fn a_proof_that_did_not_arrive_is_left_to_the_administrator() {
         reason: "delivery_failed: 40006 Carrier down".into(),
     };
     assert_eq!(records.login.challenges[0].delivery, expected);
+    let shown = verifier.show(&root).await.expect("a read").expect("enrolled");
+    let reason = "first: delivery_failed: 40006 Carrier down";
+    assert_eq!(shown.undelivered.as_deref(), Some(reason));
     assert!(house.vendors.try_recv().is_err());
     // It came after all: a report never touches a code.
     verifier.verify(&root, Typed::new(&code(&text)), 0).await.expect("the right code");
