@@ -30,10 +30,7 @@ pub(super) fn read(
     let api_key = read_key(&mut section, folders);
     let ca_file = read_ca_file(&mut section, folders);
     for key in LATER {
-        if let Some(text) = section.text(key) {
-            let expected = "keys of text messages whose arrival otpd asks for";
-            section.error(&text.place, "is not in this version yet", expected, "remove it");
-        }
+        section.not_yet(key, "keys of text messages whose arrival otpd asks for");
     }
     section.finish();
     Some(TelnyxSettings {
