@@ -135,10 +135,9 @@ pub trait Gateway: Send + Sync {
     fn supports(&self, channel: Channel) -> bool;
     /// Hands one message over, within its own deadline of at most 8 s.
     fn send<'a>(&'a self, message: &'a Message) -> Sending<'a>;
-    /// How far a message is that it took under the name `id`, asked within its own deadline of at
-    /// most 8 s. `message` is for redaction. `None`: this kind cannot tell, and is never asked.
-    fn status<'a>(&'a self, message: &'a Message, id: &'a VendorMessageId) -> Option<Asking<'a>> {
-        let _ = (message, id);
+    /// How far a message is that it took under this name, asked within its own deadline of at most
+    /// 8 s. The message is for redaction. `None`: this kind cannot tell, and is never asked.
+    fn status<'a>(&'a self, _message: &'a Message, _id: &'a VendorMessageId) -> Option<Asking<'a>> {
         None
     }
 }

@@ -1,6 +1,7 @@
 //! `kind = "telnyx"`: text messages through Telnyx's API, version 2, and whether they arrived.
 
 mod problem;
+mod record;
 
 use hmac::{Hmac, KeyInit, Mac};
 use reqwest::{
@@ -8,11 +9,13 @@ use reqwest::{
     header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue},
 };
 use serde::Serialize;
-use serde_json::Value;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use self::problem::{Meaning, Problem, decisive, told};
+use self::{
+    problem::{Meaning, Problem, decisive, told},
+    record::{Progress, Record},
+};
 use super::{
     Asking, Gateway, Message, Outcome, Sending, Status, VendorMessageId,
     client::{Client, ClientError, DEADLINE, Reply, parse_url},
@@ -277,45 +280,6 @@ fn status(reply: &Reply, redactor: &Redactor<'_>) -> Status {
         }
         // Not with the body: it holds the text.
         Progress::Unclear => Status::Unknown("no status that is documented".to_owned()),
-    }
-}
-
-/// A message as Telnyx describes it.
-struct Record(Value);
-
-/// Where it is, by `to[0].status`.
-enum Progress {
-    UnderWay,
-    Delivered,
-    Unconfirmed,
-    Failed(&'static str),
-    Unclear,
-}
-
-impl Record {
-    fn read(reply: &Reply) -> Option<Self> {
-        let mut body: Value = serde_json::from_slice(reply.body.as_deref()?).ok()?;
-        body.get_mut("data").map(Value::take).map(Self)
-    }
-
-    fn id(&self) -> Option<VendorMessageId> {
-        VendorMessageId::checked(self.0.get("id")?.as_str()?)
-    }
-
-    fn progress(&self) -> Progress {
-        match self.0.pointer("/to/0/status").and_then(Value::as_str) {
-            Some("queued" | "sending" | "sent") => Progress::UnderWay,
-            Some("delivered") => Progress::Delivered,
-            Some("delivery_unconfirmed") => Progress::Unconfirmed,
-            Some("sending_failed") => Progress::Failed("sending_failed"),
-            Some("delivery_failed") => Progress::Failed("delivery_failed"),
-            Some("expired") => Progress::Failed("expired"),
-            Some(_) | None => Progress::Unclear,
-        }
-    }
-
-    fn problems(&self) -> Vec<Problem<'_>> {
-        self.0.get("errors").map(Problem::all).unwrap_or_default()
     }
 }
 
