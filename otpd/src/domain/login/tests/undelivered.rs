@@ -13,7 +13,12 @@ use crate::domain::{
 };
 
 /// A carrier reports that a message did not arrive; what is sent in its place.
-fn report(scene: &mut Scene, order: &Order, gateway: &str, cause: Cause) -> Option<Order> {
+pub(super) fn report(
+    scene: &mut Scene,
+    order: &Order,
+    gateway: &str,
+    cause: Cause,
+) -> Option<Order> {
     let report = Undelivered {
         terms: scene.terms(),
         order: order.clone(),
