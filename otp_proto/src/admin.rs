@@ -236,6 +236,9 @@ pub struct Shown {
     /// Bypasses that are not over.
     #[serde(default)]
     pub bypasses: Vec<Grant>,
+    /// Why the newest message of the last minutes did not arrive, as its carrier reported.
+    #[serde(default)]
+    pub undelivered: Option<String>,
 }
 
 /// Denies the account's logins.

@@ -77,6 +77,7 @@ pub(crate) struct Shown<'a> {
     sends_24h: u32,
     live_challenges: u32,
     recovery_codes_left: u32,
+    undelivered: Option<&'a str>,
     limits: Vec<Limit<'a>>,
     bypasses: Vec<Grant<'a>>,
 }
@@ -100,6 +101,7 @@ impl<'a> Shown<'a> {
             sends_24h: shown.sends_24h,
             live_challenges: shown.live_challenges,
             recovery_codes_left: shown.recovery_codes_left,
+            undelivered: shown.undelivered.as_deref(),
             limits: shown.limits.iter().map(limit).collect(),
             bypasses: shown.bypasses.iter().map(Grant::new).collect(),
         }
@@ -245,6 +247,7 @@ mod tests {
             "sends_24h",
             "live_challenges",
             "recovery_codes_left",
+            "undelivered",
             "limits",
             "bypasses",
         ];

@@ -133,7 +133,7 @@ pub(crate) fn shown(shown: &Shown, zone: &TimeZone, width: Option<u16>) -> Strin
         Lock::Until(end) => format!("until {}", local(end, zone)),
         Lock::Endless => format!("until: otpctl unlock {}", word(&subscriber.user)),
     };
-    let facts = [
+    let mut facts = vec![
         ("user", subscriber.user.clone()),
         ("phone", subscriber.phone.clone()),
         ("country", subscriber.country.clone()),
@@ -147,6 +147,9 @@ pub(crate) fn shown(shown: &Shown, zone: &TimeZone, width: Option<u16>) -> Strin
         ("logins under way", shown.live_challenges.to_string()),
         ("recovery codes left", shown.recovery_codes_left.to_string()),
     ];
+    if let Some(reason) = &shown.undelivered {
+        facts.push(("last message", format!("did not arrive: {reason}")));
+    }
     let facts = facts_table(facts, width);
     let mut parts = vec![facts];
     if !shown.limits.is_empty() {

@@ -202,6 +202,7 @@ wrong-codes-per-hour  2026-08-01T14:00:00+02:00  2026-08-01T14:30:00+02:00
   "sends_24h": 5,
   "live_challenges": 0,
   "recovery_codes_left": 8,
+  "undelivered": null,
   "limits": [
     {
       "name": "wrong-codes-per-hour",

@@ -168,6 +168,17 @@ pub enum Event {
         /// What it said, masked.
         reason: String,
     },
+    /// A message that a vendor took did not arrive.
+    MessageUndelivered {
+        /// Which gateway.
+        gateway: String,
+        /// The vendor's name for it.
+        vendor_id: String,
+        /// What it said, masked.
+        reason: String,
+        /// `sent-again`, or why it was not: a fixed word.
+        then: &'static str,
+    },
     /// A number was entered.
     Enrolled {
         /// Last two digits.

@@ -105,6 +105,16 @@ pub enum Delivery {
         #[n(0)]
         gateway: String,
     },
+    /// A vendor took it and reported that it did not arrive.
+    #[n(4)]
+    Undelivered {
+        /// Which gateway.
+        #[n(0)]
+        gateway: String,
+        /// What it said, masked.
+        #[n(1)]
+        reason: String,
+    },
 }
 
 /// How a challenge ended.
@@ -221,6 +231,10 @@ pub struct Challenge {
     /// The PAM service, for the message.
     #[n(15)]
     pub service: String,
+    /// Times its messages were sent again by themselves, since they did not arrive. Rows of the
+    /// first version do not have it.
+    #[cbor(n(16), default)]
+    pub repeats: u8,
 }
 
 /// What a new challenge is about.
@@ -305,6 +319,7 @@ impl Challenge {
             answers: 0,
             state: State::Live { code: hash, earlier: Vec::new() },
             service: question.service.to_owned(),
+            repeats: 0,
         };
         (challenge, code)
     }
@@ -327,6 +342,7 @@ impl Challenge {
             resends: 0,
             renewed: false,
             answers: 0,
+            repeats: 0,
             state: State::Withheld,
             service: question.service.to_owned(),
         }
@@ -406,7 +422,10 @@ impl Challenge {
     pub fn is_lost(&self, instance: Instance) -> bool {
         match self.delivery {
             Delivery::Sending { by } => by != instance,
-            Delivery::Accepted { .. } | Delivery::Uncertain { .. } | Delivery::Unsent => false,
+            Delivery::Accepted { .. }
+            | Delivery::Uncertain { .. }
+            | Delivery::Undelivered { .. }
+            | Delivery::Unsent => false,
         }
     }
 

@@ -20,7 +20,7 @@ use super::{
     manage::{Manage, Verb},
     passcode::{ChallengeToken, CodeKey, Draw, Passcode, Purpose, Reference},
     phone::{Country, Destination, Line},
-    policy::{SharedSources, Unenrolled},
+    policy::{Requirement, SharedSources, Unenrolled},
     records::{BudgetKey, Decided, Records, TrafficKey},
     time::Timestamp,
 };
@@ -273,8 +273,11 @@ impl Scene {
         let decision = Begin {
             terms: self.terms(),
             account: account.clone(),
-            exists: run.exists,
-            exempt: run.exempt,
+            requirement: match (run.exists, run.exempt) {
+                (false, _) => Requirement::NoAccount,
+                (true, true) => Requirement::Nothing,
+                (true, false) => Requirement::Code,
+            },
             service: "sshd".to_owned(),
             attempt: run.attempt,
             source: run.source,
@@ -358,6 +361,7 @@ impl Scene {
         let delivered = Delivered {
             token: order.token,
             issued_at: order.issued_at,
+            charged_at: order.charged_at,
             purpose: order.purpose,
             index: order.index,
             failures,

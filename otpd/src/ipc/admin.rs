@@ -144,6 +144,7 @@ impl Connection {
             live_challenges: count(summary.live),
             recovery_codes_left: summary.recovery.into(),
             bypasses: summary.bypasses.iter().map(|b| grant(&identity.account, b)).collect(),
+            undelivered: summary.undelivered,
         })
     }
 

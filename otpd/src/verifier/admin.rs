@@ -9,8 +9,9 @@ use crate::{
         account::Account,
         budget::Held,
         bypass::Bypass,
+        challenge::Delivery,
         enrollment::Enrollment,
-        login::holding,
+        login::{LoginState, holding},
         manage::{Manage, Verb},
         time::DAY,
     },
@@ -35,6 +36,8 @@ pub struct Summary {
     pub recovery: u8,
     /// Bypasses that are not over.
     pub bypasses: Vec<Bypass>,
+    /// Why the newest message did not arrive, where a carrier reported that.
+    pub undelivered: Option<String>,
 }
 
 /// How the daemon is.
@@ -50,13 +53,25 @@ pub struct Status {
     pub problems: Vec<String>,
 }
 
+/// What became of the newest message, where it did not arrive.
+fn undelivered(login: &LoginState) -> Option<String> {
+    let newest = login.challenges.iter().max_by_key(|challenge| challenge.issued_at)?;
+    match &newest.delivery {
+        Delivery::Undelivered { gateway, reason } => Some(format!("{gateway}: {reason}")),
+        Delivery::Sending { .. }
+        | Delivery::Accepted { .. }
+        | Delivery::Uncertain { .. }
+        | Delivery::Unsent => None,
+    }
+}
+
 impl Verifier {
     /// Everything about one account; `None` when it has no number.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
     pub async fn show(&self, identity: &Identity) -> Result<Option<Summary>, StoreError> {
-        let mut records = self.reader.account(identity.account.clone()).await?;
+        let mut records = self.reader.account_among_all(identity.account.clone()).await?;
         let (now, site) = (self.clock.now(), self.site());
         let limits = holding(&records, &site.terms, now);
         Ok(records.enrollment.take().map(|enrollment| {
@@ -68,6 +83,7 @@ impl Verifier {
                 live: login.live(now),
                 recovery: login.recovery.left(),
                 bypasses: login.bypasses.current(now).cloned().collect(),
+                undelivered: undelivered(login),
                 enrollment,
             }
         }))

@@ -13,6 +13,7 @@ use crate::{
         account::{Account, Source},
         login::{Begin, Begun},
         passcode::{ChallengeToken, Draw},
+        policy::Requirement,
         records::{Decided, Records},
     },
     random,
@@ -49,8 +50,7 @@ impl Verifier {
         let Ok(identity) = self.accounts.by_name(claim.user.clone()).await else {
             return (None, Self::unavailable(&site));
         };
-        let exists = identity.is_some();
-        let (account, exempt) = match identity {
+        let (account, requirement) = match identity {
             Some(identity) => {
                 // Groups can only exempt; when they cannot be looked up, nobody is exempt.
                 let groups = if site.policy.exempt_groups.is_empty() {
@@ -62,11 +62,12 @@ impl Verifier {
                     })
                 };
                 let exempt = site.policy.exempts(&identity.account, &groups);
-                (identity.account, exempt)
+                let requirement = if exempt { Requirement::Nothing } else { Requirement::Code };
+                (identity.account, requirement)
             }
             // Not stored under this name, but written down.
             None => match Account::new(&claim.user) {
-                Ok(account) => (account, false),
+                Ok(account) => (account, Requirement::NoAccount),
                 Err(_) => return (None, conversation::verdict(Verdict::Denied)),
             },
         };
@@ -79,8 +80,7 @@ impl Verifier {
         let begin = Begin {
             terms: site.terms.clone(),
             account: account.clone(),
-            exists,
-            exempt,
+            requirement,
             source: claim.source(),
             service: claim.service,
             attempt,

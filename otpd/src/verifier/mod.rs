@@ -8,6 +8,7 @@ mod begin;
 mod bypass;
 mod deliver;
 mod enroll;
+mod follow;
 mod recover;
 mod recovery;
 #[cfg(test)]
@@ -72,7 +73,7 @@ pub struct Verifier {
     keys: Keys,
     zone: TimeZone,
     site: RwLock<Arc<Site>>,
-    deliveries: deliver::InFlight,
+    courier: deliver::Courier,
     attendance: attend::Attended,
 }
 
@@ -100,7 +101,10 @@ impl Verifier {
     /// Puts the parts together.
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
+        let (store, reader, clock) = (&parts.store, &parts.reader, &parts.clock);
+        let courier = deliver::Courier::new(store.clone(), reader.clone(), clock.clone());
         Arc::new(Self {
+            courier,
             store: parts.store,
             reader: parts.reader,
             accounts: parts.accounts,
@@ -109,7 +113,6 @@ impl Verifier {
             keys: parts.keys,
             zone: parts.zone,
             site: RwLock::new(Arc::new(parts.site)),
-            deliveries: deliver::InFlight::default(),
             attendance: attend::Attended::default(),
         })
     }

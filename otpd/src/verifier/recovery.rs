@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use rand::RngExt;
 use tokio::sync::watch;
 use tracing::error;
 
@@ -18,7 +19,7 @@ use crate::{
         recovery::{CODES, MakeCodes, RecoveryCode, RecoveryHash},
         time::HOUR,
     },
-    gateway::{Message, Outcome, route::Delivered as Routed},
+    gateway::{Message, MessageId, Outcome, route::Delivered as Routed},
     random,
     store::Scope,
 };
@@ -51,8 +52,9 @@ impl Verifier {
     pub(super) fn tell_owner(&self, site: Arc<Site>, recovered: Recovered) {
         let (publish, sent) = watch::channel(None);
         // In the place of the login's own message, which nobody waits for any more.
-        let on_its_way = self.deliveries.enter(recovered.token, sent);
+        let on_its_way = self.courier.in_flight.enter(recovered.token, sent);
         let (store, clock) = (self.store.clone(), self.clock.clone());
+        let id = MessageId(random::system().random());
         tokio::spawn(async move {
             let _on_its_way = on_its_way;
             let Recovered { account, token, left, tell } = recovered;
@@ -60,7 +62,7 @@ impl Verifier {
                 Told { account: account.clone(), token, failures: Vec::new(), sent: None };
             if let Some(to) = tell {
                 let text = conversation::used_text(left, &site.message.host);
-                let message = Message { to, channel: Channel::Sms, text, valid_for: HOUR };
+                let message = Message { id, to, channel: Channel::Sms, text, valid_for: HOUR };
                 let delivery = site.routes.deliver(&message, None, || clock.now()).await;
                 let failed = delivery.attempts.iter().filter_map(|attempt| {
                     Some((attempt.gateway.0.clone(), reason(&attempt.outcome)?))

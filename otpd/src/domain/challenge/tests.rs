@@ -171,3 +171,18 @@ proptest! {
         prop_assert_eq!(minicbor::decode::<Challenge>(&bytes).unwrap(), challenge);
     }
 }
+
+/// The first version's rows have no field 16: what they hold is read as it was.
+#[test]
+fn a_challenge_of_the_first_version_is_read() {
+    let (challenge, _) = issue(false);
+    let bytes = minicbor::to_vec(&challenge).expect("a stored form");
+    // CBOR: the head of an array of 17, and the zero at its end.
+    assert_eq!((bytes[0], bytes[bytes.len() - 1]), (0x91, 0));
+    let mut old = bytes[..bytes.len() - 1].to_vec();
+    old[0] = 0x90;
+    assert_eq!(minicbor::decode::<Challenge>(&old).expect("a challenge"), challenge);
+    let newer = Challenge { repeats: 2, ..challenge };
+    let bytes = minicbor::to_vec(&newer).expect("a stored form");
+    assert_eq!(minicbor::decode::<Challenge>(&bytes).expect("a challenge"), newer);
+}

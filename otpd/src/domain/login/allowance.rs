@@ -177,6 +177,14 @@ impl Ledger {
         }
     }
 
+    /// The carrier could not deliver a message to this number: it says nothing about who answers.
+    pub(super) fn undelivered(&mut self, number: NumberIndex, at: Timestamp) {
+        let same = self.records.enrollment.clone().filter(|now| now.index == number);
+        if let Some(same) = same {
+            self.each_traffic(&same, |traffic| traffic.undeliver(at));
+        }
+    }
+
     fn each_traffic(&mut self, enrollment: &Enrollment, mut act: impl FnMut(&mut Traffic)) {
         for key in TrafficKey::of(enrollment) {
             self.records.traffic.get_mut(&key).into_iter().for_each(&mut act);

@@ -13,7 +13,7 @@ use crate::domain::{
     challenge::{AttemptKey, Challenge, End, Question, State},
     enrollment::{Enrollment, State as EnrollmentState},
     passcode::{ChallengeToken, Draw, Purpose},
-    policy::Unenrolled,
+    policy::{Requirement, Unenrolled},
     records::{Decided, Records},
     time::Timestamp,
 };
@@ -25,10 +25,8 @@ pub struct Begin {
     pub terms: Arc<Terms>,
     /// Who logs in.
     pub account: Account,
-    /// Whether NSS knows the account; one that it does not know is denied and nothing is sent.
-    pub exists: bool,
-    /// Whether policy asks no code of it.
-    pub exempt: bool,
+    /// What the host and the site's rules say about them.
+    pub requirement: Requirement,
     /// PAM service.
     pub service: String,
     /// The connection, where it can be told.
@@ -65,11 +63,10 @@ impl Begin {
     /// Decides.
     pub fn decide(&self, records: &Records, now: Timestamp) -> Decided<Begun> {
         let mut ledger = Ledger::new(self.account.clone(), Actor::Claimant, records, now);
-        if !self.exists {
-            return self.deny(ledger, Denial::NoAccount);
-        }
-        if self.exempt {
-            return self.ignore(ledger, "exempt");
+        match self.requirement {
+            Requirement::NoAccount => return self.deny(ledger, Denial::NoAccount),
+            Requirement::Nothing => return self.ignore(ledger, "exempt"),
+            Requirement::Code => {}
         }
         // Before a refusal of this attempt: an administrator may have seen it and helped.
         if let Some(bypassed) = self.bypassed(&mut ledger) {
@@ -236,7 +233,7 @@ impl Begin {
     }
 
     pub(super) fn deny(&self, mut ledger: Ledger, denial: Denial) -> Decided<Begun> {
-        if denial != Denial::Silent && self.exists {
+        if denial != Denial::Silent && self.requirement != Requirement::NoAccount {
             ledger.records.login.refuse(self.attempt, denial, ledger.now);
         }
         let event = Event::LoginDenied {

@@ -8,6 +8,7 @@ mod bypassed;
 mod delivered;
 mod recover;
 mod recovery;
+mod undelivered;
 mod withheld;
 
 pub use abandon::Abandon;
@@ -17,6 +18,7 @@ pub use begin::{Begin, Begun};
 pub use delivered::{Delivered, Result as DeliveryResult};
 pub use recover::Recover;
 pub use recovery::{Recovered, Told};
+pub use undelivered::{Cause, REPEATS, Undelivered};
 pub use withheld::{Why, Withheld, WithheldNotice};
 
 use std::{collections::BTreeSet, time::Duration};
@@ -232,8 +234,14 @@ pub struct Order {
     pub issued_at: Timestamp,
     /// When the code dies.
     pub expires_at: Timestamp,
+    /// When it was charged; the code may be older.
+    pub charged_at: Timestamp,
+    /// How often this code was sent again by itself before: 0 for the first message.
+    pub repeat: u8,
     /// The gateway that carried the code before, to be tried last.
     pub avoid: Option<String>,
+    /// Gateways that took this very code and did not bring it there: not asked again.
+    pub lost_by: Vec<String>,
 }
 
 impl Order {
@@ -256,7 +264,10 @@ impl Order {
             reference: challenge.reference(),
             issued_at: challenge.issued_at,
             expires_at: challenge.expires_at(),
+            charged_at: challenge.issued_at,
+            repeat: challenge.repeats,
             avoid,
+            lost_by: Vec::new(),
         }
     }
 }
@@ -264,7 +275,9 @@ impl Order {
 /// The gateway that took the newest message, for [`Order::avoid`].
 pub(super) fn carrier(challenge: &Challenge) -> Option<String> {
     match &challenge.delivery {
-        Delivery::Accepted { gateway } | Delivery::Uncertain { gateway } => Some(gateway.clone()),
+        Delivery::Accepted { gateway }
+        | Delivery::Uncertain { gateway }
+        | Delivery::Undelivered { gateway, .. } => Some(gateway.clone()),
         Delivery::Sending { .. } | Delivery::Unsent => None,
     }
 }
@@ -323,7 +336,7 @@ impl View {
             progress: match challenge.delivery {
                 Delivery::Sending { .. } | Delivery::Uncertain { .. } => Progress::Sending,
                 Delivery::Accepted { .. } => Progress::Sent,
-                Delivery::Unsent => Progress::Failed,
+                Delivery::Undelivered { .. } | Delivery::Unsent => Progress::Failed,
             },
             may_resend,
             may_call: may_resend && terms.voice,

@@ -11,6 +11,7 @@ mod recovery;
 mod restarts;
 mod rows;
 mod size;
+mod undelivered;
 mod withheld;
 
 use super::{Answered, Begun, Denial};

@@ -27,7 +27,7 @@ use crate::{
         },
         passcode::{ChallengeToken, Draw},
         phone::{Country, Destination, Line},
-        policy::{SharedSources, Unenrolled},
+        policy::{Requirement, SharedSources, Unenrolled},
         time::Timestamp,
     },
     store::Scope,
@@ -119,8 +119,7 @@ impl Town {
         let begin = Begin {
             terms: Arc::new(self.terms.clone()),
             account: account(name),
-            exists: true,
-            exempt: false,
+            requirement: Requirement::Code,
             service: "sshd".to_owned(),
             attempt: None,
             source: from.into(),
@@ -142,6 +141,7 @@ impl Town {
         let delivered = Delivered {
             token: order.token,
             issued_at: order.issued_at,
+            charged_at: order.charged_at,
             purpose: order.purpose,
             index: order.index,
             failures: Vec::new(),

@@ -73,7 +73,7 @@ impl Reader {
         Ok(Self { queue })
     }
 
-    /// One account as it is stored, with everything that its number counts in.
+    /// One account as it is stored, with the budget of its number.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
@@ -85,9 +85,21 @@ impl Reader {
             if let Some(enrollment) = &records.enrollment {
                 let key = BudgetKey::Number(enrollment.index);
                 records.budgets.insert(key, rows::budget(db, key)?);
-                for key in TrafficKey::of(enrollment) {
-                    records.traffic.insert(key, rows::traffic(db, key)?);
-                }
+            }
+            Ok(records)
+        })
+        .await
+    }
+
+    /// The same, with what many accounts do together. It counts all enrollments.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn account_among_all(&self, account: Account) -> Result<Records, StoreError> {
+        let mut records = self.account(account).await?;
+        self.read(move |db, _| {
+            for key in records.enrollment.iter().flat_map(TrafficKey::of) {
+                records.traffic.insert(key, rows::traffic(db, key)?);
             }
             records.enrolled = rows::enrolled(db)?;
             Ok(records)
