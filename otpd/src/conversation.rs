@@ -76,6 +76,7 @@ pub fn first(view: &View) -> Step {
         (Channel::Voice, Progress::Sending) => {
             format!("A call with a code is being placed to the number ending {}", view.ending)
         }
+        (_, Progress::Lost) => return ask(&format!("{}\n{}", lost(view), commands(view))),
         (_, Progress::Failed) => return ask(&format!("{}\n{}", failed(view), retry(view))),
     };
     ask(&format!("{how} (ref {}).\n{}", view.reference, commands(view)))
@@ -308,9 +309,20 @@ fn fresh(besides: &str, what: &str, view: &View) -> String {
         (Progress::Sent | Progress::Sending, Channel::Voice) => {
             format!("The number ending {ending} is called with a new code (ref {reference}).")
         }
+        (Progress::Lost, _) => return format!("{besides}\n{}\n{}", lost(view), commands(view)),
         (Progress::Failed, _) => return format!("{besides}\n{}\n{}", failed(view), retry(view)),
     };
     format!("{besides}\n{how}")
+}
+
+/// The carrier may be wrong, so nobody is told that the code is.
+fn lost(view: &View) -> String {
+    let View { ending, reference, .. } = view;
+    let what = match view.channel {
+        Channel::Sms => "The text message",
+        Channel::Voice => "The call",
+    };
+    format!("{what} to the number ending {ending} (ref {reference}) did not arrive.")
 }
 
 fn failed(view: &View) -> String {
@@ -324,7 +336,7 @@ fn failed(view: &View) -> String {
 /// What can be typed besides, whether there is a code or not.
 fn onward(view: &View) -> String {
     match view.progress {
-        Progress::Sending | Progress::Sent => commands(view),
+        Progress::Sending | Progress::Sent | Progress::Lost => commands(view),
         Progress::Failed => retry(view),
     }
 }

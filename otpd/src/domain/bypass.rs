@@ -276,15 +276,22 @@ impl RevokeBypass {
     pub fn decide(&self, records: &Records, now: Timestamp) -> Decided<usize> {
         let actor = Actor::Uid(self.uid);
         let mut ledger = Ledger::new(self.account.clone(), actor, records, now);
-        let bypasses = std::mem::take(&mut ledger.records.login.bypasses.0);
-        let (ended, kept): (Vec<_>, Vec<_>) = bypasses
-            .into_iter()
-            .partition(|bypass| self.id.as_ref().is_none_or(|id| bypass.id.is_named(id)));
-        ledger.records.login.bypasses.0 = kept;
+        let ended = ledger.revoke_bypasses(self.id.as_deref());
+        ledger.decided(ended)
+    }
+}
+
+impl Ledger {
+    /// Ends the bypass of this name, or all of them; how many that were.
+    pub(super) fn revoke_bypasses(&mut self, id: Option<&str>) -> usize {
+        let bypasses = std::mem::take(&mut self.records.login.bypasses.0);
+        let (ended, kept): (Vec<_>, Vec<_>) =
+            bypasses.into_iter().partition(|bypass| id.is_none_or(|id| bypass.id.is_named(id)));
+        self.records.login.bypasses.0 = kept;
         for bypass in &ended {
-            ledger.note(None, Event::BypassRevoked { bypass: bypass.id.to_string() });
+            self.note(None, Event::BypassRevoked { bypass: bypass.id.to_string() });
         }
-        ledger.decided(ended.len())
+        ended.len()
     }
 }
 

@@ -372,11 +372,12 @@ impl Challenge {
         issuer: &Issuer,
         draw: &Draw,
         channel: Channel,
+        long: bool,
         now: Timestamp,
     ) -> Option<Passcode> {
         let State::Live { code: newest, earlier } = &mut self.state else { return None };
         // Never shorter than before: a code that was long because of guessing stays so.
-        let code = choose(draw, self.digits > digits(&draw.code));
+        let code = choose(draw, long || self.digits > digits(&draw.code));
         let hash = issuer.key.hash(self.purpose, self.token, account, &code);
         earlier.push(std::mem::replace(newest, hash));
         self.references.push(draw.reference.apart_from(&self.references));

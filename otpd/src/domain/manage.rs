@@ -42,7 +42,7 @@ impl Manage {
         let actor = Actor::Uid(self.uid);
         let mut ledger = Ledger::new(self.account.clone(), actor, records, now);
         let Some(mut enrollment) = ledger.records.enrollment.take() else {
-            return ledger.decided(None);
+            return self.without_number(ledger);
         };
         let event = match self.verb {
             Verb::Disable => {
@@ -72,6 +72,17 @@ impl Manage {
         }
         ledger.note(None, event);
         ledger.decided(Some(enrollment))
+    }
+}
+
+impl Manage {
+    /// An account without a number may still have a bypass, which is a way in as well.
+    fn without_number(&self, mut ledger: Ledger) -> Decided<Option<Enrollment>> {
+        if matches!(self.verb, Verb::Disable | Verb::Remove) {
+            ledger.records.login.recovery.forget();
+            ledger.revoke_bypasses(None);
+        }
+        ledger.decided(None)
     }
 }
 

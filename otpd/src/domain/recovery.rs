@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use super::{
     account::Account,
     audit::{Actor, Event},
-    budget::{Held, LimitName, window},
+    budget::{Held, LimitName, Purse, Standing, window},
     enrollment::State,
     login::Ledger,
     passcode::{CROCKFORD, CodeKey},
@@ -126,6 +126,11 @@ pub struct Recovery {
     /// Wrong ones, ascending; the newest [`WRONG_PER_HOUR`] are enough.
     #[n(2)]
     wrong: Vec<Timestamp>,
+    /// Wrong ones from known sources and consoles after those: a thief of the password elsewhere must
+    /// not keep the subscriber from the last way in.
+    #[n(3)]
+    #[cbor(default)]
+    reserve: Vec<Timestamp>,
 }
 
 /// What became of a typed recovery code.
@@ -158,12 +163,21 @@ impl Recovery {
     /// Forgets the codes. What counts against guessing stays.
     pub fn forget(&mut self) {
         self.codes.clear();
+        self.key_id = 0;
     }
 
     /// Has what lies in the future age from now on, and drops what no longer counts.
     pub fn settle(&mut self, now: Timestamp) {
-        self.wrong.iter_mut().for_each(|at| *at = (*at).min(now));
-        self.wrong.retain(|at| at.is_within(HOUR, now));
+        for wrong in [&mut self.wrong, &mut self.reserve] {
+            for at in wrong.iter_mut() {
+                *at = (*at).min(now);
+            }
+            wrong.retain(|at| at.is_within(HOUR, now));
+        }
+        // Of codes that are gone nothing is left to be told by.
+        if self.codes.is_empty() {
+            self.key_id = 0;
+        }
     }
 
     /// Codes not used yet.
@@ -172,38 +186,60 @@ impl Recovery {
         u8::try_from(self.codes.len()).unwrap_or(u8::MAX)
     }
 
-    /// The limit that keeps recovery codes from being compared, if it holds.
-    #[must_use]
-    pub fn held(&self, now: Timestamp) -> Option<Held> {
-        window(&self.wrong, WRONG_PER_HOUR, HOUR, LimitName::RecoveryCodesPerHour, now)
+    /// What pays for a wrong one.
+    fn purse(&self, standing: Standing, now: Timestamp) -> Result<Purse, Held> {
+        let limit = LimitName::RecoveryCodesPerHour;
+        let held = |wrong: &[Timestamp]| window(wrong, WRONG_PER_HOUR, HOUR, limit, now);
+        match (held(&self.wrong), standing) {
+            (None, Standing::Known | Standing::Other) => Ok(Purse::Common),
+            (Some(common), Standing::Other) => Err(common),
+            (Some(_), Standing::Known) => held(&self.reserve).map_or(Ok(Purse::Reserve), Err),
+        }
     }
 
-    /// Codes that could be used now: none while [`Self::held`].
+    /// The limit that keeps recovery codes from being compared, if it holds there.
     #[must_use]
-    pub fn usable(&self, now: Timestamp) -> u8 {
-        if self.held(now).is_some() { 0 } else { self.left() }
+    pub fn held(&self, standing: Standing, now: Timestamp) -> Option<Held> {
+        self.purse(standing, now).err()
+    }
+
+    /// Codes that could be used there now: none while [`Self::held`].
+    #[must_use]
+    pub fn usable(&self, standing: Standing, now: Timestamp) -> u8 {
+        if self.held(standing, now).is_some() { 0 } else { self.left() }
     }
 
     /// Compares a typed code: a right one is taken out, a wrong one stays charged.
-    pub fn enter(&mut self, key: &CodeKey, typed: &RecoveryHash, now: Timestamp) -> Entered {
+    pub fn enter(
+        &mut self,
+        key: &CodeKey,
+        typed: &RecoveryHash,
+        standing: Standing,
+        now: Timestamp,
+    ) -> Entered {
         if self.codes.is_empty() {
             return Entered::NoCodes;
         }
-        if let Some(held) = self.held(now) {
-            return Entered::Held(held);
-        }
+        let purse = match self.purse(standing, now) {
+            Ok(purse) => purse,
+            Err(held) => return Entered::Held(held),
+        };
         self.settle(now);
-        self.wrong.push(now);
+        let wrong = match purse {
+            Purse::Common => &mut self.wrong,
+            Purse::Reserve => &mut self.reserve,
+        };
+        wrong.push(now);
         // All are compared, so that the time does not tell which one it was.
         let found = self.codes.iter().enumerate().fold(None, |found, (place, code)| {
             if bool::from(code.0.ct_eq(&typed.0)) { Some(place) } else { found }
         });
         if let Some(place) = found.filter(|_| self.key_id == key.id) {
             self.codes.remove(place);
-            self.wrong.pop();
+            wrong.pop();
             return Entered::Right { left: self.left() };
         }
-        let tries_left = WRONG_PER_HOUR.saturating_sub(self.wrong.len());
+        let tries_left = WRONG_PER_HOUR.saturating_sub(wrong.len());
         Entered::Wrong { tries_left: u8::try_from(tries_left).unwrap_or(u8::MAX) }
     }
 }

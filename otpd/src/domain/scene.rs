@@ -322,7 +322,7 @@ impl Scene {
     pub(crate) fn answer(&mut self, token: ChallengeToken, typed: &str) -> Answered {
         let owner = self.owner(token);
         let typed = Typed::new(typed);
-        let answer = Answer { terms: self.terms(), token, typed, draw: self.draw() };
+        let answer = Answer { terms: self.terms(), token, typed, full: false, draw: self.draw() };
         let answered = self.decide(owner, None, |records, now| answer.decide(records, now));
         if let Answered::Ask(_, _, Some(order)) = &answered {
             self.orders.push((**order).clone());

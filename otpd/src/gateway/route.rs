@@ -8,7 +8,8 @@ use std::{
 
 use super::{
     Asking, Gateway, GatewayName, HttpError, Message, Outcome, TelnyxError, VendorMessageId,
-    breaker::Breaker, command::Command, file::File, http::Http, settings::Settings, telnyx::Telnyx,
+    breaker::Breaker, command::Command, file::File, http::Http, redact::Redactor,
+    settings::Settings, telnyx::Telnyx,
 };
 use crate::domain::{challenge::Channel, time::Timestamp};
 
@@ -279,7 +280,7 @@ impl Routes {
                 break;
             }
             let message = Message { valid_for, ..message.clone() };
-            let outcome = slot.gateway.send(&message).await;
+            let outcome = telling_nothing(slot.gateway.send(&message).await, &message);
             slot.record().note(&outcome, now());
             let attempt = Attempt { gateway: name.clone(), outcome };
             let ended = is_final(&attempt.outcome);
@@ -355,6 +356,17 @@ impl From<Breaker> for GatewayState {
             Breaker::Resting { since, rest } => Self::Resting { until: since.after(rest) },
             Breaker::Probing { .. } => Self::Probing,
         }
+    }
+}
+
+/// A vendor's id is written down as it is; one that holds the code or the number is not kept.
+fn telling_nothing(outcome: Outcome, message: &Message) -> Outcome {
+    let tells = |id: &VendorMessageId| Redactor::new(message, []).reason(&id.0) != id.0;
+    match outcome {
+        Outcome::Accepted { vendor_id: Some(id) } if tells(&id) => {
+            Outcome::Accepted { vendor_id: None }
+        }
+        other => other,
     }
 }
 

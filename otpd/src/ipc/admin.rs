@@ -170,7 +170,11 @@ impl Connection {
         user: &str,
         verb: Verb,
     ) -> Result<wire::Changed, Fault> {
-        let identity = self.target(verifier, Right::Administer, user).await?;
+        let right = match verb {
+            Verb::Disable | Verb::Remove => Right::Revoke,
+            Verb::Enable | Verb::Unlock => Right::Administer,
+        };
+        let identity = self.target(verifier, right, user).await?;
         let done = verifier.manage(&identity, verb, self.peer.uid).await?;
         let enrollment = done.ok_or_else(|| not_enrolled(&identity.account))?;
         Ok(wire::Changed { subscriber: subscriber(&identity.account, &enrollment) })

@@ -44,7 +44,7 @@ impl Connection {
         verifier: &Verifier,
         request: wire::RevokeBypass,
     ) -> Result<wire::Revoked, Fault> {
-        let identity = self.target(verifier, Right::Administer, &request.user).await?;
+        let identity = self.target(verifier, Right::Revoke, &request.user).await?;
         let revoked = verifier.revoke_bypass(&identity, request.id, self.peer.uid).await?;
         Ok(wire::Revoked { revoked: u32::try_from(revoked).unwrap_or(u32::MAX) })
     }

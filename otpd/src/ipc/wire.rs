@@ -62,7 +62,7 @@ pub(super) fn delivery(placed: Placed) -> wire::Delivery {
         status: match placed.progress {
             Progress::Sending => wire::DeliveryStatus::Sending,
             Progress::Sent => wire::DeliveryStatus::Accepted,
-            Progress::Failed => wire::DeliveryStatus::Failed,
+            Progress::Lost | Progress::Failed => wire::DeliveryStatus::Failed,
         },
         channel: channel_out(placed.channel),
         reference: placed.reference.to_string(),

@@ -125,13 +125,13 @@ impl Verifier {
 /// logins that wait for a code, to recovery codes, and to whoever needs none.
 fn unless_full(full: bool, records: &Records, begun: Decided<Begun>) -> Decided<Option<Begun>> {
     let Decided { records: after, audit, answer } = begun;
-    let permitted = match &answer {
-        Begun::Ignored | Begun::Resumed(_) | Begun::Withheld(_) | Begun::Bypassed(_) => true,
-        Begun::Denied(_) | Begun::Issued(..) => !full,
-    };
-    if permitted {
-        Decided { records: after, audit, answer: Some(answer) }
-    } else {
-        Decided { records: records.clone(), audit: Vec::new(), answer: None }
+    let nothing = |answer| Decided { records: records.clone(), audit: Vec::new(), answer };
+    match answer {
+        _ if !full => Decided { records: after, audit, answer: Some(answer) },
+        Begun::Ignored | Begun::Resumed(_) => nothing(Some(answer)),
+        Begun::Withheld(_) | Begun::Bypassed(_) => {
+            Decided { records: after, audit, answer: Some(answer) }
+        }
+        Begun::Denied(_) | Begun::Issued(..) => nothing(None),
     }
 }

@@ -28,13 +28,26 @@ impl Ledger {
         if known { Standing::Known } else { Standing::Other }
     }
 
+    /// The same for recovery codes: nobody is at a console from afar.
+    pub(super) fn recovery_standing(&self, source: Option<Source>, terms: &Terms) -> Standing {
+        match source {
+            None => Standing::Known,
+            Some(_) => self.standing(source, terms),
+        }
+    }
+
+    /// Where a login comes from.
+    pub(super) fn source_of(&self, token: ChallengeToken) -> Option<Source> {
+        self.challenge(token).and_then(|challenge| challenge.source)
+    }
+
     /// What pays for a wrong code in this login.
     ///
     /// # Errors
     /// The limit that keeps every code from being compared there.
     pub(super) fn purse(&self, token: ChallengeToken, terms: &Terms) -> Result<Purse, Held> {
-        let source = self.challenge(token).and_then(|challenge| challenge.source);
-        self.records.login.failures.purse(self.standing(source, terms), self.now)
+        let standing = self.standing(self.source_of(token), terms);
+        self.records.login.failures.purse(standing, self.now)
     }
 
     /// Asks whether a message may go to the enrolled number.
@@ -207,7 +220,7 @@ pub fn holding(records: &Records, terms: &Terms, now: Timestamp) -> Vec<Held> {
         [login.messages.held(limits, channel, now), number]
     });
     // Of no matter any more once the number is proved.
-    let recovery = login.recovery.held(now).filter(|_| login.recovery.left() > 0);
+    let recovery = login.recovery.held(Standing::Other, now).filter(|_| login.recovery.left() > 0);
     let pending = number.filter(|_| enrollment.state == State::Pending);
     let further = [
         recovery,

@@ -25,6 +25,8 @@ pub struct Answer {
     pub token: ChallengeToken,
     /// As typed.
     pub typed: Typed,
+    /// Whether the store's disk is full.
+    pub full: bool,
     /// For a fresh code.
     pub draw: Draw,
 }
@@ -169,9 +171,10 @@ impl Answer {
             None => return self.deny(ledger, Some(End::Cancelled), Denial::NotEnrolled),
         };
         let purse = ledger.purse(self.token, &self.terms);
+        let source = ledger.source_of(self.token);
         // Other logins of the account may have used the budget up: no code is compared then.
         if let Err(held) = purse
-            && ledger.recovery_usable() == 0
+            && ledger.recovery_usable(source, &self.terms) == 0
         {
             return self.deny(ledger, Some(End::Spent), Denial::Held(held));
         }
@@ -303,7 +306,8 @@ impl Answer {
         }
         match ledger.renew(&self.terms, enrollment, self.token, &self.draw, channel, "resend") {
             Ok((mut view, order)) => {
-                let recovery = ledger.recovery_usable();
+                let source = ledger.source_of(self.token);
+                let recovery = ledger.recovery_usable(source, &self.terms);
                 if let Some(challenge) = ledger.challenge_mut(self.token) {
                     challenge.resends = challenge.resends.saturating_add(u8::from(!unsent));
                     view = View::of(challenge, enrollment, &self.terms, recovery, now);
@@ -335,7 +339,7 @@ impl Answer {
                 return ledger.decided(Answered::Ask(notice, view, Some(Box::new(order))));
             }
         }
-        let recovery = ledger.recovery_usable();
+        let recovery = ledger.recovery_usable(ledger.source_of(self.token), &self.terms);
         match ledger.challenge(self.token) {
             Some(challenge) => {
                 let view = View::of(challenge, enrollment, &self.terms, recovery, ledger.now);

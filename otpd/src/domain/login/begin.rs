@@ -137,7 +137,7 @@ impl Begin {
                 }
             };
         }
-        let recovery = ledger.recovery_usable();
+        let recovery = ledger.recovery_usable(self.source, &self.terms);
         match ledger.challenge(token) {
             Some(challenge) => {
                 let view = View::of(challenge, enrollment, &self.terms, recovery, ledger.now);
@@ -160,7 +160,7 @@ impl Begin {
         };
         self.end_withheld(&mut ledger);
         if let Some(held) = self.make_room(&mut ledger) {
-            return self.deny(ledger, Denial::Held(held));
+            return self.withhold(ledger, enrollment, Denial::Held(held));
         }
         let question = Question {
             account: &self.account,
@@ -175,7 +175,8 @@ impl Begin {
         let (challenge, code) = Challenge::issue(&question, &self.terms.issuer, &self.draw, now);
         ledger.charge(&allowance, enrollment, &self.terms, challenge.token);
         ledger.note(challenge.token, issued(&challenge, enrollment, "login"));
-        let view = View::of(&challenge, enrollment, &self.terms, ledger.recovery_usable(), now);
+        let recovery = ledger.recovery_usable(self.source, &self.terms);
+        let view = View::of(&challenge, enrollment, &self.terms, recovery, now);
         let order = Order::new(&challenge, &self.account, enrollment, code, None);
         ledger.records.login.challenges.push(challenge);
         ledger.decided(Begun::Issued(view, Box::new(order)))
@@ -193,7 +194,7 @@ impl Begin {
             .challenges
             .iter()
             .filter(live)
-            .filter(|challenge| challenge.source == self.source)
+            .filter(|challenge| challenge.source == self.source && !challenge.is_withheld())
             .map(|challenge| (challenge.issued_at, challenge.token))
             .collect::<Vec<_>>();
         same.sort_unstable();
@@ -203,7 +204,7 @@ impl Begin {
             .challenges
             .iter()
             .filter(live)
-            .filter(|c| !c.is_expired(now) && !superseded.contains(&c.token))
+            .filter(|c| !c.is_withheld() && !c.is_expired(now) && !superseded.contains(&c.token))
             .filter(|c| !known(c.source))
             .collect::<Vec<_>>();
         if counted.len() >= LIVE_PER_ACCOUNT && !known(self.source) {
@@ -272,10 +273,12 @@ impl Ledger {
         let (channel, source) = (channel.unwrap_or(before.channel), before.source);
         let avoid = super::carrier(before);
         let allowance = self.allow(enrollment, terms, channel, source)?;
-        let (account, recovery) = (self.account.clone(), self.recovery_usable());
+        let (account, recovery) = (self.account.clone(), self.recovery_usable(source, terms));
+        let long = self.wants_long_codes();
         let challenge = self.challenge_mut(token).ok_or(Denial::Silent)?;
-        let code =
-            challenge.reissue(&account, &terms.issuer, draw, channel, now).ok_or(Denial::Silent)?;
+        let code = challenge
+            .reissue(&account, &terms.issuer, draw, channel, long, now)
+            .ok_or(Denial::Silent)?;
         let order = Order::new(challenge, &account, enrollment, code, avoid);
         let view = View::of(challenge, enrollment, terms, recovery, now);
         let event = issued(challenge, enrollment, why);
@@ -285,8 +288,9 @@ impl Ledger {
     }
 
     /// Recovery codes that could be used now.
-    pub(super) fn recovery_usable(&self) -> u8 {
-        self.records.login.recovery.usable(self.now)
+    pub(super) fn recovery_usable(&self, source: Option<Source>, terms: &Terms) -> u8 {
+        let standing = self.recovery_standing(source, terms);
+        self.records.login.recovery.usable(standing, self.now)
     }
 
     /// Ends a challenge and notes it. Of no effect on an ended one.

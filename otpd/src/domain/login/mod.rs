@@ -289,6 +289,8 @@ pub enum Progress {
     Sending,
     /// A vendor took it.
     Sent,
+    /// A vendor took it and says that it did not arrive; the code is right all the same.
+    Lost,
     /// No gateway took it.
     Failed,
 }
@@ -336,7 +338,8 @@ impl View {
             progress: match challenge.delivery {
                 Delivery::Sending { .. } | Delivery::Uncertain { .. } => Progress::Sending,
                 Delivery::Accepted { .. } => Progress::Sent,
-                Delivery::Undelivered { .. } | Delivery::Unsent => Progress::Failed,
+                Delivery::Undelivered { .. } => Progress::Lost,
+                Delivery::Unsent => Progress::Failed,
             },
             may_resend,
             may_call: may_resend && terms.voice,

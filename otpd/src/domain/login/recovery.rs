@@ -39,14 +39,15 @@ impl Answer {
         let (now, key) = (ledger.now, &self.terms.issuer.key);
         let hash = RecoveryHash::of(key, &ledger.account, code);
         let barred = ledger.takes_no_code(self.token, &self.terms);
-        match ledger.records.login.recovery.enter(key, &hash, now) {
+        let standing = ledger.recovery_standing(ledger.source_of(self.token), &self.terms);
+        match ledger.records.login.recovery.enter(key, &hash, standing, now) {
             Entered::Right { left } => {
                 ledger.note(self.token, Event::RecoveryCodeUsed { left });
                 self.grant(ledger, enrollment, Proof::Recovery { left })
             }
             Entered::Wrong { tries_left } => {
                 ledger.note(self.token, Event::RecoveryCodeWrong { tries_left });
-                match ledger.records.login.recovery.held(now) {
+                match ledger.records.login.recovery.held(standing, now) {
                     // Nothing else could be typed there.
                     Some(held) if barred => self.deny(ledger, Some(End::Spent), Denial::Held(held)),
                     None if barred => {
@@ -58,7 +59,13 @@ impl Answer {
                     }
                 }
             }
-            Entered::Held(held) => self.deny(ledger, Some(End::Spent), Denial::Held(held)),
+            Entered::Held(held) if barred => {
+                self.deny(ledger, Some(End::Spent), Denial::Held(held))
+            }
+            // The code that was sent can still be typed.
+            Entered::Held(_) => {
+                self.ask(ledger, enrollment, Notice::RecoveryWrong { tries_left: 0 })
+            }
             Entered::NoCodes if barred => {
                 self.ask_without_code(ledger, enrollment, WithheldNotice::Begin)
             }

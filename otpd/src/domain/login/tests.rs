@@ -4,6 +4,7 @@ mod begins;
 mod bypasses;
 mod codes;
 mod guessing;
+mod kept_in;
 mod limits;
 mod machine;
 mod messages;

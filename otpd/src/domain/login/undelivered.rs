@@ -103,6 +103,10 @@ impl Undelivered {
         if let Err(held) = ledger.purse(order.token, &self.terms) {
             return Err(held.limit.as_str());
         }
+        // It could not be answered any more.
+        if ledger.outgrown(order.token) {
+            return Err(Denial::Outgrown.as_str());
+        }
         let allowance = ledger
             .allow(&enrollment, &self.terms, order.channel, source)
             .map_err(Denial::as_str)?;

@@ -1,16 +1,17 @@
 //! A prompt without a code: none may be sent, or compared, but a recovery code can be typed.
 
-use super::{
-    Answer, Answered, Begin, Begun, Denial, LIVE_PER_ACCOUNT, LIVE_PER_SOURCE, Ledger, Terms,
-};
+use super::{Answer, Answered, Begin, Begun, Denial, LIVE_PER_SOURCE, Ledger, Terms};
 use crate::domain::{
     audit::Event,
-    budget::{Held, Standing},
+    budget::Held,
     challenge::{Challenge, End, Question},
     enrollment::Enrollment,
     passcode::{ChallengeToken, Purpose},
     records::Decided,
 };
+
+/// Logins without a code that one account may have at once.
+const WITHHELD_PER_ACCOUNT: usize = 16;
 
 /// All that such a prompt tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +81,7 @@ impl Begin {
         enrollment: &Enrollment,
         denial: Denial,
     ) -> Decided<Begun> {
-        let recovery = ledger.records.login.recovery.usable(ledger.now);
+        let recovery = ledger.recovery_usable(self.source, &self.terms);
         let Some(why) = Why::of(denial).filter(|_| recovery > 0) else {
             return self.deny(ledger, denial);
         };
@@ -88,9 +89,7 @@ impl Begin {
             ledger.note(token, Event::LoginResumed { service: self.service.clone() });
             return ledger.decided(Begun::Withheld(Withheld { token, why, recovery }));
         }
-        if !self.make_room_without_code(&mut ledger) {
-            return self.deny(ledger, denial);
-        }
+        self.make_room_without_code(&mut ledger);
         let question = Question {
             account: &self.account,
             purpose: Purpose::Login,
@@ -113,31 +112,33 @@ impl Begin {
         ledger.decided(Begun::Withheld(Withheld { token, why, recovery }))
     }
 
-    /// A login that gets no message must not end one that has: it takes the place of another
-    /// without a code, or there is none for it.
-    fn make_room_without_code(&self, ledger: &mut Ledger) -> bool {
-        let (login, now) = (&ledger.records.login, ledger.now);
-        let known = |source| ledger.standing(source, &self.terms) == Standing::Known;
-        let live = login.challenges.iter().filter(|c| c.purpose == Purpose::Login && c.is_live());
-        let mut same = live
-            .clone()
-            .filter(|challenge| challenge.source == self.source && challenge.is_withheld())
-            .map(|challenge| (challenge.issued_at, challenge.token))
+    /// Makes room among the logins without a code. They cost nobody anything, so they never take the
+    /// place of one with a code, nor keep one from beginning, and none is refused for their number:
+    /// one more takes the place of the oldest from its source, or from whatever source has most.
+    fn make_room_without_code(&self, ledger: &mut Ledger) {
+        let mut withheld = ledger
+            .records
+            .login
+            .challenges
+            .iter()
+            .filter(|challenge| challenge.is_withheld())
+            .map(|challenge| (challenge.issued_at, challenge.token, challenge.source))
             .collect::<Vec<_>>();
-        same.sort_unstable();
-        let surplus = (same.len() + 1).saturating_sub(LIVE_PER_SOURCE);
-        let superseded = same.iter().take(surplus).map(|(_, token)| *token).collect::<Vec<_>>();
-        let counted = live
-            .filter(|c| !c.is_expired(now) && !superseded.contains(&c.token))
-            .filter(|c| !known(c.source))
-            .count();
-        if counted >= LIVE_PER_ACCOUNT && !known(self.source) {
-            return false;
+        withheld.sort_unstable();
+        let count = |source| withheld.iter().filter(|(_, _, other)| *other == source).count();
+        let crowded = if count(self.source) >= LIVE_PER_SOURCE {
+            Some(self.source)
+        } else if withheld.len() >= WITHHELD_PER_ACCOUNT {
+            // Where two have as many, the older login ends.
+            withheld.iter().rev().map(|(_, _, source)| *source).max_by_key(|source| count(*source))
+        } else {
+            None
+        };
+        let Some(crowded) = crowded else { return };
+        let oldest = withheld.iter().find(|(_, _, source)| *source == crowded);
+        if let Some((_, token, _)) = oldest {
+            ledger.end(*token, End::Superseded);
         }
-        for token in superseded {
-            ledger.end(token, End::Superseded);
-        }
-        true
     }
 
     /// Ends the attempt's own login without a code: this one gets a code.
@@ -162,10 +163,12 @@ impl Answer {
         notice: WithheldNotice,
     ) -> Decided<Answered> {
         let (now, token) = (ledger.now, self.token);
-        let denial = ledger.keeps_code_back(enrollment, &self.terms, token);
-        let recovery = ledger.records.login.recovery.usable(now);
+        let denial = ledger.keeps_code_back(enrollment, &self.terms, token, self.full);
+        let source = ledger.source_of(token);
+        let recovery = ledger.recovery_usable(source, &self.terms);
         if recovery == 0 {
-            let held = ledger.records.login.recovery.held(now).map(Denial::Held);
+            let standing = ledger.recovery_standing(source, &self.terms);
+            let held = ledger.records.login.recovery.held(standing, now).map(Denial::Held);
             let denial = denial.or(held).unwrap_or(Denial::Expired);
             return self.deny(ledger, Some(End::Cancelled), denial);
         }
@@ -182,7 +185,8 @@ impl Answer {
         denial: Denial,
         end: End,
     ) -> Decided<Answered> {
-        let usable = ledger.records.login.recovery.usable(ledger.now) > 0;
+        let source = ledger.source_of(self.token);
+        let usable = ledger.recovery_usable(source, &self.terms) > 0;
         if !usable || Why::of(denial).is_none() {
             return self.deny(ledger, Some(end), denial);
         }
@@ -205,6 +209,7 @@ impl Ledger {
         enrollment: &Enrollment,
         terms: &Terms,
         token: ChallengeToken,
+        full: bool,
     ) -> Option<Denial> {
         if let Err(held) = self.purse(token, terms) {
             return Some(Denial::Held(held));
@@ -212,6 +217,9 @@ impl Ledger {
         let channel = terms.channel(enrollment);
         let withheld = self.challenge(token).filter(|challenge| challenge.is_withheld())?;
         let source = withheld.source;
+        if full {
+            return Some(Denial::Full);
+        }
         self.allow(enrollment, terms, channel, source).err()
     }
 }

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::domain::{
     audit::Event,
+    budget::Standing,
     passcode::{ChallengeToken, CodeKey, Passcode, Purpose},
     scene::{START, Scene, account},
     time::{DAY, HOUR, MINUTE},
@@ -110,8 +111,11 @@ fn each_code_is_right_once() {
     let (mut recovery, codes) = full(1);
     for (used, code) in codes.iter().enumerate() {
         let left = u8::try_from(CODES - used - 1).expect("few");
-        assert_eq!(recovery.enter(&key(), &hash(code), START), Entered::Right { left });
-        let again = recovery.enter(&key(), &hash(code), START);
+        assert_eq!(
+            recovery.enter(&key(), &hash(code), Standing::Other, START),
+            Entered::Right { left }
+        );
+        let again = recovery.enter(&key(), &hash(code), Standing::Other, START);
         if left == 0 {
             assert_eq!(again, Entered::NoCodes);
         } else {
@@ -120,7 +124,7 @@ fn each_code_is_right_once() {
             recovery.wrong.clear();
         }
     }
-    assert_eq!((recovery.left(), recovery.usable(START)), (0, 0));
+    assert_eq!((recovery.left(), recovery.usable(Standing::Other, START)), (0, 0));
 }
 
 #[test]
@@ -128,21 +132,33 @@ fn five_wrong_ones_in_an_hour_hold_until_the_oldest_is_an_hour_old() {
     let (mut recovery, codes) = full(1);
     let (stranger, ms) = (hash(&full(2).1[0]), Duration::from_millis(1));
     for (nth, tries_left) in (0..WRONG_PER_HOUR).zip([4, 3, 2, 1, 0]) {
-        assert!(recovery.held(START).is_none(), "after {nth}");
+        assert!(recovery.held(Standing::Other, START).is_none(), "after {nth}");
         let now = START.after(MINUTE * u32::try_from(nth).expect("few"));
-        assert_eq!(recovery.enter(&key(), &stranger, now), Entered::Wrong { tries_left });
+        assert_eq!(
+            recovery.enter(&key(), &stranger, Standing::Other, now),
+            Entered::Wrong { tries_left }
+        );
     }
     let (full_at, free_at) = (START.after(MINUTE * 4), START.after(HOUR));
-    let held = recovery.held(full_at).expect("held");
+    let held = recovery.held(Standing::Other, full_at).expect("held");
     assert_eq!((held.since, held.until), (full_at, Some(free_at)));
     // Not even a right one is compared, and none is lost.
     let right = hash(&codes[0]);
-    assert_eq!(recovery.enter(&key(), &right, full_at), Entered::Held(held));
-    assert!(matches!(recovery.enter(&key(), &right, free_at.before(ms)), Entered::Held(_)));
-    assert_eq!((recovery.usable(full_at), recovery.left()), (0, 8));
-    assert_eq!(recovery.enter(&key(), &right, free_at), Entered::Right { left: 7 });
+    assert_eq!(recovery.enter(&key(), &right, Standing::Other, full_at), Entered::Held(held));
+    assert!(matches!(
+        recovery.enter(&key(), &right, Standing::Other, free_at.before(ms)),
+        Entered::Held(_)
+    ));
+    assert_eq!((recovery.usable(Standing::Other, full_at), recovery.left()), (0, 8));
+    assert_eq!(
+        recovery.enter(&key(), &right, Standing::Other, free_at),
+        Entered::Right { left: 7 }
+    );
     // A right one is not charged: the second oldest is still there, and one try is free.
-    assert_eq!(recovery.enter(&key(), &stranger, free_at), Entered::Wrong { tries_left: 0 });
+    assert_eq!(
+        recovery.enter(&key(), &stranger, Standing::Other, free_at),
+        Entered::Wrong { tries_left: 0 }
+    );
 }
 
 #[test]
@@ -153,13 +169,16 @@ fn a_clock_that_jumps_hands_out_no_tries() {
         let (mut recovery, _) = full(1);
         let stranger = hash(&full(2).1[0]);
         for _ in 0..3 {
-            let _ = recovery.enter(&key(), &stranger, START.after(forward));
+            let _ = recovery.enter(&key(), &stranger, Standing::Other, START.after(forward));
         }
         let now = START.before(back);
         for _ in 0..2 {
-            assert!(matches!(recovery.enter(&key(), &stranger, now), Entered::Wrong { .. }));
+            assert!(matches!(
+                recovery.enter(&key(), &stranger, Standing::Other, now),
+                Entered::Wrong { .. }
+            ));
         }
-        let held = recovery.held(now).expect(name);
+        let held = recovery.held(Standing::Other, now).expect(name);
         assert!(held.since <= now && held.until <= Some(now.after(HOUR)), "{name}: {held:?}");
     }
 }
@@ -169,15 +188,21 @@ fn a_new_set_voids_the_old_one_and_clears_no_window() {
     let (mut recovery, old) = full(1);
     let (_, new) = full(2);
     for _ in 0..4 {
-        let _ = recovery.enter(&key(), &hash(&full(3).1[0]), START);
+        let _ = recovery.enter(&key(), &hash(&full(3).1[0]), Standing::Other, START);
     }
     recovery.replace(&key(), new.iter().map(hash).collect());
-    assert_eq!(recovery.enter(&key(), &hash(&new[3]), START), Entered::Right { left: 7 });
-    assert_eq!(recovery.enter(&key(), &hash(&old[3]), START), Entered::Wrong { tries_left: 0 });
+    assert_eq!(
+        recovery.enter(&key(), &hash(&new[3]), Standing::Other, START),
+        Entered::Right { left: 7 }
+    );
+    assert_eq!(
+        recovery.enter(&key(), &hash(&old[3]), Standing::Other, START),
+        Entered::Wrong { tries_left: 0 }
+    );
     recovery.replace(&key(), new.iter().map(hash).collect());
-    assert!(recovery.held(START).is_some(), "what counts against guessing stays");
+    assert!(recovery.held(Standing::Other, START).is_some(), "what counts against guessing stays");
     recovery.forget();
-    assert!(recovery.held(START).is_some() && recovery.left() == 0);
+    assert!(recovery.held(Standing::Other, START).is_some() && recovery.left() == 0);
 }
 
 #[test]
@@ -185,7 +210,7 @@ fn codes_of_another_key_are_never_right() {
     let (mut recovery, codes) = full(1);
     let other = CodeKey::new(2, [7; 32]);
     // The same bytes under another name: a restored row of before a change of keys.
-    let entered = recovery.enter(&other, &hash(&codes[0]), START);
+    let entered = recovery.enter(&other, &hash(&codes[0]), Standing::Other, START);
     assert_eq!(entered, Entered::Wrong { tries_left: 4 });
     assert_eq!(recovery.left(), 8);
 }

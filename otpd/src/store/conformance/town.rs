@@ -191,8 +191,13 @@ impl Town {
 
     pub(super) async fn answer(&self, token: ChallengeToken, text: &str) -> Answered {
         let typed = Typed::new(text);
-        let answer =
-            Answer { terms: Arc::new(self.terms.clone()), token, typed, draw: self.draw() };
+        let answer = Answer {
+            terms: Arc::new(self.terms.clone()),
+            token,
+            typed,
+            full: false,
+            draw: self.draw(),
+        };
         let decide = move |records: &_, now| answer.decide(records, now);
         let scope = Scope::Challenge(token);
         let answered = self.running.store.transact(scope, decide).await.expect("a decision");

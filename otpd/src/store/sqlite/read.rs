@@ -192,7 +192,13 @@ impl Reader {
             let (mut found, mut bypasses) = (select.query([])?, Vec::new());
             while let Some(row) = found.next()? {
                 let account = rows::name(row, 0)?;
-                let login = rows::login(row, 1)?;
+                let login = match rows::login(row, 1) {
+                    Ok(login) => login,
+                    Err(error) => {
+                        error!(%account, %error, "the account's logins are damaged");
+                        continue;
+                    }
+                };
                 let current = login.bypasses.current(now).cloned();
                 bypasses.extend(current.map(|bypass| (account.clone(), bypass)));
             }

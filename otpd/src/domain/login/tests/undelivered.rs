@@ -184,7 +184,7 @@ fn without_another_gateway_nothing_is_sent() {
     let delivery = Delivery::Undelivered { gateway: "telnyx".to_owned(), reason };
     assert_eq!(scene.challenge(token).delivery, delivery);
     // The claimant reads it, and what `r` then sends goes another way.
-    assert_eq!(scene.asked(token, "?").1.progress, Progress::Failed);
+    assert_eq!(scene.asked(token, "?").1.progress, Progress::Lost);
     scene.wait(30);
     assert_eq!(scene.asked(token, "r").0, Notice::Resent);
     assert_eq!(newest(&scene).avoid.as_deref(), Some("telnyx"));
