@@ -36,6 +36,30 @@ pub enum Event {
         /// Address, if there is one.
         source: Option<String>,
     },
+    /// A login was granted without a code, because an administrator had said so.
+    LoginBypassed {
+        /// PAM service.
+        service: String,
+        /// Address, if there is one.
+        source: Option<String>,
+        /// The bypass.
+        bypass: String,
+        /// The uid of who granted it.
+        granted_by: u32,
+        /// Why it was granted, in the administrator's words.
+        reason: String,
+        /// Logins it was still good for; none when they are not counted.
+        uses_left: Option<u32>,
+    },
+    /// Nothing might be sent or compared; a recovery code was asked for.
+    CodeWithheld {
+        /// PAM service.
+        service: String,
+        /// Address, if there is one.
+        source: Option<String>,
+        /// Why: a fixed word; a limit's is its name.
+        reason: String,
+    },
     /// A code was issued and was to be sent.
     CodeIssued {
         /// PAM service; empty for a proof of a number.
@@ -63,6 +87,23 @@ pub enum Event {
     },
     /// A code was typed that a newer one had taken the place of.
     CodeEarlier {},
+    /// A recovery code was typed, and is of no more use.
+    RecoveryCodeUsed {
+        /// Those not used yet.
+        left: u32,
+    },
+    /// What looked like a recovery code was none of the account's.
+    RecoveryCodeWrong {
+        /// Wrong ones that were still allowed in that hour.
+        tries_left: u32,
+    },
+    /// A text message told the owner of the account, or could not.
+    OwnerTold {
+        /// What about: the name of another event.
+        about: String,
+        /// Whether a gateway took it, or may have.
+        sent: bool,
+    },
     /// A challenge ended without success.
     ChallengeEnded {
         /// `spent`, `expired`, `cancelled` or `superseded`.
@@ -107,6 +148,17 @@ pub enum Event {
         /// What it said, masked.
         reason: String,
     },
+    /// A message that a vendor took did not arrive.
+    MessageUndelivered {
+        /// Which gateway.
+        gateway: String,
+        /// The vendor's name for it.
+        vendor_id: String,
+        /// What it said, masked.
+        reason: String,
+        /// `sent-again`, or why it was not: a fixed word.
+        then: String,
+    },
     /// A number was entered.
     Enrolled {
         /// Last two digits.
@@ -129,6 +181,31 @@ pub enum Event {
     Enabled {},
     /// The number was forgotten.
     Removed {},
+    /// A set of recovery codes was made.
+    RecoveryCodesMade {
+        /// How many.
+        codes: u32,
+        /// Earlier ones that no longer work.
+        replaced: u32,
+    },
+    /// An account may log in without a code for a while.
+    BypassGranted {
+        /// Its name.
+        bypass: String,
+        /// How long it lasts.
+        seconds: u64,
+        /// Logins it is good for; none when they are not counted.
+        uses: Option<u32>,
+        /// Addresses it is good for; none: all, and the console.
+        from: Option<String>,
+        /// Why, in the administrator's words.
+        reason: String,
+    },
+    /// A bypass was ended before its time.
+    BypassRevoked {
+        /// Its name.
+        bypass: String,
+    },
     /// The limits of wrong codes were ended.
     Unlocked {},
     /// The wall clock, which was in doubt, was said to be right.
@@ -192,7 +269,7 @@ mod tests {
         let kinds = Event::kinds();
         assert_eq!(kinds.first().map(String::as_str), Some("login-ignored"));
         assert_eq!(kinds.last().map(String::as_str), Some("refused"));
-        assert_eq!(kinds.len(), 21, "{kinds:?}");
+        assert_eq!(kinds.len(), 30, "{kinds:?}");
     }
 
     #[test]

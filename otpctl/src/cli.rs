@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum, builder::NonEmptyStringValueParser};
+use clap::{
+    ArgGroup, Args, Parser, Subcommand, ValueEnum, builder::NonEmptyStringValueParser, value_parser,
+};
+use jiff::{Span, SpanRelativeTo};
 use otp_proto::{Secret, admin};
 
 /// Enrolls users of otpd and verifies their phone numbers.
@@ -83,6 +86,25 @@ Examples:
     /// End the limits that wrong codes brought upon USER
     #[command(after_help = "Example:\n  otpctl unlock alice")]
     Unlock(User),
+    /// Make eight recovery codes for USER and print them, this once
+    ///
+    /// A recovery code lets USER in once where no message arrives. Codes made earlier no longer work
+    #[command(after_help = "\
+Examples:
+  otpctl recovery-codes alice
+  otpctl recovery-codes alice --json | jq -r '.codes[]'")]
+    RecoveryCodes(User),
+    /// Let USER log in without a code for a while, or end or list what lets users in so
+    ///
+    /// It is for who has lost the phone: each use is written to the log, with the reason
+    #[command(after_help = "\
+Examples:
+  otpctl bypass alice --for 1h --reason ticket-4711
+  otpctl bypass alice --for 2d --reason travel --uses 3 --from 192.0.2.0/24
+  otpctl bypass --list
+  otpctl bypass alice --revoke           all that alice has
+  otpctl bypass alice --revoke 7K3F-Q2   one of them")]
+    Bypass(Bypass),
     /// Show how the daemon and its gateways are
     #[command(after_help = "\
 Examples:
@@ -135,7 +157,9 @@ impl Verb {
             | Self::Show(user)
             | Self::Disable(user)
             | Self::Enable(user)
-            | Self::Unlock(user) => Some(&user.user),
+            | Self::Unlock(user)
+            | Self::RecoveryCodes(user) => Some(&user.user),
+            Self::Bypass(Bypass { user, .. }) => user.as_deref(),
             Self::Log(log) => log.user.as_deref(),
             Self::List | Self::Status | Self::Explain(_) | Self::ConfirmClock => None,
         }
@@ -152,7 +176,9 @@ impl Verb {
             | Self::Enable(_)
             | Self::Remove(_)
             | Self::Unlock(_)
+            | Self::RecoveryCodes(_)
             | Self::ConfirmClock => true,
+            Self::Bypass(bypass) => !bypass.list,
             Self::List | Self::Show(_) | Self::Status | Self::Log(_) | Self::Explain(_) => false,
         }
     }
@@ -252,6 +278,57 @@ pub struct Explain {
     pub request: String,
 }
 
+/// Arguments of `bypass`.
+#[derive(Args)]
+#[command(group(ArgGroup::new("what").required(true).args(["span", "revoke", "list"])))]
+pub struct Bypass {
+    /// Name of the account
+    #[arg(
+        value_name = "USER",
+        value_parser = NonEmptyStringValueParser::new(),
+        required_unless_present = "list",
+        conflicts_with = "list"
+    )]
+    pub user: Option<String>,
+    /// How long it lasts, 1 minute to 7 days: 30m, 1h, 2d
+    #[arg(long = "for", value_name = "TIME", value_parser = lasting, requires = "reason")]
+    pub span: Option<Lasting>,
+    /// Why, in one line of up to 200 characters: it stands in the log with each use
+    #[arg(
+        long,
+        value_name = "TEXT",
+        value_parser = NonEmptyStringValueParser::new(),
+        requires = "span"
+    )]
+    pub reason: Option<String>,
+    /// For how many logins, 1 to 100 [default: as many as there are in its time]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u8).range(1..=100), requires = "span")]
+    pub uses: Option<u8>,
+    /// For which addresses: one, or a range; IPv6 in /64 and wider [default: all of them, and the
+    /// console]
+    #[arg(long, value_name = "CIDR", requires = "span")]
+    pub from: Option<String>,
+    /// End the bypass of this name, or all that USER has
+    #[arg(long, value_name = "ID", num_args = 0..=1)]
+    pub revoke: Option<Option<String>>,
+    /// List the bypasses of all users
+    #[arg(long)]
+    pub list: bool,
+}
+
+/// How long a bypass lasts, seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lasting(pub i64);
+
+/// Reads `30m`, `1h`, `2d`: 1 minute to 7 days of 24 hours.
+fn lasting(text: &str) -> Result<Lasting, String> {
+    let wrong = || "write 1 minute to 7 days as in 30m, 1h or 2d".to_owned();
+    let span = text.parse::<Span>().map_err(|_| wrong())?;
+    let span = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;
+    let seconds = span.as_secs();
+    if (60..=7 * 86_400).contains(&seconds) { Ok(Lasting(seconds)) } else { Err(wrong()) }
+}
+
 /// How codes are sent.
 #[derive(Clone, Copy, ValueEnum)]
 pub enum Channel {
@@ -274,7 +351,7 @@ impl From<Channel> for admin::Channel {
 mod tests {
     use clap::{CommandFactory, Parser};
 
-    use super::{Cli, Verb};
+    use super::{Cli, Lasting, Verb, lasting};
 
     #[test]
     fn the_definition_is_sound() {
@@ -320,6 +397,57 @@ mod tests {
             assert!(cli.json && cli.socket.as_os_str() == "/s");
             assert!(matches!(cli.verb, Verb::Show(_)));
             assert_eq!(cli.verb.user(), Some("alice"));
+        }
+    }
+
+    #[test]
+    fn a_bypass_lasts_a_minute_to_a_week() {
+        let cases = [
+            ("1m", Some(60)),
+            ("59s", None),
+            ("30m", Some(1800)),
+            ("1h", Some(3600)),
+            ("1h30m", Some(5400)),
+            ("2d", Some(172_800)),
+            ("7d", Some(604_800)),
+            ("1w", Some(604_800)),
+            ("7d1s", None),
+            ("1mo", None),
+            ("-1h", None),
+            ("60", None),
+            ("0m", None),
+            ("", None),
+            ("9223372036854775807h", None),
+        ];
+        for (text, seconds) in cases {
+            assert_eq!(lasting(text).ok(), seconds.map(Lasting), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_bypass_is_granted_or_revoked_or_listed() {
+        let cases: [(&str, &[&str], bool); 17] = [
+            ("granted", &["alice", "--for", "1h", "--reason", "x"], true),
+            ("without a reason", &["alice", "--for", "1h"], false),
+            ("without a time", &["alice", "--reason", "x"], false),
+            ("without anything", &["alice"], false),
+            ("nobody's", &["--for", "1h", "--reason", "x"], false),
+            ("with uses", &["alice", "--for", "1h", "--reason", "x", "--uses", "100"], true),
+            ("with none", &["alice", "--for", "1h", "--reason", "x", "--uses", "0"], false),
+            ("with too many", &["alice", "--for", "1h", "--reason", "x", "--uses", "101"], false),
+            ("revoked", &["alice", "--revoke"], true),
+            ("by name", &["alice", "--revoke", "7K3F-Q2"], true),
+            ("nobody's", &["--revoke"], false),
+            ("with a time", &["alice", "--revoke", "--for", "1h", "--reason", "x"], false),
+            ("with a limit", &["alice", "--revoke", "--uses", "1"], false),
+            ("listed", &["--list"], true),
+            ("of one user", &["alice", "--list"], false),
+            ("with a range", &["--list", "--from", "::/0"], false),
+            ("listed and revoked", &["--list", "--revoke"], false),
+        ];
+        for (name, words, good) in cases {
+            let words = ["otpctl", "bypass"].iter().chain(words);
+            assert_eq!(Cli::try_parse_from(words).is_ok(), good, "{name}");
         }
     }
 

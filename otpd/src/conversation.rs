@@ -4,8 +4,12 @@
 //! prompt. No symbols and no colours; lines of at most 72 characters where the names allow it, the
 //! last one short, for terminals, screen readers and clients that show one line only.
 
+mod recovery;
+
 use jiff::{RoundMode, Unit, ZonedRound, tz::TimeZone};
 use otp_proto::login::{Prompt, Step, Verdict};
+
+pub use recovery::{recovered, used_text, withheld, withheld_again};
 
 use crate::domain::{
     account::Account,
@@ -72,6 +76,7 @@ pub fn first(view: &View) -> Step {
         (Channel::Voice, Progress::Sending) => {
             format!("A call with a code is being placed to the number ending {}", view.ending)
         }
+        (_, Progress::Lost) => return ask(&format!("{}\n{}", lost(view), commands(view))),
         (_, Progress::Failed) => return ask(&format!("{}\n{}", failed(view), retry(view))),
     };
     ask(&format!("{how} (ref {}).\n{}", view.reference, commands(view)))
@@ -104,9 +109,21 @@ pub fn again(notice: Notice, view: &View, setting: &Setting<'_>) -> Step {
         Notice::NoMoreMessages => {
             format!("No more codes are sent in this login. Use the newest one, ref {reference}.")
         }
-        Notice::Held(held) if view.progress == Progress::Failed => no_message(held, setting),
+        Notice::Held(held) if view.progress == Progress::Failed => {
+            let recover =
+                if view.recovery > 0 { "\nType a recovery code, or: ? = help" } else { "" };
+            format!("{}{recover}", no_message(held, setting))
+        }
         Notice::Held(held) => format!("{}\n{}", no_message(held, setting), newest(view)),
         Notice::NoVoice => format!("Voice calls are not available here.\n{}", commands(view)),
+        Notice::RecoveryWrong { tries_left } => {
+            format!("{}\n{}", recovery::wrong(tries_left), onward(view))
+        }
+        Notice::NoRecovery => {
+            let left = "There are no recovery codes left for this account. New ones come from\n\
+                        your administrator.";
+            format!("{left}\n{}", onward(view))
+        }
     };
     ask(&text)
 }
@@ -141,6 +158,7 @@ pub fn denied(
             "Codes can no longer be sent to the country of {account}'s number.\n\
              Ask your administrator.   Request id {request}"
         )),
+        Denial::Full => return unavailable(host),
         Denial::Held(held) => Some(locked(held, account, request, setting)),
         Denial::Spent => Some(format!(
             "Too many wrong codes in this login. You may start a new one now.\n\
@@ -177,13 +195,17 @@ pub fn unavailable(host: &str) -> Step {
 /// nobody may be told.
 #[must_use]
 pub fn proof_text(code: &Passcode, reference: Reference, host: &str) -> zeroize::Zeroizing<String> {
-    // One segment: those beyond GSM-7's basic set would count twice.
-    let host = host.chars().filter(|c| !"^{}\\[~]|€".contains(*c)).take(40).collect::<String>();
+    let host = segment(host);
     zeroize::Zeroizing::new(format!(
         "{} proves this number for logins on {host}, ref {reference}. Tell it only to the \
          administrator who registers you.",
         code.expose()
     ))
+}
+
+/// A host's name for a text of one segment: characters beyond GSM-7's basic set would count twice.
+fn segment(host: &str) -> String {
+    host.chars().filter(|c| !"^{}\\[~]|€".contains(*c)).take(40).collect()
 }
 
 /// What a call says to log in: the code digit by digit, three times.
@@ -248,6 +270,9 @@ fn help(view: &View) -> Step {
     let (request, left) = (view.token.request(), tries(view.tries_left));
     let reference = view.reference;
     let mut text = format!("Type the code of the newest message, ref {reference}. {left} left.\n");
+    if view.recovery > 0 {
+        text.push_str("Or type one of your recovery codes.\n");
+    }
     if view.may_resend {
         let wait = match view.resend_in {
             0 => String::new(),
@@ -284,9 +309,20 @@ fn fresh(besides: &str, what: &str, view: &View) -> String {
         (Progress::Sent | Progress::Sending, Channel::Voice) => {
             format!("The number ending {ending} is called with a new code (ref {reference}).")
         }
+        (Progress::Lost, _) => return format!("{besides}\n{}\n{}", lost(view), commands(view)),
         (Progress::Failed, _) => return format!("{besides}\n{}\n{}", failed(view), retry(view)),
     };
     format!("{besides}\n{how}")
+}
+
+/// The carrier may be wrong, so nobody is told that the code is.
+fn lost(view: &View) -> String {
+    let View { ending, reference, .. } = view;
+    let what = match view.channel {
+        Channel::Sms => "The text message",
+        Channel::Voice => "The call",
+    };
+    format!("{what} to the number ending {ending} (ref {reference}) did not arrive.")
 }
 
 fn failed(view: &View) -> String {
@@ -297,6 +333,14 @@ fn failed(view: &View) -> String {
     format!("{what} to the number ending {} could not be sent.", view.ending)
 }
 
+/// What can be typed besides, whether there is a code or not.
+fn onward(view: &View) -> String {
+    match view.progress {
+        Progress::Sending | Progress::Sent | Progress::Lost => commands(view),
+        Progress::Failed => retry(view),
+    }
+}
+
 /// What helps after [`failed`]: there is no code to type.
 fn retry(view: &View) -> String {
     let wait = match view.resend_in {
@@ -304,7 +348,8 @@ fn retry(view: &View) -> String {
         seconds => format!(" in {}", seconds_long(seconds)),
     };
     let call = view.may_call && view.channel == Channel::Sms;
-    format!("r = try again{wait}, {}? = help", if call { "v = voice call, " } else { "" })
+    let recover = if view.recovery > 0 { "Type a recovery code, or:\n" } else { "" };
+    format!("{recover}r = try again{wait}, {}? = help", if call { "v = voice call, " } else { "" })
 }
 
 fn newest(view: &View) -> String {
@@ -331,6 +376,10 @@ fn locked(held: Held, account: &Account, request: RequestId, setting: &Setting<'
                  Ask your administrator to run:\n\
                  otpctl unlock {account}   Request id {request}"
             );
+        }
+        LimitName::RecoveryCodesPerHour => {
+            let text = recovery::held_back(held, setting);
+            return format!("{text}\nRequest id {request}");
         }
         LimitName::UnansweredPerHour
         | LimitName::UnansweredPerDay

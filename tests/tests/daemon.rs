@@ -17,6 +17,8 @@ mod full_disk;
 mod log;
 #[path = "daemon/people.rs"]
 mod people;
+#[path = "daemon/recovery.rs"]
+mod recovery;
 #[path = "daemon/restart.rs"]
 mod restart;
 #[path = "daemon/rights.rs"]

@@ -1,10 +1,12 @@
 //! The verbs, a file each: what is asked of the daemon and what is made of the answer.
 
+mod bypass;
 mod confirm_clock;
 mod enroll;
 mod explain;
 mod list;
 mod log;
+mod recovery_codes;
 mod remove;
 mod resend;
 mod show;
@@ -58,6 +60,8 @@ pub(crate) fn run(session: &Session, verb: Verb) -> Result<Outcome, Failure> {
         Verb::Enable(user) => state::enable(session, user),
         Verb::Remove(arguments) => remove::run(session, arguments),
         Verb::Unlock(user) => unlock::run(session, user),
+        Verb::RecoveryCodes(user) => recovery_codes::run(session, user),
+        Verb::Bypass(arguments) => bypass::run(session, arguments),
         Verb::Status => status::run(session),
         Verb::Log(arguments) => log::run(session, arguments),
         Verb::Explain(arguments) => explain::run(session, &arguments),

@@ -87,6 +87,17 @@ fn known(event: &Event) -> (Tone, &'static str, String) {
         Event::LoginGranted { service, source } => {
             (Good, "login granted", place(service, source.as_deref()))
         }
+        Event::LoginBypassed { service, source, bypass, granted_by, reason, uses_left } => {
+            let by = format!("granted by {}", person(*granted_by));
+            let left = uses_left.map(|uses| format!("{} left", count(uses, "use", "uses")));
+            let place = place(service, source.as_deref());
+            let details = [bypass.clone(), by, left.unwrap_or_default(), place, reason.clone()];
+            (Bad, "login without a code by a bypass", join(details))
+        }
+        Event::CodeWithheld { service, source, reason } => {
+            let place = place(service, source.as_deref());
+            (Bad, "code withheld, recovery code asked for", join([reason.clone(), place]))
+        }
         Event::CodeIssued { service, source, channel, reference, ending, why } => {
             let to = format!("{} to ..{ending}", message(channel));
             let again = if why == "login" { String::new() } else { why.clone() };
@@ -94,9 +105,14 @@ fn known(event: &Event) -> (Tone, &'static str, String) {
             (Plain, "code issued", join([to, format!("ref {reference}"), again, place]))
         }
         Event::LoginResumed { service } => (Plain, "login resumed", service.clone()),
-        Event::CodeWrong { tries_left: 1 } => (Bad, "wrong code", "1 try left".to_owned()),
-        Event::CodeWrong { tries_left } => (Bad, "wrong code", format!("{tries_left} tries left")),
+        Event::CodeWrong { tries_left } => (Bad, "wrong code", tries(*tries_left)),
         Event::CodeEarlier {} => (Plain, "earlier code typed", "no try used".to_owned()),
+        Event::RecoveryCodeUsed { left } => {
+            (Good, "recovery code used", format!("{} left", count(*left, "code", "codes")))
+        }
+        Event::RecoveryCodeWrong { tries_left } => (Bad, "wrong recovery code", tries(*tries_left)),
+        Event::OwnerTold { about, sent: true } => (Plain, "owner told by text", about.clone()),
+        Event::OwnerTold { about, sent: false } => (Bad, "owner could not be told", about.clone()),
         Event::ChallengeEnded { how } => (Plain, "ended without success", how.clone()),
         Event::MessageHeld { limit, until: _ } => (Bad, "message held back", limit.clone()),
         Event::ConversionLow { scope, country, messages, answered, blocked } => {
@@ -119,6 +135,11 @@ fn known(event: &Event) -> (Tone, &'static str, String) {
         Event::MessageFailed { gateway, reason } => {
             (Bad, "message failed", join([gateway.clone(), reason.clone()]))
         }
+        Event::MessageUndelivered { gateway, vendor_id, reason, then } => {
+            let id = format!("id {vendor_id}");
+            let details = join([gateway.clone(), id, reason.clone(), then.replace('-', " ")]);
+            (Bad, "message did not arrive", details)
+        }
         Event::Enrolled { ending, country, channel, replaced } => {
             let replaced = if *replaced { "in place of another" } else { "" };
             let by = format!("by {}", message(channel));
@@ -130,6 +151,19 @@ fn known(event: &Event) -> (Tone, &'static str, String) {
         Event::Disabled {} => (Plain, "disabled", String::new()),
         Event::Enabled {} => (Plain, "enabled", String::new()),
         Event::Removed {} => (Plain, "number removed", String::new()),
+        Event::RecoveryCodesMade { codes, replaced } => {
+            let made = count(*codes, "code", "codes");
+            let void =
+                if *replaced > 0 { format!("{replaced} earlier void") } else { String::new() };
+            (Plain, "recovery codes made", join([made, void]))
+        }
+        Event::BypassGranted { bypass, seconds, uses, from, reason } => {
+            let uses = uses.map(|uses| count(uses, "use", "uses")).unwrap_or_default();
+            let from = from.as_ref().map(|from| format!("from {from}")).unwrap_or_default();
+            let lasts = format!("for {seconds} s");
+            (Bad, "bypass granted", join([bypass.clone(), lasts, uses, from, reason.clone()]))
+        }
+        Event::BypassRevoked { bypass } => (Plain, "bypass ended", bypass.clone()),
         Event::Unlocked {} => (Plain, "unlocked", String::new()),
         Event::ClockConfirmed { ahead_seconds } => {
             let (seconds, way) = (ahead_seconds.unsigned_abs(), *ahead_seconds < 0);
@@ -139,6 +173,20 @@ fn known(event: &Event) -> (Tone, &'static str, String) {
         // The verb stands before it.
         Event::Refused { verb: _, reason, until: _ } => (Bad, "refused", reason.clone()),
     }
+}
+
+/// A uid, as a person.
+fn person(uid: u32) -> String {
+    if uid == 0 { "root".to_owned() } else { format!("uid {uid}") }
+}
+
+/// A number of things.
+fn count(number: u32, one: &str, more: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { more })
+}
+
+fn tries(left: u32) -> String {
+    format!("{} left", count(left, "try", "tries"))
 }
 
 /// `sshd from 203.0.113.9`.

@@ -32,6 +32,8 @@ pub(crate) fn stories(records: &[Record]) -> Vec<&[Record]> {
 enum End {
     /// The right code was typed.
     Granted,
+    /// An administrator had said that no code is asked for.
+    Bypassed,
     /// No code was asked for.
     Ignored,
     /// Turned away.
@@ -48,6 +50,21 @@ enum End {
     Unanswered,
 }
 
+impl End {
+    /// What comes after it changes nothing about it.
+    const fn is_success(self) -> bool {
+        match self {
+            Self::Granted | Self::Bypassed | Self::Verified => true,
+            Self::Ignored
+            | Self::Denied
+            | Self::Ended
+            | Self::Refused
+            | Self::Waiting
+            | Self::Unanswered => false,
+        }
+    }
+}
+
 /// What a story comes to.
 #[derive(Debug, Clone, Serialize)]
 struct Summary {
@@ -62,9 +79,12 @@ struct Summary {
     until: Option<String>,
     messages_sent: usize,
     messages_failed: usize,
+    messages_undelivered: usize,
     wrong_codes: usize,
     meaning: String,
     remedy: Option<String>,
+    #[serde(skip)]
+    recovered: bool,
     #[serde(skip)]
     until_millis: Option<i64>,
     #[serde(skip)]
@@ -93,6 +113,8 @@ impl<'a> Explained<'a> {
         let count = |is: fn(&Event) -> bool| events.iter().filter(|event| is(event)).count();
         let messages_sent = count(|event| matches!(event, Event::MessageSent { .. }));
         let messages_failed = count(|event| matches!(event, Event::MessageFailed { .. }));
+        let undelivered = |event: &Event| matches!(event, Event::MessageUndelivered { .. });
+        let recovered = count(|event| matches!(event, Event::RecoveryCodeUsed { .. })) > 0;
         let mut summary = Summary {
             request: first.request.clone(),
             user: first.user.clone(),
@@ -105,9 +127,11 @@ impl<'a> Explained<'a> {
             until: until.map(utc),
             messages_sent,
             messages_failed,
+            messages_undelivered: events.iter().filter(|event| undelivered(event)).count(),
             wrong_codes: count(|event| matches!(event, Event::CodeWrong { .. })),
             meaning: String::new(),
             remedy: None,
+            recovered,
             until_millis: until,
             seconds: last.at.saturating_sub(first.at) / 1000,
         };
@@ -121,23 +145,32 @@ fn whence(event: &Event) -> Option<(String, Option<String>)> {
     match event {
         Event::LoginDenied { service, source, .. }
         | Event::LoginGranted { service, source }
+        | Event::LoginBypassed { service, source, .. }
+        | Event::CodeWithheld { service, source, .. }
         | Event::CodeIssued { service, source, .. } => Some((service.clone(), source.clone())),
         Event::LoginIgnored { service, .. } | Event::LoginResumed { service } => {
             Some((service.clone(), None))
         }
         Event::CodeWrong { .. }
         | Event::CodeEarlier {}
+        | Event::RecoveryCodeUsed { .. }
+        | Event::RecoveryCodeWrong { .. }
+        | Event::OwnerTold { .. }
         | Event::ChallengeEnded { .. }
         | Event::MessageHeld { .. }
         | Event::ConversionLow { .. }
         | Event::SiteUnderAttack {}
         | Event::MessageSent { .. }
         | Event::MessageFailed { .. }
+        | Event::MessageUndelivered { .. }
         | Event::Enrolled { .. }
         | Event::Verified { .. }
         | Event::Disabled {}
         | Event::Enabled {}
         | Event::Removed {}
+        | Event::RecoveryCodesMade { .. }
+        | Event::BypassGranted { .. }
+        | Event::BypassRevoked { .. }
         | Event::Unlocked {}
         | Event::ClockConfirmed { .. }
         | Event::Refused { .. } => None,
@@ -149,13 +182,16 @@ fn end(events: &[Event], stale: bool) -> (End, Option<String>, Option<i64>) {
     let mut end = (if stale { End::Unanswered } else { End::Waiting }, None, None);
     for event in events {
         // What comes after a success changes nothing about it.
-        if matches!(end.0, End::Granted | End::Verified) {
+        if end.0.is_success() {
             break;
         }
         let over = !matches!(end.0, End::Waiting | End::Unanswered);
         match event {
             Event::LoginGranted { .. } => end = (End::Granted, None, None),
             Event::Verified { .. } => end = (End::Verified, None, None),
+            Event::LoginBypassed { .. } => end = (End::Bypassed, None, None),
+            // It goes on, but with a recovery code alone.
+            Event::CodeWithheld { reason, .. } if !over => end.1 = Some(reason.clone()),
             Event::LoginIgnored { reason, .. } => end = (End::Ignored, Some(reason.clone()), None),
             // Said of every further run of what was denied: the first one says why.
             Event::LoginDenied { reason, .. } if over && reason == "denied-before" => {}
@@ -171,19 +207,27 @@ fn end(events: &[Event], stale: bool) -> (End, Option<String>, Option<i64>) {
                 end = (if stale { End::Unanswered } else { End::Waiting }, None, None);
             }
             Event::Refused { .. }
+            | Event::CodeWithheld { .. }
             | Event::CodeIssued { .. }
             | Event::LoginResumed { .. }
             | Event::CodeWrong { .. }
             | Event::CodeEarlier {}
+            | Event::RecoveryCodeUsed { .. }
+            | Event::RecoveryCodeWrong { .. }
+            | Event::OwnerTold { .. }
             | Event::MessageHeld { .. }
             | Event::ConversionLow { .. }
             | Event::SiteUnderAttack {}
             | Event::MessageSent { .. }
             | Event::MessageFailed { .. }
+            | Event::MessageUndelivered { .. }
             | Event::Enrolled { .. }
             | Event::Disabled {}
             | Event::Enabled {}
             | Event::Removed {}
+            | Event::RecoveryCodesMade { .. }
+            | Event::BypassGranted { .. }
+            | Event::BypassRevoked { .. }
             | Event::Unlocked {}
             | Event::ClockConfirmed { .. } => {}
         }
@@ -195,10 +239,21 @@ impl Summary {
     /// Puts what it means, and what to do, in words.
     fn conclude(&mut self) {
         let reason = self.reason.clone().unwrap_or_default();
+        let withheld = meaning(&reason, &self.user);
         let Meaning { means, remedy } = match self.outcome {
+            End::Granted if self.recovered => plain("a recovery code was typed"),
+            End::Bypassed => plain("an administrator had granted a bypass"),
             End::Granted => plain("the right code was typed in time"),
             End::Verified => plain("the code came back, so the number is the user's"),
             End::Ended => ended(&reason),
+            End::Waiting if !reason.is_empty() => Meaning {
+                means: "only a recovery code may be typed",
+                remedy: withheld.as_ref().and_then(|why| why.remedy.clone()),
+            },
+            End::Unanswered if !reason.is_empty() => Meaning {
+                means: "only a recovery code could be typed, and nobody did any more",
+                remedy: withheld.as_ref().and_then(|why| why.remedy.clone()),
+            },
             End::Waiting => plain("a code was asked for and may still be typed"),
             End::Unanswered => plain("nobody typed a code any more, and by now it has expired"),
             End::Ignored | End::Denied | End::Refused => {
@@ -207,7 +262,16 @@ impl Summary {
         };
         means.clone_into(&mut self.meaning);
         self.remedy = remedy;
-        let succeeded = matches!(self.outcome, End::Granted | End::Verified);
+        if matches!(self.outcome, End::Waiting | End::Unanswered)
+            && let Some(why) = withheld
+        {
+            self.meaning += ", because ";
+            self.meaning += why.means;
+        }
+        let succeeded = self.outcome.is_success();
+        if self.messages_undelivered > 0 && !succeeded {
+            self.meaning += "; the carrier reports that a message did not arrive";
+        }
         if self.messages_failed > 0 && self.messages_sent == 0 && !succeeded {
             self.meaning += "; no gateway took a message";
             self.remedy = Some("mend the gateway, see: otpctl status".to_owned());
@@ -247,6 +311,7 @@ pub(crate) fn text(explained: &Explained<'_>, style: &Style<'_>) -> String {
     let outcome = match summary.outcome {
         End::Granted => format!("Granted after {} s", summary.seconds),
         End::Verified => format!("Verified after {} s", summary.seconds),
+        End::Bypassed => "Let in without a code".to_owned(),
         End::Ignored => "Let through without a code".to_owned(),
         End::Denied => "Denied".to_owned(),
         End::Refused => "Refused".to_owned(),

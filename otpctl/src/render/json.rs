@@ -85,7 +85,9 @@ pub(crate) struct Shown<'a> {
     sends_24h: u32,
     live_challenges: u32,
     recovery_codes_left: u32,
+    undelivered: Option<&'a str>,
     limits: Vec<Limit<'a>>,
+    bypasses: Vec<Grant<'a>>,
 }
 
 impl<'a> Shown<'a> {
@@ -107,7 +109,9 @@ impl<'a> Shown<'a> {
             sends_24h: shown.sends_24h,
             live_challenges: shown.live_challenges,
             recovery_codes_left: shown.recovery_codes_left,
+            undelivered: shown.undelivered.as_deref(),
             limits: shown.limits.iter().map(limit).collect(),
+            bypasses: shown.bypasses.iter().map(Grant::new).collect(),
         }
     }
 }
@@ -203,6 +207,52 @@ pub(crate) struct ClockConfirmed {
     pub(crate) confirmed: bool,
 }
 
+/// Result of `recovery-codes`.
+#[derive(Serialize)]
+pub(crate) struct RecoveryCodes<'a> {
+    pub(crate) user: &'a str,
+    pub(crate) codes: &'a [otp_proto::Secret],
+}
+
+/// A bypass.
+#[derive(Serialize)]
+pub(crate) struct Grant<'a> {
+    id: &'a str,
+    user: &'a str,
+    granted_at: String,
+    granted_by: u32,
+    until: String,
+    reason: &'a str,
+    used: u32,
+    uses_left: Option<u32>,
+    from: Option<&'a str>,
+}
+
+impl<'a> Grant<'a> {
+    pub(crate) fn new(grant: &'a admin::Grant) -> Self {
+        let admin::Grant { id, user, granted_at, granted_by, until, reason, used, uses_left, from } =
+            grant;
+        Self {
+            id,
+            user,
+            granted_at: utc(*granted_at),
+            granted_by: *granted_by,
+            until: utc(*until),
+            reason,
+            used: *used,
+            uses_left: *uses_left,
+            from: from.as_deref(),
+        }
+    }
+}
+
+/// Result of `bypass --revoke`.
+#[derive(Serialize)]
+pub(crate) struct Revoked<'a> {
+    pub(crate) user: &'a str,
+    pub(crate) revoked: u32,
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
@@ -231,7 +281,9 @@ mod tests {
             "sends_24h",
             "live_challenges",
             "recovery_codes_left",
+            "undelivered",
             "limits",
+            "bypasses",
         ];
         assert_eq!(keys, expected);
         assert_eq!(value(&text)["created_at"], "2026-08-01T12:00:00Z");

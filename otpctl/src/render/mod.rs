@@ -1,5 +1,6 @@
 //! All wording: for people, as JSON, and of what went wrong. Pure: values in, text out.
 
+mod bypass;
 pub(crate) mod error;
 pub(crate) mod event;
 pub(crate) mod explain;

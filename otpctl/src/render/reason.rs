@@ -13,7 +13,7 @@ pub(crate) struct Meaning {
 
 /// Reasons of denials and names of limits, each with its meaning and its remedy; `USER` stands for
 /// the account.
-pub(crate) const REASONS: [(&str, &str, &str); 31] = [
+pub(crate) const REASONS: [(&str, &str, &str); 37] = [
     ("no-such-account", "the host knows no account of this name", "getent passwd USER"),
     (
         "not-enrolled",
@@ -38,6 +38,16 @@ pub(crate) const REASONS: [(&str, &str, &str); 31] = [
         "many wrong codes were typed meanwhile, so that codes are longer now",
         "log in again",
     ),
+    (
+        "store-full",
+        "the disk of the store is full, so no code could be issued",
+        "free space on the host; see: otpctl status",
+    ),
+    (
+        "recovery-codes-per-hour",
+        "5 wrong recovery codes in an hour pause them",
+        "wait; who that was, says: otpctl log --user USER",
+    ),
     ("given-up", "the user typed q", ""),
     (
         "denied-before",
@@ -47,6 +57,18 @@ pub(crate) const REASONS: [(&str, &str, &str); 31] = [
     ("resend-wait", "the message before was sent a moment ago", "wait for it, or ask again later"),
     ("no-code", "no code waits to be typed", "otpctl resend USER"),
     ("not-a-code", "what was typed has not the shape of a code", "otpctl verify USER"),
+    (
+        "landline",
+        "the line of the number takes no text messages",
+        "otpctl enroll USER PHONE --channel voice --replace",
+    ),
+    (
+        "no-gateway-calls",
+        "no gateway that calls is configured",
+        "add one to delivery.voice, or use text messages",
+    ),
+    ("too-many-bypasses", "the account has 8 bypasses already", "otpctl bypass --list"),
+    ("no-such-bypass", "the account has no such bypass", "otpctl bypass --list"),
     ("already-enrolled", "the account has a number already", "otpctl show USER"),
     ("already-verified", "the number is verified already", "otpctl show USER"),
     ("exempt", "the configuration asks no code of this account", "see exempt-users, exempt-groups"),

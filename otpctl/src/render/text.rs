@@ -6,6 +6,7 @@ use otp_proto::admin::{
     Subscriber,
 };
 
+pub(crate) use super::bypass::{bypassed, bypasses, hand_over, no_bypass, recovery_codes, revoked};
 use super::{table, time::local, visible, word};
 
 /// Whether wrong codes have locked an account.
@@ -91,7 +92,7 @@ pub(crate) fn changed(subscriber: &Subscriber, is: &str) -> String {
 /// Result of `remove`.
 pub(crate) fn removed(user: &str) -> String {
     format!(
-        "{} is removed and the number forgotten.\n\
+        "{} is removed; number, recovery codes and bypasses are forgotten.\n\
          Logins go by policy.unenrolled from now on; unless it is set, they are denied.\n",
         visible(user)
     )
@@ -132,7 +133,7 @@ pub(crate) fn shown(shown: &Shown, zone: &TimeZone, width: Option<u16>) -> Strin
         Lock::Until(end) => format!("until {}", local(end, zone)),
         Lock::Endless => format!("until: otpctl unlock {}", word(&subscriber.user)),
     };
-    let facts = [
+    let mut facts = vec![
         ("user", subscriber.user.clone()),
         ("phone", subscriber.phone.clone()),
         ("country", subscriber.country.clone()),
@@ -146,17 +147,27 @@ pub(crate) fn shown(shown: &Shown, zone: &TimeZone, width: Option<u16>) -> Strin
         ("logins under way", shown.live_challenges.to_string()),
         ("recovery codes left", shown.recovery_codes_left.to_string()),
     ];
-    let facts = facts_table(facts, width);
-    if shown.limits.is_empty() {
-        return facts;
+    if let Some(reason) = &shown.undelivered {
+        facts.push(("last message", format!("did not arrive: {reason}")));
     }
+    let facts = facts_table(facts, width);
+    let mut parts = vec![facts];
+    if !shown.limits.is_empty() {
+        parts.push(limits(&shown.limits, zone, width));
+    }
+    if !shown.bypasses.is_empty() {
+        parts.push(bypasses(&shown.bypasses, zone, width));
+    }
+    parts.join("\n")
+}
+
+fn limits(limits: &[Limit], zone: &TimeZone, width: Option<u16>) -> String {
     let row = |limit: &Limit| {
         let until = limit.until.map_or_else(|| "unlocked".into(), |at| local(at, zone));
         [limit.name.clone(), local(limit.since, zone), until]
     };
-    let rows = shown.limits.iter().map(row);
-    let limits = table::layout(Some(["LIMIT", "SINCE", "UNTIL"]), rows, 0, width);
-    format!("{facts}\n{limits}")
+    let rows = limits.iter().map(row);
+    table::layout(Some(["LIMIT", "SINCE", "UNTIL"]), rows, 0, width)
 }
 
 /// Result of `status`.

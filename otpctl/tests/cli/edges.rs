@@ -112,6 +112,8 @@ fn usage_errors_exit_with_2_and_help_with_0() {
         "enable",
         "remove",
         "unlock",
+        "recovery-codes",
+        "bypass",
         "status",
         "confirm-clock",
         "log",

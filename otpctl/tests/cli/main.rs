@@ -9,6 +9,8 @@ mod edges;
 #[cfg(test)]
 mod log;
 #[cfg(test)]
+mod stand_ins;
+#[cfg(test)]
 mod verbs;
 
 /// An account as the daemon sends it.

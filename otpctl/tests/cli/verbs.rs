@@ -202,13 +202,15 @@ wrong-codes-per-hour  2026-08-01T14:00:00+02:00  2026-08-01T14:30:00+02:00
   "sends_24h": 5,
   "live_challenges": 0,
   "recovery_codes_left": 8,
+  "undelivered": null,
   "limits": [
     {
       "name": "wrong-codes-per-hour",
       "since": "2026-08-01T12:00:00Z",
       "until": "2026-08-01T12:30:00Z"
     }
-  ]
+  ],
+  "bypasses": []
 }
 "#;
     let stdout = ALICE_JSON.trim_end_matches("\n}\n").to_owned() + rest;
@@ -238,7 +240,7 @@ fn verbs_that_change_an_account_say_how_it_is_now() {
 fn remove_needs_a_yes() {
     let (request, run) = Daemon::replies("{}").run(&["remove", "alice", "--yes"], "");
     assert_eq!(request, r#"{"method":"org.otpd.Admin.Remove","parameters":{"user":"alice"}}"#);
-    let stdout = "alice is removed and the number forgotten.\n\
+    let stdout = "alice is removed; number, recovery codes and bypasses are forgotten.\n\
          Logins go by policy.unenrolled from now on; unless it is set, they are denied.\n";
     assert_eq!(run, Run::new(0, stdout, ""));
     let (_, run) = Daemon::replies("{}").run(&["remove", "alice", "--yes", "--json"], "");

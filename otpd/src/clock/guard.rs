@@ -2,11 +2,13 @@
 //!
 //! Limits refill, codes die and old rows are forgotten by the wall clock, which anybody's mistake,
 //! a dead battery or a lying time server can set. The time since boot cannot be set, so the wall
-//! clock may be ahead of it by at most an hour since both last agreed. Beyond that the clock is in
-//! doubt: time goes on at the pace of the time since boot, an hour ahead, and nothing is forgotten
-//! until the wall clock comes back or an administrator says that it is right. A wall clock that goes
-//! back is believed, because the domain takes what lies in the future for now; only forgetting
-//! pauses.
+//! clock may differ from it by at most an hour since both last agreed. Beyond that the clock is in
+//! doubt: time goes on at the pace of the time since boot, and nothing is forgotten until the wall
+//! clock comes back or an administrator says that it is right.
+//!
+//! Time never goes back either. A decision moves what lies in its future to now, so a clock that
+//! went back and was then set right would leave every window empty. After a step back time goes on
+//! at half its pace until the wall clock has caught up; no code lives more than twice as long by it.
 //!
 //! Pure: the clocks' readings come in as values.
 
@@ -20,6 +22,9 @@ use crate::domain::time::{HOUR, MINUTE, Timestamp};
 const SLACK: Duration = HOUR;
 /// Both agree again after this time at the earliest: then slewing and drift never add up.
 const RENEWAL: Duration = MINUTE;
+/// How much of a difference a new agreement takes over: one part in so many of the time since the
+/// last one. Steps of the wall clock add up to a doubt, however small each is.
+const DRIFT: u32 = 10;
 
 /// Both clocks at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,9 +76,9 @@ impl Agreement {
 /// Which way the wall clock went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
-    /// Forward: it is not believed.
+    /// Forward.
     Ahead,
-    /// Back: it is believed, but nothing is forgotten by it.
+    /// Back.
     Behind,
 }
 
@@ -102,7 +107,7 @@ impl fmt::Display for Doubt {
         }
         f.write_str(match self.direction {
             Direction::Ahead => "; codes and limits go by the time since boot, an hour ahead, and ",
-            Direction::Behind => "; codes and limits go by the clock as it is, and ",
+            Direction::Behind => "; codes and limits go by the time since boot, and ",
         })?;
         f.write_str(
             "nothing old is deleted; set the clock right, or if it is right: otpctl confirm-clock",
@@ -114,43 +119,65 @@ impl fmt::Display for Doubt {
 #[derive(Clone, Debug)]
 pub struct Guard {
     base: Agreement,
+    /// The time that was said last, and when that was.
+    said: (Timestamp, Duration),
+    /// The machine began in the past: it has no clock of its own, and nobody has set it yet.
+    unset: bool,
     doubt: Option<Doubt>,
 }
 
 impl Guard {
     /// Begins where the last run left off. After a boot nobody knows how long the machine was off,
-    /// so the wall clock is believed, but not to be earlier than it was: a machine without a clock
-    /// of its own begins somewhere in the past, and mending that is no doubt.
+    /// so the wall clock is believed, but not to be earlier than it was. A machine without a clock of
+    /// its own begins somewhere in the past, and whoever sets it then is believed.
     #[must_use]
     pub fn new(stored: Option<Agreement>, boot: Option<BootId>, first: Readings) -> Self {
-        let base = match stored {
-            Some(stored) if stored.boot.is_some() && stored.boot == boot => stored,
+        let (base, unset) = match stored {
+            Some(stored) if stored.boot.is_some() && stored.boot == boot => (stored, false),
             stored => {
                 let before = stored.map_or(first.wall, |stored| stored.wall);
-                Agreement { wall: before.max(first.wall), uptime: first.uptime, boot }
+                let unset = before.since(first.wall) > SLACK;
+                (Agreement { wall: before.max(first.wall), uptime: first.uptime, boot }, unset)
             }
         };
-        Self { base, doubt: None }
+        let said = (base.expected(first.uptime), first.uptime);
+        Self { base, said, unset, doubt: None }
     }
 
     /// The time by these readings.
     pub fn now(&mut self, readings: Readings) -> Timestamp {
+        let (before, at) = self.said;
+        let elapsed = readings.uptime.saturating_sub(at);
+        let now = self.believed(readings).max(before.after(elapsed / 2));
+        self.said = (now, readings.uptime);
+        now
+    }
+
+    /// The wall clock, as far as it can be believed.
+    fn believed(&mut self, readings: Readings) -> Timestamp {
         let Readings { wall, uptime } = readings;
         let expected = self.base.expected(uptime);
-        let latest = expected.after(SLACK);
         let (ahead, behind) = (wall.since(expected), expected.since(wall));
+        if self.unset && ahead > SLACK {
+            self.agree(self.agreed_at(readings));
+            return wall;
+        }
         let doubt = |direction, by| Some(Doubt { direction, by, since: self.base.wall });
         if ahead > SLACK {
             self.doubt = doubt(Direction::Ahead, ahead);
-            return latest;
+            return expected.after(SLACK);
         }
         if behind > SLACK {
             self.doubt = doubt(Direction::Behind, behind);
-            return wall;
+            return expected;
         }
         self.doubt = None;
-        if uptime.saturating_sub(self.base.uptime) >= RENEWAL {
-            self.base = self.agreed_at(readings);
+        self.unset = false;
+        let elapsed = uptime.saturating_sub(self.base.uptime);
+        if elapsed >= RENEWAL {
+            let drift = elapsed / DRIFT;
+            let agreed = wall.clamp(expected.before(drift), expected.after(drift));
+            self.base = Agreement { wall: agreed, ..self.agreed_at(readings) };
         }
         wall
     }
@@ -173,8 +200,11 @@ impl Guard {
         Agreement { wall: readings.wall, uptime: readings.uptime, boot: self.base.boot.clone() }
     }
 
-    /// Goes by `agreement` from now on.
+    /// Goes by `agreement` from now on, even if that leads back.
     pub fn agree(&mut self, agreement: Agreement) {
+        self.said = (agreement.wall, agreement.uptime);
+        self.unset = false;
+        self.doubt = None;
         self.base = agreement;
     }
 }

@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 
 use super::{
+    command,
     delivery::Delivery,
     errors::{nearest, quote},
     files::Folders,
     http,
     raw::{Section, Text, one_of},
     server::is_plain_absolute,
+    telnyx,
 };
 use crate::gateway::{
     GatewayName,
@@ -31,7 +33,7 @@ pub(super) fn read(
             section.warn(&name.place, text);
         }
         let both = sms && voice;
-        if let Some(settings) = read_one(section, delivery, folders, both) {
+        if let Some(settings) = read_one(section, delivery, folders, Use { both, voice }) {
             gateways.push((GatewayName(name.value.to_owned()), settings));
         }
     }
@@ -47,14 +49,25 @@ fn check_name(section: &Section<'_>, name: &Text<'_>) {
     }
 }
 
+/// What a gateway is to carry.
+#[derive(Clone, Copy)]
+struct Use {
+    /// Text messages and calls.
+    both: bool,
+    /// Calls.
+    voice: bool,
+}
+
 fn read_one(
     mut section: Section<'_>,
     delivery: &Delivery,
     folders: Folders<'_>,
-    both: bool,
+    Use { both, voice }: Use,
 ) -> Option<Settings> {
     let kind = section.text("kind");
     match kind.as_ref().map(|kind| kind.value) {
+        Some("telnyx") => telnyx::read(section, folders, voice).map(Settings::Telnyx),
+        Some("command") => command::read(section, both).map(Settings::Command),
         Some("http") => http::read(section, folders, both).map(Settings::Http),
         Some("file") => {
             if delivery.allow_file_gateway {
@@ -65,7 +78,12 @@ fn read_one(
                 let remedy = "use a gateway that sends, or set delivery.allow-file-gateway = true \
                               for a demonstration";
                 let found = "is \"file\", which writes codes to a file instead of sending them";
-                section.error(&section.place_of("kind"), found, one_of(&["http"]), remedy);
+                section.error(
+                    &section.place_of("kind"),
+                    found,
+                    one_of(&["telnyx", "http", "command"]),
+                    remedy,
+                );
             }
             let path = read_path(&mut section);
             section.finish();
@@ -117,6 +135,6 @@ fn read_path(section: &mut Section<'_>) -> Option<PathBuf> {
 }
 
 /// Kinds of this version.
-const KINDS: &[&str] = &["http", "file"];
+const KINDS: &[&str] = &["telnyx", "http", "command", "file"];
 /// Kinds of later versions.
-const LATER: &[&str] = &["flowroute", "telnyx", "plivo", "signalwire", "twilio", "command"];
+const LATER: &[&str] = &["flowroute", "plivo", "signalwire", "twilio"];

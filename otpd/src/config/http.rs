@@ -1,8 +1,11 @@
 //! `[gateway.NAME]` with `kind = "http"`.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, path::PathBuf};
 
-use reqwest::header::{HeaderName, HeaderValue};
+use reqwest::{
+    Url,
+    header::{HeaderName, HeaderValue},
+};
 use toml::de::DeValue;
 use zeroize::Zeroizing;
 
@@ -36,13 +39,7 @@ pub(super) fn read(
         section.error(&text.place, found, "a JSON pointer (RFC 6901)", remedy);
         None
     });
-    let ca_file = section.text("ca-file").and_then(|text| match folders.certificates(text.value) {
-        Ok(path) => Some(path),
-        Err(trouble) => {
-            blame(&section, &text.place, trouble);
-            None
-        }
-    });
+    let ca_file = read_ca_file(&mut section, folders);
     section.finish();
     Some(HttpSettings {
         url: url?,
@@ -55,19 +52,35 @@ pub(super) fn read(
     })
 }
 
-/// The address, if requests with keys and codes may go there. It is not shown in errors: it may
-/// hold a key.
+/// A further certificate authority.
+pub(super) fn read_ca_file(section: &mut Section<'_>, folders: Folders<'_>) -> Option<PathBuf> {
+    let text = section.text("ca-file")?;
+    match folders.certificates(text.value) {
+        Ok(path) => Some(path),
+        Err(trouble) => {
+            blame(section, &text.place, trouble);
+            None
+        }
+    }
+}
+
 fn read_url(section: &mut Section<'_>) -> Option<String> {
     let Some(text) = section.text("url") else {
         missing(section, "url", "the address that requests go to", "url = \"https://…\"");
         return None;
     };
+    address(section, &text).map(|_| text.value.to_owned())
+}
+
+/// The address, if requests with keys and codes may go there. It is not shown in errors: it may
+/// hold a key.
+pub(super) fn address(section: &Section<'_>, text: &Text<'_>) -> Option<Url> {
     let expected = "an https address";
     let refuse = |found: &str, remedy: &str| {
         section.error(&text.place, found, expected, remedy);
         None
     };
-    let Ok(url) = reqwest::Url::parse(text.value) else {
+    let Ok(url) = Url::parse(text.value) else {
         return refuse("is no URL", "write it like https://sms.example.com/send");
     };
     if !url.username().is_empty() || url.password().is_some() {
@@ -90,7 +103,7 @@ fn read_url(section: &mut Section<'_>) -> Option<String> {
         }
         _ => return refuse("is neither https nor http", "write it like https://…"),
     }
-    Some(text.value.to_owned())
+    Some(url)
 }
 
 fn read_body(
@@ -202,11 +215,13 @@ fn header_value(
     }
 }
 
-fn blame(section: &Section<'_>, place: &Place, trouble: Trouble) {
+/// Says what is wrong with a file that a key names.
+pub(super) fn blame(section: &Section<'_>, place: &Place, trouble: Trouble) {
     section.error(place, trouble.found, trouble.expected, trouble.remedy);
 }
 
-fn missing(section: &Section<'_>, key: &str, expected: &str, example: &str) {
+/// Says that a key is missing that cannot be done without.
+pub(super) fn missing(section: &Section<'_>, key: &str, expected: &str, example: &str) {
     let place = section.place_of(key);
     // A value of the wrong type was reported when it was read.
     if place.offset.is_none() {

@@ -72,14 +72,13 @@ fn read_shared(section: &mut Section<'_>) -> SharedSources {
     let mut networks = Vec::new();
     for text in section.texts("shared-sources", "[\"10.0.0.0/8\"]").unwrap_or_default() {
         let address = || text.value.parse::<IpAddr>().ok().map(IpNet::from);
-        match text.value.parse::<IpNet>().ok().or_else(address) {
+        if let Some(network) = text.value.parse::<IpNet>().ok().or_else(address) {
             // What is written with host bits means its network.
-            Some(network) => networks.push(network.trunc()),
-            None => {
-                let found = format!("has {}", quote(text.value));
-                let expected = "networks like 10.0.0.0/8 or 2001:db8::/32, and addresses";
-                section.error(&text.place, found, expected, "correct or remove it");
-            }
+            networks.push(network.trunc());
+        } else {
+            let found = format!("has {}", quote(text.value));
+            let expected = "networks like 10.0.0.0/8 or 2001:db8::/32, and addresses";
+            section.error(&text.place, found, expected, "correct or remove it");
         }
     }
     SharedSources(networks)

@@ -3,6 +3,7 @@
 //! `raw` is the file as written, with positions; the other files turn its tables, one each, into
 //! the checked [`Config`]. Everything that is wrong is reported at once.
 
+mod command;
 mod delivery;
 mod errors;
 mod files;
@@ -13,6 +14,7 @@ mod message;
 mod policy;
 mod raw;
 mod server;
+mod telnyx;
 
 use std::path::{Path, PathBuf};
 

@@ -69,8 +69,9 @@ fn the_shipped_configuration_loads_once_delivery_is_filled_in() {
 fn the_shipped_configuration_shows_the_defaults_and_every_key() {
     let folder = tempfile::tempdir().unwrap();
     let key = folder.path().join("site.key");
-    std::fs::write(&key, "Bearer x").unwrap();
+    std::fs::write(&key, "Bearer-x").unwrap();
     std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    std::fs::copy(&key, folder.path().join("telnyx.key")).unwrap();
     let text = uncommented(SHIPPED)
         .replace("ca-file =", "#ca-file =")
         // Without them, the limits grow with the site, or there is none.
@@ -95,7 +96,9 @@ fn the_shipped_configuration_shows_the_defaults_and_every_key() {
     let mut text = tables.map(|table| format!("[{table}]\n{strange}")).concat();
     text += &SMALLEST.replace("[delivery]", "[delivery]\nstrange = 1");
     text += strange;
-    text += "[gateway.demo]\nkind = 'file'\nstrange = 1";
+    text += "[gateway.demo]\nkind = 'file'\nstrange = 1\n";
+    text += "[gateway.t]\nkind = 'telnyx'\nstrange = 1\n";
+    text += "[gateway.c]\nkind = 'command'\nstrange = 1";
     for error in &check_text(&text).unwrap_err() {
         if error.key.as_ref().is_some_and(|key| key.ends_with(".strange")) {
             for key in error.expected.replace(" or ", ", ").split(", ") {

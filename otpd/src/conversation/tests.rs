@@ -1,6 +1,7 @@
 //! Every text, as people read it.
 
 mod prompts;
+mod recovery;
 
 use std::collections::BTreeSet;
 
@@ -44,6 +45,7 @@ fn view() -> View {
         may_call: true,
         resend_in: 24,
         tries_left: 3,
+        recovery: 0,
     }
 }
 

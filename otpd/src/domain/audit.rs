@@ -62,6 +62,30 @@ pub enum Event {
         /// Address, if there is one.
         source: Option<String>,
     },
+    /// A login was granted without a code, because an administrator said so.
+    LoginBypassed {
+        /// PAM service.
+        service: String,
+        /// Address, if there is one.
+        source: Option<String>,
+        /// The bypass.
+        bypass: String,
+        /// The uid of who granted it.
+        granted_by: u32,
+        /// Why it was granted, in the administrator's words.
+        reason: String,
+        /// Logins it is still good for; none when they are not counted.
+        uses_left: Option<u8>,
+    },
+    /// Nothing may be sent or compared; a recovery code is asked for.
+    CodeWithheld {
+        /// PAM service.
+        service: String,
+        /// Address, if there is one.
+        source: Option<String>,
+        /// Why: a fixed word.
+        reason: &'static str,
+    },
     /// A code was issued and is to be sent.
     CodeIssued {
         /// PAM service; empty for a proof of a number.
@@ -89,6 +113,23 @@ pub enum Event {
     },
     /// A code was typed that a newer one had taken the place of.
     CodeEarlier {},
+    /// A recovery code was typed, and is of no more use.
+    RecoveryCodeUsed {
+        /// Those not used yet.
+        left: u8,
+    },
+    /// What looked like a recovery code was none of the account's.
+    RecoveryCodeWrong {
+        /// Wrong ones still allowed in this hour.
+        tries_left: u8,
+    },
+    /// A text message told the owner of the account, or could not.
+    OwnerTold {
+        /// What about: the name of another event.
+        about: &'static str,
+        /// Whether a gateway took it, or may have.
+        sent: bool,
+    },
     /// A challenge ended without success.
     ChallengeEnded {
         /// How.
@@ -133,6 +174,17 @@ pub enum Event {
         /// What it said, masked.
         reason: String,
     },
+    /// A message that a vendor took did not arrive.
+    MessageUndelivered {
+        /// Which gateway.
+        gateway: String,
+        /// The vendor's name for it.
+        vendor_id: String,
+        /// What it said, masked.
+        reason: String,
+        /// `sent-again`, or why it was not: a fixed word.
+        then: &'static str,
+    },
     /// A number was entered.
     Enrolled {
         /// Last two digits.
@@ -155,6 +207,31 @@ pub enum Event {
     Enabled {},
     /// An administrator had the number forgotten.
     Removed {},
+    /// An administrator had a set of recovery codes made.
+    RecoveryCodesMade {
+        /// How many.
+        codes: u8,
+        /// Earlier ones that no longer work.
+        replaced: u8,
+    },
+    /// An administrator lets an account log in without a code.
+    BypassGranted {
+        /// Its name.
+        bypass: String,
+        /// How long it lasts.
+        seconds: u64,
+        /// Logins it is good for; none when they are not counted.
+        uses: Option<u8>,
+        /// Addresses it is good for; none: all, and the console.
+        from: Option<String>,
+        /// Why, in the administrator's words.
+        reason: String,
+    },
+    /// An administrator ended a bypass before its time.
+    BypassRevoked {
+        /// Its name.
+        bypass: String,
+    },
     /// An administrator ended the limits of wrong codes.
     Unlocked {},
     /// An administrator said that the wall clock, which was in doubt, is right.

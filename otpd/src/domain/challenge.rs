@@ -1,6 +1,8 @@
 //! One passcode question, from its issue to its end.
 //!
 //! `live → used | spent | expired | cancelled | superseded`; an ended challenge never leaves its end.
+//! A live one whose code is withheld asks for a recovery code alone, from its begin or from some point
+//! on; it never gets a code again.
 //! Tries belong to the challenge: neither a resend nor the fresh code after expiry gives one back.
 
 use std::time::Duration;
@@ -40,7 +42,7 @@ impl Default for CodeRules {
 /// Answers of any kind that one challenge takes.
 pub const ANSWERS: u8 = 30;
 /// A clock set back by more than this makes a code invalid, not longer-lived.
-const CLOCK_SLACK: Duration = Duration::from_secs(5);
+pub(super) const CLOCK_SLACK: Duration = Duration::from_secs(5);
 
 /// How a code travels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
@@ -93,7 +95,7 @@ pub enum Delivery {
         #[n(0)]
         gateway: String,
     },
-    /// No gateway took it.
+    /// No gateway took it, or none was asked.
     #[n(2)]
     Unsent,
     /// A vendor may have taken it: no clear answer came.
@@ -102,6 +104,16 @@ pub enum Delivery {
         /// The last gateway that may have.
         #[n(0)]
         gateway: String,
+    },
+    /// A vendor took it and reported that it did not arrive.
+    #[n(4)]
+    Undelivered {
+        /// Which gateway.
+        #[n(0)]
+        gateway: String,
+        /// What it said, masked.
+        #[n(1)]
+        reason: String,
     },
 }
 
@@ -163,6 +175,9 @@ pub enum State {
         #[n(1)]
         at: Timestamp,
     },
+    /// It has no code, and may be answered with a recovery code alone.
+    #[n(2)]
+    Withheld,
 }
 
 /// One passcode question.
@@ -216,6 +231,10 @@ pub struct Challenge {
     /// The PAM service, for the message.
     #[n(15)]
     pub service: String,
+    /// Times its messages were sent again by themselves, since they did not arrive. Rows of the
+    /// first version do not have it.
+    #[cbor(n(16), default)]
+    pub repeats: u8,
 }
 
 /// What a new challenge is about.
@@ -300,13 +319,52 @@ impl Challenge {
             answers: 0,
             state: State::Live { code: hash, earlier: Vec::new() },
             service: question.service.to_owned(),
+            repeats: 0,
         };
         (challenge, code)
     }
 
+    /// Issues a challenge without a code: no message goes out, and only a recovery code answers it.
+    #[must_use]
+    pub fn withheld(question: &Question<'_>, draw: &Draw, now: Timestamp) -> Self {
+        Self {
+            token: draw.token,
+            purpose: question.purpose,
+            attempt: question.attempt,
+            source: question.source,
+            rules: question.rules,
+            issued_at: now,
+            references: Vec::new(),
+            channel: question.channel,
+            delivery: Delivery::Unsent,
+            digits: question.rules.digits,
+            tries_left: question.rules.tries,
+            resends: 0,
+            renewed: false,
+            answers: 0,
+            repeats: 0,
+            state: State::Withheld,
+            service: question.service.to_owned(),
+        }
+    }
+
+    /// Takes the codes out of a live challenge: from now on only a recovery code answers it.
+    pub fn withhold(&mut self) {
+        if self.is_live() {
+            self.state = State::Withheld;
+            self.delivery = Delivery::Unsent;
+        }
+    }
+
+    /// Whether it is live without a code.
+    #[must_use]
+    pub fn is_withheld(&self) -> bool {
+        matches!(self.state, State::Withheld)
+    }
+
     /// Puts a fresh code in the place of the newest one, which from now on is only recognised.
     ///
-    /// `None` when the challenge is over.
+    /// `None` when the challenge is over or its code is withheld.
     #[must_use]
     pub fn reissue(
         &mut self,
@@ -314,11 +372,12 @@ impl Challenge {
         issuer: &Issuer,
         draw: &Draw,
         channel: Channel,
+        long: bool,
         now: Timestamp,
     ) -> Option<Passcode> {
         let State::Live { code: newest, earlier } = &mut self.state else { return None };
         // Never shorter than before: a code that was long because of guessing stays so.
-        let code = choose(draw, self.digits > digits(&draw.code));
+        let code = choose(draw, long || self.digits > digits(&draw.code));
         let hash = issuer.key.hash(self.purpose, self.token, account, &code);
         earlier.push(std::mem::replace(newest, hash));
         self.references.push(draw.reference.apart_from(&self.references));
@@ -332,7 +391,10 @@ impl Challenge {
     /// Whether the challenge may still be answered; its code may have expired.
     #[must_use]
     pub fn is_live(&self) -> bool {
-        matches!(self.state, State::Live { .. })
+        match self.state {
+            State::Live { .. } | State::Withheld => true,
+            State::Ended { .. } => false,
+        }
     }
 
     /// Whether the newest code is out of its life: `now ≥ expires_at`, or the clock went back
@@ -351,7 +413,7 @@ impl Challenge {
     /// The newest message's reference.
     #[must_use]
     pub fn reference(&self) -> Reference {
-        // There is one from the issue on; the fall-back only keeps damaged rows from panicking.
+        // Whatever has a code has one; the fall-back only keeps damaged rows from panicking.
         self.references.last().copied().unwrap_or_else(Reference::unknown)
     }
 
@@ -361,7 +423,10 @@ impl Challenge {
     pub fn is_lost(&self, instance: Instance) -> bool {
         match self.delivery {
             Delivery::Sending { by } => by != instance,
-            Delivery::Accepted { .. } | Delivery::Uncertain { .. } | Delivery::Unsent => false,
+            Delivery::Accepted { .. }
+            | Delivery::Uncertain { .. }
+            | Delivery::Undelivered { .. }
+            | Delivery::Unsent => false,
         }
     }
 

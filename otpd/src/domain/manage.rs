@@ -17,7 +17,7 @@ pub enum Verb {
     Disable,
     /// Back to the state before [`Verb::Disable`].
     Enable,
-    /// Forget the number. What counts against guessing stays, or removing and enrolling again
+    /// Forget the number, and with it recovery codes and bypasses. What counts against guessing stays, or removing and enrolling again
     /// would hand out fresh guesses.
     Remove,
     /// End the limits that wrong codes brought.
@@ -55,9 +55,7 @@ impl Manage {
         let actor = Actor::Uid(self.uid);
         let mut ledger = Ledger::new(self.account.clone(), actor, records, now);
         let Some(mut enrollment) = ledger.records.enrollment.take() else {
-            let verb = self.verb.as_str();
-            ledger.note(None, Event::Refused { verb, reason: "not-enrolled", until: None });
-            return ledger.decided(None);
+            return self.without_number(ledger);
         };
         let event = match self.verb {
             Verb::Disable => {
@@ -68,7 +66,12 @@ impl Manage {
                 enrollment.enable();
                 Event::Enabled {}
             }
-            Verb::Remove => Event::Removed {},
+            Verb::Remove => {
+                // They stand in for the number; the next one of this name must not find them.
+                ledger.records.login.recovery.forget();
+                ledger.records.login.bypasses.clear();
+                Event::Removed {}
+            }
             Verb::Unlock => {
                 ledger.records.login.failures.unlock();
                 Event::Unlocked {}
@@ -82,6 +85,20 @@ impl Manage {
         }
         ledger.note(None, event);
         ledger.decided(Some(enrollment))
+    }
+}
+
+impl Manage {
+    /// An account without a number may still have a bypass, which is a way in as well. The verb is
+    /// refused all the same, and that is written down.
+    fn without_number(&self, mut ledger: Ledger) -> Decided<Option<Enrollment>> {
+        if matches!(self.verb, Verb::Disable | Verb::Remove) {
+            ledger.records.login.recovery.forget();
+            ledger.revoke_bypasses(None);
+        }
+        let verb = self.verb.as_str();
+        ledger.note(None, Event::Refused { verb, reason: "not-enrolled", until: None });
+        ledger.decided(None)
     }
 }
 

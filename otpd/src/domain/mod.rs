@@ -14,12 +14,14 @@
 //! | E.164 | the international form of a phone number |
 //!
 //! `account`, `phone`, `time`, `passcode` are the words; `challenge`, `enrollment`, `budget`,
-//! `policy`, `retention` the rules for one thing each; `login`, `proof`, `manage` the decisions, each taking
+//! `recovery`, `bypass`, `policy`, `retention` the rules for one thing each; `login`, `proof`,
+//! `manage` the decisions, each taking
 //! [`records::Records`] and the time and returning [`records::Decided`].
 
 pub mod account;
 pub mod audit;
 pub mod budget;
+pub mod bypass;
 pub mod challenge;
 pub mod enrollment;
 pub mod login;
@@ -29,6 +31,7 @@ pub mod phone;
 pub mod policy;
 pub mod proof;
 pub mod records;
+pub mod recovery;
 pub mod retention;
 pub mod time;
 

@@ -100,7 +100,7 @@ impl fmt::Debug for ChallengeToken {
 pub struct RequestId(pub u32);
 
 /// Crockford's base 32: no I, L, O, U.
-const CROCKFORD: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+pub(super) const CROCKFORD: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -232,11 +232,6 @@ impl CodeKey {
     /// The keyed hash of a code, bound to its purpose, challenge and account. Every part is
     /// preceded by its length, so that no two inputs run together to the same bytes.
     #[must_use]
-    #[expect(
-        clippy::expect_used,
-        clippy::missing_panics_doc,
-        reason = "HMAC takes keys of every length"
-    )]
     pub fn hash(
         &self,
         purpose: Purpose,
@@ -244,8 +239,6 @@ impl CodeKey {
         account: &Account,
         code: &Passcode,
     ) -> CodeHash {
-        let mut mac =
-            Hmac::<Sha256>::new_from_slice(&self.key).expect("HMAC takes keys of every length");
         let purpose: &[u8] = match purpose {
             Purpose::Login => b"login",
             Purpose::Enrollment => b"enrollment",
@@ -257,11 +250,19 @@ impl CodeKey {
             account.as_str().as_bytes(),
             code.0.as_bytes(),
         ];
+        CodeHash { key_id: self.id, mac: self.mac(&parts) }
+    }
+
+    /// HMAC-SHA256 over the parts, each preceded by its length. The first one names what is hashed.
+    #[expect(clippy::expect_used, reason = "HMAC takes keys of every length")]
+    pub(super) fn mac(&self, parts: &[&[u8]]) -> [u8; 32] {
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(&self.key).expect("HMAC takes keys of every length");
         for part in parts {
             mac.update(&(part.len() as u64).to_be_bytes());
             mac.update(part);
         }
-        CodeHash { key_id: self.id, mac: mac.finalize().into_bytes().into() }
+        mac.finalize().into_bytes().into()
     }
 }
 

@@ -18,6 +18,17 @@ pub enum Unenrolled {
     Ignore,
 }
 
+/// What the host and the site's rules say about an account, before anything that is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Requirement {
+    /// NSS knows no such account: nothing helps.
+    NoAccount,
+    /// It needs no code.
+    Nothing,
+    /// It needs a code.
+    Code,
+}
+
 /// The site's rules.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {

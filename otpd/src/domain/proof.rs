@@ -375,7 +375,7 @@ fn send(
     let live = newest(ledger).filter(|proof| proof.is_live() && !proof.is_expired(now));
     let again = live.and_then(|proof| {
         let avoid = carrier(proof);
-        let code = proof.reissue(&account, &terms.issuer, draw, channel, now)?;
+        let code = proof.reissue(&account, &terms.issuer, draw, channel, false, now)?;
         proof.resends = proof.resends.saturating_add(1);
         Some((proof.clone(), code, avoid))
     });

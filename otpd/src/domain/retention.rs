@@ -18,7 +18,7 @@ pub const ENDED_KEPT: Duration = DAY;
 pub fn is_stale(enrolled: bool, login: &LoginState, now: Timestamp) -> bool {
     let old = login.challenges.iter().any(|challenge| {
         let end = match challenge.state {
-            State::Live { .. } => challenge.expires_at(),
+            State::Live { .. } | State::Withheld => challenge.expires_at(),
             State::Ended { at, .. } => at,
         };
         !end.is_within(ENDED_KEPT, now)

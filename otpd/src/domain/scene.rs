@@ -15,12 +15,12 @@ use super::{
     enrollment::{Enrollment, NumberIndex, RangeIndex},
     login::{
         Abandon, Answer, Answered, Begin, Begun, Delivered, DeliveryResult, LoginState, Notice,
-        Order, Terms, Typed, View,
+        Order, Terms, Typed, View, WithheldNotice,
     },
     manage::{Manage, Verb},
     passcode::{ChallengeToken, CodeKey, Draw, Passcode, Purpose, Reference},
     phone::{Country, Destination, Line},
-    policy::{SharedSources, Unenrolled},
+    policy::{Requirement, SharedSources, Unenrolled},
     records::{BudgetKey, Decided, Records, TrafficKey},
     time::Timestamp,
 };
@@ -281,12 +281,16 @@ impl Scene {
         let decision = Begin {
             terms: self.terms(),
             account: account.clone(),
-            exists: run.exists,
-            exempt: run.exempt,
+            requirement: match (run.exists, run.exempt) {
+                (false, _) => Requirement::NoAccount,
+                (true, true) => Requirement::Nothing,
+                (true, false) => Requirement::Code,
+            },
             service: "sshd".to_owned(),
             attempt: run.attempt,
             source: run.source,
             by_itself: run.by_itself,
+            full: false,
             draw: self.draw(),
         };
         let begun = self.decide(Some(account), None, |records, now| decision.decide(records, now));
@@ -328,14 +332,25 @@ impl Scene {
         let before = self.audit.len();
         let owner = self.owner(token);
         let typed = Typed::new(typed);
-        let answer = Answer { terms: self.terms(), token, typed, draw: self.draw() };
+        let answer = Answer { terms: self.terms(), token, typed, full: false, draw: self.draw() };
         let answered = self.decide(owner, None, |records, now| answer.decide(records, now));
-        // Nothing was asked for but a text: help, or that nothing calls. And of a challenge that is
-        // not there, or is no login, nobody knows whose it is.
+        // Nothing was asked for but a text: help, that nothing calls, or that a recovery code was not
+        // even compared because there is none or too many were wrong. And of a challenge that is not
+        // there, or is no login, nobody knows whose it is.
         let silent = match &answered {
             Answered::Unknown => true,
-            Answered::Ask(notice, ..) => matches!(notice, Notice::Help | Notice::NoVoice),
-            Answered::Granted | Answered::Denied(..) => false,
+            Answered::Ask(notice, ..) => matches!(
+                notice,
+                Notice::Help
+                    | Notice::NoVoice
+                    | Notice::NoRecovery
+                    | Notice::RecoveryWrong { tries_left: 0 }
+            ),
+            Answered::AskRecovery(notice, _) => match notice {
+                WithheldNotice::Begin | WithheldNotice::Help => true,
+                WithheldNotice::Wrong { .. } => false,
+            },
+            Answered::Granted | Answered::Recovered(_) | Answered::Denied(..) => false,
         };
         self.check_written(before, &answered, silent);
         if let Answered::Ask(_, _, Some(order)) = &answered {
@@ -379,6 +394,7 @@ impl Scene {
         let delivered = Delivered {
             token: order.token,
             issued_at: order.issued_at,
+            charged_at: order.charged_at,
             purpose: order.purpose,
             index: order.index,
             failures,
@@ -421,7 +437,7 @@ impl Scene {
     }
 }
 
-/// The runs of digits in the texts of an event.
+/// The runs of digits in the texts of an event; those of addresses prove nothing.
 fn digits(event: &super::audit::Event) -> Vec<String> {
     fn texts(value: &serde_json::Value, into: &mut Vec<String>) {
         match value {
@@ -429,7 +445,10 @@ fn digits(event: &super::audit::Event) -> Vec<String> {
                 let runs = text.split(|c: char| !c.is_ascii_digit());
                 into.extend(runs.map(str::to_owned));
             }
-            serde_json::Value::Object(fields) => fields.values().for_each(|v| texts(v, into)),
+            serde_json::Value::Object(fields) => {
+                let fields = fields.iter().filter(|(name, _)| *name != "source");
+                fields.for_each(|(_, value)| texts(value, into));
+            }
             serde_json::Value::Array(values) => values.iter().for_each(|v| texts(v, into)),
             serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Number(_) => {
             }

@@ -74,6 +74,8 @@ pub(super) struct Reply {
     /// How long to wait before the next request, at most one hour. Dates are not read, for lack of
     /// a clock; vendors send seconds.
     pub(super) retry_after: Option<Duration>,
+    /// What `x-ratelimit-reset` says, for vendors that document it in seconds; bounded alike.
+    pub(super) rate_reset: Option<Duration>,
     /// The body; `None` when it was longer than [`MAX_REPLY`] or broke off.
     pub(super) body: Option<Vec<u8>>,
 }
@@ -88,6 +90,15 @@ pub(super) enum Failure {
     Untrusted(String),
     /// It broke off after the request may have left.
     Unknown(String),
+}
+
+impl Failure {
+    /// What went wrong, not redacted.
+    pub(super) fn text(&self) -> &str {
+        match self {
+            Self::NotSent(text) | Self::Untrusted(text) | Self::Unknown(text) => text,
+        }
+    }
 }
 
 impl Client {
@@ -142,10 +153,11 @@ impl Client {
             Err(_) => return Err(Failure::Unknown(self.late())),
         };
         let status = response.status().as_u16();
-        let retry_after = retry_after(&response);
+        let retry_after = seconds(&response, RETRY_AFTER.as_str());
+        let rate_reset = seconds(&response, "x-ratelimit-reset");
         let left = ends.saturating_duration_since(tokio::time::Instant::now());
         let body = timeout(left, read(response)).await.ok().flatten();
-        Ok(Reply { status, retry_after, body })
+        Ok(Reply { status, retry_after, rate_reset, body })
     }
 
     fn late(&self) -> String {
@@ -209,8 +221,9 @@ async fn read(mut response: Response) -> Option<Vec<u8>> {
     Some(body)
 }
 
-fn retry_after(response: &Response) -> Option<Duration> {
-    let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+/// The seconds in a header, at most an hour.
+fn seconds(response: &Response, name: &str) -> Option<Duration> {
+    let seconds = response.headers().get(name)?.to_str().ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
 }
 

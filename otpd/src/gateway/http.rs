@@ -139,9 +139,9 @@ impl Shape {
         }
         Ok(Self {
             method,
+            secrets: secrets(&settings.headers, &url, &body),
             url,
             headers,
-            secrets: secrets(&settings.headers),
             body,
             success: settings.success_status.clone(),
             id_pointer: settings.id_pointer.clone(),
@@ -185,11 +185,38 @@ fn headers(named: &[(String, Zeroizing<String>)]) -> Result<HeaderMap, HttpError
     Ok(headers)
 }
 
-/// What replies must not bring into a log: every header value but those that hold no key.
-fn secrets(named: &[(String, Zeroizing<String>)]) -> Vec<Zeroizing<String>> {
+/// What replies must not bring into a log: every header value but those that hold no key, and what
+/// looks like a key in the URL and in the body, where vendors want keys too.
+fn secrets(
+    named: &[(String, Zeroizing<String>)],
+    url: &Url,
+    body: &Template,
+) -> Vec<Zeroizing<String>> {
     let open = ["accept", "content-type", "user-agent"];
     let hidden = named.iter().filter(|(name, _)| !open.contains(&&*name.to_ascii_lowercase()));
-    hidden.map(|(_, value)| value.clone()).collect()
+    let headers = hidden.map(|(_, value)| value.clone());
+    // A reply may repeat a value as it was sent or as it is meant.
+    let raw = [url.path(), url.query().unwrap_or_default()];
+    let meant = url.query_pairs().map(|(_, value)| Zeroizing::new(value.into_owned()));
+    let meant = meant.filter(|value| looks_secret(value));
+    let literals = raw.into_iter().chain(body.literals());
+    let words = literals.flat_map(|text| text.split(|c: char| !is_of_a_key(c)));
+    let written =
+        words.filter(|word| looks_secret(word)).map(|word| Zeroizing::new(word.to_owned()));
+    headers.chain(meant).chain(written).collect()
+}
+
+/// Characters that keys are made of, base64 and hexadecimal among them.
+fn is_of_a_key(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "-_.~+%".contains(c)
+}
+
+/// Whether a word is more than the name of a field, such as `phoneNumber`, which a reason needs: as
+/// long as a key, and with digits in it or more letters in a row than words have.
+fn looks_secret(word: &str) -> bool {
+    let digit = word.bytes().any(|byte| byte.is_ascii_digit());
+    let long = word.split(|c: char| !c.is_ascii_alphabetic()).any(|letters| letters.len() >= 20);
+    word.len() >= 8 && (digit || long)
 }
 
 #[cfg(test)]

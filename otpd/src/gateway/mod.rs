@@ -2,12 +2,14 @@
 
 mod breaker;
 mod client;
+mod command;
 mod file;
 mod http;
 mod redact;
 mod reply;
 pub mod route;
 pub mod settings;
+mod telnyx;
 #[cfg(test)]
 mod testing;
 
@@ -17,8 +19,9 @@ use zeroize::Zeroizing;
 
 pub use client::ClientError;
 pub use http::HttpError;
+pub use telnyx::TelnyxError;
 
-use crate::domain::{challenge::Channel, phone::E164};
+use crate::domain::{challenge::Channel, login::Cause, phone::E164};
 
 /// A gateway's name in the configuration: lower-case letters, digits and dashes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,9 +47,16 @@ impl VendorMessageId {
     }
 }
 
+/// Tells one message from every other: 128 bits of a hash, which tell nothing. What is handed over
+/// again for want of a clear answer has the same ones; what is sent once more on purpose has others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MessageId(pub [u8; 16]);
+
 /// What is to be delivered.
 #[derive(Clone)]
 pub struct Message {
+    /// Which message it is, for vendors that drop repeats.
+    pub id: MessageId,
     /// Where to.
     pub to: E164,
     /// How.
@@ -91,6 +101,29 @@ pub enum Outcome {
     Unknown(String),
 }
 
+/// How far a message is that a vendor took. Reasons are for administrators: masked, without the code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// The carrier says that it arrived. An end.
+    Delivered,
+    /// Not at its end yet.
+    UnderWay,
+    /// The carrier will not say whether it arrived. An end.
+    Unconfirmed,
+    /// It did not arrive. An end.
+    Failed {
+        /// What the vendor said.
+        reason: String,
+        /// Whether another gateway may do better.
+        cause: Cause,
+    },
+    /// The vendor could not be asked, or gave no clear answer; it may be asked again.
+    Unknown(String),
+}
+
+/// What asking for a [`Status`] returns.
+pub type Asking<'a> = Pin<Box<dyn Future<Output = Status> + Send + 'a>>;
+
 /// A future that a gateway returns.
 pub type Sending<'a> = Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
 
@@ -102,4 +135,9 @@ pub trait Gateway: Send + Sync {
     fn supports(&self, channel: Channel) -> bool;
     /// Hands one message over, within its own deadline of at most 8 s.
     fn send<'a>(&'a self, message: &'a Message) -> Sending<'a>;
+    /// How far a message is that it took under this name, asked within its own deadline of at most
+    /// 8 s. The message is for redaction. `None`: this kind cannot tell, and is never asked.
+    fn status<'a>(&'a self, _message: &'a Message, _id: &'a VendorMessageId) -> Option<Asking<'a>> {
+        None
+    }
 }

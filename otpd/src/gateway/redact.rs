@@ -106,10 +106,14 @@ mod tests {
     use std::time::Duration;
 
     use super::{MAX_REASON, Redactor, Zeroizing};
-    use crate::{domain::challenge::Channel, gateway::Message};
+    use crate::{
+        domain::challenge::Channel,
+        gateway::{Message, MessageId},
+    };
 
     fn reason(spoken: &str, reply: &str) -> String {
         let message = Message {
+            id: MessageId([7; 16]),
             to: "+13125550142".parse().unwrap(),
             channel: Channel::Sms,
             text: Zeroizing::new(spoken.to_owned()),

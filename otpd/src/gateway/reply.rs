@@ -20,7 +20,11 @@ pub(super) fn without_reply(failure: &Failure, redactor: &Redactor<'_>) -> Outco
 
 /// The outcome of a reply that was not a success, by its status.
 pub(super) fn by_status(reply: &Reply, redactor: &Redactor<'_>) -> Outcome {
-    let reason = redactor.reason(&format!("HTTP {}: {}", reply.status, said(reply)));
+    by_status_for(reply, redactor.reason(&format!("HTTP {}: {}", reply.status, said(reply))))
+}
+
+/// As [`by_status`], with a reason that was read from the body and redacted.
+pub(super) fn by_status_for(reply: &Reply, reason: String) -> Outcome {
     match reply.status {
         // Refused before any work was done on it.
         429 | 501 | 503 => Outcome::Retryable { after: reply.retry_after, reason },
@@ -46,7 +50,8 @@ pub(super) fn id(reply: &Reply, pointer: &str) -> Option<VendorMessageId> {
     }
 }
 
-fn said(reply: &Reply) -> String {
+/// The body, as a reason says it.
+pub(super) fn said(reply: &Reply) -> String {
     match reply.body.as_deref() {
         None => "(reply too long or cut off)".to_owned(),
         Some([]) => "(empty reply)".to_owned(),

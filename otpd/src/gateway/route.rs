@@ -7,8 +7,9 @@ use std::{
 };
 
 use super::{
-    Gateway, GatewayName, HttpError, Message, Outcome, VendorMessageId, breaker::Breaker,
-    file::File, http::Http, settings::Settings,
+    Asking, Gateway, GatewayName, HttpError, Message, Outcome, TelnyxError, VendorMessageId,
+    breaker::Breaker, command::Command, file::File, http::Http, redact::Redactor,
+    settings::Settings, telnyx::Telnyx,
 };
 use crate::domain::{challenge::Channel, time::Timestamp};
 
@@ -30,6 +31,15 @@ pub enum OpenError {
         /// What is wrong.
         #[source]
         problem: HttpError,
+    },
+    /// A gateway of kind `telnyx` cannot be used.
+    #[error("gateway {name}: {problem}")]
+    Telnyx {
+        /// Its name.
+        name: GatewayName,
+        /// What is wrong.
+        #[source]
+        problem: TelnyxError,
     },
     /// Two gateways have one name.
     #[error("gateway {0} is defined twice")]
@@ -148,6 +158,11 @@ pub fn open(
                 Http::open(settings)
                     .map_err(|problem| OpenError::Http { name: name.clone(), problem })?,
             ),
+            Settings::Telnyx(settings) => Box::new(
+                Telnyx::open(settings)
+                    .map_err(|problem| OpenError::Telnyx { name: name.clone(), problem })?,
+            ),
+            Settings::Command(settings) => Box::new(Command::open(settings)),
             Settings::File(settings) => Box::new(File::open(settings)),
         };
         Ok((name.clone(), gateway))
@@ -209,13 +224,52 @@ impl Routes {
         avoid: Option<&GatewayName>,
         now: impl Fn() -> Timestamp,
     ) -> Delivery {
+        let slots = self.slots(message.channel);
+        let (last, first): (Vec<_>, Vec<_>) = slots.partition(|(name, _)| Some(*name) == avoid);
+        self.hand_over(message, first.into_iter().chain(last), now).await
+    }
+
+    /// As [`Self::deliver`], but by none of `except`, which took the code and lost it.
+    pub async fn deliver_except(
+        &self,
+        message: &Message,
+        except: &[GatewayName],
+        now: impl Fn() -> Timestamp,
+    ) -> Delivery {
+        let slots = self.slots(message.channel).filter(|(name, _)| !except.contains(name));
+        self.hand_over(message, slots, now).await
+    }
+
+    /// Whether a channel has a gateway besides these.
+    #[must_use]
+    pub fn has_other(&self, channel: Channel, than: &[GatewayName]) -> bool {
+        self.slots(channel).any(|(name, _)| !than.contains(name))
+    }
+
+    /// Asks how far a message is. `None` when its gateway cannot tell.
+    #[must_use]
+    pub fn status<'a>(
+        &'a self,
+        gateway: &GatewayName,
+        message: &'a Message,
+        id: &'a VendorMessageId,
+    ) -> Option<Asking<'a>> {
+        self.gateways.get(gateway)?.gateway.status(message, id)
+    }
+
+    fn slots(&self, channel: Channel) -> impl Iterator<Item = (&GatewayName, &Slot)> {
+        self.order(channel).iter().filter_map(|name| self.gateways.get_key_value(name))
+    }
+
+    async fn hand_over(
+        &self,
+        message: &Message,
+        slots: impl Iterator<Item = (&GatewayName, &Slot)>,
+        now: impl Fn() -> Timestamp,
+    ) -> Delivery {
         let expires = now().after(message.valid_for);
         let mut attempts = Vec::new();
-        let slots =
-            self.order(message.channel).iter().filter_map(|n| self.gateways.get_key_value(n));
-        let (last, first): (Vec<_>, Vec<_>) = slots.partition(|(name, _)| Some(*name) == avoid);
-        let mut queue: VecDeque<_> =
-            first.into_iter().chain(last).map(|(name, slot)| (name, slot, false)).collect();
+        let mut queue: VecDeque<_> = slots.map(|(name, slot)| (name, slot, false)).collect();
         while let Some((name, slot, rested)) = queue.pop_front() {
             if !rested && !slot.record().breaker.admit(now()) {
                 queue.push_back((name, slot, true));
@@ -226,7 +280,7 @@ impl Routes {
                 break;
             }
             let message = Message { valid_for, ..message.clone() };
-            let outcome = slot.gateway.send(&message).await;
+            let outcome = telling_nothing(slot.gateway.send(&message).await, &message);
             slot.record().note(&outcome, now());
             let attempt = Attempt { gateway: name.clone(), outcome };
             let ended = is_final(&attempt.outcome);
@@ -302,6 +356,17 @@ impl From<Breaker> for GatewayState {
             Breaker::Resting { since, rest } => Self::Resting { until: since.after(rest) },
             Breaker::Probing { .. } => Self::Probing,
         }
+    }
+}
+
+/// A vendor's id is written down as it is; one that holds the code or the number is not kept.
+fn telling_nothing(outcome: Outcome, message: &Message) -> Outcome {
+    let tells = |id: &VendorMessageId| Redactor::new(message, []).reason(&id.0) != id.0;
+    match outcome {
+        Outcome::Accepted { vendor_id: Some(id) } if tells(&id) => {
+            Outcome::Accepted { vendor_id: None }
+        }
+        other => other,
     }
 }
 

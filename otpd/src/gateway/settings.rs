@@ -1,16 +1,54 @@
 //! What the configuration says about a gateway, checked.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use zeroize::Zeroizing;
 
 /// A gateway's settings by its kind.
 #[derive(Clone, Debug)]
 pub enum Settings {
+    /// Telnyx, for text messages.
+    Telnyx(TelnyxSettings),
     /// Any HTTP interface, by template.
     Http(HttpSettings),
+    /// A program of the site's own.
+    Command(CommandSettings),
     /// JSON lines in a file, for demonstrations.
     File(FileSettings),
+}
+
+/// `kind = "telnyx"`.
+#[derive(Clone)]
+pub struct TelnyxSettings {
+    /// Where the API is: https, or http to a loopback address.
+    pub base_url: String,
+    /// The sender: E.164, a short code or a name; may be missing with a profile that has numbers.
+    pub from: Option<String>,
+    /// The messaging profile, a UUID.
+    pub messaging_profile_id: Option<String>,
+    /// The API key, which `Debug` does not show.
+    pub api_key: Zeroizing<String>,
+    /// Further trusted certificate authority, PEM.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl std::fmt::Debug for TelnyxSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TelnyxSettings")
+            .field("from", &self.from)
+            .field("messaging_profile_id", &self.messaging_profile_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// `kind = "command"`.
+#[derive(Clone, Debug)]
+pub struct CommandSettings {
+    /// The program's absolute path and its arguments, in which `{to}` and `{channel}` are filled in.
+    /// Never empty.
+    pub program: Vec<String>,
+    /// How long it may run. Range 1 to 8 s.
+    pub timeout: Duration,
 }
 
 /// `kind = "http"`.

@@ -21,16 +21,29 @@ use tokio::{
 };
 use zeroize::Zeroizing;
 
-use super::Message;
+use super::{Message, MessageId, Outcome};
 use crate::domain::challenge::Channel;
 
 /// A message with the code 482913 to +13125550142.
 pub(super) fn message(channel: Channel) -> Message {
     Message {
+        id: MessageId([7; 16]),
         to: "+13125550142".parse().unwrap(),
         channel,
         text: Zeroizing::new("482913 is your code".to_owned()),
         valid_for: Duration::from_mins(5),
+    }
+}
+
+/// An outcome's name, for tables.
+pub(super) fn kind(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Accepted { .. } => "accepted",
+        Outcome::Rejected(_) => "rejected",
+        Outcome::Retryable { .. } => "retryable",
+        Outcome::OptedOut => "opted out",
+        Outcome::Misconfigured(_) => "misconfigured",
+        Outcome::Unknown(_) => "unknown",
     }
 }
 
@@ -43,7 +56,10 @@ pub(super) struct Seen {
     pub(super) body: String,
 }
 
-/// A vendor that gives every request the same answer. It ends with the test's runtime.
+/// What a vendor answers: status, headers, body.
+pub(super) type Answer = (u16, Vec<(&'static str, String)>, Bytes);
+
+/// A vendor that answers every request. It ends with the test's runtime.
 pub(super) struct Server {
     pub(super) address: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
@@ -51,27 +67,40 @@ pub(super) struct Server {
 }
 
 impl Server {
+    /// One that gives every request the same answer.
     pub(super) async fn start(
         status: u16,
         headers: &'static [(&'static str, &'static str)],
         body: impl Into<Bytes>,
     ) -> Self {
+        let headers: Vec<_> =
+            headers.iter().map(|(name, value)| (*name, (*value).into())).collect();
+        let body = body.into();
+        Self::answering(move |_| (status, headers.clone(), body.clone())).await
+    }
+
+    /// One that looks at each request first.
+    pub(super) async fn answering(
+        answer: impl Fn(&Seen) -> Answer + Send + Sync + 'static,
+    ) -> Self {
         let (listener, address) = listen().await;
         let (seen, connections) = (Arc::<Mutex<Vec<_>>>::default(), Arc::<Mutex<_>>::default());
-        let (body, requests, count) = (body.into(), Arc::clone(&seen), Arc::clone(&connections));
+        let (requests, count) = (Arc::clone(&seen), Arc::clone(&connections));
+        let answer = Arc::new(answer);
         spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 *count.lock().unwrap() += 1;
-                let (body, requests) = (body.clone(), Arc::clone(&requests));
+                let (answer, requests) = (Arc::clone(&answer), Arc::clone(&requests));
                 let answer = service_fn(move |request| {
-                    let (body, requests) = (body.clone(), Arc::clone(&requests));
+                    let (answer, requests) = (Arc::clone(&answer), Arc::clone(&requests));
                     async move {
                         let request = read(request).await;
+                        let (status, headers, body) = answer(&request);
                         requests.lock().unwrap().push(request);
                         let mut response = Response::new(Full::new(body));
                         *response.status_mut() = status.try_into().unwrap();
                         for (name, value) in headers {
-                            response.headers_mut().append(*name, value.parse().unwrap());
+                            response.headers_mut().append(name, value.parse().unwrap());
                         }
                         Ok::<_, Infallible>(response)
                     }

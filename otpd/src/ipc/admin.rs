@@ -13,7 +13,10 @@ use super::{
     Backend,
     connection::{Connection, Done},
     permit::{Right, Target},
-    wire::{Fault, channel_in, delivery, fault, fitting, gateway, limit, not_enrolled, subscriber},
+    wire::{
+        Fault, channel_in, delivery, fault, fitting, gateway, grant, limit, not_enrolled,
+        subscriber,
+    },
 };
 use crate::{
     domain::{login::Typed, manage::Verb},
@@ -47,6 +50,9 @@ impl Connection {
             "Enable" => handle!(wire::Enable, enable),
             "Remove" => handle!(wire::Remove, remove),
             "Unlock" => handle!(wire::Unlock, unlock),
+            "RecoveryCodes" => handle!(wire::RecoveryCodes, recovery_codes),
+            "Bypass" => handle!(wire::Bypass, grant_bypass),
+            "RevokeBypass" => handle!(wire::RevokeBypass, revoke_bypass),
             "Status" => handle!(wire::Status, status),
             "ConfirmClock" => handle!(wire::ConfirmClock, confirm_clock),
             "Log" => self.log(call).await,
@@ -59,6 +65,15 @@ impl Connection {
                     return self.error(&ServiceError::ExpectedMore {}).await;
                 }
                 self.list().await
+            }
+            "Bypasses" => {
+                let Some(_) = self.parameters::<wire::Bypasses>(call.parameters).await? else {
+                    return Ok(());
+                };
+                if !call.more {
+                    return self.error(&ServiceError::ExpectedMore {}).await;
+                }
+                self.list_bypasses().await
             }
             _ => self.no_method(&call.method).await,
         }
@@ -132,7 +147,9 @@ impl Connection {
             failures_24h: count(summary.failures),
             sends_24h: count(summary.sends),
             live_challenges: count(summary.live),
-            recovery_codes_left: 0,
+            recovery_codes_left: summary.recovery.into(),
+            bypasses: summary.bypasses.iter().map(|b| grant(&identity.account, b)).collect(),
+            undelivered: summary.undelivered,
         })
     }
 
@@ -158,7 +175,11 @@ impl Connection {
         user: &str,
         verb: Verb,
     ) -> Result<wire::Changed, Fault> {
-        let identity = self.target(verifier, Right::Administer, user).await?;
+        let right = match verb {
+            Verb::Disable | Verb::Remove => Right::Revoke,
+            Verb::Enable | Verb::Unlock => Right::Administer,
+        };
+        let identity = self.target(verifier, right, user).await?;
         let done = verifier.manage(&identity, verb, self.peer.uid).await?;
         let enrollment = done.ok_or_else(|| not_enrolled(&identity.account))?;
         Ok(wire::Changed { subscriber: subscriber(&identity.account, &enrollment) })
@@ -209,17 +230,16 @@ impl Connection {
         }
     }
 
+    /// The verifier, for who may see everybody.
+    pub(super) async fn overseen(&mut self) -> Result<Arc<Verifier>, Fault> {
+        let verifier = self.verifier()?;
+        let may = self.may(&verifier, Right::Administer, Target::Everyone).await;
+        may.then_some(verifier).ok_or(Fault::Service(ServiceError::PermissionDenied {}))
+    }
+
     /// One row a reply, a page at a time, so that a long list is never held whole.
     async fn list(&mut self) -> Done {
-        let permitted = match self.verifier() {
-            Ok(verifier) => {
-                let may = self.may(&verifier, Right::Administer, Target::Everyone).await;
-                let denied = Fault::Service(ServiceError::PermissionDenied {});
-                may.then_some(verifier).ok_or(denied)
-            }
-            Err(fault) => Err(fault),
-        };
-        let verifier = match permitted {
+        let verifier = match self.overseen().await {
             Ok(verifier) => verifier,
             Err(Fault::Service(error)) => return self.error(&error).await,
             Err(Fault::Admin(error)) => return self.error(&error).await,

@@ -94,11 +94,13 @@ impl Connection {
             Fault::Admin(AdminError::Unavailable { reason: error.to_string() })
         };
         let Some(identity) = accounts.by_name(user.to_owned()).await.map_err(unreachable)? else {
-            // The account was deleted; its number must not wait for the next one of that name.
-            let left_behind = verifier.is_enrolled(&account).await?;
-            let nobody = Identity::deleted(account);
-            let unknown = AdminError::NoSuchUser { user: user.to_owned() };
-            return if left_behind { Ok(nobody) } else { Err(unknown.into()) };
+            // The account was deleted; its number or bypass must not wait for the next one of that name.
+            if !verifier.is_known(&account).await? {
+                return Err(AdminError::NoSuchUser { user: user.to_owned() }.into());
+            }
+            // A directory that has lost its server says the same of everybody, administrators too.
+            let permitted = permits(who.caller, right, Target::Gone);
+            return permitted.then(|| Identity::deleted(account)).ok_or_else(denied);
         };
         let target = if identity.uid == self.peer.uid {
             Target::Oneself

@@ -2,6 +2,7 @@
 
 mod admin;
 mod authority;
+mod bypass;
 mod connection;
 mod listen;
 mod log;

@@ -3,7 +3,7 @@
 //! | | root | admin group | own user | others |
 //! |---|---|---|---|---|
 //! | `org.otpd.Login` | yes | no | no | no |
-//! | `Admin`, reading and changing | yes | yes, but never for uid 0 or a member of the group | no | no |
+//! | `Admin`, reading and changing | yes | yes, but never for uid 0 or a member of the group, and for an unknown name only what takes away | no | no |
 //! | `Admin.Show`, `.Verify`, `.Resend` of oneself | yes | yes | yes | no |
 
 /// What a peer is.
@@ -26,6 +26,8 @@ pub(super) enum Target {
     Oneself,
     /// Uid 0, or a member of the admin group, and not the caller.
     Privileged,
+    /// A name that NSS does not know (now): it may be anybody's, an administrator's too.
+    Gone,
     /// Any other account.
     Account,
 }
@@ -37,6 +39,8 @@ pub(super) enum Right {
     Login,
     /// Shows, verifies or resends: what everybody may do for themselves.
     OwnAffairs,
+    /// Takes away what lets somebody in: disables, removes, revokes.
+    Revoke,
     /// Any other of the administrator's methods.
     Administer,
 }
@@ -47,13 +51,16 @@ pub(super) const fn permits(caller: Caller, right: Right, target: Target) -> boo
         (Caller::Root, _, _) => true,
         (Caller::Admin | Caller::Other, Right::Login, _) => false,
         (Caller::Admin | Caller::Other, Right::OwnAffairs, Target::Oneself) => true,
-        (Caller::Admin, Right::OwnAffairs | Right::Administer, target) => match target {
-            Target::Everyone | Target::Account => true,
-            // An administrator's own number is changed by root, or the group could not be
-            // trusted to be what root made it.
-            Target::Oneself | Target::Privileged => false,
-        },
-        (Caller::Other, Right::OwnAffairs | Right::Administer, _) => false,
+        (Caller::Admin, Right::OwnAffairs | Right::Revoke, Target::Gone) => true,
+        (Caller::Admin, Right::OwnAffairs | Right::Revoke | Right::Administer, target) => {
+            match target {
+                Target::Everyone | Target::Account => true,
+                // An administrator's own number is changed by root, or the group could not be
+                // trusted to be what root made it.
+                Target::Oneself | Target::Privileged | Target::Gone => false,
+            }
+        }
+        (Caller::Other, Right::OwnAffairs | Right::Revoke | Right::Administer, _) => false,
     }
 }
 
@@ -64,17 +71,20 @@ mod tests {
     #[test]
     fn the_table_is_the_documented_one() {
         use {Caller as C, Right as R, Target as T};
-        let targets = [T::Everyone, T::Oneself, T::Privileged, T::Account];
+        let targets = [T::Everyone, T::Oneself, T::Privileged, T::Gone, T::Account];
         let rows = [
-            (C::Root, R::Login, [true, true, true, true]),
-            (C::Root, R::OwnAffairs, [true, true, true, true]),
-            (C::Root, R::Administer, [true, true, true, true]),
-            (C::Admin, R::Login, [false, false, false, false]),
-            (C::Admin, R::OwnAffairs, [true, true, false, true]),
-            (C::Admin, R::Administer, [true, false, false, true]),
-            (C::Other, R::Login, [false, false, false, false]),
-            (C::Other, R::OwnAffairs, [false, true, false, false]),
-            (C::Other, R::Administer, [false, false, false, false]),
+            (C::Root, R::Login, [true; 5]),
+            (C::Root, R::OwnAffairs, [true; 5]),
+            (C::Root, R::Revoke, [true; 5]),
+            (C::Root, R::Administer, [true; 5]),
+            (C::Admin, R::Login, [false; 5]),
+            (C::Admin, R::OwnAffairs, [true, true, false, true, true]),
+            (C::Admin, R::Revoke, [true, false, false, true, true]),
+            (C::Admin, R::Administer, [true, false, false, false, true]),
+            (C::Other, R::Login, [false; 5]),
+            (C::Other, R::OwnAffairs, [false, true, false, false, false]),
+            (C::Other, R::Revoke, [false; 5]),
+            (C::Other, R::Administer, [false; 5]),
         ];
         for (caller, right, expected) in rows {
             assert_eq!(

@@ -9,6 +9,7 @@ use crate::{
     domain::{
         account::Account,
         budget::Held,
+        bypass::{Bypass, BypassRefusal, PER_ACCOUNT},
         challenge::Channel,
         enrollment::{Enrollment, State},
         login::Progress,
@@ -16,7 +17,7 @@ use crate::{
     },
     gateway::route::{GatewayHealth, GatewayState},
     store::{AuditRow, StoreError},
-    verifier::{Failure, Placed},
+    verifier::{BypassFailure, Failure, Placed},
 };
 
 /// Bytes of a reason: with every one of them escaped it still fits a frame.
@@ -61,7 +62,7 @@ pub(super) fn delivery(placed: Placed) -> wire::Delivery {
         status: match placed.progress {
             Progress::Sending => wire::DeliveryStatus::Sending,
             Progress::Sent => wire::DeliveryStatus::Accepted,
-            Progress::Failed => wire::DeliveryStatus::Failed,
+            Progress::Lost | Progress::Failed => wire::DeliveryStatus::Failed,
         },
         channel: channel_out(placed.channel),
         reference: placed.reference.to_string(),
@@ -106,6 +107,34 @@ pub(super) fn limit(held: &Held) -> wire::Limit {
         since: held.since.0,
         until: held.until.map(|until| until.0),
     }
+}
+
+pub(super) fn grant(account: &Account, bypass: &Bypass) -> wire::Grant {
+    wire::Grant {
+        id: bypass.id.to_string(),
+        user: account.as_str().to_owned(),
+        granted_at: bypass.granted_at.0,
+        granted_by: bypass.by,
+        until: bypass.until.0,
+        reason: bypass.reason.clone(),
+        used: bypass.used,
+        uses_left: bypass.uses_left.map(u32::from),
+        from: bypass.from.map(|network| network.to_string()),
+    }
+}
+
+pub(super) fn bypass_fault(failure: BypassFailure, account: &Account) -> Fault {
+    let reason = match failure {
+        BypassFailure::Store(error) => return error.into(),
+        BypassFailure::Refused(BypassRefusal::Disabled) => {
+            return refused(Refusal::Disabled, account.as_str().to_owned()).into();
+        }
+        BypassFailure::Refused(BypassRefusal::TooMany) => format!(
+            "{account} has {PER_ACCOUNT} bypasses already; end one first: \
+             otpctl bypass {account} --revoke [ID]"
+        ),
+    };
+    AdminError::Refused { reason }.into()
 }
 
 pub(super) fn channel_in(channel: wire::Channel) -> Channel {

@@ -8,8 +8,10 @@ use crate::{
     domain::{
         account::Account,
         budget::Held,
+        bypass::Bypass,
+        challenge::Delivery,
         enrollment::Enrollment,
-        login::holding,
+        login::{LoginState, holding},
         manage::{Manage, Verb},
         time::DAY,
     },
@@ -30,6 +32,12 @@ pub struct Summary {
     pub sends: usize,
     /// Logins that wait for a code.
     pub live: usize,
+    /// Recovery codes not used yet.
+    pub recovery: u8,
+    /// Bypasses that are not over.
+    pub bypasses: Vec<Bypass>,
+    /// Why the newest message did not arrive, where a carrier reported that.
+    pub undelivered: Option<String>,
 }
 
 /// How the daemon is.
@@ -45,13 +53,25 @@ pub struct Status {
     pub problems: Vec<String>,
 }
 
+/// What became of the newest message, where it did not arrive.
+fn undelivered(login: &LoginState) -> Option<String> {
+    let newest = login.challenges.iter().max_by_key(|challenge| challenge.issued_at)?;
+    match &newest.delivery {
+        Delivery::Undelivered { gateway, reason } => Some(format!("{gateway}: {reason}")),
+        Delivery::Sending { .. }
+        | Delivery::Accepted { .. }
+        | Delivery::Uncertain { .. }
+        | Delivery::Unsent => None,
+    }
+}
+
 impl Verifier {
     /// Everything about one account; `None` when it has no number.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
     pub async fn show(&self, identity: &Identity) -> Result<Option<Summary>, StoreError> {
-        let mut records = self.reader.account(identity.account.clone()).await?;
+        let mut records = self.reader.account_among_all(identity.account.clone()).await?;
         let (now, site) = (self.clock.now(), self.site());
         let limits = holding(&records, &site.terms, now);
         Ok(records.enrollment.take().map(|enrollment| {
@@ -61,17 +81,23 @@ impl Verifier {
                 failures: login.failures.within(DAY, now),
                 sends: login.messages.in_a_day(now),
                 live: login.live(now),
+                recovery: login.recovery.left(),
+                bypasses: login.bypasses.current(now).cloned().collect(),
+                undelivered: undelivered(login),
                 enrollment,
             }
         }))
     }
 
-    /// Whether the account has a number.
+    /// Whether something is kept for the account that an administrator gave it: a number, or a
+    /// bypass.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
-    pub async fn is_enrolled(&self, account: &Account) -> Result<bool, StoreError> {
-        Ok(self.reader.account(account.clone()).await?.enrollment.is_some())
+    pub async fn is_known(&self, account: &Account) -> Result<bool, StoreError> {
+        let records = self.reader.account(account.clone()).await?;
+        let bypassed = records.login.bypasses.current(self.clock.now()).next().is_some();
+        Ok(records.enrollment.is_some() || bypassed)
     }
 
     /// A page of the enrolled, in the order of their names.

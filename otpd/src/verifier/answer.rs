@@ -31,9 +31,11 @@ impl Verifier {
     ) -> Result<Step, UnknownChallenge> {
         let (site, begun) = (self.site(), Instant::now());
         let draw = Draw::new(&mut random::system(), site.terms.rules.digits);
-        let answer = Answer { terms: site.terms.clone(), token, typed, draw };
+        let answer = Answer { terms: site.terms.clone(), token, typed, full: false, draw };
+        let shortage = self.store.shortage().clone();
         let decide = move |records: &_, now| {
-            let decided = answer.decide(records, now);
+            let full = shortage.holds();
+            let decided = Answer { full, ..answer.clone() }.decide(records, now);
             let account = records.account.clone();
             crate::domain::records::Decided {
                 records: decided.records,
@@ -51,6 +53,14 @@ impl Verifier {
         };
         let step = match answered {
             Answered::Granted => conversation::verdict(Verdict::Granted),
+            Answered::Recovered(recovered) => {
+                let step = conversation::recovered(recovered.left, &recovered.account);
+                self.tell_owner(site, *recovered);
+                step
+            }
+            Answered::AskRecovery(notice, asked) => {
+                conversation::withheld_again(notice, &asked, &self.setting(&site))
+            }
             Answered::Unknown => return Err(UnknownChallenge),
             Answered::Denied(denial, token) => {
                 let Some(account) = account else { return Err(UnknownChallenge) };

@@ -13,6 +13,7 @@ use crate::{
         account::{Account, Source},
         login::{Begin, Begun},
         passcode::{ChallengeToken, Draw},
+        policy::Requirement,
         records::{Decided, Records},
     },
     random,
@@ -50,8 +51,7 @@ impl Verifier {
             warn!(service = claim.service, "a login could not begin: NSS does not answer");
             return (None, Self::unavailable(&site));
         };
-        let exists = identity.is_some();
-        let (account, exempt) = match identity {
+        let (account, requirement) = match identity {
             Some(identity) => {
                 // Groups can only exempt; when they cannot be looked up, nobody is exempt.
                 let groups = if site.policy.exempt_groups.is_empty() {
@@ -63,11 +63,12 @@ impl Verifier {
                     })
                 };
                 let exempt = site.policy.exempts(&identity.account, &groups);
-                (identity.account, exempt)
+                let requirement = if exempt { Requirement::Nothing } else { Requirement::Code };
+                (identity.account, requirement)
             }
             // Not stored under this name, but written down.
             None => match Account::new(&claim.user) {
-                Ok(account) => (account, false),
+                Ok(account) => (account, Requirement::NoAccount),
                 Err(_) => return (None, conversation::verdict(Verdict::Denied)),
             },
         };
@@ -80,18 +81,19 @@ impl Verifier {
         let begin = Begin {
             terms: site.terms.clone(),
             account: account.clone(),
-            exists,
-            exempt,
+            requirement,
             source: claim.source(),
             service: claim.service,
             attempt,
             by_itself: claim.by_key,
+            full: false,
             draw,
         };
         let scope = Scope::Account(account.clone());
         let shortage = self.store.shortage().clone();
         let decide = move |records: &Records, now| {
-            unless_short(shortage.holds(), records, begin.decide(records, now))
+            let full = shortage.holds();
+            unless_full(full, records, Begin { full, ..begin.clone() }.decide(records, now))
         };
         let decided = self.store.transact(scope, decide).await;
         match decided.and_then(|begun| begun.ok_or(StoreError::Full)) {
@@ -99,6 +101,13 @@ impl Verifier {
             Ok(Begun::Denied(denial)) => {
                 let setting = self.setting(&site);
                 (None, conversation::denied(denial, &account, request, &setting))
+            }
+            Ok(Begun::Withheld(asked)) => {
+                (Some(asked.token), conversation::withheld(&asked, &self.setting(&site)))
+            }
+            Ok(Begun::Bypassed(bypass)) => {
+                super::bypass::report(&account, &bypass);
+                (None, conversation::verdict(Verdict::Granted))
             }
             Ok(Begun::Resumed(view)) => (Some(view.token), conversation::first(&view)),
             Ok(Begun::Issued(mut view, order)) => {
@@ -113,17 +122,17 @@ impl Verifier {
     }
 }
 
-/// On a full disk nothing new begins and nothing is written for it: what room there is belongs to
-/// the logins that wait for a code, and to whoever needs none.
-fn unless_short(short: bool, records: &Records, begun: Decided<Begun>) -> Decided<Option<Begun>> {
+/// On a full disk no code is issued and no refusal is written: what room there is belongs to the
+/// logins that wait for a code, to recovery codes, and to whoever needs none.
+fn unless_full(full: bool, records: &Records, begun: Decided<Begun>) -> Decided<Option<Begun>> {
     let Decided { records: after, audit, answer } = begun;
-    let permitted = match &answer {
-        Begun::Ignored | Begun::Resumed(_) => true,
-        Begun::Denied(_) | Begun::Issued(..) => !short,
-    };
-    if permitted {
-        Decided { records: after, audit, answer: Some(answer) }
-    } else {
-        Decided { records: records.clone(), audit: Vec::new(), answer: None }
+    let nothing = |answer| Decided { records: records.clone(), audit: Vec::new(), answer };
+    match answer {
+        _ if !full => Decided { records: after, audit, answer: Some(answer) },
+        Begun::Ignored | Begun::Resumed(_) => nothing(Some(answer)),
+        Begun::Withheld(_) | Begun::Bypassed(_) => {
+            Decided { records: after, audit, answer: Some(answer) }
+        }
+        Begun::Denied(_) | Begun::Issued(..) => nothing(None),
     }
 }

@@ -6,11 +6,16 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::watch, time::Instant};
+use sha2::{Digest, Sha256};
+use tokio::{
+    sync::{Semaphore, watch},
+    time::Instant,
+};
 use tracing::error;
 
-use super::{Site, Verifier};
+use super::{Site, Verifier, follow::FOLLOWED};
 use crate::{
+    clock::Clock,
     conversation,
     domain::{
         challenge::Channel,
@@ -18,10 +23,10 @@ use crate::{
         passcode::{ChallengeToken, Purpose},
     },
     gateway::{
-        GatewayName, Message, Outcome,
+        GatewayName, Message, MessageId, Outcome, VendorMessageId,
         route::{Delivered as Routed, Delivery},
     },
-    store::Scope,
+    store::{Reader, Scope, Store},
 };
 
 /// A call is answered within this time of its begin, if only to say that the vendor has not answered
@@ -48,7 +53,7 @@ impl InFlight {
     }
 
     /// Returns when nothing is on its way any more.
-    pub(super) async fn drained(&self) {
+    async fn drained(&self) {
         loop {
             let next = {
                 let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -63,10 +68,18 @@ impl InFlight {
 }
 
 /// A message that is on its way as long as this lives, whatever ends its task.
-struct OnItsWay {
+pub(super) struct OnItsWay {
     in_flight: InFlight,
     token: ChallengeToken,
     sent: Watched,
+}
+
+impl InFlight {
+    /// Enters the newest message of a challenge; it leaves with what this returns.
+    pub(super) fn enter(&self, token: ChallengeToken, sent: Watched) -> OnItsWay {
+        self.insert(token, sent.clone());
+        OnItsWay { in_flight: self.clone(), token, sent }
+    }
 }
 
 impl Drop for OnItsWay {
@@ -77,6 +90,17 @@ impl Drop for OnItsWay {
             table.remove(&self.token);
         }
     }
+}
+
+/// Sends messages and follows them. Cheap to clone: every message has a task of its own.
+#[derive(Clone)]
+pub(super) struct Courier {
+    pub(super) store: Store,
+    pub(super) reader: Reader,
+    pub(super) clock: Clock,
+    pub(super) in_flight: InFlight,
+    /// One for every message that is followed.
+    pub(super) followed: Arc<Semaphore>,
 }
 
 impl Verifier {
@@ -97,7 +121,7 @@ impl Verifier {
         order: Order,
         begun: Instant,
     ) -> Sent {
-        let mut sent = self.send(Arc::clone(site), order);
+        let mut sent = self.courier.send(Arc::clone(site), order);
         let settled = sent.wait_for(Option::is_some);
         let until = (Instant::now() + site.delivery.accept_timeout).min(begun + EXCHANGE);
         let settled = tokio::time::timeout_at(until, settled).await;
@@ -106,40 +130,83 @@ impl Verifier {
         settled.ok().and_then(Result::ok).and_then(|sent| sent.clone()).unwrap_or(unsettled)
     }
 
+    /// Returns when every message that is on its way has been answered by a vendor and recorded.
+    /// Those that are only followed are not waited for.
+    pub async fn drained(&self) {
+        self.courier.in_flight.drained().await;
+    }
+}
+
+impl Courier {
+    pub(super) fn new(store: Store, reader: Reader, clock: Clock) -> Self {
+        let followed = Arc::new(Semaphore::new(FOLLOWED));
+        Self { store, reader, clock, in_flight: InFlight::default(), followed }
+    }
+
     /// Hands a message to the gateways in a task of its own: a claimant who goes away must not cut
     /// a request to a vendor in half.
     pub(super) fn send(&self, site: Arc<Site>, order: Order) -> Watched {
         let (publish, sent) = watch::channel(None);
-        self.deliveries.insert(order.token, sent.clone());
-        let (store, in_flight, clock) =
-            (self.store.clone(), self.deliveries.clone(), self.clock.clone());
-        let on_its_way = OnItsWay { in_flight, token: order.token, sent: sent.clone() };
+        let on_its_way = self.in_flight.enter(order.token, sent.clone());
+        let courier = self.clone();
         tokio::spawn(async move {
             let _on_its_way = on_its_way;
-            let message = compose(&site, &order, clock.now());
-            let avoid = order.avoid.clone().map(GatewayName);
-            let routes = &site.routes;
-            let delivery = routes.deliver(&message, avoid.as_ref(), || clock.now()).await;
+            let message = compose(&site, &order, courier.clock.now());
+            let delivery = courier.hand_over(&site, &order, &message).await;
             drop(message);
+            let taken = taken(&delivery);
             let (delivered, sent) = record(&order, delivery);
             let scope = Scope::Challenge(order.token);
             let decide = move |records: &_, now| delivered.decide(records, now);
-            if let Err(error) = store.transact(scope, decide).await {
+            if let Err(error) = courier.store.transact(scope, decide).await {
                 // A restart would take the code for lost and send a fresh one; that is all.
                 error!(%error, request = %order.token.request(), "a delivery was not recorded");
             }
             let _ = publish.send(Some(sent));
+            if let Some((gateway, id)) = taken {
+                courier.follow(site, order, gateway, id);
+            }
         });
         sent
     }
 
-    /// Returns when every message that is on its way has been answered by a vendor and recorded.
-    pub async fn drained(&self) {
-        self.deliveries.drained().await;
+    async fn hand_over(&self, site: &Site, order: &Order, message: &Message) -> Delivery {
+        let now = || self.clock.now();
+        if order.lost_by.is_empty() {
+            let avoid = order.avoid.clone().map(GatewayName);
+            return site.routes.deliver(message, avoid.as_ref(), now).await;
+        }
+        let lost_by: Vec<_> = order.lost_by.iter().cloned().map(GatewayName).collect();
+        site.routes.deliver_except(message, &lost_by, now).await
     }
 }
 
-fn compose(site: &Site, order: &Order, now: crate::domain::time::Timestamp) -> Message {
+/// Who took a message, and under which name, where it can be asked for.
+fn taken(delivery: &Delivery) -> Option<(GatewayName, VendorMessageId)> {
+    match &delivery.result {
+        Routed::Sent { gateway, vendor_id: Some(id) } => Some((gateway.clone(), id.clone())),
+        Routed::Sent { vendor_id: None, .. }
+        | Routed::Unknown
+        | Routed::OptedOut
+        | Routed::Rejected
+        | Routed::Failed => None,
+    }
+}
+
+/// Told apart by the challenge, its code and the repeats of that; the hash keeps the challenge's name
+/// on the wire from vendors.
+fn message_id(order: &Order) -> MessageId {
+    let hash = Sha256::new()
+        .chain_update(order.token.0)
+        .chain_update(order.issued_at.0.to_be_bytes())
+        .chain_update([order.repeat])
+        .finalize();
+    let mut id = [0; 16];
+    id.iter_mut().zip(hash).for_each(|(to, from)| *to = from);
+    MessageId(id)
+}
+
+pub(super) fn compose(site: &Site, order: &Order, now: crate::domain::time::Timestamp) -> Message {
     let host = &site.message.host;
     let text = match (order.channel, order.purpose) {
         (Channel::Voice, Purpose::Login) => conversation::spoken(&order.code, host),
@@ -153,7 +220,8 @@ fn compose(site: &Site, order: &Order, now: crate::domain::time::Timestamp) -> M
         }
     };
     let valid_for = order.expires_at.since(now);
-    Message { to: order.to.clone(), channel: order.channel, text, valid_for }
+    let id = message_id(order);
+    Message { id, to: order.to.clone(), channel: order.channel, text, valid_for }
 }
 
 /// What is written down about a delivery, and what is said about it.
@@ -186,6 +254,7 @@ fn record(order: &Order, delivery: Delivery) -> (Delivered, Sent) {
     let delivered = Delivered {
         token: order.token,
         issued_at: order.issued_at,
+        charged_at: order.charged_at,
         purpose: order.purpose,
         index: order.index,
         failures,
@@ -194,7 +263,7 @@ fn record(order: &Order, delivery: Delivery) -> (Delivered, Sent) {
     (delivered, Sent { progress, reason })
 }
 
-fn reason(outcome: &Outcome) -> Option<String> {
+pub(super) fn reason(outcome: &Outcome) -> Option<String> {
     match outcome {
         Outcome::Accepted { .. } => None,
         Outcome::Rejected(reason) => Some(format!("refused the number: {reason}")),

@@ -150,7 +150,7 @@ impl Verifier {
 
     /// Has it decided. A local user may ask as often as there is time, so of what is refused to one
     /// uid only so much is written down.
-    async fn decide<T: Send + 'static>(
+    pub(super) async fn decide<T: Send + 'static>(
         &self,
         scope: Scope,
         uid: u32,

@@ -5,10 +5,13 @@ mod admin;
 mod answer;
 mod attend;
 mod begin;
+mod bypass;
 mod deliver;
 mod enroll;
+mod follow;
 mod log;
 mod recover;
+mod recovery;
 #[cfg(test)]
 mod tests;
 mod upkeep;
@@ -24,6 +27,7 @@ use otp_proto::login::Step;
 pub use admin::{Status, Summary};
 pub use attend::Attendance;
 pub use begin::Claim;
+pub use bypass::BypassFailure;
 pub use enroll::{EnrollRequest, Failure, Placed};
 pub use log::Position;
 pub use upkeep::Unconfirmed;
@@ -72,7 +76,7 @@ pub struct Verifier {
     keys: Keys,
     zone: TimeZone,
     site: RwLock<Arc<Site>>,
-    deliveries: deliver::InFlight,
+    courier: deliver::Courier,
     attendance: attend::Attended,
     refusals: Quota,
 }
@@ -101,7 +105,10 @@ impl Verifier {
     /// Puts the parts together.
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
+        let (store, reader, clock) = (&parts.store, &parts.reader, &parts.clock);
+        let courier = deliver::Courier::new(store.clone(), reader.clone(), clock.clone());
         Arc::new(Self {
+            courier,
             store: parts.store,
             reader: parts.reader,
             accounts: parts.accounts,
@@ -110,7 +117,6 @@ impl Verifier {
             keys: parts.keys,
             zone: parts.zone,
             site: RwLock::new(Arc::new(parts.site)),
-            deliveries: deliver::InFlight::default(),
             attendance: attend::Attended::default(),
             refusals: Quota::default(),
         })

@@ -30,7 +30,7 @@ impl Verifier {
             match self.store.transact(Scope::Challenge(token), decide).await {
                 Ok(Some(order)) => {
                     info!(request = %token.request(), "a lost code is sent anew");
-                    self.send(Arc::clone(&site), *order);
+                    self.courier.send(Arc::clone(&site), *order);
                 }
                 // Its login came back first.
                 Ok(None) => {}

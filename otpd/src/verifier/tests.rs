@@ -1,5 +1,8 @@
 //! The use cases over a real store, with gateways that do as they are told.
 
+mod follow;
+mod stand_ins;
+
 use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex},
@@ -16,6 +19,7 @@ use crate::{
     clock::Clock,
     config::{DEFAULT_TEXT, Delivery, Message as Text, MessageTemplate},
     domain::{
+        audit::AuditEvent,
         budget::Limits,
         challenge::{Channel, CodeRules, Instance},
         login::{Progress, Terms, Typed},
@@ -23,7 +27,10 @@ use crate::{
         policy::{Policy, SharedSources, Unenrolled},
         time::{DAY, Timestamp},
     },
-    gateway::{Gateway, GatewayName, Message, Outcome, Sending, VendorMessageId, route::Routes},
+    gateway::{
+        Asking, Gateway, GatewayName, Message, Outcome, Sending, Status, VendorMessageId,
+        route::Routes,
+    },
     keys::MasterKey,
     store::{Reader, Sqlite, Store},
 };
@@ -35,9 +42,17 @@ struct Handed {
     settle: oneshot::Sender<Outcome>,
 }
 
+/// A vendor that is asked after a message, which waits for the test to say how far that is.
+struct Asked {
+    gateway: &'static str,
+    id: String,
+    tell: oneshot::Sender<Status>,
+}
+
 struct Scripted {
     name: &'static str,
     handed: mpsc::UnboundedSender<Handed>,
+    asked: mpsc::UnboundedSender<Asked>,
 }
 
 impl Gateway for Scripted {
@@ -56,12 +71,23 @@ impl Gateway for Scripted {
         self.handed.send(handed).expect("the test is there");
         Box::pin(async move { settled.await.expect("the test settles it") })
     }
+
+    fn status<'a>(&'a self, _: &'a Message, id: &'a VendorMessageId) -> Option<Asking<'a>> {
+        Some(Box::pin(async move {
+            let (tell, told) = oneshot::channel();
+            let asked = Asked { gateway: self.name, id: id.0.clone(), tell };
+            self.asked.send(asked).map_err(|_| ()).expect("the test is there");
+            told.await.expect("the test tells")
+        }))
+    }
 }
 
 /// A daemon without a socket.
 struct House {
     verifier: Arc<Verifier>,
     vendors: mpsc::UnboundedReceiver<Handed>,
+    asked: mpsc::UnboundedReceiver<Asked>,
+    audit: Arc<Mutex<Vec<AuditEvent>>>,
     now: Arc<Mutex<Timestamp>>,
     root: Identity,
     dir: tempfile::TempDir,
@@ -109,11 +135,16 @@ impl House {
         let path = dir.path().join("otpd.db");
         let sqlite = Sqlite::open(&path, keys.clone()).expect("a database");
         let reader = Reader::open(&path, keys.clone()).expect("the same");
-        let (store, _) = Store::start(sqlite, clock.clone(), Arc::new(|_| ())).expect("a thread");
+        let audit = Arc::<Mutex<Vec<AuditEvent>>>::default();
+        let events = Arc::clone(&audit);
+        let sink = Arc::new(move |event: &AuditEvent| events.lock().unwrap().push(event.clone()));
+        let (store, _) = Store::start(sqlite, clock.clone(), sink).expect("a thread");
         let (handed, vendors) = mpsc::unbounded_channel();
+        let (asking, asked) = mpsc::unbounded_channel();
         let names = ["first", "second"];
         let gateways = names.map(|name| {
-            let gateway: Box<dyn Gateway> = Box::new(Scripted { name, handed: handed.clone() });
+            let (handed, asked) = (handed.clone(), asking.clone());
+            let gateway: Box<dyn Gateway> = Box::new(Scripted { name, handed, asked });
             (GatewayName(name.into()), gateway)
         });
         let order = names.map(|name| GatewayName(name.into()));
@@ -149,7 +180,7 @@ impl House {
         let zone = TimeZone::UTC;
         let directory = accounts.clone();
         let parts = Parts { store, reader, accounts, directory, clock, keys, zone, site };
-        Self { verifier: Verifier::new(parts), vendors, now, root, dir }
+        Self { verifier: Verifier::new(parts), vendors, asked, audit, now, root, dir }
     }
 
     /// The vendor takes the next message; its text.

@@ -49,7 +49,8 @@ class Syslog:
         def wanted(line):
             return all(part in line.text for part in parts) and priority in (None, line.priority)
 
-        return self.lines[self._lines.wait(wanted, f"a line with {parts}, priority {priority}", 0, timeout)]
+        index = self._lines.wait(wanted, f"a line with {parts}, priority {priority}", 0, timeout)
+        return self.lines[index]
 
     def lacks(self, part):
         """No line so far has the part."""

@@ -197,3 +197,31 @@ def a_key_as_a_credential(g):
     g.user("alice")
     g.enroll("alice")
     log_in(g)
+
+
+MODEM = """#!/usr/bin/python3
+import json, sys, urllib.request
+body = json.dumps({"to": sys.argv[1], "text": sys.stdin.read()}).encode()
+urllib.request.urlopen(urllib.request.Request(sys.argv[2], body), timeout=5).close()
+"""
+
+
+@scenario(boot=True)
+def a_program_in_the_sandbox(g):
+    """A program of a `command` gateway runs under the unit's sandbox; one that hangs is killed with its children."""
+    write("/usr/local/bin/modem", MODEM, 0o755)
+    write("/usr/local/bin/stuck", "#!/bin/sh\nsleep 4711 & wait\n", 0o755)
+    modem = {"kind": "command", "program": ["/usr/local/bin/modem", "{to}", "http://127.0.0.1:8025/sms"]}
+    stuck = {"kind": "command", "program": ["/usr/local/bin/stuck"], "timeout-seconds": 1}
+    gateways = {"gateway.modem": modem, "gateway.stuck": stuck}
+    install(g, {"delivery": {"sms": ["modem"]}, **gateways})
+    run("systemctl", "enable", "--now", "otpd.socket", "otpd.service")
+    g.start_sshd(password_and_code())
+    g.user("alice")
+    g.enroll("alice")
+    log_in(g)
+    configure(g, {"delivery": {"sms": ["stuck", "modem"]}, **gateways})
+    run("systemctl", "reload", "otpd.service")
+    log_in(g)
+    until(lambda: "not done within 1 s" in run("journalctl", "-u", "otpd", "-o", "json").out, "the reason in the journal")
+    until(lambda: run("pgrep", "-f", "sleep 4711", check_status=None).status == 1, "the child of the one that hung gone")

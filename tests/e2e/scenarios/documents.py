@@ -24,8 +24,10 @@ def the_configuration_in_readme(g):
     check("countries" in done.err, f"the shipped file lacks nothing that has to be filled in: {done.err!r}")
     # Every key that it explains is known, in the place where it stands, with the value that is said.
     keys = re.sub(r"^#(?=\[gateway|[a-z][\w-]* = )", "", shipped, flags=re.MULTILINE)
-    for path in ("/etc/otpd/site.key", "/etc/otpd/site-ca.pem"):
-        write(path, open("/etc/ssh/ssh_host_ed25519_key.pub").read() if path.endswith("key") else "", 0o600)
+    write("/etc/otpd/site.key", open("/etc/ssh/ssh_host_ed25519_key.pub").read(), 0o600)
+    write("/etc/otpd/telnyx.key", "KEY0189A\n", 0o600)
+    for name in ("site-ca.pem", "telnyx-ca.pem"):
+        write(f"/etc/otpd/{name}", "", 0o600)
     write(CONFIG, keys.replace("allow-file-gateway = false", "allow-file-gateway = true"))
     done = run("otpd", "--check", check_status=None)
     faults = [line for line in done.err.splitlines() if "ca-file" not in line and "site-ca.pem" not in line]
@@ -36,10 +38,10 @@ def the_configuration_in_readme(g):
 def the_verbs_in_readme(g):
     """README lists the verbs that otpctl has, and each shows an example of itself."""
     text = open(README).read()
-    listed = set(re.findall(r"^\| `otpctl (\w+)|`(enable) USER`|, `otpctl (\w+)", text, re.MULTILINE))
+    listed = set(re.findall(r"^\| `otpctl ([\w-]+)|`(enable) USER`|, `otpctl ([\w-]+)", text, re.MULTILINE))
     listed = {word for words in listed for word in words if word}
     commands = run("otpctl", "--help").out.split("Commands:\n", 1)[1].split("\n\n", 1)[0]
-    known = set(re.findall(r"^  (\w+)", commands, re.MULTILINE)) - {"help"}
+    known = set(re.findall(r"^  ([\w-]+)", commands, re.MULTILINE)) - {"help"}
     equal(listed, known, "the verbs")
     for verb in known:
         check("Example" in run("otpctl", verb, "--help").out, f"{verb} --help has no example")

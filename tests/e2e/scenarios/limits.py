@@ -69,6 +69,6 @@ def the_sites_cap_on_messages(g):
     )
     equal((limits("alice"), limits("bob")), (["max-messages-per-day"],) * 2, "the limits")
     equal(g.wait_audit("login-denied", "alice")["reason"], "max-messages-per-day", "what was recorded")
-    late.code(code)
+    late.type(code)
     late.granted()
     g.phone.expect_count(4)

@@ -27,7 +27,7 @@ enum Kind {
     OwnAffairs,
 }
 
-const METHODS: [(&str, Kind); 18] = [
+const METHODS: [(&str, Kind); 22] = [
     ("org.varlink.service.GetInfo", Kind::Introspection),
     ("org.varlink.service.GetInterfaceDescription", Kind::Introspection),
     ("org.otpd.Login.Begin", Kind::Login),
@@ -43,6 +43,10 @@ const METHODS: [(&str, Kind); 18] = [
     ("org.otpd.Admin.Enable", Kind::Administer),
     ("org.otpd.Admin.Remove", Kind::Administer),
     ("org.otpd.Admin.Unlock", Kind::Administer),
+    ("org.otpd.Admin.RecoveryCodes", Kind::Administer),
+    ("org.otpd.Admin.Bypass", Kind::Administer),
+    ("org.otpd.Admin.RevokeBypass", Kind::Administer),
+    ("org.otpd.Admin.Bypasses", Kind::Everyone),
     ("org.otpd.Admin.Show", Kind::OwnAffairs),
     ("org.otpd.Admin.Verify", Kind::OwnAffairs),
     ("org.otpd.Admin.Resend", Kind::OwnAffairs),
@@ -59,7 +63,10 @@ fn parameters(method: &str, user: &str) -> Value {
         "Enroll" => json!({ "user": user, "phone": "x", "channel": null, "replace": false }),
         "Verify" => json!({ "user": user, "code": "123456" }),
         "Resend" => json!({ "user": user, "voice": false }),
-        "GetInfo" | "List" | "Status" | "ConfirmClock" => json!({}),
+        // Shorter than any bypass.
+        "Bypass" => json!({ "user": user, "seconds": 1, "reason": "x" }),
+        "RevokeBypass" => json!({ "user": user, "id": "0000-00" }),
+        "GetInfo" | "List" | "Bypasses" | "Status" | "ConfirmClock" => json!({}),
         // Nobody has done anything to this account, so the list is its end alone.
         "Log" => json!({ "user": "nobody-has-this-name" }),
         "Watch" => json!({ "user": null, "after": null }),
@@ -70,7 +77,7 @@ fn parameters(method: &str, user: &str) -> Value {
 fn is_permitted(wire: &mut Wire, method: &str, user: &str) -> bool {
     let parameters = parameters(method, user);
     // Asked without `more`, Watch says only whether it may be asked.
-    let more = method.ends_with(".List") || method.ends_with(".Log");
+    let more = [".List", ".Bypasses", ".Log"].iter().any(|name| method.ends_with(name));
     assert!(
         wire.send(&frame(&json!({ "method": method, "parameters": parameters, "more": more })))
     );

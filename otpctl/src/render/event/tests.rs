@@ -62,6 +62,28 @@ fn logins_and_codes() -> Vec<Case> {
             "login granted: sshd from 2001:db8:1:2::/64",
         ),
         (
+            "login-bypassed",
+            json!({
+                "service": service, "source": source, "bypass": "1Z6P-0M", "granted_by": 0,
+                "reason": "lost phone", "uses_left": 1,
+            }),
+            "login without a code by a bypass: 1Z6P-0M, granted by root, 1 use left, \
+             sshd from 203.0.113.9, lost phone",
+        ),
+        (
+            "login-bypassed",
+            json!({
+                "service": "login", "source": null, "bypass": "1Z6P-0M", "granted_by": 1000,
+                "reason": "lost phone", "uses_left": null,
+            }),
+            "login without a code by a bypass: 1Z6P-0M, granted by uid 1000, login, lost phone",
+        ),
+        (
+            "code-withheld",
+            json!({ "service": service, "source": source, "reason": "unanswered-per-day" }),
+            "code withheld, recovery code asked for: unanswered-per-day, sshd from 203.0.113.9",
+        ),
+        (
             "code-issued",
             json!({
                 "service": service, "source": source, "channel": "sms", "reference": "K7",
@@ -80,12 +102,24 @@ fn logins_and_codes() -> Vec<Case> {
     ]
 }
 
-fn all_the_rest() -> Vec<Case> {
+fn answers_and_limits() -> Vec<Case> {
     vec![
         ("login-resumed", json!({ "service": "sshd" }), "login resumed: sshd"),
         ("code-wrong", json!({ "tries_left": 2 }), "wrong code: 2 tries left"),
         ("code-wrong", json!({ "tries_left": 1 }), "wrong code: 1 try left"),
         ("code-earlier", json!({}), "earlier code typed: no try used"),
+        ("recovery-code-used", json!({ "left": 7 }), "recovery code used: 7 codes left"),
+        ("recovery-code-wrong", json!({ "tries_left": 4 }), "wrong recovery code: 4 tries left"),
+        (
+            "owner-told",
+            json!({ "about": "recovery-code-used", "sent": true }),
+            "owner told by text: recovery-code-used",
+        ),
+        (
+            "owner-told",
+            json!({ "about": "recovery-code-used", "sent": false }),
+            "owner could not be told: recovery-code-used",
+        ),
         ("challenge-ended", json!({ "how": "expired" }), "ended without success: expired"),
         (
             "message-held",
@@ -104,6 +138,11 @@ fn all_the_rest() -> Vec<Case> {
             json!({}),
             "many wrong codes on this host: codes have eight digits now",
         ),
+    ]
+}
+
+fn messages() -> Vec<Case> {
+    vec![
         (
             "message-sent",
             json!({ "gateway": "telnyx", "vendor_id": "m-1", "certain": true }),
@@ -125,6 +164,19 @@ fn all_the_rest() -> Vec<Case> {
             "message failed: no gateway could be tried",
         ),
         (
+            "message-undelivered",
+            json!({
+                "gateway": "telnyx", "vendor_id": "m-1", "reason": "absent subscriber",
+                "then": "sent-again",
+            }),
+            "message did not arrive: telnyx, id m-1, absent subscriber, sent again",
+        ),
+    ]
+}
+
+fn numbers_and_verbs() -> Vec<Case> {
+    vec![
+        (
             "enrolled",
             json!({ "ending": "42", "country": "US", "channel": "sms", "replaced": false }),
             "number registered: ..42, US, by text",
@@ -138,6 +190,33 @@ fn all_the_rest() -> Vec<Case> {
         ("disabled", json!({}), "disabled"),
         ("enabled", json!({}), "enabled"),
         ("removed", json!({}), "number removed"),
+        (
+            "recovery-codes-made",
+            json!({ "codes": 8, "replaced": 0 }),
+            "recovery codes made: 8 codes",
+        ),
+        (
+            "recovery-codes-made",
+            json!({ "codes": 8, "replaced": 3 }),
+            "recovery codes made: 8 codes, 3 earlier void",
+        ),
+        (
+            "bypass-granted",
+            json!({
+                "bypass": "1Z6P-0M", "seconds": 3600, "uses": 3, "from": "203.0.113.0/24",
+                "reason": "lost phone",
+            }),
+            "bypass granted: 1Z6P-0M, for 3600 s, 3 uses, from 203.0.113.0/24, lost phone",
+        ),
+        (
+            "bypass-granted",
+            json!({
+                "bypass": "1Z6P-0M", "seconds": 60, "uses": null, "from": null,
+                "reason": "lost phone",
+            }),
+            "bypass granted: 1Z6P-0M, for 60 s, lost phone",
+        ),
+        ("bypass-revoked", json!({ "bypass": "1Z6P-0M" }), "bypass ended: 1Z6P-0M"),
         ("unlocked", json!({}), "unlocked"),
         ("clock-confirmed", json!({ "ahead_seconds": -7200 }), "clock confirmed: 7200 s behind"),
         ("clock-confirmed", json!({ "ahead_seconds": 7200 }), "clock confirmed: 7200 s ahead"),
@@ -156,7 +235,8 @@ fn all_the_rest() -> Vec<Case> {
 
 #[test]
 fn every_kind_has_its_words() {
-    let cases = [logins_and_codes(), all_the_rest()].concat();
+    let cases =
+        [logins_and_codes(), answers_and_limits(), messages(), numbers_and_verbs()].concat();
     for (event, details, expected) in &cases {
         assert_eq!(story(event, details), *expected);
     }

@@ -54,6 +54,18 @@ fn refused(reason: &str) -> (&'static str, Value) {
     ("refused", json!({ "verb": "verify", "reason": reason }))
 }
 
+fn withheld(reason: &str) -> (&'static str, Value) {
+    ("code-withheld", json!({ "service": "sshd", "source": "203.0.113.9", "reason": reason }))
+}
+
+fn bypassed() -> (&'static str, Value) {
+    let details = json!({
+        "service": "sshd", "source": "203.0.113.9", "bypass": "1Z6P-0M", "granted_by": 0,
+        "reason": "lost phone", "uses_left": null,
+    });
+    ("login-bypassed", details)
+}
+
 /// As it is told `later` milliseconds after its end.
 fn told(records: &[Record], later: i64) -> Explained<'_> {
     let now = records.last().map_or(0, |last| last.at) + later;
@@ -130,10 +142,63 @@ fn ends_are_told_from_what_leads_to_them() {
         ),
         ("of a newer daemon", vec![("login-postponed", json!({}))], 0, End::Waiting, None),
     ];
+    ends(&cases);
+}
+
+#[test]
+fn a_login_without_a_code_has_an_end_too() {
+    let hour = 3_600_000;
+    ends(&[
+        ("bypassed", vec![bypassed()], 0, End::Bypassed, None),
+        (
+            "withheld",
+            vec![withheld("unanswered-per-day")],
+            0,
+            End::Waiting,
+            Some("unanswered-per-day"),
+        ),
+        (
+            "withheld in the middle, long ago",
+            vec![issued("login"), withheld("store-full")],
+            hour,
+            End::Unanswered,
+            Some("store-full"),
+        ),
+        (
+            "withheld, wrong recovery codes",
+            vec![
+                withheld("unanswered-per-day"),
+                ("recovery-code-wrong", json!({ "tries_left": 0 })),
+                ended("spent"),
+                denied("recovery-codes-per-hour"),
+            ],
+            0,
+            End::Denied,
+            Some("recovery-codes-per-hour"),
+        ),
+        (
+            "a recovery code, and its owner is told",
+            vec![
+                withheld("unanswered-per-day"),
+                ("recovery-code-used", json!({ "left": 7 })),
+                granted(),
+                ("owner-told", json!({ "about": "recovery-code-used", "sent": true })),
+            ],
+            0,
+            End::Granted,
+            None,
+        ),
+    ]);
+}
+
+/// A name, events, how long ago the last of them was, how it ended and why.
+type Case = (&'static str, Vec<(&'static str, Value)>, i64, End, Option<&'static str>);
+
+fn ends(cases: &[Case]) {
     for (name, events, later, end, reason) in cases {
-        let records = story(&events);
-        let summary = told(&records, later).summary;
-        assert_eq!((summary.outcome, summary.reason.as_deref()), (end, reason), "{name}");
+        let records = story(events);
+        let summary = told(&records, *later).summary;
+        assert_eq!((summary.outcome, summary.reason.as_deref()), (*end, *reason), "{name}");
     }
 }
 
@@ -190,6 +255,45 @@ fn an_outage_of_the_gateways_leads_to_status() {
         let summary = told(&records, 0).summary;
         let remedy = summary.remedy.unwrap_or_default();
         assert_eq!(remedy.contains("otpctl status"), outage, "{name}: {}", summary.meaning);
+    }
+}
+
+#[test]
+fn what_stands_in_for_a_code_is_said() {
+    let used = ("recovery-code-used", json!({ "left": 7 }));
+    let lost = json!({
+        "gateway": "telnyx", "vendor_id": "m-1", "reason": "absent subscriber",
+        "then": "no-other-gateway",
+    });
+    let lost = ("message-undelivered", lost);
+    let cases = [
+        ("a recovery code", vec![issued("login"), used, granted()], "a recovery code was typed"),
+        ("a bypass", vec![bypassed()], "an administrator had granted a bypass"),
+        (
+            "a prompt for a recovery code",
+            vec![withheld("calls-per-day")],
+            "only a recovery code may be typed, because 4 calls of 24 hours were not answered",
+        ),
+        (
+            "for a reason of a newer daemon",
+            vec![withheld("not-known-yet")],
+            "only a recovery code may be typed",
+        ),
+        (
+            "a message that did not arrive",
+            vec![issued("login"), sent(), lost.clone(), ended("cancelled")],
+            "the user interrupted it or went away, or an administrator ended it; the carrier \
+             reports that a message did not arrive",
+        ),
+        (
+            "that did not matter",
+            vec![issued("login"), sent(), lost, granted()],
+            "the right code was typed in time",
+        ),
+    ];
+    for (name, events, expected) in cases {
+        let records = story(&events);
+        assert_eq!(told(&records, 0).summary.meaning, expected, "{name}");
     }
 }
 

@@ -37,6 +37,8 @@ pub(in crate::render) fn shown(limits: Vec<Limit>) -> Shown {
         sends_24h: 5,
         live_challenges: 1,
         recovery_codes_left: 8,
+        bypasses: Vec::new(),
+        undelivered: None,
     }
 }
 
@@ -160,7 +162,8 @@ fn long_names_stay_within_80_columns() {
     let long = "a.very.long.name.of.somebody@a-department.of.a-company.example";
     let subscriber = Subscriber { user: long.into(), state: State::Disabled, ..alice() };
     let limits = vec![limit("unanswered-messages-to-an-account-per-day", Some(NOON))];
-    let shown = Shown { subscriber: subscriber.clone(), ..shown(limits) };
+    let undelivered = Some("telnyx: delivery_failed: 40008 Undeliverable: ".repeat(3));
+    let shown = Shown { subscriber: subscriber.clone(), undelivered, ..shown(limits) };
     let gateway = Gateway {
         name: "the-gateway-of-the-vendor".into(),
         kind: "signalwire".into(),
@@ -177,6 +180,14 @@ fn long_names_stay_within_80_columns() {
         assert!(line.chars().count() <= 80, "{line}");
         assert_eq!(line, line.trim_end());
     }
+}
+
+#[test]
+fn show_says_why_a_message_did_not_arrive() {
+    let undelivered = Some("telnyx: 40008 Undeliverable".into());
+    let text = super::shown(&Shown { undelivered, ..shown(vec![]) }, &zone(), Some(80));
+    let last = text.lines().last().expect("a line");
+    assert_eq!(last, "last message         did not arrive: telnyx: 40008 Undeliverable");
 }
 
 #[test]

@@ -1,7 +1,9 @@
-//! What is said about each key and rule. The cases are in `tables.txt` and `delivery.txt`, in whole
-//! lines: they are the interface that an administrator has.
+//! What is said about each key and rule. The cases are in `tables.txt`, `delivery.txt` and
+//! `gateways.txt`, in whole lines: they are the interface that an administrator has.
 
-use super::{SMALLEST, complaints, with};
+use std::os::unix::fs::PermissionsExt;
+
+use super::{SMALLEST, check, complaints, with};
 
 /// Name, text and expected complaint of each case.
 fn cases(file: &str) -> impl Iterator<Item = (&str, &str, &str)> {
@@ -31,6 +33,27 @@ fn delivery_and_gateways() {
 }
 
 #[test]
+fn gateways_by_kind() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in [("key.txt", "KEY1\n"), ("two.txt", "KEY1 KEY2\n")] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
+    }
+    let file = folder.path().join("otpd.toml");
+    let shown = file.display().to_string();
+    for (name, keys, expected) in cases(include_str!("gateways.txt")) {
+        let voice = if name.ends_with(", both") { "voice=['site']\n" } else { "" };
+        let delivery = format!("[delivery]\ncountries=['US']\nsms=['site']\n{voice}");
+        let text = format!("[gateway.site]\n{keys}{delivery}");
+        let lines = |keys: &str| keys.lines().map(str::to_owned).collect::<Vec<_>>();
+        let errors = check(&file, &text, None, "web1").unwrap_err();
+        let said: Vec<_> = errors.iter().map(|e| e.to_string().replacen(&shown, "", 1)).collect();
+        assert_eq!(said, lines(expected), "{name}");
+    }
+}
+
+#[test]
 fn file_gateways_need_leave_and_names_are_plain() {
     let text =
         "[delivery]\ncountries=['US']\nsms=['De_mo']\n[gateway.De_mo]\nkind='file'\npath='x'";
@@ -40,7 +63,7 @@ fn file_gateways_need_leave_and_names_are_plain() {
             ":4: `gateway.De_mo` has the name \"De_mo\", expected 1 to 32 lower-case letters, \
              digits and dashes; rename it, here and in [delivery]",
             ":5: `gateway.De_mo.kind` is \"file\", which writes codes to a file instead of sending \
-             them, expected http; use a gateway that sends, or set delivery.allow-file-gateway = \
+             them, expected telnyx, http or command; use a gateway that sends, or set delivery.allow-file-gateway = \
              true for a demonstration",
             ":6: `gateway.De_mo.path` is \"x\", expected an absolute path; write the whole path",
         ]

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use super::{check_text, with};
+use super::{check, check_text, with};
 use crate::{
     config::{Format, Level, Log, Server, Store},
     domain::{
@@ -44,7 +44,7 @@ shared-sources = ["10.1.2.3/8", "2001:db8::1"]
 [delivery]
 countries = ["US", "AT"]
 default-country = "AT"
-sms = ["b", "a"]
+sms = ["b", "a", "c"]
 voice = ["a"]
 accept-timeout-seconds = 6
 allow-file-gateway = true
@@ -59,6 +59,10 @@ id-pointer = "/a~1b/0"
 [gateway.b]
 kind = "file"
 path = "/tmp/messages"
+[gateway.c]
+kind = "command"
+program = ["/bin/send sms", "{to}", "{to}", "--by={channel}", ""]
+timeout-seconds = 2
 [log]
 level = "debug"
 format = "text"
@@ -102,13 +106,17 @@ fn every_key_arrives() {
     let names = |names: &[&str]| -> Vec<GatewayName> {
         names.iter().map(|name| GatewayName((*name).to_owned())).collect()
     };
-    assert_eq!(delivery.sms, names(&["b", "a"]));
+    assert_eq!(delivery.sms, names(&["b", "a", "c"]));
     assert_eq!(delivery.voice, names(&["a"]));
     assert_eq!(delivery.accept_timeout, Duration::from_secs(6));
     assert!(delivery.allow_file_gateway);
-    let [(a, Settings::Http(http)), (b, Settings::File(file))] = config.gateways.as_slice() else {
+    let [(a, Settings::Http(http)), (b, Settings::File(file)), (_, Settings::Command(command))] =
+        config.gateways.as_slice()
+    else {
         panic!("{:?}", config.gateways)
     };
+    assert_eq!(command.program, ["/bin/send sms", "{to}", "{to}", "--by={channel}", ""]);
+    assert_eq!(command.timeout, Duration::from_secs(2));
     assert_eq!([a.clone(), b.clone()], names(&["a", "b"])[..]);
     assert_eq!(http.url, "http://127.0.0.1:8080/send?x=1");
     assert_eq!(http.method, "PUT");
@@ -129,6 +137,39 @@ fn every_key_arrives() {
              for demonstrations only",
         ]
     );
+}
+
+#[test]
+fn every_key_of_telnyx_arrives() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("telnyx.key");
+    std::fs::write(&key, "KEY0189A\n").unwrap();
+    std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let gateway = |keys: &str| {
+        let text = format!(
+            "[delivery]\ncountries=['US']\nsms=['t']\n[gateway.t]\nkind='telnyx'\n\
+             api-key-file='telnyx.key'\n{keys}"
+        );
+        let config = check(&folder.path().join("otpd.toml"), &text, None, "web1").unwrap();
+        assert_eq!(config.warnings, Vec::<String>::new(), "{keys}");
+        match config.gateways.as_slice() {
+            [(_, Settings::Telnyx(telnyx))] => telnyx.clone(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let profile = "16fd2706-8baf-433b-82eb-8c7fada847da";
+    for (from, named) in [("+13125550123", false), ("12345", false), ("My Bank 1", true)] {
+        let named = if named { format!("messaging-profile-id='{profile}'") } else { String::new() };
+        assert_eq!(gateway(&format!("from='{from}'\n{named}")).from.as_deref(), Some(from));
+    }
+    let pooled =
+        gateway(&format!("messaging-profile-id='{profile}'\nbase-url='http://127.0.0.1:9/x'"));
+    assert_eq!((pooled.from, pooled.messaging_profile_id.as_deref()), (None, Some(profile)));
+    assert_eq!(
+        (pooled.base_url.as_str(), pooled.api_key.as_str()),
+        ("http://127.0.0.1:9/x", "KEY0189A")
+    );
+    assert_eq!(gateway("from='12345'").base_url, "https://api.telnyx.com");
 }
 
 #[test]

@@ -20,7 +20,18 @@ fn next(event: &Event) -> Option<Event> {
             Event::LoginDenied { service, source, reason: "unanswered-per-hour", until }
         }
         Event::LoginDenied { .. } => Event::LoginGranted { service, source },
-        Event::LoginGranted { .. } => Event::CodeIssued {
+        Event::LoginGranted { .. } => Event::LoginBypassed {
+            service,
+            source,
+            bypass: "1Z6P-0M".to_owned(),
+            granted_by: 1000,
+            reason: "lost phone".to_owned(),
+            uses_left: Some(2),
+        },
+        Event::LoginBypassed { .. } => {
+            Event::CodeWithheld { service, source, reason: "unanswered-per-day" }
+        }
+        Event::CodeWithheld { .. } => Event::CodeIssued {
             service,
             source,
             channel: "sms",
@@ -31,7 +42,12 @@ fn next(event: &Event) -> Option<Event> {
         Event::CodeIssued { .. } => Event::LoginResumed { service },
         Event::LoginResumed { .. } => Event::CodeWrong { tries_left: 2 },
         Event::CodeWrong { .. } => Event::CodeEarlier {},
-        Event::CodeEarlier {} => Event::ChallengeEnded { how: "expired" },
+        Event::CodeEarlier {} => Event::RecoveryCodeUsed { left: 7 },
+        Event::RecoveryCodeUsed { .. } => Event::RecoveryCodeWrong { tries_left: 4 },
+        Event::RecoveryCodeWrong { .. } => {
+            Event::OwnerTold { about: "recovery-code-used", sent: true }
+        }
+        Event::OwnerTold { .. } => Event::ChallengeEnded { how: "expired" },
         Event::ChallengeEnded { .. } => Event::MessageHeld { limit: "messages-per-hour", until },
         Event::MessageHeld { .. } => Event::ConversionLow {
             scope: "country",
@@ -47,14 +63,29 @@ fn next(event: &Event) -> Option<Event> {
         Event::MessageSent { .. } => {
             Event::MessageFailed { gateway, reason: "no credit".to_owned() }
         }
-        Event::MessageFailed { .. } => {
+        Event::MessageFailed { .. } => Event::MessageUndelivered {
+            gateway,
+            vendor_id: "m-1".to_owned(),
+            reason: "absent subscriber".to_owned(),
+            then: "sent-again",
+        },
+        Event::MessageUndelivered { .. } => {
             Event::Enrolled { ending, country, channel: "sms", replaced: false }
         }
         Event::Enrolled { .. } => Event::Verified { ending },
         Event::Verified { .. } => Event::Disabled {},
         Event::Disabled {} => Event::Enabled {},
         Event::Enabled {} => Event::Removed {},
-        Event::Removed {} => Event::Unlocked {},
+        Event::Removed {} => Event::RecoveryCodesMade { codes: 8, replaced: 3 },
+        Event::RecoveryCodesMade { .. } => Event::BypassGranted {
+            bypass: "1Z6P-0M".to_owned(),
+            seconds: 3600,
+            uses: Some(3),
+            from: Some("203.0.113.0/24".to_owned()),
+            reason: "lost phone".to_owned(),
+        },
+        Event::BypassGranted { .. } => Event::BypassRevoked { bypass: "1Z6P-0M".to_owned() },
+        Event::BypassRevoked { .. } => Event::Unlocked {},
         Event::Unlocked {} => Event::ClockConfirmed { ahead_seconds: -7200 },
         Event::ClockConfirmed { .. } => {
             Event::Refused { verb: "verify", reason: "not-a-code", until: None }

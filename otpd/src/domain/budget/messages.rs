@@ -106,10 +106,10 @@ impl Messages {
         standing: Standing,
         now: Timestamp,
     ) -> Result<Purse, Held> {
-        if let Some(held) = self.capped(limits, channel, now) {
+        if let Some(held) = self.capped(limits, now) {
             return Err(held);
         }
-        match (self.unanswered(limits, now), standing) {
+        match (self.unanswered(limits, channel, now), standing) {
             (None, Standing::Known | Standing::Other) => Ok(Purse::Common),
             (Some(held), Standing::Other) => Err(held),
             (Some(held), Standing::Known) => {
@@ -126,35 +126,36 @@ impl Messages {
     /// reserve left, see [`Self::purse`].
     #[must_use]
     pub fn held(&self, limits: &Limits, channel: Channel, now: Timestamp) -> Option<Held> {
-        later(self.capped(limits, channel, now), self.unanswered(limits, now))
+        later(self.capped(limits, now), self.unanswered(limits, channel, now))
     }
 
     /// Limits that hold for every source.
-    fn capped(&self, limits: &Limits, channel: Channel, now: Timestamp) -> Option<Held> {
+    fn capped(&self, limits: &Limits, now: Timestamp) -> Option<Held> {
         let all = self.times(|_| true);
-        let calls = match channel {
-            Channel::Sms => None,
-            Channel::Voice => {
-                let calls = self.times(|sent| !sent.answered && sent.channel == Channel::Voice);
-                window(&calls, CALLS_PER_DAY, DAY, LimitName::CallsPerDay, now)
-            }
-        };
         let hour = (limits.messages_per_hour, HOUR, LimitName::MessagesPerHour);
         let day = (limits.messages_per_day, DAY, LimitName::MessagesPerDay);
         [hour, day]
             .into_iter()
             .map(|(allowed, span, name)| window(&all, size(allowed), span, name, now))
-            .fold(calls, later)
+            .fold(None, later)
     }
 
-    fn unanswered(&self, limits: &Limits, now: Timestamp) -> Option<Held> {
-        let unanswered = self.times(|sent| !sent.answered && !sent.reserve);
+    fn unanswered(&self, limits: &Limits, channel: Channel, now: Timestamp) -> Option<Held> {
+        let counts = |sent: &Sent| !sent.answered && !sent.reserve;
+        let unanswered = self.times(counts);
+        let calls = match channel {
+            Channel::Sms => None,
+            Channel::Voice => {
+                let calls = self.times(|sent| counts(sent) && sent.channel == Channel::Voice);
+                window(&calls, CALLS_PER_DAY, DAY, LimitName::CallsPerDay, now)
+            }
+        };
         let hour = (limits.unanswered_per_hour, HOUR, LimitName::UnansweredPerHour);
         let day = (limits.unanswered_per_day, DAY, LimitName::UnansweredPerDay);
         [hour, day]
             .into_iter()
             .map(|(allowed, span, name)| window(&unanswered, size(allowed), span, name, now))
-            .fold(None, later)
+            .fold(calls, later)
     }
 
     fn times(&self, wanted: impl Fn(&Sent) -> bool) -> Vec<Timestamp> {

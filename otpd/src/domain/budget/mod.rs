@@ -107,6 +107,8 @@ pub enum LimitName {
     MaxMessagesPerDay,
     /// [`Limits::conversion`].
     Conversion,
+    /// [`super::recovery::WRONG_PER_HOUR`].
+    RecoveryCodesPerHour,
 }
 
 impl LimitName {
@@ -129,6 +131,7 @@ impl LimitName {
             Self::AllPerDay => "all-unanswered-per-day",
             Self::MaxMessagesPerDay => "max-messages-per-day",
             Self::Conversion => "conversion",
+            Self::RecoveryCodesPerHour => "recovery-codes-per-hour",
         }
     }
 }
@@ -182,7 +185,7 @@ fn sooner(a: Held, b: Held) -> Held {
 }
 
 /// Whether `allowed` events in any `span` are used up by `events` (ascending), and until when.
-fn window(
+pub(super) fn window(
     events: &[Timestamp],
     allowed: usize,
     span: Duration,

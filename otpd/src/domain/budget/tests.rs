@@ -206,11 +206,18 @@ fn a_known_source_has_three_messages_more() {
     assert_eq!(messages.purse(&limits, sms, Standing::Known, later), Ok(Purse::Common));
     (20..25).for_each(|id| messages.charge(login(id), sms, Purse::Common, later));
     assert!(messages.purse(&limits, sms, Standing::Known, later).is_err());
-    // Limits on all messages and on calls know no reserve.
+    // Limits on all messages know no reserve; the one on calls does.
     let few = Limits { messages_per_hour: 5, ..limits };
     assert!(messages.purse(&few, sms, Standing::Known, later).is_err());
     let mut calls = Messages::default();
     (0..4).for_each(|id| calls.charge(login(id), Channel::Voice, Purse::Common, NOW));
+    let held = calls.purse(&limits, Channel::Voice, Standing::Other, NOW).err();
+    assert_eq!(limit(held), Some(LimitName::CallsPerDay));
+    for id in 10..13 {
+        let purse = calls.purse(&limits, Channel::Voice, Standing::Known, NOW);
+        assert_eq!(purse, Ok(Purse::Reserve), "{id}");
+        calls.charge(login(id), Channel::Voice, Purse::Reserve, NOW);
+    }
     assert!(calls.purse(&limits, Channel::Voice, Standing::Known, NOW).is_err());
 }
 

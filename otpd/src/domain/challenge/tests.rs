@@ -77,12 +77,12 @@ fn a_fresh_code_makes_the_old_one_recognised_only() {
     challenge.tries_left = 1;
     let first = challenge.reference();
     let new = challenge
-        .reissue(&account(), &issuer(), &draw(1), Channel::Voice, seconds(40))
+        .reissue(&account(), &issuer(), &draw(1), Channel::Voice, false, seconds(40))
         .expect("live");
     // The same draw gives the same code and reference: the reference must still differ.
     assert_ne!(challenge.reference(), first);
     let newest = challenge
-        .reissue(&account(), &issuer(), &draw(2), Channel::Sms, seconds(99))
+        .reissue(&account(), &issuer(), &draw(2), Channel::Sms, false, seconds(99))
         .expect("live");
     let key = &issuer().key;
     assert_eq!(challenge.judge(&account(), key, &old), Judgement::Earlier);
@@ -120,7 +120,7 @@ fn long_codes_stay_long() {
     let (mut challenge, code) = issue(true);
     assert_eq!((challenge.digits, code.expose().len()), (8, 8));
     let next = challenge
-        .reissue(&account(), &issuer(), &draw(3), Channel::Sms, seconds(40))
+        .reissue(&account(), &issuer(), &draw(3), Channel::Sms, false, seconds(40))
         .expect("live");
     assert_eq!(next.expose().len(), 8);
 }
@@ -153,7 +153,7 @@ proptest! {
         for end in later {
             prop_assert!(!challenge.end(end, seconds(1)));
         }
-        prop_assert!(challenge.reissue(&account(), &issuer(), &draw(4), Channel::Sms, NOW).is_none());
+        prop_assert!(challenge.reissue(&account(), &issuer(), &draw(4), Channel::Sms, false, NOW).is_none());
         prop_assert_eq!(&challenge, &ended);
         prop_assert_eq!(challenge.judge(&account(), &issuer().key, &code), Judgement::Wrong);
     }
@@ -162,7 +162,7 @@ proptest! {
     fn stored_form_round_trips(long in any::<bool>(), reissues in 0u64..3, end in prop::option::of(ends())) {
         let (mut challenge, _) = issue(long);
         for seed in 0..reissues {
-            let _ = challenge.reissue(&account(), &issuer(), &draw(seed), Channel::Voice, seconds(seed));
+            let _ = challenge.reissue(&account(), &issuer(), &draw(seed), Channel::Voice, false, seconds(seed));
         }
         if let Some(end) = end {
             challenge.end(end, NOW);
@@ -170,4 +170,19 @@ proptest! {
         let bytes = minicbor::to_vec(&challenge).unwrap();
         prop_assert_eq!(minicbor::decode::<Challenge>(&bytes).unwrap(), challenge);
     }
+}
+
+/// The first version's rows have no field 16: what they hold is read as it was.
+#[test]
+fn a_challenge_of_the_first_version_is_read() {
+    let (challenge, _) = issue(false);
+    let bytes = minicbor::to_vec(&challenge).expect("a stored form");
+    // CBOR: the head of an array of 17, and the zero at its end.
+    assert_eq!((bytes[0], bytes[bytes.len() - 1]), (0x91, 0));
+    let mut old = bytes[..bytes.len() - 1].to_vec();
+    old[0] = 0x90;
+    assert_eq!(minicbor::decode::<Challenge>(&old).expect("a challenge"), challenge);
+    let newer = Challenge { repeats: 2, ..challenge };
+    let bytes = minicbor::to_vec(&newer).expect("a stored form");
+    assert_eq!(minicbor::decode::<Challenge>(&bytes).expect("a challenge"), newer);
 }

@@ -24,10 +24,30 @@ impl Ledger {
     /// Where a login comes from, as budgets see it.
     pub(super) fn standing(&self, source: Option<Source>, terms: &Terms) -> Standing {
         let shared = source.is_some_and(|source| terms.shared_sources.contain(source));
-        match self.records.login.knows(source, self.now) && !shared {
-            true => Standing::Known,
-            false => Standing::Other,
+        let known = self.records.login.knows(source, self.now) && !shared;
+        if known { Standing::Known } else { Standing::Other }
+    }
+
+    /// The same for recovery codes: nobody is at a console from afar.
+    pub(super) fn recovery_standing(&self, source: Option<Source>, terms: &Terms) -> Standing {
+        match source {
+            None => Standing::Known,
+            Some(_) => self.standing(source, terms),
         }
+    }
+
+    /// Where a login comes from.
+    pub(super) fn source_of(&self, token: ChallengeToken) -> Option<Source> {
+        self.challenge(token).and_then(|challenge| challenge.source)
+    }
+
+    /// What pays for a wrong code in this login.
+    ///
+    /// # Errors
+    /// The limit that keeps every code from being compared there.
+    pub(super) fn purse(&self, token: ChallengeToken, terms: &Terms) -> Result<Purse, Held> {
+        let standing = self.standing(self.source_of(token), terms);
+        self.records.login.failures.purse(standing, self.now)
     }
 
     /// Asks whether a message may go to the enrolled number.
@@ -144,15 +164,17 @@ impl Ledger {
         }
         // The account may have another number by now; then what the old one counts in keeps it.
         let same = self.records.enrollment.clone().filter(|now| now.index == number);
-        same.iter().for_each(|same| self.each_traffic(same, |traffic| traffic.refund(at)));
+        if let Some(same) = same {
+            self.each_traffic(&same, |traffic| traffic.refund(at));
+        }
     }
 
     /// The login succeeded: its messages are answered, in every budget.
     pub(super) fn answered(&mut self, enrollment: &Enrollment, token: ChallengeToken) {
         let unanswered = self.records.login.messages.unanswered_of(token);
-        self.each_traffic(enrollment, |traffic| {
-            unanswered.iter().for_each(|at| traffic.answer(*at))
-        });
+        for at in unanswered {
+            self.each_traffic(enrollment, |traffic| traffic.answer(at));
+        }
         self.records.login.messages.answer(token);
         if let Some(number) = self.records.number_budget(enrollment.index) {
             number.messages.answer(token);
@@ -163,9 +185,17 @@ impl Ledger {
     pub(super) fn unanswered(&mut self, token: ChallengeToken) {
         let Some(enrollment) = self.records.enrollment.clone() else { return };
         let unanswered = self.records.login.messages.unanswered_of(token);
-        self.each_traffic(&enrollment, |traffic| {
-            unanswered.iter().for_each(|at| traffic.close(*at))
-        });
+        for at in unanswered {
+            self.each_traffic(&enrollment, |traffic| traffic.close(at));
+        }
+    }
+
+    /// The carrier could not deliver a message to this number: it says nothing about who answers.
+    pub(super) fn undelivered(&mut self, number: NumberIndex, at: Timestamp) {
+        let same = self.records.enrollment.clone().filter(|now| now.index == number);
+        if let Some(same) = same {
+            self.each_traffic(&same, |traffic| traffic.undeliver(at));
+        }
     }
 
     fn each_traffic(&mut self, enrollment: &Enrollment, mut act: impl FnMut(&mut Traffic)) {
@@ -190,8 +220,10 @@ pub fn holding(records: &Records, terms: &Terms, now: Timestamp) -> Vec<Held> {
         [login.messages.held(limits, channel, now), number]
     });
     // Of no matter any more once the number is proved.
+    let recovery = login.recovery.held(Standing::Other, now).filter(|_| login.recovery.left() > 0);
     let pending = number.filter(|_| enrollment.state == State::Pending);
-    let together = [
+    let further = [
+        recovery,
         pending.and_then(|number| number.proofs_held(now)),
         country.and_then(|country| country.country_held(enrolled, now)),
         all.and_then(|all| all.all_held(enrolled, limits, now)),
@@ -200,7 +232,7 @@ pub fn holding(records: &Records, terms: &Terms, now: Timestamp) -> Vec<Held> {
         country.and_then(|country| country.blocked(limits, now)),
     ];
     let mut holding = Vec::new();
-    for held in [login.failures.held(now)].into_iter().chain(messages).chain(together).flatten() {
+    for held in [login.failures.held(now)].into_iter().chain(messages).chain(further).flatten() {
         // The account and its number have the same limits; one line says enough.
         if !holding.iter().any(|other: &Held| other.limit == held.limit) {
             holding.push(held);

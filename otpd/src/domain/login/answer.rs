@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use zeroize::Zeroizing;
 
-use super::{Denial, Ledger, Order, Terms, View};
+use super::{Denial, Ledger, Order, Recovered, Terms, View, Withheld, WithheldNotice};
 use crate::domain::{
     audit::{Actor, Event},
     budget::{Held, Purse},
@@ -12,6 +12,7 @@ use crate::domain::{
     enrollment::{Enrollment, State as EnrollmentState},
     passcode::{ChallengeToken, Draw, LONG, Passcode, Purpose},
     records::{Decided, Records},
+    recovery::RecoveryCode,
     time::Timestamp,
 };
 
@@ -24,6 +25,8 @@ pub struct Answer {
     pub token: ChallengeToken,
     /// As typed.
     pub typed: Typed,
+    /// Whether the store's disk is full.
+    pub full: bool,
     /// For a fresh code.
     pub draw: Draw,
 }
@@ -61,6 +64,22 @@ pub enum Answered {
     Unknown,
     /// The claimant is asked again; perhaps a message is to be sent.
     Ask(Notice, View, Option<Box<Order>>),
+    /// A recovery code, for the first time; its owner is to be told.
+    Recovered(Box<Recovered>),
+    /// The claimant is asked for a recovery code alone.
+    AskRecovery(WithheldNotice, Withheld),
+}
+
+/// What a login is granted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Proof {
+    /// The right code.
+    Code,
+    /// A recovery code.
+    Recovery {
+        /// Those not used yet.
+        left: u8,
+    },
 }
 
 /// What stands above the next prompt.
@@ -92,6 +111,13 @@ pub enum Notice {
     Held(Held),
     /// There is nothing that could call.
     NoVoice,
+    /// Not a recovery code of the account.
+    RecoveryWrong {
+        /// Wrong ones still allowed in this hour.
+        tries_left: u8,
+    },
+    /// The account has no recovery codes.
+    NoRecovery,
 }
 
 /// What the typed text means.
@@ -101,6 +127,7 @@ enum Reply {
     Resend,
     Voice,
     Code(Passcode),
+    Recovery(RecoveryCode),
 }
 
 impl Reply {
@@ -110,13 +137,17 @@ impl Reply {
             "r" | "R" => Self::Resend,
             "v" | "V" => Self::Voice,
             "q" | "Q" => Self::Quit,
-            text => Passcode::typed(text, digits).map_or(Self::Help, Self::Code),
+            text => match (Passcode::typed(text, digits), RecoveryCode::typed(text)) {
+                (Some(code), _) => Self::Code(code),
+                (None, Some(code)) => Self::Recovery(code),
+                (None, None) => Self::Help,
+            },
         }
     }
 }
 
 impl Answer {
-    /// Decides. This is the only place where a login is granted.
+    /// Decides.
     pub fn decide(&self, records: &Records, now: Timestamp) -> Decided<Answered> {
         let unknown =
             || Decided { records: records.clone(), audit: Vec::new(), answer: Answered::Unknown };
@@ -128,9 +159,7 @@ impl Answer {
         }
         challenge.answers = challenge.answers.saturating_add(1);
         let (answers, expired) = (challenge.answers, challenge.is_expired(now));
-        let source = challenge.source;
         let reply = Reply::parse(&self.typed, challenge.digits);
-        let standing = ledger.standing(source, &self.terms);
         if ledger.ended(self.token).is_some() {
             return self.deny(ledger, None, Denial::Silent);
         }
@@ -141,28 +170,36 @@ impl Answer {
             Some(_) => return self.deny(ledger, Some(End::Cancelled), Denial::Disabled),
             None => return self.deny(ledger, Some(End::Cancelled), Denial::NotEnrolled),
         };
-        // Other logins of the account may have used the budget up: nothing is compared then.
-        let purse = match ledger.records.login.failures.purse(standing, now) {
-            Ok(purse) => purse,
-            Err(held) => return self.deny(ledger, Some(End::Spent), Denial::Held(held)),
-        };
+        let purse = ledger.purse(self.token, &self.terms);
+        let source = ledger.source_of(self.token);
+        // Other logins of the account may have used the budget up: no code is compared then.
+        if let Err(held) = purse
+            && ledger.recovery_usable(source, &self.terms) == 0
+        {
+            return self.deny(ledger, Some(End::Spent), Denial::Held(held));
+        }
         if answers > ANSWERS {
             return self.deny(ledger, Some(End::Spent), Denial::Spent);
         }
-        match reply {
-            Reply::Quit => self.deny(ledger, Some(End::Cancelled), Denial::Quit),
+        let withheld = ledger.challenge(self.token).is_some_and(Challenge::is_withheld);
+        match (reply, purse) {
+            (Reply::Quit, _) => self.deny(ledger, Some(End::Cancelled), Denial::Quit),
+            (Reply::Recovery(code), _) => self.recover(ledger, &enrollment, &code),
+            (_, purse) if withheld || purse.is_err() => {
+                self.ask_without_code(ledger, &enrollment, WithheldNotice::Help)
+            }
             // Codes have more digits since it was issued: a shorter one is not even compared.
             _ if ledger.outgrown(self.token) => {
                 self.deny(ledger, Some(End::Cancelled), Denial::Outgrown)
             }
             _ if expired => self.renew_expired(ledger, &enrollment),
-            Reply::Code(code) => self.judge(ledger, &enrollment, &code, purse),
-            Reply::Resend => self.resend(ledger, &enrollment, None),
-            Reply::Voice if self.terms.voice => {
+            (Reply::Code(code), Ok(purse)) => self.judge(ledger, &enrollment, &code, purse),
+            (Reply::Resend, _) => self.resend(ledger, &enrollment, None),
+            (Reply::Voice, _) if self.terms.voice => {
                 self.resend(ledger, &enrollment, Some(Channel::Voice))
             }
-            Reply::Voice => self.ask(ledger, &enrollment, Notice::NoVoice),
-            Reply::Help => self.ask(ledger, &enrollment, Notice::Help),
+            (Reply::Voice, _) => self.ask(ledger, &enrollment, Notice::NoVoice),
+            (Reply::Help | Reply::Code(_), _) => self.ask(ledger, &enrollment, Notice::Help),
         }
     }
 
@@ -173,13 +210,12 @@ impl Answer {
         code: &Passcode,
         purse: Purse,
     ) -> Decided<Answered> {
-        let now = ledger.now;
         let key = &self.terms.issuer.key;
         let judgement = ledger
             .challenge(self.token)
             .map_or(Judgement::Wrong, |challenge| challenge.judge(&ledger.account, key, code));
         match judgement {
-            Judgement::Right => self.grant(ledger, enrollment),
+            Judgement::Right => self.grant(ledger, enrollment, Proof::Code),
             Judgement::Earlier => {
                 ledger.note(self.token, Event::CodeEarlier {});
                 self.ask(ledger, enrollment, Notice::Earlier)
@@ -193,9 +229,7 @@ impl Answer {
                 ledger.note(self.token, Event::CodeWrong { tries_left });
                 let over = tries_left == 0 || ledger.outgrown(self.token);
                 ledger.end_outgrown(self.token);
-                let source = ledger.challenge(self.token).and_then(|challenge| challenge.source);
-                let standing = ledger.standing(source, &self.terms);
-                match ledger.records.login.failures.purse(standing, now) {
+                match ledger.purse(self.token, &self.terms) {
                     Err(held) => self.deny(ledger, Some(End::Spent), Denial::Held(held)),
                     Ok(_) if over => self.deny(ledger, Some(End::Spent), Denial::Spent),
                     Ok(_) => self.ask(ledger, enrollment, Notice::Wrong),
@@ -204,7 +238,14 @@ impl Answer {
         }
     }
 
-    fn grant(&self, mut ledger: Ledger, enrollment: &Enrollment) -> Decided<Answered> {
+    /// The only place where a login that was asked for something is granted. (A bypass, which asks for
+    /// nothing, is `bypassed.rs`.)
+    pub(super) fn grant(
+        &self,
+        mut ledger: Ledger,
+        enrollment: &Enrollment,
+        proof: Proof,
+    ) -> Decided<Answered> {
         let (token, now) = (self.token, ledger.now);
         ledger.end(token, End::Used);
         let Some(challenge) = ledger.challenge(token) else {
@@ -217,7 +258,13 @@ impl Answer {
         ledger.records.login.learn(own, now);
         let source = source.map(|source| source.to_string());
         ledger.note(token, Event::LoginGranted { service, source });
-        ledger.decided(Answered::Granted)
+        let granted = match proof {
+            Proof::Code => Answered::Granted,
+            Proof::Recovery { left } => {
+                Answered::Recovered(Box::new(self.recovered(&ledger, enrollment, left)))
+            }
+        };
+        ledger.decided(granted)
     }
 
     /// A code that expired is followed by one fresh code; then the login ends.
@@ -233,7 +280,7 @@ impl Answer {
         let notice = Notice::Renewed { expired_at };
         match ledger.renew(&self.terms, enrollment, self.token, &self.draw, None, "expired") {
             Ok((view, order)) => ledger.decided(Answered::Ask(notice, view, Some(Box::new(order)))),
-            Err(denial) => self.deny(ledger, Some(End::Expired), denial),
+            Err(denial) => self.go_on_without_code(ledger, enrollment, denial, End::Expired),
         }
     }
 
@@ -265,9 +312,11 @@ impl Answer {
         }
         match ledger.renew(&self.terms, enrollment, self.token, &self.draw, channel, "resend") {
             Ok((mut view, order)) => {
+                let source = ledger.source_of(self.token);
+                let recovery = ledger.recovery_usable(source, &self.terms);
                 if let Some(challenge) = ledger.challenge_mut(self.token) {
                     challenge.resends = challenge.resends.saturating_add(u8::from(!unsent));
-                    view = View::of(challenge, enrollment, &self.terms, now);
+                    view = View::of(challenge, enrollment, &self.terms, recovery, now);
                 }
                 ledger.decided(Answered::Ask(Notice::Resent, view, Some(Box::new(order))))
             }
@@ -275,13 +324,13 @@ impl Answer {
                 ledger.note(self.token, Event::held(held));
                 self.ask(ledger, enrollment, Notice::Held(held))
             }
-            Err(denial) => self.deny(ledger, Some(End::Cancelled), denial),
+            Err(denial) => self.go_on_without_code(ledger, enrollment, denial, End::Cancelled),
         }
     }
 
     /// Asks again. A code that was lost with an earlier run of the daemon is replaced on the way:
     /// nobody is left waiting for a message that was never sent.
-    fn ask(
+    pub(super) fn ask(
         &self,
         mut ledger: Ledger,
         enrollment: &Enrollment,
@@ -299,16 +348,22 @@ impl Answer {
                 Err(denial) => ledger.note_unreplaced(self.token, denial),
             }
         }
+        let recovery = ledger.recovery_usable(ledger.source_of(self.token), &self.terms);
         match ledger.challenge(self.token) {
             Some(challenge) => {
-                let view = View::of(challenge, enrollment, &self.terms, ledger.now);
+                let view = View::of(challenge, enrollment, &self.terms, recovery, ledger.now);
                 ledger.decided(Answered::Ask(notice, view, None))
             }
             None => ledger.decided(Answered::Unknown),
         }
     }
 
-    fn deny(&self, mut ledger: Ledger, end: Option<End>, denial: Denial) -> Decided<Answered> {
+    pub(super) fn deny(
+        &self,
+        mut ledger: Ledger,
+        end: Option<End>,
+        denial: Denial,
+    ) -> Decided<Answered> {
         let about = |challenge: &Challenge| {
             (challenge.service.clone(), challenge.source, challenge.attempt)
         };
@@ -371,5 +426,5 @@ impl Ledger {
 }
 
 fn is_short(challenge: &Challenge) -> bool {
-    challenge.digits < LONG
+    challenge.digits < LONG && !challenge.is_withheld()
 }

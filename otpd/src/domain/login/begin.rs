@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
-use super::{Denial, LIVE_PER_ACCOUNT, LIVE_PER_SOURCE, Ledger, Order, Terms, View, issued};
+use super::{
+    Denial, LIVE_PER_ACCOUNT, LIVE_PER_SOURCE, Ledger, Order, Terms, View, Withheld, issued,
+};
 use crate::domain::{
     account::{Account, Source},
     audit::{Actor, Event},
     budget::{Held, LimitName, Standing},
+    bypass::Bypass,
     challenge::{AttemptKey, Challenge, End, Question, State},
     enrollment::{Enrollment, State as EnrollmentState},
     passcode::{ChallengeToken, Draw, Purpose},
-    policy::Unenrolled,
+    policy::{Requirement, Unenrolled},
     records::{Decided, Records},
     time::Timestamp,
 };
@@ -22,10 +25,8 @@ pub struct Begin {
     pub terms: Arc<Terms>,
     /// Who logs in.
     pub account: Account,
-    /// Whether NSS knows the account; one that it does not know is denied and nothing is sent.
-    pub exists: bool,
-    /// Whether policy asks no code of it.
-    pub exempt: bool,
+    /// What the host and the site's rules say about them.
+    pub requirement: Requirement,
     /// PAM service.
     pub service: String,
     /// The connection, where it can be told.
@@ -34,6 +35,9 @@ pub struct Begin {
     pub source: Option<Source>,
     /// Whether sshd runs the stack again without anybody typing: after a key, not after a password.
     pub by_itself: bool,
+    /// Whether the store's disk is full: what room there is belongs to codes that were sent, and to
+    /// recovery codes.
+    pub full: bool,
     /// For a new challenge.
     pub draw: Draw,
 }
@@ -49,17 +53,24 @@ pub enum Begun {
     Resumed(View),
     /// A code is to be sent.
     Issued(View, Box<Order>),
+    /// Nothing may be sent, or compared; a recovery code is asked for.
+    Withheld(Withheld),
+    /// It is granted without a code, by this bypass as it is now.
+    Bypassed(Box<Bypass>),
 }
 
 impl Begin {
     /// Decides.
     pub fn decide(&self, records: &Records, now: Timestamp) -> Decided<Begun> {
         let mut ledger = Ledger::new(self.account.clone(), Actor::Claimant, records, now);
-        if !self.exists {
-            return self.deny(ledger, Denial::NoAccount);
+        match self.requirement {
+            Requirement::NoAccount => return self.deny(ledger, Denial::NoAccount),
+            Requirement::Nothing => return self.ignore(ledger, "exempt"),
+            Requirement::Code => {}
         }
-        if self.exempt {
-            return self.ignore(ledger, "exempt");
+        // Before a refusal of this attempt: an administrator may have seen it and helped.
+        if let Some(bypassed) = self.bypassed(&mut ledger) {
+            return ledger.decided(bypassed);
         }
         if ledger.records.login.was_refused(self.attempt, self.by_itself, now) {
             return self.deny(ledger, Denial::Silent);
@@ -77,16 +88,19 @@ impl Begin {
         }
         let standing = ledger.standing(self.source, &self.terms);
         if let Err(held) = ledger.records.login.failures.purse(standing, now) {
-            return self.deny(ledger, Denial::Held(held));
+            return self.withhold(ledger, &enrollment, Denial::Held(held));
         }
         match self.resumable(&mut ledger) {
-            Some(token) => self.resume(ledger, &enrollment, token),
-            None => self.issue(ledger, &enrollment),
+            // One without a code asks whether there may be one by now.
+            Some(token) if !ledger.takes_no_code(token, &self.terms) => {
+                self.resume(ledger, &enrollment, token)
+            }
+            Some(_) | None => self.issue(ledger, &enrollment),
         }
     }
 
     /// The live challenge of the same attempt. One whose code expired meanwhile ends here.
-    fn resumable(&self, ledger: &mut Ledger) -> Option<ChallengeToken> {
+    pub(super) fn resumable(&self, ledger: &mut Ledger) -> Option<ChallengeToken> {
         let attempt = self.attempt?;
         let now = ledger.now;
         let found = ledger.records.login.challenges.iter().find(|challenge| {
@@ -119,13 +133,14 @@ impl Begin {
                 Err(denial) => {
                     // Its attempt is refused from now on, so nobody comes back to it.
                     ledger.end(token, End::Cancelled);
-                    self.deny(ledger, denial)
+                    self.withhold(ledger, enrollment, denial)
                 }
             };
         }
+        let recovery = ledger.recovery_usable(self.source, &self.terms);
         match ledger.challenge(token) {
             Some(challenge) => {
-                let view = View::of(challenge, enrollment, &self.terms, ledger.now);
+                let view = View::of(challenge, enrollment, &self.terms, recovery, ledger.now);
                 ledger.decided(Begun::Resumed(view))
             }
             None => self.deny(ledger, Denial::Silent),
@@ -135,13 +150,17 @@ impl Begin {
     fn issue(&self, mut ledger: Ledger, enrollment: &Enrollment) -> Decided<Begun> {
         let now = ledger.now;
         let channel = self.terms.channel(enrollment);
+        if self.full {
+            return self.withhold(ledger, enrollment, Denial::Full);
+        }
         // Before room is made: a login that gets no message must not end another.
         let allowance = match ledger.allow(enrollment, &self.terms, channel, self.source) {
             Ok(allowance) => allowance,
-            Err(denial) => return self.deny(ledger, denial),
+            Err(denial) => return self.withhold(ledger, enrollment, denial),
         };
+        self.end_withheld(&mut ledger);
         if let Some(held) = self.make_room(&mut ledger) {
-            return self.deny(ledger, Denial::Held(held));
+            return self.withhold(ledger, enrollment, Denial::Held(held));
         }
         let question = Question {
             account: &self.account,
@@ -156,7 +175,8 @@ impl Begin {
         let (challenge, code) = Challenge::issue(&question, &self.terms.issuer, &self.draw, now);
         ledger.charge(&allowance, enrollment, &self.terms, challenge.token);
         ledger.note(challenge.token, issued(&challenge, enrollment, "login"));
-        let view = View::of(&challenge, enrollment, &self.terms, now);
+        let recovery = ledger.recovery_usable(self.source, &self.terms);
+        let view = View::of(&challenge, enrollment, &self.terms, recovery, now);
         let order = Order::new(&challenge, &self.account, enrollment, code, None);
         ledger.records.login.challenges.push(challenge);
         ledger.decided(Begun::Issued(view, Box::new(order)))
@@ -174,7 +194,7 @@ impl Begin {
             .challenges
             .iter()
             .filter(live)
-            .filter(|challenge| challenge.source == self.source)
+            .filter(|challenge| challenge.source == self.source && !challenge.is_withheld())
             .map(|challenge| (challenge.issued_at, challenge.token))
             .collect::<Vec<_>>();
         same.sort_unstable();
@@ -184,7 +204,7 @@ impl Begin {
             .challenges
             .iter()
             .filter(live)
-            .filter(|c| !c.is_expired(now) && !superseded.contains(&c.token))
+            .filter(|c| !c.is_withheld() && !c.is_expired(now) && !superseded.contains(&c.token))
             .filter(|c| !known(c.source))
             .collect::<Vec<_>>();
         if counted.len() >= LIVE_PER_ACCOUNT && !known(self.source) {
@@ -213,8 +233,8 @@ impl Begin {
         ledger.decided(Begun::Ignored)
     }
 
-    fn deny(&self, mut ledger: Ledger, denial: Denial) -> Decided<Begun> {
-        if denial != Denial::Silent && self.exists {
+    pub(super) fn deny(&self, mut ledger: Ledger, denial: Denial) -> Decided<Begun> {
+        if denial != Denial::Silent && self.requirement != Requirement::NoAccount {
             ledger.records.login.refuse(self.attempt, denial, ledger.now);
         }
         let event = Event::LoginDenied {
@@ -254,16 +274,24 @@ impl Ledger {
         let (channel, source) = (channel.unwrap_or(before.channel), before.source);
         let avoid = super::carrier(before);
         let allowance = self.allow(enrollment, terms, channel, source)?;
-        let account = self.account.clone();
+        let (account, recovery) = (self.account.clone(), self.recovery_usable(source, terms));
+        let long = self.wants_long_codes();
         let challenge = self.challenge_mut(token).ok_or(Denial::Silent)?;
-        let code =
-            challenge.reissue(&account, &terms.issuer, draw, channel, now).ok_or(Denial::Silent)?;
+        let code = challenge
+            .reissue(&account, &terms.issuer, draw, channel, long, now)
+            .ok_or(Denial::Silent)?;
         let order = Order::new(challenge, &account, enrollment, code, avoid);
-        let view = View::of(challenge, enrollment, terms, now);
+        let view = View::of(challenge, enrollment, terms, recovery, now);
         let event = issued(challenge, enrollment, why);
         self.charge(&allowance, enrollment, terms, token);
         self.note(token, event);
         Ok((view, order))
+    }
+
+    /// Recovery codes that could be used now.
+    pub(super) fn recovery_usable(&self, source: Option<Source>, terms: &Terms) -> u8 {
+        let standing = self.recovery_standing(source, terms);
+        self.records.login.recovery.usable(standing, self.now)
     }
 
     /// Ends a challenge and notes it. Of no effect on an ended one.
@@ -296,7 +324,7 @@ impl Ledger {
     pub(super) fn ended(&self, token: ChallengeToken) -> Option<End> {
         match self.challenge(token)?.state {
             State::Ended { how, .. } => Some(how),
-            State::Live { .. } => None,
+            State::Live { .. } | State::Withheld => None,
         }
     }
 }

@@ -36,6 +36,8 @@ pub struct Delivered {
     pub token: ChallengeToken,
     /// Which of its codes.
     pub issued_at: Timestamp,
+    /// When the message was charged.
+    pub charged_at: Timestamp,
     /// What it was for.
     pub purpose: Purpose,
     /// The number's budget.
@@ -97,16 +99,16 @@ impl Delivered {
     fn refund(&self, ledger: &mut Ledger) {
         let guessed = ledger.challenge(self.token).is_none_or(Challenge::was_guessed);
         match self.purpose {
-            Purpose::Login => ledger.refund(self.index, self.token, self.issued_at),
+            Purpose::Login => ledger.refund(self.index, self.token, self.charged_at),
             // Wrong codes for a proof are bounded by its messages alone.
             Purpose::Enrollment if guessed => {}
             Purpose::Enrollment => {
                 // None when the account has another number by now; the old one keeps the charge.
                 if let Some(number) = ledger.records.number_budget(self.index) {
-                    number.refund_proof(self.issued_at);
+                    number.refund_proof(self.charged_at);
                 }
                 if let Some(site) = ledger.records.site() {
-                    site.refund_proof(self.issued_at);
+                    site.refund_proof(self.charged_at);
                 }
             }
         }

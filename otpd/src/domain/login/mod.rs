@@ -4,8 +4,12 @@ mod abandon;
 mod allowance;
 mod answer;
 mod begin;
+mod bypassed;
 mod delivered;
 mod recover;
+mod recovery;
+mod undelivered;
+mod withheld;
 
 pub use abandon::Abandon;
 pub use allowance::holding;
@@ -13,6 +17,9 @@ pub use answer::{Answer, Answered, Notice, Typed};
 pub use begin::{Begin, Begun};
 pub use delivered::{Delivered, Result as DeliveryResult};
 pub use recover::Recover;
+pub use recovery::{Recovered, Told};
+pub use undelivered::{Cause, REPEATS, Undelivered};
+pub use withheld::{Why, Withheld, WithheldNotice};
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -22,12 +29,14 @@ use super::{
     account::{Account, Source},
     audit::{Actor, AuditEvent, Event},
     budget::{Failures, Held, KNOWN_FOR, Limits, Messages},
+    bypass::Bypasses,
     challenge::{AttemptKey, Challenge, Channel, CodeRules, Delivery, Issuer, Resend, State},
     enrollment::{Enrollment, NumberIndex},
     passcode::{ChallengeToken, Passcode, Purpose, Reference},
     phone::{Country, E164, Line},
     policy::{SharedSources, Unenrolled},
     records::Records,
+    recovery::Recovery,
     time::Timestamp,
 };
 
@@ -112,6 +121,12 @@ pub struct LoginState {
     known: Vec<KnownSource>,
     #[n(4)]
     refused: Vec<Refused>,
+    /// Recovery codes; rows from before there were any have none.
+    #[cbor(n(5), default)]
+    pub recovery: Recovery,
+    /// Bypasses; likewise.
+    #[cbor(n(6), default)]
+    pub bypasses: Bypasses,
     /// When the account last logged in with success, wherever from.
     #[n(7)]
     succeeded: Option<Timestamp>,
@@ -123,9 +138,13 @@ impl LoginState {
     pub fn prune(&mut self, now: Timestamp) {
         self.failures.settle(now);
         self.messages.settle(now);
+        self.recovery.settle(now);
+        self.bypasses.prune(now);
         self.challenges.retain(|challenge| match challenge.state {
             // One that nobody answered is kept as long after its life as one that was ended.
-            State::Live { .. } => challenge.expires_at().is_within(REMEMBERED, now),
+            State::Live { .. } | State::Withheld => {
+                challenge.expires_at().is_within(REMEMBERED, now)
+            }
             State::Ended { at, .. } => at.is_within(REMEMBERED, now),
         });
         let ended = self.challenges.iter().filter(|challenge| !challenge.is_live()).count();
@@ -215,8 +234,14 @@ pub struct Order {
     pub issued_at: Timestamp,
     /// When the code dies.
     pub expires_at: Timestamp,
+    /// When it was charged; the code may be older.
+    pub charged_at: Timestamp,
+    /// How often this code was sent again by itself before: 0 for the first message.
+    pub repeat: u8,
     /// The gateway that carried the code before, to be tried last.
     pub avoid: Option<String>,
+    /// Gateways that took this very code and did not bring it there: not asked again.
+    pub lost_by: Vec<String>,
 }
 
 impl Order {
@@ -239,7 +264,10 @@ impl Order {
             reference: challenge.reference(),
             issued_at: challenge.issued_at,
             expires_at: challenge.expires_at(),
+            charged_at: challenge.issued_at,
+            repeat: challenge.repeats,
             avoid,
+            lost_by: Vec::new(),
         }
     }
 }
@@ -247,7 +275,9 @@ impl Order {
 /// The gateway that took the newest message, for [`Order::avoid`].
 pub(super) fn carrier(challenge: &Challenge) -> Option<String> {
     match &challenge.delivery {
-        Delivery::Accepted { gateway } | Delivery::Uncertain { gateway } => Some(gateway.clone()),
+        Delivery::Accepted { gateway }
+        | Delivery::Uncertain { gateway }
+        | Delivery::Undelivered { gateway, .. } => Some(gateway.clone()),
         Delivery::Sending { .. } | Delivery::Unsent => None,
     }
 }
@@ -259,6 +289,8 @@ pub enum Progress {
     Sending,
     /// A vendor took it.
     Sent,
+    /// A vendor took it and says that it did not arrive; the code is right all the same.
+    Lost,
     /// No gateway took it.
     Failed,
 }
@@ -284,10 +316,19 @@ pub struct View {
     pub resend_in: u32,
     /// Wrong codes still allowed.
     pub tries_left: u8,
+    /// Recovery codes that could be used now.
+    pub recovery: u8,
 }
 
 impl View {
-    fn of(challenge: &Challenge, enrollment: &Enrollment, terms: &Terms, now: Timestamp) -> Self {
+    /// `recovery`: recovery codes that could be used now.
+    fn of(
+        challenge: &Challenge,
+        enrollment: &Enrollment,
+        terms: &Terms,
+        recovery: u8,
+        now: Timestamp,
+    ) -> Self {
         let may_resend = challenge.may_resend(now) != Resend::Never;
         Self {
             token: challenge.token,
@@ -297,12 +338,14 @@ impl View {
             progress: match challenge.delivery {
                 Delivery::Sending { .. } | Delivery::Uncertain { .. } => Progress::Sending,
                 Delivery::Accepted { .. } => Progress::Sent,
+                Delivery::Undelivered { .. } => Progress::Lost,
                 Delivery::Unsent => Progress::Failed,
             },
             may_resend,
             may_call: may_resend && terms.voice,
             resend_in: challenge.resend_in(now),
             tries_left: challenge.tries_left,
+            recovery,
         }
     }
 }
@@ -322,6 +365,8 @@ pub enum Denial {
     Country,
     /// A limit holds.
     Held(Held),
+    /// The store has no room for a new code.
+    Full,
     /// The tries are used up.
     Spent,
     /// The code expired, and the one fresh code too.
@@ -345,6 +390,7 @@ impl Denial {
             Self::Disabled => "disabled",
             Self::Country => "country-not-allowed",
             Self::Held(held) => held.limit.as_str(),
+            Self::Full => "store-full",
             Self::Spent => "tries-used-up",
             Self::Expired => "code-expired",
             Self::Outgrown => "code-too-short-by-now",
@@ -365,6 +411,7 @@ impl Denial {
             | Self::NotVerified
             | Self::Disabled
             | Self::Country
+            | Self::Full
             | Self::Spent
             | Self::Expired
             | Self::Outgrown

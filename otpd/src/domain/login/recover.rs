@@ -38,7 +38,9 @@ impl Recover {
                 && !challenge.is_expired(now)
                 && challenge.is_lost(instance)
         });
-        if !waits || !matches!(enrollment.state, State::Active { .. }) {
+        // What cannot be answered is not worth a message.
+        let locked = ledger.purse(self.token, &self.terms).is_err();
+        if !waits || locked || !matches!(enrollment.state, State::Active { .. }) {
             return unchanged();
         }
         match ledger.renew(&self.terms, enrollment, self.token, &self.draw, None, "lost") {

@@ -1,13 +1,19 @@
 //! Whole logins, step by step at given times. [`crate::domain::scene`] checks every step.
 
 mod begins;
+mod bypasses;
 mod codes;
 mod guessing;
+mod kept_in;
 mod limits;
 mod machine;
 mod messages;
+mod recovery;
 mod restarts;
+mod rows;
 mod size;
+mod undelivered;
+mod withheld;
 
 use super::{Answered, Begun, Denial};
 use crate::domain::budget::LimitName;
@@ -36,4 +42,12 @@ fn limit(denial: Denial) -> LimitName {
 
 fn granted(answered: &Answered) -> bool {
     matches!(answered, Answered::Granted)
+}
+
+/// The recovery codes that are left after one let somebody in.
+fn recovered(answered: &Answered) -> u8 {
+    match answered {
+        Answered::Recovered(recovered) => recovered.left,
+        other => panic!("not granted by a recovery code: {other:?}"),
+    }
 }

@@ -113,6 +113,14 @@ impl Template {
         self.has(Slot::Channel)
     }
 
+    /// What stands between the placeholders.
+    pub(super) fn literals(&self) -> impl Iterator<Item = &str> {
+        self.pieces.iter().filter_map(|piece| match piece {
+            Piece::Literal(literal) => Some(literal.as_str()),
+            Piece::Value(_) => None,
+        })
+    }
+
     fn has(&self, slot: Slot) -> bool {
         self.pieces.contains(&Piece::Value(slot))
     }

@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 use super::{Channel, DEADLINE, Gateway, Http, HttpSettings, Outcome};
 use crate::gateway::{
     VendorMessageId,
-    testing::{Server, message, nobody, raw_server, silent_server},
+    testing::{Server, kind, message, nobody, raw_server, silent_server},
 };
 
 /// Long enough for a loopback connection on a busy machine; a silent vendor costs the test this.
@@ -30,17 +30,6 @@ async fn send(settings: &HttpSettings) -> Outcome {
 
 fn accepted(id: Option<&str>) -> Outcome {
     Outcome::Accepted { vendor_id: id.and_then(VendorMessageId::checked) }
-}
-
-fn kind(outcome: &Outcome) -> &'static str {
-    match outcome {
-        Outcome::Accepted { .. } => "accepted",
-        Outcome::Rejected(_) => "rejected",
-        Outcome::Retryable { .. } => "retryable",
-        Outcome::OptedOut => "opted out",
-        Outcome::Misconfigured(_) => "misconfigured",
-        Outcome::Unknown(_) => "unknown",
-    }
 }
 
 #[tokio::test]
@@ -158,6 +147,23 @@ async fn reasons_hold_neither_code_nor_number_nor_key() {
     let server = Server::start(400, &[], vec![b'x'; 10_000_000]).await;
     let reason = "HTTP 400: (reply too long or cut off)".to_owned();
     assert_eq!(send(&settings(server.url("/"))).await, Outcome::Misconfigured(reason));
+}
+
+/// Vendors want keys in headers, in paths, in queries and in bodies, and repeat them when refusing.
+#[tokio::test]
+async fn keys_are_known_wherever_they_are_sent() {
+    let reply = "phoneNumber of account AC0123456789ab, key a1/b2+c3d4 or a1%2Fb2%2Bc3d4, sig s1gn4ture, \
+                 pass hunter2hunter2 and abcdefghijklmnopqrstuvwx in messages for user: bad";
+    let server = Server::start(400, &[], reply).await;
+    let mut settings = settings(
+        server.url("/v2/AC0123456789ab/messages?apikey=a1%2Fb2%2Bc3d4&user=user&sig=s1gn4ture"),
+    );
+    settings.body = r#"{"phoneNumber": "{to}", "text": "{text}", "password": "hunter2hunter2",
+                        "token": "abcdefghijklmnopqrstuvwx", "messages": 1}"#
+        .to_owned();
+    let reason = "HTTP 400: phoneNumber of account [key], key [key] or [key], sig [key], \
+                  pass [key] and [key] in messages for user: bad";
+    assert_eq!(send(&settings).await, Outcome::Misconfigured(reason.to_owned()));
 }
 
 #[tokio::test]

@@ -131,6 +131,34 @@ async fn a_resend_tries_the_last_route_last() {
 }
 
 #[tokio::test]
+async fn gateways_that_lost_a_code_are_not_asked_for_it_again() {
+    let cases: [(&[&str], &[&str]); 4] = [
+        (&[], &["a", "b", "c"]),
+        (&["a"], &["b", "c"]),
+        (&["c", "a"], &["b"]),
+        (&["a", "b", "c"], &[]),
+    ];
+    for (lost_by, order) in cases {
+        let all = fake(&[retryable(), retryable(), retryable()]);
+        let routes = routes(&[("a", &all), ("b", &all), ("c", &all)]);
+        let except: Vec<_> = lost_by.iter().copied().map(name).collect();
+        assert_eq!(routes.has_other(Channel::Sms, &except), !order.is_empty(), "{lost_by:?}");
+        let delivery = routes.deliver_except(&message(Channel::Sms), &except, || NOW).await;
+        assert_eq!(asked(&delivery), order, "{lost_by:?}");
+        assert_eq!(delivery.result, Delivered::Failed, "{lost_by:?}");
+    }
+}
+
+#[test]
+fn a_gateway_that_cannot_tell_is_never_asked() {
+    let routes = routes(&[("a", &fake(&[]))]);
+    let (message, id) = (message(Channel::Sms), VendorMessageId("m-1".to_owned()));
+    for gateway in ["a", "gone"] {
+        assert!(routes.status(&name(gateway), &message, &id).is_none(), "{gateway}");
+    }
+}
+
+#[tokio::test]
 async fn a_gateway_that_keeps_failing_rests_and_is_probed() {
     let a = fake(&[unknown(), retryable(), misconfigured(), unknown(), retryable(), accepted()]);
     let b = fake(&vec![accepted(); 6]);

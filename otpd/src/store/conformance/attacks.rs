@@ -15,13 +15,13 @@ use crate::domain::{
 };
 
 /// Ten addresses that a thief of passwords comes from.
-fn elsewhere(n: u32) -> Option<Source> {
-    Some(source(1_000 + n % 10))
+fn elsewhere(n: u32) -> Source {
+    source(1_000 + n % 10)
 }
 
 /// Where somebody always logs in from.
-fn home(n: u32) -> Option<Source> {
-    Some(source(100 + n))
+fn home(n: u32) -> Source {
+    source(100 + n)
 }
 
 /// The most events in any window of this length.

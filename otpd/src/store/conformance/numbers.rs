@@ -8,6 +8,7 @@ use super::{
     town::{Town, source},
 };
 use crate::domain::{
+    account::Source,
     audit::Event,
     budget::LimitName,
     challenge::Channel,
@@ -21,6 +22,7 @@ const YEAR: Duration = DAY.saturating_mul(365);
 /// Where guesses come from, and where nobody has been.
 const THIEF: u32 = 1;
 const STRANGER: u32 = 2;
+const CONSOLE: Option<Source> = None;
 
 /// With so much room for messages that wrong codes meet their limits first.
 async fn roomy(subject: &impl Subject) -> Town {
@@ -40,13 +42,13 @@ async fn guesses(town: &Town, name: &str, count: usize, gap: Duration) {
         if n > 0 {
             town.wait(gap);
         }
-        town.guess(name, Some(source(THIEF))).await;
+        town.guess(name, source(THIEF)).await;
     }
 }
 
 /// A limit holds until the millisecond before `end`, also when the clock is set back meanwhile.
 async fn ends_at(town: &Town, name: &str, end: Timestamp, limit: LimitName) {
-    let stranger = Some(source(STRANGER));
+    let stranger = source(STRANGER);
     let held = town.refused(name, stranger).await;
     assert_eq!((held.limit, held.until), (limit, Some(end)), "{name}");
     town.set(end.before(MILLISECOND));
@@ -57,7 +59,7 @@ async fn ends_at(town: &Town, name: &str, end: Timestamp, limit: LimitName) {
 
 pub(super) async fn wrong_codes(subject: &impl Subject) {
     let town = roomy(subject).await;
-    let stranger = Some(source(STRANGER));
+    let stranger = source(STRANGER);
     let (hour, day) = (LimitName::WrongCodesPerHour, LimitName::WrongCodesPerDay);
 
     guesses(&town, "u0", 9, MINUTE).await;
@@ -117,12 +119,12 @@ pub(super) async fn wrong_codes(subject: &impl Subject) {
     town.login("u7", stranger).await;
     guesses(&town, "u7", 1, HOUR * 2).await;
     town.wait(HOUR * 2);
-    assert_eq!(town.holds("u7", Some(source(3))).await, None, "a success ends the row");
+    assert_eq!(town.holds("u7", source(3)).await, None, "a success ends the row");
 }
 
 pub(super) async fn tries(subject: &impl Subject) {
     let town = roomy(subject).await;
-    let token = town.start("u0", None).await;
+    let token = town.start("u0", CONSOLE).await;
     for left in [2, 1] {
         let Answered::Ask(Notice::Wrong, view, None) = town.answer(token, &town.wrong(token)).await
         else {
@@ -134,24 +136,24 @@ pub(super) async fn tries(subject: &impl Subject) {
     assert!(!town.right(token).await, "spent is spent");
 
     // The life of a code, to the millisecond.
-    let token = town.start("u0", None).await;
-    town.wait(MINUTE * 5 - MILLISECOND);
+    let token = town.start("u0", CONSOLE).await;
+    town.wait((MINUTE * 5).saturating_sub(MILLISECOND));
     assert!(town.right(token).await);
-    let token = town.start("u0", None).await;
+    let token = town.start("u0", CONSOLE).await;
     town.wait(MINUTE * 5);
     let renewed = town.answer(token, &town.code(token)).await;
     assert!(matches!(renewed, Answered::Ask(Notice::Renewed { .. }, ..)), "{renewed:?}");
-    let token = town.start("u0", None).await;
+    let token = town.start("u0", CONSOLE).await;
     town.set(town.now().before(Duration::from_secs(5)));
     assert!(town.right(token).await, "five seconds of slack");
-    let token = town.start("u0", None).await;
+    let token = town.start("u0", CONSOLE).await;
     town.set(town.now().before(Duration::from_secs(5) + MILLISECOND));
     assert!(!town.right(token).await, "a clock set back makes no code live longer");
 
     // Two resends: after 30 s, and 60 s after that.
-    let token = town.start("u0", None).await;
+    let token = town.start("u0", CONSOLE).await;
     for (wait, again) in [(30, MINUTE / 2), (60, MINUTE)] {
-        town.wait(again - MILLISECOND);
+        town.wait(again.saturating_sub(MILLISECOND));
         let early = town.answer(token, "r").await;
         let soon = matches!(early, Answered::Ask(Notice::TooSoon { seconds: 1 }, _, None));
         assert!(soon, "{wait}: {early:?}");
@@ -166,7 +168,7 @@ pub(super) async fn tries(subject: &impl Subject) {
 
 pub(super) async fn long_codes(subject: &impl Subject) {
     let town = roomy(subject).await;
-    let stranger = Some(source(STRANGER));
+    let stranger = source(STRANGER);
     let digits = async |name: &str| {
         let token = town.start(name, stranger).await;
         town.abandon(token).await;
@@ -203,13 +205,13 @@ pub(super) async fn messages(subject: &impl Subject) {
     let town = Town::open(subject);
     // A site of this size has a country's limit of 400 an hour.
     town.populate(0..200, "US").await;
-    let stranger = Some(source(STRANGER));
+    let stranger = source(STRANGER);
     let bomb = async |name: &str, count: u32, gap: Duration| {
         for n in 0..count {
             if n > 0 {
                 town.wait(gap);
             }
-            let token = town.start(name, Some(source(100 + n))).await;
+            let token = town.start(name, source(100 + n)).await;
             town.abandon(token).await;
         }
     };
@@ -251,7 +253,7 @@ pub(super) async fn messages(subject: &impl Subject) {
     // Calls, of which there are four a day.
     town.set(NOW);
     for n in 0..4 {
-        let token = town.start("u6", Some(source(100 + n))).await;
+        let token = town.start("u6", source(100 + n)).await;
         town.wait(MINUTE);
         let called = town.answer(token, "v").await;
         let Answered::Ask(Notice::Resent, view, _) = called else { panic!("{called:?}") };
@@ -270,7 +272,7 @@ pub(super) async fn messages(subject: &impl Subject) {
 
 pub(super) async fn live_logins(subject: &impl Subject) {
     let town = roomy(subject).await;
-    let from = |n| Some(source(n));
+    let from = |n| source(n);
     let oldest = town.start("u0", from(1)).await;
     for _ in 0..2 {
         town.wait(MILLISECOND);

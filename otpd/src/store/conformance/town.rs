@@ -27,7 +27,7 @@ use crate::{
         },
         passcode::{ChallengeToken, Draw},
         phone::{Country, Destination, Line},
-        policy::{SharedSources, Unenrolled},
+        policy::{Requirement, SharedSources, Unenrolled},
         time::Timestamp,
     },
     store::Scope,
@@ -115,25 +115,25 @@ impl Town {
         Draw::new(&mut StdRng::seed_from_u64(seed), self.terms.rules.digits)
     }
 
-    pub(super) async fn begin(&self, name: &str, from: Option<Source>) -> Begun {
+    pub(super) async fn begin(&self, name: &str, from: impl Into<Option<Source>>) -> Begun {
         let begin = Begin {
             terms: Arc::new(self.terms.clone()),
             account: account(name),
-            exists: true,
-            exempt: false,
+            requirement: Requirement::Code,
             service: "sshd".to_owned(),
             attempt: None,
-            source: from,
+            source: from.into(),
             by_itself: true,
+            full: false,
             draw: self.draw(),
         };
         let decide = move |records: &_, now| begin.decide(records, now);
         let scope = Scope::Account(account(name));
-        let begun = self.running.store.transact(scope, decide).await.expect("a decision");
-        if let Begun::Issued(_, order) = &begun {
+        let outcome = self.running.store.transact(scope, decide).await.expect("a decision");
+        if let Begun::Issued(_, order) = &outcome {
             self.sent((**order).clone()).await;
         }
-        begun
+        outcome
     }
 
     /// A vendor takes the message at once.
@@ -141,6 +141,7 @@ impl Town {
         let delivered = Delivered {
             token: order.token,
             issued_at: order.issued_at,
+            charged_at: order.charged_at,
             purpose: order.purpose,
             index: order.index,
             failures: Vec::new(),
@@ -153,7 +154,11 @@ impl Town {
     }
 
     /// Begins; a code is sent.
-    pub(super) async fn start(&self, name: &str, from: Option<Source>) -> ChallengeToken {
+    pub(super) async fn start(
+        &self,
+        name: &str,
+        from: impl Into<Option<Source>>,
+    ) -> ChallengeToken {
         match self.begin(name, from).await {
             Begun::Issued(view, _) => view.token,
             other => panic!("{name}: no code was issued: {other:?}"),
@@ -161,7 +166,7 @@ impl Town {
     }
 
     /// Begins; the limit that keeps a code from being sent.
-    pub(super) async fn refused(&self, name: &str, from: Option<Source>) -> Held {
+    pub(super) async fn refused(&self, name: &str, from: impl Into<Option<Source>>) -> Held {
         match self.begin(name, from).await {
             Begun::Denied(Denial::Held(held)) => held,
             other => panic!("{name}: no limit holds: {other:?}"),
@@ -169,7 +174,11 @@ impl Town {
     }
 
     /// Begins and gives up; the limit that holds, if one does.
-    pub(super) async fn holds(&self, name: &str, from: Option<Source>) -> Option<LimitName> {
+    pub(super) async fn holds(
+        &self,
+        name: &str,
+        from: impl Into<Option<Source>>,
+    ) -> Option<LimitName> {
         match self.begin(name, from).await {
             Begun::Denied(Denial::Held(held)) => Some(held.limit),
             Begun::Issued(view, _) => {
@@ -182,8 +191,13 @@ impl Town {
 
     pub(super) async fn answer(&self, token: ChallengeToken, text: &str) -> Answered {
         let typed = Typed::new(text);
-        let answer =
-            Answer { terms: Arc::new(self.terms.clone()), token, typed, draw: self.draw() };
+        let answer = Answer {
+            terms: Arc::new(self.terms.clone()),
+            token,
+            typed,
+            full: false,
+            draw: self.draw(),
+        };
         let decide = move |records: &_, now| answer.decide(records, now);
         let scope = Scope::Challenge(token);
         let answered = self.running.store.transact(scope, decide).await.expect("a decision");
@@ -210,7 +224,7 @@ impl Town {
     }
 
     /// A whole login with the right code.
-    pub(super) async fn login(&self, name: &str, from: Option<Source>) {
+    pub(super) async fn login(&self, name: &str, from: impl Into<Option<Source>>) {
         let token = self.start(name, from).await;
         assert!(self.right(token).await, "{name}");
     }
@@ -221,7 +235,7 @@ impl Town {
     }
 
     /// One wrong code, in a login of its own.
-    pub(super) async fn guess(&self, name: &str, from: Option<Source>) {
+    pub(super) async fn guess(&self, name: &str, from: impl Into<Option<Source>>) {
         let token = self.start(name, from).await;
         self.answer(token, &self.wrong(token)).await;
         self.abandon(token).await;

@@ -10,6 +10,7 @@ use super::{OpenError, open, rows};
 use crate::{
     domain::{
         account::Account,
+        bypass::Bypass,
         challenge::Instance,
         enrollment::{Enrollment, State},
         login::LoginState,
@@ -72,7 +73,7 @@ impl Reader {
         Ok(Self { queue })
     }
 
-    /// One account as it is stored, with everything that its number counts in.
+    /// One account as it is stored, with the budget of its number.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
@@ -84,9 +85,21 @@ impl Reader {
             if let Some(enrollment) = &records.enrollment {
                 let key = BudgetKey::Number(enrollment.index);
                 records.budgets.insert(key, rows::budget(db, key)?);
-                for key in TrafficKey::of(enrollment) {
-                    records.traffic.insert(key, rows::traffic(db, key)?);
-                }
+            }
+            Ok(records)
+        })
+        .await
+    }
+
+    /// The same, with what many accounts do together. It counts all enrollments.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn account_among_all(&self, account: Account) -> Result<Records, StoreError> {
+        let mut records = self.account(account).await?;
+        self.read(move |db, _| {
+            for key in records.enrollment.iter().flat_map(TrafficKey::of) {
+                records.traffic.insert(key, rows::traffic(db, key)?);
             }
             records.enrolled = rows::enrolled(db)?;
             Ok(records)
@@ -163,6 +176,33 @@ impl Reader {
                 lost.extend(waiting.map(|challenge| challenge.token));
             })?;
             Ok(lost)
+        })
+        .await
+    }
+
+    /// Every bypass that is not over, in the order of the accounts. There are few, whatever the number
+    /// of accounts.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn bypasses(&self, now: Timestamp) -> Result<Vec<(Account, Bypass)>, StoreError> {
+        self.read(move |db, _| {
+            let mut select =
+                db.prepare_cached("SELECT account, state FROM login ORDER BY account")?;
+            let (mut found, mut bypasses) = (select.query([])?, Vec::new());
+            while let Some(row) = found.next()? {
+                let account = rows::name(row, 0)?;
+                let login = match rows::login(row, 1) {
+                    Ok(login) => login,
+                    Err(error) => {
+                        error!(%account, %error, "the account's logins are damaged");
+                        continue;
+                    }
+                };
+                let current = login.bypasses.current(now).cloned();
+                bypasses.extend(current.map(|bypass| (account.clone(), bypass)));
+            }
+            Ok(bypasses)
         })
         .await
     }

@@ -4,7 +4,7 @@
 //! move pages about in every commit. The file does not shrink.
 
 use rusqlite::{ErrorCode, OptionalExtension, params};
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
 use super::{OpenError, Reader, Sqlite, report, reserve::NO_ROOM, rows};
 use crate::{
@@ -46,8 +46,13 @@ impl Reader {
             let mut page = Stale::default();
             while let Some(row) = found.next()? {
                 let account = rows::name(row, 0)?;
-                if is_stale(row.get(2)?, &rows::login(row, 1)?, now) {
-                    page.stale.push(account.clone());
+                // One damaged row must not keep all the others.
+                match rows::login(row, 1) {
+                    Ok(login) if is_stale(row.get(2)?, &login, now) => {
+                        page.stale.push(account.clone());
+                    }
+                    Ok(_) => {}
+                    Err(error) => error!(%account, %error, "the account's logins are damaged"),
                 }
                 page.last = Some(account);
             }

@@ -32,7 +32,10 @@ fn attack(seed: u64) -> bool {
             match scene.answer(view.token, &format!("{:02}", next % 100)) {
                 Answered::Granted => return true,
                 Answered::Ask(..) => {}
-                Answered::Denied(..) | Answered::Unknown => break,
+                Answered::Denied(..)
+                | Answered::Unknown
+                | Answered::Recovered(_)
+                | Answered::AskRecovery(..) => break,
             }
         }
         scene.abandon(view.token);

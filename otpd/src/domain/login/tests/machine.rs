@@ -6,11 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
-use super::{Answered, Begun};
+use super::{Answered, Begun, undelivered::report};
 use crate::domain::{
+    audit::Event,
     budget::{RESERVE_MESSAGES, RESERVE_TRIES},
     challenge::{Challenge, Channel},
-    login::{DeliveryResult, Order},
+    login::{Cause, DeliveryResult, Order, REPEATS},
     manage::Verb,
     passcode::ChallengeToken,
     scene::{Scene, account, sent, ssh},
@@ -33,6 +34,7 @@ enum Op {
     Answer { which: usize, typed: Typed },
     Abandon { which: usize },
     Delivered { which: usize, how: u8 },
+    Undelivered { which: usize },
     Advance { seconds: u64 },
     Back { seconds: u64 },
     Restart,
@@ -52,6 +54,7 @@ fn op() -> impl Strategy<Value = Op> {
         40 => (0usize..3, typed).prop_map(|(which, typed)| Op::Answer { which, typed }),
         1 => (0usize..3).prop_map(|which| Op::Abandon { which }),
         4 => (0usize..3, 0u8..3).prop_map(|(which, how)| Op::Delivered { which, how }),
+        4 => (0usize..3).prop_map(|which| Op::Undelivered { which }),
         7 => (0u64..90).prop_map(|seconds| Op::Advance { seconds }),
         2 => (90u64..4000).prop_map(|seconds| Op::Advance { seconds }),
         1 => (4000u64..40_000).prop_map(|seconds| Op::Advance { seconds }),
@@ -81,6 +84,8 @@ struct Model {
     /// Challenges in the order of their issue, with the tries that are left.
     tries: BTreeMap<ChallengeToken, u8>,
     newest: Vec<ChallengeToken>,
+    /// Messages that went out again by themselves.
+    repeats: BTreeMap<ChallengeToken, u8>,
     used: BTreeSet<ChallengeToken>,
     over: BTreeSet<ChallengeToken>,
 }
@@ -100,6 +105,7 @@ impl Model {
             messages: Vec::new(),
             tries: BTreeMap::new(),
             newest: Vec::new(),
+            repeats: BTreeMap::new(),
             used: BTreeSet::new(),
             over: BTreeSet::new(),
         }
@@ -127,6 +133,7 @@ impl Model {
                 }
             }
             Op::Delivered { which, how } => self.delivered(which, how),
+            Op::Undelivered { which } => self.undelivered(which)?,
             Op::Advance { seconds } => {
                 self.scene.wait(seconds);
                 self.real += seconds;
@@ -199,6 +206,28 @@ impl Model {
         self.scene.deliver(&order, result);
     }
 
+    /// A carrier reports that a message did not arrive, of whatever login, however often.
+    fn undelivered(&mut self, which: usize) -> Result<(), TestCaseError> {
+        let Some(place) = self.scene.orders.len().checked_sub(1 + which) else { return Ok(()) };
+        let order = self.scene.orders[place].clone();
+        let newest = self.scene.code(order.token);
+        let seen = self.scene.audit.len();
+        let again = report(&mut self.scene, &order, "telnyx", Cause::Route);
+        let events = self.scene.audit[seen..].iter();
+        let reports = events.filter(|e| matches!(e.event, Event::MessageUndelivered { .. }));
+        prop_assert_eq!(reports.count(), 1);
+        if let Some(again) = again {
+            prop_assert_eq!(again.code.expose(), newest, "another code than the newest");
+            prop_assert!(self.messages[place].settled, "no vendor had it");
+            prop_assert!(self.lives(&again, self.scene.now), "nobody could use it");
+            let repeats = self.repeats.entry(again.token).or_default();
+            *repeats += 1;
+            prop_assert!(*repeats <= REPEATS);
+            self.ordered(&again)?;
+        }
+        Ok(())
+    }
+
     fn answer(&mut self, token: ChallengeToken, typed: Typed) -> Result<(), TestCaseError> {
         let right = self.scene.code(token);
         let other = self.newest.iter().find(|other| **other != token);
@@ -218,7 +247,7 @@ impl Model {
         let answered = self.scene.answer(token, &text);
         let wrong = self.scene.audit[seen..]
             .iter()
-            .filter(|e| matches!(e.event, crate::domain::audit::Event::CodeWrong { .. }))
+            .filter(|e| matches!(e.event, Event::CodeWrong { .. }))
             .count();
         if wrong > 0 {
             prop_assert!(wrong == 1 && before.is_some_and(|live| live) && in_time);
@@ -243,6 +272,9 @@ impl Model {
                 }
             }
             Answered::Denied(..) | Answered::Unknown => {}
+            Answered::Recovered(_) | Answered::AskRecovery(..) => {
+                prop_assert!(false, "there are no recovery codes here");
+            }
         }
         // Nobody locks a person out who has the code: far from every limit, right is right.
         let answers = self

@@ -284,9 +284,9 @@ fn a_budget_that_was_not_read_lets_nothing_be_sent() {
     let begin = crate::domain::login::Begin {
         terms: scene.terms(),
         account: crate::domain::scene::account("alice"),
-        exists: true,
-        exempt: false,
+        requirement: crate::domain::policy::Requirement::Code,
         by_itself: true,
+        full: false,
         service: "sshd".to_owned(),
         attempt: None,
         source: None,

@@ -1,0 +1,137 @@
+//! A recovery code that was typed at the prompt of a login.
+
+use super::{Answer, Answered, Denial, Ledger, Notice, Terms, WithheldNotice, answer::Proof};
+use crate::domain::{
+    account::Account,
+    audit::{Actor, AuditEvent, Event},
+    challenge::{Challenge, End},
+    enrollment::Enrollment,
+    passcode::ChallengeToken,
+    phone::{E164, Line},
+    records::{Decided, Records},
+    recovery::{Entered, RecoveryCode, RecoveryHash},
+    time::Timestamp,
+};
+
+/// A login that a recovery code let in, for the words to its owner.
+#[derive(Clone, Debug)]
+pub struct Recovered {
+    /// Whose.
+    pub account: Account,
+    /// The login.
+    pub token: ChallengeToken,
+    /// Recovery codes not used yet.
+    pub left: u8,
+    /// Where the owner can be told by a text message: nowhere when the line takes none, or nothing
+    /// may be sent to its country.
+    pub tell: Option<E164>,
+}
+
+impl Answer {
+    /// Compares a recovery code. Neither the code's life nor the limits of wrong codes matter, and
+    /// neither a try nor one of those is charged: it has a budget of its own.
+    pub(super) fn recover(
+        &self,
+        mut ledger: Ledger,
+        enrollment: &Enrollment,
+        code: &RecoveryCode,
+    ) -> Decided<Answered> {
+        let (now, key) = (ledger.now, &self.terms.issuer.key);
+        let hash = RecoveryHash::of(key, &ledger.account, code);
+        let barred = ledger.takes_no_code(self.token, &self.terms);
+        let standing = ledger.recovery_standing(ledger.source_of(self.token), &self.terms);
+        match ledger.records.login.recovery.enter(key, &hash, standing, now) {
+            Entered::Right { left } => {
+                ledger.note(self.token, Event::RecoveryCodeUsed { left });
+                self.grant(ledger, enrollment, Proof::Recovery { left })
+            }
+            Entered::Wrong { tries_left } => {
+                ledger.note(self.token, Event::RecoveryCodeWrong { tries_left });
+                match ledger.records.login.recovery.held(standing, now) {
+                    // Nothing else could be typed there.
+                    Some(held) if barred => self.deny(ledger, Some(End::Spent), Denial::Held(held)),
+                    None if barred => {
+                        let notice = WithheldNotice::Wrong { tries_left };
+                        self.ask_without_code(ledger, enrollment, notice)
+                    }
+                    Some(_) | None => {
+                        self.ask(ledger, enrollment, Notice::RecoveryWrong { tries_left })
+                    }
+                }
+            }
+            Entered::Held(held) if barred => {
+                self.deny(ledger, Some(End::Spent), Denial::Held(held))
+            }
+            // The code that was sent can still be typed.
+            Entered::Held(_) => {
+                self.ask(ledger, enrollment, Notice::RecoveryWrong { tries_left: 0 })
+            }
+            Entered::NoCodes if barred => {
+                self.ask_without_code(ledger, enrollment, WithheldNotice::Begin)
+            }
+            Entered::NoCodes => self.ask(ledger, enrollment, Notice::NoRecovery),
+        }
+    }
+
+    pub(super) fn recovered(
+        &self,
+        ledger: &Ledger,
+        enrollment: &Enrollment,
+        left: u8,
+    ) -> Recovered {
+        let to = &enrollment.destination;
+        let sendable = self.terms.countries.contains(&to.country)
+            && match to.line {
+                Line::Mobile | Line::FixedOrMobile => true,
+                Line::Fixed => false,
+            };
+        let tell = sendable.then(|| to.number.clone());
+        Recovered { account: ledger.account.clone(), token: self.token, left, tell }
+    }
+}
+
+impl Ledger {
+    /// Whether this login takes recovery codes alone: it has no code, or wrong codes keep every code
+    /// from being compared.
+    pub(super) fn takes_no_code(&self, token: ChallengeToken, terms: &Terms) -> bool {
+        self.purse(token, terms).is_err()
+            || self.challenge(token).is_some_and(Challenge::is_withheld)
+    }
+}
+
+/// What became of the message that tells the owner.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// Whose.
+    pub account: Account,
+    /// The login it was about.
+    pub token: ChallengeToken,
+    /// Gateways that did not take it, with their reasons.
+    pub failures: Vec<(String, String)>,
+    /// The gateway that took it or may have, the vendor's name for it, and whether that is certain.
+    pub sent: Option<(String, Option<String>, bool)>,
+}
+
+impl Told {
+    /// Writes it down; it changes nothing. The message is no code: it is charged to no budget, for
+    /// there are never more of them than recovery codes.
+    pub fn decide(&self, records: &Records, now: Timestamp) -> Decided<()> {
+        let about = |event| AuditEvent {
+            at: now,
+            request: Some(self.token.request()),
+            account: self.account.clone(),
+            actor: Actor::Daemon,
+            event,
+        };
+        let failed = self.failures.iter().cloned();
+        let failed = failed.map(|(gateway, reason)| Event::MessageFailed { gateway, reason });
+        let sent = self.sent.clone().map(|(gateway, vendor_id, certain)| Event::MessageSent {
+            gateway,
+            vendor_id,
+            certain,
+        });
+        let told = Event::OwnerTold { about: "recovery-code-used", sent: sent.is_some() };
+        let audit = failed.chain(sent).chain([told]).map(about).collect();
+        Decided { records: records.clone(), audit, answer: () }
+    }
+}

@@ -1,0 +1,225 @@
+//! A prompt without a code: none may be sent, or compared, but a recovery code can be typed.
+
+use super::{Answer, Answered, Begin, Begun, Denial, LIVE_PER_SOURCE, Ledger, Terms};
+use crate::domain::{
+    audit::Event,
+    budget::Held,
+    challenge::{Challenge, End, Question},
+    enrollment::Enrollment,
+    passcode::{ChallengeToken, Purpose},
+    records::Decided,
+};
+
+/// Logins without a code that one account may have at once.
+const WITHHELD_PER_ACCOUNT: usize = 16;
+
+/// All that such a prompt tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Withheld {
+    /// The challenge.
+    pub token: ChallengeToken,
+    /// Why there is no code.
+    pub why: Why,
+    /// Recovery codes that can be used.
+    pub recovery: u8,
+}
+
+/// Why there is no code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// A limit holds.
+    Limit(Held),
+    /// Nothing may be sent to the number's country any more.
+    Country,
+    /// The store has no room for a new code.
+    Full,
+    /// What kept the code back is over: another login gets one.
+    Over,
+}
+
+impl Why {
+    /// The reason for a prompt without a code. There is no such prompt for what a recovery code is no
+    /// answer to.
+    fn of(denial: Denial) -> Option<Self> {
+        match denial {
+            Denial::Held(held) => Some(Self::Limit(held)),
+            Denial::Country => Some(Self::Country),
+            Denial::Full => Some(Self::Full),
+            Denial::NoAccount
+            | Denial::NotEnrolled
+            | Denial::NotVerified
+            | Denial::Disabled
+            | Denial::Spent
+            | Denial::Expired
+            | Denial::Outgrown
+            | Denial::Quit
+            | Denial::Silent => None,
+        }
+    }
+}
+
+/// What stands above the next prompt of a login without a code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WithheldNotice {
+    /// Why there is no code, as at the beginning: it cannot be compared or sent from now on.
+    Begin,
+    /// What can be typed.
+    Help,
+    /// Not a recovery code of the account.
+    Wrong {
+        /// Wrong ones still allowed in this hour, at least 1.
+        tries_left: u8,
+    },
+}
+
+impl Begin {
+    /// What `denial` denies is prompted nevertheless when a recovery code can be typed: nothing is
+    /// sent and nothing is charged.
+    pub(super) fn withhold(
+        &self,
+        mut ledger: Ledger,
+        enrollment: &Enrollment,
+        denial: Denial,
+    ) -> Decided<Begun> {
+        let recovery = ledger.recovery_usable(self.source, &self.terms);
+        let Some(why) = Why::of(denial).filter(|_| recovery > 0) else {
+            return self.deny(ledger, denial);
+        };
+        if let Some(token) = self.resumable(&mut ledger) {
+            ledger.note(token, Event::LoginResumed { service: self.service.clone() });
+            return ledger.decided(Begun::Withheld(Withheld { token, why, recovery }));
+        }
+        self.make_room_without_code(&mut ledger);
+        let question = Question {
+            account: &self.account,
+            purpose: Purpose::Login,
+            service: &self.service,
+            attempt: self.attempt,
+            source: self.source,
+            channel: self.terms.channel(enrollment),
+            rules: self.terms.rules,
+            long: false,
+        };
+        let challenge = Challenge::withheld(&question, &self.draw, ledger.now);
+        let token = challenge.token;
+        ledger.records.login.challenges.push(challenge);
+        let event = Event::CodeWithheld {
+            service: self.service.clone(),
+            source: self.source.map(|source| source.to_string()),
+            reason: denial.as_str(),
+        };
+        ledger.note(token, event);
+        ledger.decided(Begun::Withheld(Withheld { token, why, recovery }))
+    }
+
+    /// Makes room among the logins without a code. They cost nobody anything, so they never take the
+    /// place of one with a code, nor keep one from beginning, and none is refused for their number:
+    /// one more takes the place of the oldest from its source, or from whatever source has most.
+    fn make_room_without_code(&self, ledger: &mut Ledger) {
+        let mut withheld = ledger
+            .records
+            .login
+            .challenges
+            .iter()
+            .filter(|challenge| challenge.is_withheld())
+            .map(|challenge| (challenge.issued_at, challenge.token, challenge.source))
+            .collect::<Vec<_>>();
+        withheld.sort_unstable();
+        let count = |source| withheld.iter().filter(|(_, _, other)| *other == source).count();
+        let crowded = if count(self.source) >= LIVE_PER_SOURCE {
+            Some(self.source)
+        } else if withheld.len() >= WITHHELD_PER_ACCOUNT {
+            // Where two have as many, the older login ends.
+            withheld.iter().rev().map(|(_, _, source)| *source).max_by_key(|source| count(*source))
+        } else {
+            None
+        };
+        let Some(crowded) = crowded else { return };
+        let oldest = withheld.iter().find(|(_, _, source)| *source == crowded);
+        if let Some((_, token, _)) = oldest {
+            ledger.end(*token, End::Superseded);
+        }
+    }
+
+    /// Ends the attempt's own login without a code: this one gets a code.
+    pub(super) fn end_withheld(&self, ledger: &mut Ledger) {
+        let own = ledger.records.login.challenges.iter().find(|challenge| {
+            challenge.is_withheld()
+                && challenge.attempt.is_some()
+                && challenge.attempt == self.attempt
+        });
+        if let Some(token) = own.map(|challenge| challenge.token) {
+            ledger.end(token, End::Superseded);
+        }
+    }
+}
+
+impl Answer {
+    /// Asks for a recovery code; denies when none can be used.
+    pub(super) fn ask_without_code(
+        &self,
+        mut ledger: Ledger,
+        enrollment: &Enrollment,
+        notice: WithheldNotice,
+    ) -> Decided<Answered> {
+        let (now, token) = (ledger.now, self.token);
+        let denial = ledger.keeps_code_back(enrollment, &self.terms, token, self.full);
+        let source = ledger.source_of(token);
+        let recovery = ledger.recovery_usable(source, &self.terms);
+        if recovery == 0 {
+            let standing = ledger.recovery_standing(source, &self.terms);
+            let held = ledger.records.login.recovery.held(standing, now).map(Denial::Held);
+            let denial = denial.or(held).unwrap_or(Denial::Expired);
+            return self.deny(ledger, Some(End::Cancelled), denial);
+        }
+        let why = denial.and_then(Why::of).unwrap_or(Why::Over);
+        let asked = Withheld { token, why, recovery };
+        ledger.decided(Answered::AskRecovery(notice, asked))
+    }
+
+    /// A login whose next code may not be sent: it goes on for a recovery code, or ends.
+    pub(super) fn go_on_without_code(
+        &self,
+        mut ledger: Ledger,
+        enrollment: &Enrollment,
+        denial: Denial,
+        end: End,
+    ) -> Decided<Answered> {
+        let source = ledger.source_of(self.token);
+        let usable = ledger.recovery_usable(source, &self.terms) > 0;
+        if !usable || Why::of(denial).is_none() {
+            return self.deny(ledger, Some(end), denial);
+        }
+        let Some(challenge) = ledger.challenge_mut(self.token) else {
+            return ledger.decided(Answered::Unknown);
+        };
+        challenge.withhold();
+        let (service, source) = (challenge.service.clone(), challenge.source);
+        let source = source.map(|source| source.to_string());
+        let reason = denial.as_str();
+        ledger.note(self.token, Event::CodeWithheld { service, source, reason });
+        self.ask_without_code(ledger, enrollment, WithheldNotice::Begin)
+    }
+}
+
+impl Ledger {
+    /// What keeps this challenge's code from being compared, or from being sent.
+    fn keeps_code_back(
+        &mut self,
+        enrollment: &Enrollment,
+        terms: &Terms,
+        token: ChallengeToken,
+        full: bool,
+    ) -> Option<Denial> {
+        if let Err(held) = self.purse(token, terms) {
+            return Some(Denial::Held(held));
+        }
+        let channel = terms.channel(enrollment);
+        let withheld = self.challenge(token).filter(|challenge| challenge.is_withheld())?;
+        let source = withheld.source;
+        if full {
+            return Some(Denial::Full);
+        }
+        self.allow(enrollment, terms, channel, source).err()
+    }
+}

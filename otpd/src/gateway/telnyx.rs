@@ -1,0 +1,287 @@
+//! `kind = "telnyx"`: text messages through Telnyx's API, version 2, and whether they arrived.
+
+mod problem;
+mod record;
+
+use hmac::{Hmac, KeyInit, Mac};
+use reqwest::{
+    Method, Request, Url,
+    header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue},
+};
+use serde::Serialize;
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use self::{
+    problem::{Meaning, Problem, decisive, told},
+    record::{Progress, Record},
+};
+use super::{
+    Asking, Gateway, Message, Outcome, Sending, Status, VendorMessageId,
+    client::{Client, ClientError, DEADLINE, Reply, parse_url},
+    redact::Redactor,
+    reply,
+    settings::TelnyxSettings,
+};
+use crate::domain::{challenge::Channel, login::Cause};
+
+/// Why a `telnyx` gateway cannot be used. The texts hold no key.
+#[derive(Debug, thiserror::Error)]
+pub enum TelnyxError {
+    /// The base URL, or how to reach it.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The key cannot be sent in a header.
+    #[error("the key in `api-key-file` holds characters that no header can have; copy it again")]
+    Key,
+    /// Nothing says who sends.
+    #[error("`from` is missing; add it, or a `messaging-profile-id` with numbers of its own")]
+    Sender,
+}
+
+/// An account with Telnyx.
+pub(super) struct Telnyx {
+    client: Client,
+    shape: Shape,
+}
+
+/// The pure half: how requests look and what replies mean.
+struct Shape {
+    messages: Url,
+    from: Option<String>,
+    profile: Option<String>,
+    authorization: HeaderValue,
+    secrets: [Zeroizing<String>; 1],
+    repeats: Hmac<Sha256>,
+}
+
+/// The body of a request to send.
+#[derive(Serialize)]
+struct Body<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<&'a str>,
+    to: &'a str,
+    text: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    messaging_profile_id: Option<&'a str>,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    encoding: &'static str,
+}
+
+impl Telnyx {
+    /// Checks the settings and sets up the client.
+    ///
+    /// # Errors
+    /// [`TelnyxError`], for the setting that cannot be used.
+    pub(super) fn open(settings: &TelnyxSettings) -> Result<Self, TelnyxError> {
+        Self::with_deadline(settings, DEADLINE)
+    }
+
+    fn with_deadline(
+        settings: &TelnyxSettings,
+        deadline: std::time::Duration,
+    ) -> Result<Self, TelnyxError> {
+        let shape = Shape::new(settings)?;
+        let client = Client::open(&shape.messages, settings.ca_file.as_deref(), deadline)?;
+        Ok(Self { client, shape })
+    }
+}
+
+impl Gateway for Telnyx {
+    fn kind(&self) -> &'static str {
+        "telnyx"
+    }
+
+    /// Calls need an application of their own with this vendor, which is not in this version.
+    fn supports(&self, channel: Channel) -> bool {
+        match channel {
+            Channel::Sms => true,
+            Channel::Voice => false,
+        }
+    }
+
+    fn send<'a>(&'a self, message: &'a Message) -> Sending<'a> {
+        Box::pin(async move {
+            let redactor = Redactor::new(message, &self.shape.secrets);
+            let request = match self.shape.request(message) {
+                Ok(request) => request,
+                Err(error) => return Outcome::Misconfigured(redactor.reason(&error.to_string())),
+            };
+            match self.client.send(request).await {
+                Ok(reply) => sent(&reply, &redactor),
+                Err(failure) => reply::without_reply(&failure, &redactor),
+            }
+        })
+    }
+
+    fn status<'a>(&'a self, message: &'a Message, id: &'a VendorMessageId) -> Option<Asking<'a>> {
+        Some(Box::pin(async move {
+            let redactor = Redactor::new(message, &self.shape.secrets);
+            let Some(request) = self.shape.question(id) else {
+                return Status::Unknown("the vendor's id of the message fits in no URL".to_owned());
+            };
+            match self.client.send(request).await {
+                Ok(reply) => status(&reply, &redactor),
+                Err(failure) => Status::Unknown(redactor.reason(failure.text())),
+            }
+        }))
+    }
+}
+
+impl Shape {
+    fn new(settings: &TelnyxSettings) -> Result<Self, TelnyxError> {
+        if settings.from.is_none() && settings.messaging_profile_id.is_none() {
+            return Err(TelnyxError::Sender);
+        }
+        let mut messages = parse_url(&settings.base_url)?;
+        let path = format!("{}/v2/messages", messages.path().trim_end_matches('/'));
+        messages.set_path(&path);
+        let bearer = Zeroizing::new(format!("Bearer {}", settings.api_key.as_str()));
+        let mut authorization = HeaderValue::from_str(&bearer).map_err(|_| TelnyxError::Key)?;
+        authorization.set_sensitive(true);
+        let repeats = <Hmac<Sha256> as KeyInit>::new_from_slice(settings.api_key.as_bytes())
+            .map_err(|_| TelnyxError::Key)?;
+        Ok(Self {
+            messages,
+            from: settings.from.clone(),
+            profile: settings.messaging_profile_id.clone(),
+            authorization,
+            secrets: [settings.api_key.clone()],
+            repeats,
+        })
+    }
+
+    fn request(&self, message: &Message) -> Result<Request, serde_json::Error> {
+        let fields = Body {
+            from: self.from.as_deref(),
+            to: message.to.expose(),
+            text: &message.text,
+            messaging_profile_id: self.profile.as_deref(),
+            kind: "SMS",
+            // Refused where the text needs another alphabet, rather than sent in several parts.
+            encoding: "gsm7",
+        };
+        let body = Zeroizing::new(serde_json::to_vec(&fields)?);
+        let mut request = self.authorized(Method::POST, self.messages.clone());
+        let headers = request.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Ok(key) = HeaderValue::from_str(&self.repeat_key(message, &body)) {
+            headers.insert("idempotency-key", key);
+        }
+        // From here on the code is in buffers of the HTTP and TLS libraries, which do not wipe.
+        *request.body_mut() = Some(body.to_vec().into());
+        Ok(request)
+    }
+
+    /// The same for a repeat of the same message, which Telnyx then does not send again. The body is
+    /// part of it because a key with another body is refused; the API key makes it tell nothing.
+    fn repeat_key(&self, message: &Message, body: &[u8]) -> String {
+        use std::fmt::Write as _;
+
+        let mac = self.repeats.clone().chain_update(message.id.0).chain_update(body);
+        let bytes = mac.finalize().into_bytes();
+        bytes.iter().take(16).fold(String::with_capacity(32), |mut key, byte| {
+            let _ = write!(key, "{byte:02x}");
+            key
+        })
+    }
+
+    /// Asks for a message. `None` for a name that a path cannot hold: `..` would be another address.
+    fn question(&self, id: &VendorMessageId) -> Option<Request> {
+        if matches!(id.0.as_str(), "." | "..") {
+            return None;
+        }
+        let mut url = self.messages.clone();
+        url.path_segments_mut().ok()?.push(&id.0);
+        Some(self.authorized(Method::GET, url))
+    }
+
+    fn authorized(&self, method: Method, url: Url) -> Request {
+        let mut request = Request::new(method, url);
+        request.headers_mut().insert(AUTHORIZATION, self.authorization.clone());
+        request
+    }
+}
+
+/// What became of handing a message over.
+fn sent(reply: &Reply, redactor: &Redactor<'_>) -> Outcome {
+    if !(200..=299).contains(&reply.status) {
+        return refused(reply, redactor);
+    }
+    // A success with a body that cannot be read is still one, without an id.
+    let Some(record) = Record::read(reply) else { return Outcome::Accepted { vendor_id: None } };
+    match record.progress() {
+        Progress::Failed(word) => {
+            let problems = record.problems();
+            let reason = redactor.reason(&told(word, &problems));
+            outcome(decisive(&problems).unwrap_or(Meaning::Route), reason, reply)
+        }
+        Progress::UnderWay | Progress::Delivered | Progress::Unconfirmed | Progress::Unclear => {
+            Outcome::Accepted { vendor_id: record.id() }
+        }
+    }
+}
+
+/// A refusal: by the code that Telnyx gives, else by what HTTP says.
+fn refused(reply: &Reply, redactor: &Redactor<'_>) -> Outcome {
+    let body = reply.body.as_deref().and_then(|body| serde_json::from_slice(body).ok());
+    let problems = body.as_ref().map(Problem::all).unwrap_or_default();
+    if problems.is_empty() {
+        return paused(reply::by_status(reply, redactor), reply);
+    }
+    let reason = redactor.reason(&told(&format!("HTTP {}", reply.status), &problems));
+    match decisive(&problems) {
+        Some(meaning) => outcome(meaning, reason, reply),
+        None => paused(reply::by_status_for(reply, reason), reply),
+    }
+}
+
+fn outcome(meaning: Meaning, reason: String, reply: &Reply) -> Outcome {
+    match meaning {
+        Meaning::OptedOut => Outcome::OptedOut,
+        Meaning::Number => Outcome::Rejected(reason),
+        Meaning::Ours => Outcome::Misconfigured(reason),
+        Meaning::Route => paused(Outcome::Retryable { after: reply.retry_after, reason }, reply),
+        Meaning::Unclear => Outcome::Unknown(reason),
+    }
+}
+
+/// Telnyx says in either of two headers when it may be asked again.
+fn paused(outcome: Outcome, reply: &Reply) -> Outcome {
+    match outcome {
+        Outcome::Retryable { after: None, reason } => {
+            Outcome::Retryable { after: reply.rate_reset, reason }
+        }
+        other => other,
+    }
+}
+
+/// How far a message is.
+fn status(reply: &Reply, redactor: &Redactor<'_>) -> Status {
+    let unclear = || {
+        let said = format!("HTTP {}: {}", reply.status, reply::said(reply));
+        Status::Unknown(redactor.reason(&said))
+    };
+    let record = Record::read(reply).filter(|_| (200..=299).contains(&reply.status));
+    let Some(record) = record else { return unclear() };
+    match record.progress() {
+        Progress::Delivered => Status::Delivered,
+        Progress::UnderWay => Status::UnderWay,
+        Progress::Unconfirmed => Status::Unconfirmed,
+        Progress::Failed(word) => {
+            let problems = record.problems();
+            let cause = match decisive(&problems) {
+                Some(Meaning::OptedOut) => Cause::OptedOut,
+                Some(Meaning::Number) => Cause::Number,
+                Some(Meaning::Ours | Meaning::Route | Meaning::Unclear) | None => Cause::Route,
+            };
+            Status::Failed { reason: redactor.reason(&told(word, &problems)), cause }
+        }
+        // Not with the body: it holds the text.
+        Progress::Unclear => Status::Unknown("no status that is documented".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

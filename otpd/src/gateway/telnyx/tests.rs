@@ -1,0 +1,504 @@
+mod vendor;
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use self::vendor::{KEY, PROFILE, Vendor, record};
+use super::{
+    Cause, Channel, Gateway, Outcome, Redactor, Reply, Status, Telnyx, TelnyxSettings,
+    VendorMessageId, refused, sent, status,
+};
+use crate::{
+    domain::time::Timestamp,
+    gateway::{
+        GatewayName, Message, MessageId,
+        route::{Delivered, Routes},
+        testing::{Server, kind, message, nobody, raw_server, silent_server},
+    },
+};
+
+/// Long enough for a loopback connection on a busy machine; a silent vendor costs the test this.
+const SHORT: Duration = Duration::from_secs(1);
+
+fn settings(base_url: String) -> TelnyxSettings {
+    TelnyxSettings {
+        base_url,
+        from: Some("+13125550123".to_owned()),
+        messaging_profile_id: None,
+        api_key: Zeroizing::new(KEY.to_owned()),
+        ca_file: None,
+    }
+}
+
+fn gateway(base_url: String) -> Telnyx {
+    Telnyx::with_deadline(&settings(base_url), SHORT).unwrap()
+}
+
+async fn send(base_url: String) -> Outcome {
+    gateway(base_url).send(&message(Channel::Sms)).await
+}
+
+async fn ask(base_url: String, id: &str) -> Status {
+    let (gateway, message) = (gateway(base_url), message(Channel::Sms));
+    let id = VendorMessageId::checked(id).unwrap();
+    gateway.status(&message, &id).unwrap().await
+}
+
+fn accepted(id: &str) -> Outcome {
+    Outcome::Accepted { vendor_id: VendorMessageId::checked(id) }
+}
+
+fn errors(code: &Value, title: &str, detail: &str, pointer: &str) -> Value {
+    let source = json!({"pointer": pointer});
+    json!({"errors": [{"code": code, "title": title, "detail": detail, "source": source}]})
+}
+
+#[tokio::test]
+async fn a_text_is_posted_as_the_api_wants_it() {
+    let vendor = Vendor::start().await;
+    let base = vendor.server.url("");
+    let expected = accepted("40385f64-5717-4562-b3fc-000000000001");
+    assert_eq!(send(base.clone()).await, expected);
+    // A base URL may have a path, as that of a proxy, and end with a slash.
+    assert_eq!(send(format!("{base}/")).await, expected, "the same message again");
+    let seen = vendor.server.seen();
+    assert_eq!((&*seen[0].method, &*seen[0].path), ("POST", "/v2/messages"));
+    let body: Value = serde_json::from_str(&seen[0].body).unwrap();
+    assert_eq!(
+        body,
+        json!({"from": "+13125550123", "to": "+13125550142", "text": "482913 is your code",
+               "type": "SMS", "encoding": "gsm7"})
+    );
+    let pooled = TelnyxSettings {
+        from: None,
+        messaging_profile_id: Some(PROFILE.to_owned()),
+        ..settings(base)
+    };
+    let outcome = Telnyx::open(&pooled).unwrap().send(&message(Channel::Sms)).await;
+    assert_eq!(outcome, accepted("40385f64-5717-4562-b3fc-000000000002"));
+    let body: Value = serde_json::from_str(&vendor.server.seen()[0].body).unwrap();
+    assert_eq!(body["messaging_profile_id"], PROFILE);
+    assert_eq!(body.get("from"), None);
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_request_is_what_the_vendor_says() {
+    type Change = fn(&mut TelnyxSettings, &mut Message);
+    let cases: [(Change, Outcome); 3] = [
+        (
+            |settings, _| settings.api_key = Zeroizing::new("KEY_revoked_99".to_owned()),
+            Outcome::Misconfigured("HTTP 401: 10009 Authentication failed".to_owned()),
+        ),
+        (
+            |settings, _| settings.from = Some("Bank".to_owned()),
+            Outcome::Misconfigured("HTTP 400: 40305 Invalid 'from' address".to_owned()),
+        ),
+        (
+            |_, message| message.text = Zeroizing::new("Ваш код 482913".to_owned()),
+            Outcome::Misconfigured("HTTP 422: 10015 Bad Request".to_owned()),
+        ),
+    ];
+    for (change, expected) in cases {
+        let vendor = Vendor::start().await;
+        let (mut settings, mut message) = (settings(vendor.server.url("")), message(Channel::Sms));
+        change(&mut settings, &mut message);
+        assert_eq!(Telnyx::open(&settings).unwrap().send(&message).await, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_repeat_is_known_by_its_key_and_the_key_tells_nothing() {
+    let vendor = Vendor::start().await;
+    let key = |settings: TelnyxSettings, message: Message| {
+        let vendor = &vendor;
+        async move {
+            Telnyx::open(&settings).unwrap().send(&message).await;
+            let seen = vendor.server.seen();
+            seen[0].headers["idempotency-key"].to_str().unwrap().to_owned()
+        }
+    };
+    let own = || settings(vendor.server.url(""));
+    let first = key(own(), message(Channel::Sms)).await;
+    assert_eq!(first.len(), 32);
+    let sooner = Message { valid_for: SHORT, ..message(Channel::Sms) };
+    assert_eq!(key(own(), sooner).await, first, "what is left of its life is not part of it");
+    let another = Message { id: MessageId([8; 16]), ..message(Channel::Sms) };
+    assert_ne!(key(own(), another).await, first, "sent once more on purpose");
+    let sender = TelnyxSettings { from: Some("+13125550199".to_owned()), ..own() };
+    assert_ne!(key(sender, message(Channel::Sms)).await, first, "another body");
+    let other = TelnyxSettings { api_key: Zeroizing::new("KEY_other".to_owned()), ..own() };
+    assert_ne!(key(other, message(Channel::Sms)).await, first, "nobody else can work it out");
+}
+
+/// Every documented code. The status is 400 throughout: the code comes first.
+#[tokio::test]
+async fn codes_are_told_apart_by_consequence() {
+    let cases = [
+        ("opted out", "40300", "Blocked due to STOP message", "", "/to"),
+        ("opted out", "40300", "Forbidden", "The recipient is on a block rule", ""),
+        ("misconfigured", "40300", "Number not assigned to profile", "Nonstop trouble", ""),
+        ("rejected", "40310", "Invalid 'to' address", "", ""),
+        ("rejected", "40001", "Not routable", "", ""),
+        ("rejected", "40012", "Invalid destination number", "", ""),
+        ("rejected", "10002", "Invalid phone number", "", "/to"),
+        ("rejected", "10016", "Phone number must be in +E.164 format", "", "to"),
+        ("misconfigured", "10002", "Invalid phone number", "", "/from"),
+        ("misconfigured", "10016", "Phone number must be in +E.164 format", "", ""),
+        ("retryable", "40318", "Message queue full", "", ""),
+        ("retryable", "10011", "Too many requests", "", ""),
+        ("unknown", "10007", "Unexpected error", "", ""),
+        ("unknown", "10008", "Request timeout", "", ""),
+    ];
+    let ours = "10004 10005 10009 10010 10015 10027 20001 20002 20008 20012 20013 20014 20100 40010 \
+                40013 40302 40305 40309 40312 40314 40315 40316 40320 40321 40329 40330 40331 40333";
+    let route = "40002 40003 40004 40005 40006 40008 40011 40014 40016 40018 40020";
+    let listed = |words: &'static str, expected: &'static str| {
+        words.split_ascii_whitespace().map(move |code| (expected, code, "A title", "", ""))
+    };
+    let cases = cases.into_iter().chain(listed(ours, "misconfigured"));
+    let vendor = Vendor::start().await;
+    for (expected, code, title, detail, pointer) in cases.chain(listed(route, "retryable")) {
+        for code in [json!(code), json!(code.parse::<u64>().unwrap())] {
+            vendor.next(400, &[], errors(&code, title, detail, pointer).to_string());
+            let outcome = send(vendor.server.url("")).await;
+            assert_eq!(kind(&outcome), expected, "{code} {title}: {outcome:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_a_known_code_the_status_counts() {
+    let bodies =
+        ["", "<html>down</html>", "{}", r#"{"errors": []}"#, r#"{"errors": [{"code": "99999"}]}"#];
+    let cases = [
+        ("misconfigured", &[400, 401, 402, 403, 404, 405, 409, 415, 422][..]),
+        ("misconfigured", &[301, 302, 307]),
+        ("retryable", &[429, 501, 503]),
+        ("unknown", &[408, 500, 502, 504, 520]),
+    ];
+    let vendor = Vendor::start().await;
+    for (expected, statuses) in cases {
+        for (status, body) in statuses.iter().flat_map(|s| bodies.map(|body| (*s, body))) {
+            vendor.next(status, &[], body);
+            let outcome = send(vendor.server.url("")).await;
+            assert_eq!(kind(&outcome), expected, "{status} {body}: {outcome:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn errors_are_read_in_every_form() {
+    let error = json!({"code": "40310", "title": "Invalid 'to' address", "detail": "It is short"});
+    let text = "HTTP 400: 40310 Invalid 'to' address: It is short";
+    let cases = [
+        ("a list", json!({"errors": [error]}), text),
+        ("one object", json!({"errors": error}), text),
+        ("named error", json!({"error": error}), text),
+        ("bare", error.clone(), text),
+        ("a bare list", json!([error]), text),
+        ("with unknown fields", json!({"errors": [error], "meta": {"x": [1]}}), text),
+        ("the code alone", json!({"errors": [{"code": 40310}]}), "HTTP 400: 40310"),
+        (
+            "several",
+            json!({"errors": [{"code": "1", "title": "Odd"}, error, {"code": "40305"}]}),
+            "HTTP 400: 1 Odd; 40310 Invalid 'to' address: It is short; 40305",
+        ),
+        (
+            "with texts among them",
+            json!({"errors": ["broken", error]}),
+            "HTTP 400: broken; 40310 Invalid 'to' address: It is short",
+        ),
+    ];
+    let vendor = Vendor::start().await;
+    for (name, body, expected) in cases {
+        vendor.next(400, &[], body.to_string());
+        let outcome = send(vendor.server.url("")).await;
+        assert_eq!(outcome, Outcome::Rejected(expected.to_owned()), "{name}");
+    }
+    let both = json!({"errors": [error, {"code": "40300", "detail": "STOP"}]});
+    vendor.next(400, &[], both.to_string());
+    assert_eq!(send(vendor.server.url("")).await, Outcome::OptedOut, "outweighs all");
+}
+
+#[tokio::test]
+async fn a_pause_is_read_from_either_header() {
+    let cases = [
+        (&[("retry-after", "7")][..], Some(7)),
+        (&[("x-ratelimit-reset", "9")], Some(9)),
+        (&[("retry-after", "7"), ("x-ratelimit-reset", "9")], Some(7)),
+        (&[("x-ratelimit-reset", "1800000000")], Some(3600)),
+        (&[("x-ratelimit-reset", "soon")], None),
+        (&[], None),
+    ];
+    let vendor = Vendor::start().await;
+    let body = errors(&json!("10011"), "Too many requests", "", "").to_string();
+    for (headers, seconds) in cases {
+        for body in [&*body, "slow down"] {
+            vendor.next(429, headers, body.to_owned());
+            match send(vendor.server.url("")).await {
+                Outcome::Retryable { after, .. } => {
+                    assert_eq!(after, seconds.map(Duration::from_secs), "{headers:?} {body}");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_yes_that_is_already_a_no_is_one() {
+    let failed = |code: &str, title: &str| json!([{"code": code, "title": title}]);
+    let cases = [
+        ("queued", "queued", json!([]), accepted("m-1")),
+        ("an unknown status", "parked", json!([]), accepted("m-1")),
+        ("errors of the past", "sent", failed("40006", "Carrier down"), accepted("m-1")),
+        (
+            "no such destination",
+            "sending_failed",
+            failed("40012", "Invalid destination"),
+            Outcome::Rejected("sending_failed: 40012 Invalid destination".to_owned()),
+        ),
+        (
+            "not registered",
+            "sending_failed",
+            failed("40010", "Not 10DLC registered"),
+            Outcome::Misconfigured("sending_failed: 40010 Not 10DLC registered".to_owned()),
+        ),
+        ("opted out", "sending_failed", failed("40300", "Due to STOP"), Outcome::OptedOut),
+        (
+            "carrier",
+            "delivery_failed",
+            failed("40006", "Carrier down"),
+            Outcome::Retryable {
+                after: None,
+                reason: "delivery_failed: 40006 Carrier down".to_owned(),
+            },
+        ),
+        (
+            "no reason",
+            "expired",
+            json!([]),
+            Outcome::Retryable { after: None, reason: "expired".to_owned() },
+        ),
+    ];
+    let vendor = Vendor::start().await;
+    for (name, status, errors, expected) in cases {
+        let body = record("m-1", "+13125550142", status, &errors).to_string();
+        vendor.next(200, &[], body);
+        assert_eq!(send(vendor.server.url("")).await, expected, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_yes_without_a_usable_body_is_still_one() {
+    let bodies: [(&str, Vec<u8>); 6] = [
+        ("empty", vec![]),
+        ("no JSON", b"OK".into()),
+        ("no data", b"{}".into()),
+        ("no id", br#"{"data": {"to": [{"status": "queued"}]}}"#.into()),
+        ("an odd id", br#"{"data": {"id": "a\nb"}}"#.into()),
+        ("ten megabytes", vec![b' '; 10_000_000]),
+    ];
+    let vendor = Vendor::start().await;
+    for (name, body) in bodies {
+        vendor.next(200, &[], body);
+        assert_eq!(send(vendor.server.url("")).await, accepted(""), "{name}");
+    }
+    vendor.next(500, &[], vec![b'x'; 10_000_000]);
+    let reason = "HTTP 500: (reply too long or cut off)".to_owned();
+    assert_eq!(send(vendor.server.url("")).await, Outcome::Unknown(reason));
+}
+
+#[tokio::test]
+async fn a_redirect_takes_the_key_nowhere() {
+    let elsewhere = Server::start(200, &[], "").await;
+    let vendor = Vendor::start().await;
+    for status in [301, 302, 303, 307, 308] {
+        let location = elsewhere.url("/v2/messages");
+        vendor.next(status, &[("location", &location)], "");
+        assert_eq!(kind(&send(vendor.server.url("")).await), "misconfigured", "{status}");
+        vendor.next(status, &[("location", &location)], "");
+        assert!(matches!(ask(vendor.server.url(""), "m-1").await, Status::Unknown(_)), "{status}");
+    }
+    assert_eq!((elsewhere.connections(), elsewhere.seen().len()), (0, 0));
+}
+
+#[tokio::test]
+async fn reasons_hold_neither_code_nor_number_nor_key() {
+    let vendor = Vendor::start().await;
+    let detail = format!("to +1 312 555 0142: 482913 is your code, key {KEY}");
+    let body = errors(&json!("40305"), "No", &detail, "").to_string();
+    vendor.next(400, &[], body);
+    let reason =
+        "HTTP 400: 40305 No: to +1 ••• ••• ••42: [code] is your code, key [key]".to_owned();
+    assert_eq!(send(vendor.server.url("")).await, Outcome::Misconfigured(reason));
+    assert!(!format!("{:?}", settings(String::new())).contains(KEY));
+
+    vendor.record("m-1", "delivery_failed", &json!([{"code": "40004", "detail": detail}]));
+    let reason = "delivery_failed: 40004: to +1 ••• ••• ••42: [code] is your code, key [key]";
+    assert_eq!(
+        ask(vendor.server.url(""), "m-1").await,
+        Status::Failed { reason: reason.to_owned(), cause: Cause::Route }
+    );
+}
+
+#[tokio::test]
+async fn after_no_clear_answer_the_next_gateway_sends_the_same_code() {
+    let vendor = Vendor::start().await;
+    let cases = [
+        ("silent", silent_server().await),
+        ("closed without a word", raw_server(b"", true).await),
+        ("nobody", nobody().await),
+    ];
+    for (name, address) in cases {
+        let names = ["first", "second"].map(|name| GatewayName(name.to_owned()));
+        let [first, second] = [format!("http://{address}"), vendor.server.url("")].map(gateway);
+        let gateways: Vec<(_, Box<dyn Gateway>)> =
+            vec![(names[0].clone(), Box::new(first)), (names[1].clone(), Box::new(second))];
+        let routes = Routes::new(gateways, &names, &[]).unwrap();
+        let now = || Timestamp(1_800_000_000_000);
+        let delivery = routes.deliver(&message(Channel::Sms), None, now).await;
+        assert!(
+            matches!(&delivery.result, Delivered::Sent { gateway, .. } if *gateway == names[1]),
+            "{name}: {delivery:?}"
+        );
+        let seen = vendor.server.seen();
+        assert_eq!(seen.len(), 1, "{name}");
+        assert!(seen[0].body.contains("482913 is your code"), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_is_asked_after_by_its_id() {
+    let failed = |reason: &str, cause| Status::Failed { reason: reason.to_owned(), cause };
+    let error = |code: &str, title: &str| json!([{"code": code, "title": title}]);
+    let cases = [
+        ("queued", json!([]), Status::UnderWay),
+        ("sending", json!([]), Status::UnderWay),
+        ("sent", json!([]), Status::UnderWay),
+        ("delivered", json!([]), Status::Delivered),
+        ("delivery_unconfirmed", json!([]), Status::Unconfirmed),
+        ("expired", json!([]), failed("expired", Cause::Route)),
+        ("sending_failed", json!(null), failed("sending_failed", Cause::Route)),
+        (
+            "delivery_failed",
+            error("40001", "Not routable"),
+            failed("delivery_failed: 40001 Not routable", Cause::Number),
+        ),
+        (
+            "delivery_failed",
+            error("40020", "Blocked as artificial"),
+            failed("delivery_failed: 40020 Blocked as artificial", Cause::Route),
+        ),
+        (
+            "delivery_failed",
+            error("40008", "Undeliverable"),
+            failed("delivery_failed: 40008 Undeliverable", Cause::Route),
+        ),
+        (
+            "sending_failed",
+            error("40300", "Blocked due to STOP message"),
+            failed("sending_failed: 40300 Blocked due to STOP message", Cause::OptedOut),
+        ),
+        ("parked", json!([]), Status::Unknown("no status that is documented".to_owned())),
+    ];
+    let vendor = Vendor::start().await;
+    for (status, errors, expected) in cases {
+        vendor.record("m-1", status, &errors);
+        assert_eq!(ask(vendor.server.url(""), "m-1").await, expected, "{status} {errors}");
+    }
+    let seen = vendor.server.seen();
+    assert!(seen.iter().all(|seen| seen.method == "GET" && seen.path == "/v2/messages/m-1"));
+}
+
+#[tokio::test]
+async fn an_id_stays_one_part_of_the_path() {
+    let cases = [
+        ("a/b?c#d", "/v2/messages/a%2Fb%3Fc%23d"),
+        ("../../v2/balance", "/v2/messages/..%2F..%2Fv2%2Fbalance"),
+        ("%2e%2e", "/v2/messages/%252e%252e"),
+        ("a&b=c;d", "/v2/messages/a&b=c;d"),
+        ("\\x\"", "/v2/messages/%5Cx%22"),
+    ];
+    for (id, path) in cases {
+        let server = Server::start(404, &[], "").await;
+        assert!(matches!(ask(server.url(""), id).await, Status::Unknown(_)), "{id}");
+        assert_eq!(server.seen()[0].path, path, "{id}");
+    }
+    for id in [".", ".."] {
+        let server = Server::start(200, &[], "{}").await;
+        assert!(matches!(ask(server.url(""), id).await, Status::Unknown(_)), "{id}");
+        assert_eq!(server.connections(), 0, "{id}");
+    }
+}
+
+#[tokio::test]
+async fn a_vendor_that_does_not_tell_is_no_failure() {
+    let vendor = Vendor::start().await;
+    for (status, body) in [(401, "{}"), (404, ""), (429, ""), (500, "x"), (200, ""), (200, "[]")] {
+        vendor.next(status, &[], body);
+        let told = ask(vendor.server.url(""), "m-1").await;
+        assert!(matches!(told, Status::Unknown(_)), "{status} {body}: {told:?}");
+    }
+    for address in [nobody().await, silent_server().await] {
+        let told = ask(format!("http://{address}"), "m-1").await;
+        assert!(matches!(told, Status::Unknown(_)), "{told:?}");
+    }
+}
+
+#[test]
+fn settings_that_cannot_work_are_refused() {
+    type Change = fn(&mut TelnyxSettings);
+    let cases: [(Change, &str); 3] = [
+        (|s| s.base_url = "http://api.telnyx.com".into(), "loopback address only"),
+        (|s| s.api_key = Zeroizing::new("s3cret\n".into()), "`api-key-file`"),
+        (|s| s.from = None, "`from` is missing"),
+    ];
+    for (change, expected) in cases {
+        let mut settings = settings("https://api.telnyx.com".to_owned());
+        change(&mut settings);
+        let error = Telnyx::open(&settings).map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains(expected) && !error.contains("s3cret"), "{error}");
+    }
+    let gateway = gateway("https://api.telnyx.com".to_owned());
+    assert!(gateway.supports(Channel::Sms) && !gateway.supports(Channel::Voice));
+}
+
+/// JSON that has much of a reply's form.
+fn json_like() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        "(40300|40310|STOP|delivery_failed|.{0,9})".prop_map(Value::from),
+    ];
+    let name = "(errors|error|code|title|detail|source|pointer|data|to|status|id)";
+    leaf.prop_recursive(5, 40, 5, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::btree_map(name, inner, 0..5)
+                .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn no_reply_panics_and_only_a_success_is_a_yes(code in 100u16..600, body in json_like()) {
+        let body = Some(body.to_string().into_bytes());
+        let reply = Reply { status: code, retry_after: None, rate_reset: None, body };
+        let message = message(Channel::Sms);
+        let redactor = Redactor::new(&message, []);
+        let (sent, told) = (sent(&reply, &redactor), status(&reply, &redactor));
+        let shown = format!("{sent:?} {told:?}");
+        prop_assert!(shown.chars().count() < 1000);
+        if !(200..=299).contains(&code) {
+            prop_assert_eq!(&sent, &refused(&reply, &redactor));
+            prop_assert!(kind(&sent) != "accepted");
+            prop_assert!(matches!(told, Status::Unknown(_)));
+        }
+    }
+}
