@@ -178,12 +178,33 @@ pub fn unavailable(host: &str) -> Step {
 #[must_use]
 pub fn proof_text(code: &Passcode, reference: Reference, host: &str) -> zeroize::Zeroizing<String> {
     // One segment: those beyond GSM-7's basic set would count twice.
-    let host = host.chars().filter(|c| !"^{}\\[~]|€".contains(*c)).take(40).collect::<String>();
+    let host = short(host);
     zeroize::Zeroizing::new(format!(
         "{} proves this number for logins on {host}, ref {reference}. Tell it only to the \
          administrator who registers you.",
         code.expose()
     ))
+}
+
+/// A host's name as a text of one segment can carry it.
+fn short(host: &str) -> String {
+    host.chars().filter(|c| !"^{}\\[~]|€".contains(*c)).take(40).collect()
+}
+
+/// The text message that tests a gateway: no code, and nothing that anybody should do.
+#[must_use]
+pub fn test_text(reference: Reference, host: &str) -> zeroize::Zeroizing<String> {
+    let host = short(host);
+    zeroize::Zeroizing::new(format!(
+        "Test message of otpd on {host}, ref {reference}. Nothing to do."
+    ))
+}
+
+/// What a call says to test a gateway; see [`test_text`].
+#[must_use]
+pub fn spoken_test(host: &str) -> zeroize::Zeroizing<String> {
+    let text = format!("This is a test call of otpd on {host}. There is nothing to do.");
+    zeroize::Zeroizing::new(format!("{text} Again: {text}"))
 }
 
 /// What a call says to log in: the code digit by digit, three times.

@@ -5,6 +5,7 @@ mod authority;
 mod connection;
 mod listen;
 mod login;
+mod numbers;
 mod peer;
 mod permit;
 mod wire;

@@ -5,6 +5,7 @@
 //! | `org.otpd.Login` | yes | no | no | no |
 //! | `Admin`, reading and changing | yes | yes, but never for uid 0 or a member of the group | no | no |
 //! | `Admin.Show`, `.Verify`, `.Resend` of oneself | yes | yes | yes | no |
+//! | `Admin.Reveal` | yes | no | no | no |
 
 /// What a peer is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,13 +40,15 @@ pub(super) enum Right {
     OwnAffairs,
     /// Any other of the administrator's methods.
     Administer,
+    /// Shows a number in full.
+    Reveal,
 }
 
 /// Whether the call is permitted.
 pub(super) const fn permits(caller: Caller, right: Right, target: Target) -> bool {
     match (caller, right, target) {
         (Caller::Root, _, _) => true,
-        (Caller::Admin | Caller::Other, Right::Login, _) => false,
+        (Caller::Admin | Caller::Other, Right::Login | Right::Reveal, _) => false,
         (Caller::Admin | Caller::Other, Right::OwnAffairs, Target::Oneself) => true,
         (Caller::Admin, Right::OwnAffairs | Right::Administer, target) => match target {
             Target::Everyone | Target::Account => true,
@@ -69,6 +72,9 @@ mod tests {
             (C::Root, R::Login, [true, true, true, true]),
             (C::Root, R::OwnAffairs, [true, true, true, true]),
             (C::Root, R::Administer, [true, true, true, true]),
+            (C::Root, R::Reveal, [true, true, true, true]),
+            (C::Admin, R::Reveal, [false, false, false, false]),
+            (C::Other, R::Reveal, [false, false, false, false]),
             (C::Admin, R::Login, [false, false, false, false]),
             (C::Admin, R::OwnAffairs, [true, true, false, true]),
             (C::Admin, R::Administer, [true, false, false, true]),

@@ -26,7 +26,7 @@ use crate::{
 
 /// A call is answered within this time of its begin, if only to say that the vendor has not answered
 /// yet: the module waits for ten seconds, and NSS and the store may have used some of them.
-const EXCHANGE: Duration = Duration::from_secs(8);
+pub(super) const EXCHANGE: Duration = Duration::from_secs(8);
 
 /// The newest message of each challenge while it is on its way.
 #[derive(Clone, Default)]
@@ -43,6 +43,18 @@ pub(super) struct Sent {
 }
 
 impl InFlight {
+    /// Has a message count as being on its way until what comes first is dropped; what comes second
+    /// settles it.
+    pub(super) fn track(
+        &self,
+        token: ChallengeToken,
+    ) -> (OnItsWay, watch::Sender<Option<Sent>>, Watched) {
+        let (publish, sent) = watch::channel(None);
+        self.insert(token, sent.clone());
+        let on_its_way = OnItsWay { in_flight: self.clone(), token, sent: sent.clone() };
+        (on_its_way, publish, sent)
+    }
+
     fn insert(&self, token: ChallengeToken, sent: Watched) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(token, sent);
     }
@@ -63,7 +75,7 @@ impl InFlight {
 }
 
 /// A message that is on its way as long as this lives, whatever ends its task.
-struct OnItsWay {
+pub(super) struct OnItsWay {
     in_flight: InFlight,
     token: ChallengeToken,
     sent: Watched,
@@ -109,11 +121,8 @@ impl Verifier {
     /// Hands a message to the gateways in a task of its own: a claimant who goes away must not cut
     /// a request to a vendor in half.
     pub(super) fn send(&self, site: Arc<Site>, order: Order) -> Watched {
-        let (publish, sent) = watch::channel(None);
-        self.deliveries.insert(order.token, sent.clone());
-        let (store, in_flight, clock) =
-            (self.store.clone(), self.deliveries.clone(), self.clock.clone());
-        let on_its_way = OnItsWay { in_flight, token: order.token, sent: sent.clone() };
+        let (on_its_way, publish, sent) = self.deliveries.track(order.token);
+        let (store, clock) = (self.store.clone(), self.clock.clone());
         tokio::spawn(async move {
             let _on_its_way = on_its_way;
             let message = compose(&site, &order, clock.now());
@@ -194,7 +203,8 @@ fn record(order: &Order, delivery: Delivery) -> (Delivered, Sent) {
     (delivered, Sent { progress, reason })
 }
 
-fn reason(outcome: &Outcome) -> Option<String> {
+/// Why a gateway did not take a message.
+pub(super) fn reason(outcome: &Outcome) -> Option<String> {
     match outcome {
         Outcome::Accepted { .. } => None,
         Outcome::Rejected(reason) => Some(format!("refused the number: {reason}")),

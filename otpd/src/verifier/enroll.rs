@@ -13,7 +13,7 @@ use crate::{
         enrollment::Enrollment,
         login::{Order, Progress, Typed},
         passcode::{Draw, Reference},
-        phone::{self, Country, NumberError},
+        phone::{self, Country, Destination, NumberError},
         proof::{Enroll, Outcome, Refusal, Resent, Verify},
         time::Timestamp,
     },
@@ -76,11 +76,7 @@ impl Verifier {
     ) -> Result<(Enrollment, Placed), Failure> {
         self.store.has_room().await.map_err(refused_by_store)?;
         let site = self.site();
-        let default = site.delivery.default_country;
-        let destination = phone::parse(request.phone.expose(), default).map_err(Failure::Number)?;
-        if !site.terms.countries.contains(&destination.country) {
-            return Err(Failure::Country(destination.country));
-        }
+        let destination = site.destination(&request.phone)?;
         let channel = request.channel.unwrap_or(Channel::Sms);
         let number = self.keys.index(&destination.number);
         let range = self.keys.range(&destination.number);
@@ -151,7 +147,19 @@ impl Verifier {
     }
 }
 
-fn outcome<T>(decided: Result<Outcome<T>, StoreError>) -> Result<T, Failure> {
+impl Site {
+    /// A number that messages may go to, as it was typed.
+    pub(super) fn destination(&self, phone: &otp_proto::Secret) -> Result<Destination, Failure> {
+        let default = self.delivery.default_country;
+        let destination = phone::parse(phone.expose(), default).map_err(Failure::Number)?;
+        if !self.terms.countries.contains(&destination.country) {
+            return Err(Failure::Country(destination.country));
+        }
+        Ok(destination)
+    }
+}
+
+pub(super) fn outcome<T>(decided: Result<Outcome<T>, StoreError>) -> Result<T, Failure> {
     match decided {
         Ok(Outcome::Done(done)) => Ok(done),
         Ok(Outcome::Refused(refusal)) => Err(Failure::Refused(refusal)),
@@ -159,7 +167,7 @@ fn outcome<T>(decided: Result<Outcome<T>, StoreError>) -> Result<T, Failure> {
     }
 }
 
-fn refused_by_store(error: StoreError) -> Failure {
+pub(super) fn refused_by_store(error: StoreError) -> Failure {
     error!(%error, "an administrator's verb failed");
     Failure::Unavailable(match error {
         StoreError::Full => FULL,

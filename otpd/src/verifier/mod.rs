@@ -8,6 +8,9 @@ mod begin;
 mod deliver;
 mod enroll;
 mod recover;
+mod register;
+mod reveal;
+mod test_message;
 #[cfg(test)]
 mod tests;
 mod upkeep;
@@ -24,6 +27,7 @@ pub use admin::{Status, Summary};
 pub use attend::Attendance;
 pub use begin::Claim;
 pub use enroll::{EnrollRequest, Failure, Placed};
+pub use test_message::{TestFailure, TestRequest, Tested};
 pub use upkeep::Unconfirmed;
 
 use crate::{

@@ -1,5 +1,7 @@
 //! The use cases over a real store, with gateways that do as they are told.
 
+mod numbers;
+
 use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex},

@@ -104,6 +104,12 @@ impl Delivered {
                 if let Some(site) = ledger.records.site() {
                     site.refund_proof(self.issued_at);
                 }
+                if let Some(enrollment) = &mut ledger.records.enrollment
+                    && enrollment.index == self.index
+                    && enrollment.proof_sent_at == Some(self.issued_at)
+                {
+                    enrollment.proof_sent_at = None;
+                }
             }
         }
     }
