@@ -15,6 +15,12 @@ pub(crate) enum Failure {
     Input(io::Error),
     /// The question was answered with no.
     Declined,
+    /// A row of a list is wrong, or was not done, in words.
+    Row(String),
+    /// A number in full is for root alone.
+    RootOnly,
+    /// A list of users cannot be opened or read: its name and why.
+    List(String, io::Error),
     /// No connection to the daemon.
     Connect(io::Error),
     /// The connection broke before the answer was there.
@@ -33,9 +39,11 @@ impl Failure {
     /// The exit status that goes with it.
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Usage(_) | Self::Input(_) => Exit::Usage,
+            Self::Usage(_) | Self::Input(_) | Self::List(..) => Exit::Usage,
             Self::Connect(_) | Self::Lost(_) | Self::Malformed(_) => Exit::Unreachable,
-            Self::Declined | Self::Admin(_) | Self::Unknown(_) => Exit::Refused,
+            Self::Declined | Self::Row(_) | Self::RootOnly | Self::Admin(_) | Self::Unknown(_) => {
+                Exit::Refused
+            }
             Self::Service(error) => match error {
                 ServiceError::PermissionDenied {} => Exit::Refused,
                 ServiceError::InterfaceNotFound { .. }

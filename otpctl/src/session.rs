@@ -54,7 +54,7 @@ impl Session {
         client.call_more(method, ANSWER_DEADLINE, each).map_err(Failure::from)
     }
 
-    fn connect(&self, deadline: Deadline) -> Result<Client, Failure> {
+    pub(crate) fn connect(&self, deadline: Deadline) -> Result<Client, Failure> {
         Client::connect(&self.socket, deadline).map_err(Failure::Connect)
     }
 }

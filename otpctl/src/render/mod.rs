@@ -2,6 +2,7 @@
 
 pub(crate) mod error;
 pub(crate) mod json;
+pub(crate) mod numbers;
 mod table;
 pub(crate) mod text;
 mod time;

@@ -86,7 +86,7 @@ fn a_reader_that_stops_early_is_no_error_and_a_full_disk_is() {
 
 #[test]
 fn usage_errors_exit_with_2_and_help_with_0() {
-    let wrong: [&[&str]; 7] = [
+    let wrong: [&[&str]; 14] = [
         &[],
         &["frobnicate"],
         &["show"],
@@ -94,6 +94,13 @@ fn usage_errors_exit_with_2_and_help_with_0() {
         &["enroll", "alice"],
         &["enroll", "alice", "+1", "--channel", "fax"],
         &["list", "alice"],
+        &["enroll", "--send"],
+        &["enroll", "alice", "+1", "--send"],
+        &["enroll", "alice", "--from", "list.csv"],
+        &["test-message"],
+        &["test-message", ""],
+        &["completions"],
+        &["completions", "csh"],
     ];
     for arguments in wrong {
         let run = otpctl(Path::new("/nonexistent"), arguments, "");
@@ -110,6 +117,8 @@ fn usage_errors_exit_with_2_and_help_with_0() {
         "enable",
         "remove",
         "unlock",
+        "test-message",
+        "completions",
         "status",
         "confirm-clock",
     ];

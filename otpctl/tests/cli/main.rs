@@ -7,6 +7,14 @@ mod daemon;
 #[cfg(test)]
 mod edges;
 #[cfg(test)]
+mod import;
+#[cfg(test)]
+mod numbers;
+#[cfg(test)]
+mod schema;
+#[cfg(test)]
+mod terminal;
+#[cfg(test)]
 mod verbs;
 
 /// An account as the daemon sends it.
