@@ -163,6 +163,32 @@ pub struct Enrolled {
     pub delivery: Delivery,
 }
 
+/// Registers a number and sends nothing; the same number again changes nothing.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Register {
+    /// The account.
+    pub user: String,
+    /// E.164, or national where `delivery.default-country` is set.
+    pub phone: Secret,
+    /// Null: as before where the number was there before, else text message.
+    pub channel: Option<Channel>,
+    /// Puts the number in the place of another one.
+    pub replace: bool,
+}
+
+/// Reply to [`Register`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Registered {
+    /// The account as it is now.
+    pub subscriber: Subscriber,
+    /// The number was there before and stays as it is.
+    pub unchanged: bool,
+    /// When the newest message that proves it was ordered, Unix milliseconds; null: none was sent.
+    #[serde(default)]
+    pub proof_sent_at: Option<i64>,
+}
+
 /// Proves a number by the code that was sent to it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -239,6 +265,53 @@ pub struct Shown {
     /// Why the newest message of the last minutes did not arrive, as its carrier reported.
     #[serde(default)]
     pub undelivered: Option<String>,
+}
+
+/// Asks for a number in full; root's alone.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reveal {
+    /// The account.
+    pub user: String,
+}
+
+/// Reply to [`Reveal`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Revealed {
+    /// E.164.
+    pub phone: Secret,
+}
+
+/// Sends a message without a code.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TestMessage {
+    /// E.164, or national where `delivery.default-country` is set.
+    pub phone: Secret,
+    /// The one gateway that is to carry it; null: as the messages of logins.
+    pub gateway: Option<String>,
+    /// Call instead of texting.
+    pub voice: bool,
+}
+
+/// Reply to [`TestMessage`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tested {
+    /// How far it is.
+    pub status: DeliveryStatus,
+    /// How it travels.
+    pub channel: Channel,
+    /// The reference that stands in the message.
+    pub reference: String,
+    /// The gateway that took it, or may have.
+    #[serde(default)]
+    pub gateway: Option<String>,
+    /// The vendor's name for it.
+    #[serde(default)]
+    pub vendor_id: Option<String>,
+    /// What went wrong, at whichever gateway.
+    #[serde(default)]
+    pub reason: Option<String>,
 }
 
 /// Denies the account's logins.
@@ -528,6 +601,9 @@ macro_rules! methods {
 
 methods! {
     Enroll -> Enrolled;
+    Register -> Registered;
+    Reveal -> Revealed;
+    TestMessage -> Tested;
     Verify -> Changed;
     Resend -> Resent;
     List -> Listed;

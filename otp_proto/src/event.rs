@@ -208,6 +208,24 @@ pub enum Event {
     },
     /// The limits of wrong codes were ended.
     Unlocked {},
+    /// A number was shown in full to root.
+    NumberRevealed {
+        /// Last two digits.
+        ending: String,
+    },
+    /// A message without a code was to be sent; its fate follows under the same request.
+    TestMessage {
+        /// Last two digits.
+        ending: String,
+        /// ISO 3166.
+        country: String,
+        /// `sms` or `voice`.
+        channel: String,
+        /// The gateway that was asked for, if one was.
+        gateway: Option<String>,
+        /// In the message.
+        reference: String,
+    },
     /// The wall clock, which was in doubt, was said to be right.
     ClockConfirmed {
         /// How far it was ahead of what the time since boot says; negative: behind.
@@ -269,7 +287,7 @@ mod tests {
         let kinds = Event::kinds();
         assert_eq!(kinds.first().map(String::as_str), Some("login-ignored"));
         assert_eq!(kinds.last().map(String::as_str), Some("refused"));
-        assert_eq!(kinds.len(), 30, "{kinds:?}");
+        assert_eq!(kinds.len(), 32, "{kinds:?}");
     }
 
     #[test]

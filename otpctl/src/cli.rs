@@ -41,11 +41,19 @@ pub struct Cli {
 #[derive(Subcommand)]
 pub enum Verb {
     /// Register a phone number for USER and send the code that proves it
+    ///
+    /// With --from a whole list is registered: a user a line, as user,phone or user,phone,channel.
+    /// Nothing is sent then before --send says so. Lines that cannot be done are named on standard
+    /// error, each with its reason, and all others are done. The same list may be given again: who
+    /// is registered stays so, and --send sends to those only that nothing was sent to yet.
     #[command(after_help = "\
 Examples:
   otpctl enroll alice +13125550123
   otpctl enroll alice +13125550123 --channel voice
-  otpctl enroll alice +13125550199 --replace")]
+  otpctl enroll alice +13125550199 --replace
+  otpctl enroll --from staff.csv           registers a list, sends nothing
+  otpctl enroll --from staff.csv --send    sends everybody a code, once
+  getusers | otpctl enroll --from -        reads standard input")]
     Enroll(Enroll),
     /// Prove the number of USER by the code that was sent to it
     #[command(after_help = "\
@@ -69,8 +77,9 @@ Examples:
     #[command(after_help = "\
 Examples:
   otpctl show alice
-  otpctl show alice --json")]
-    Show(User),
+  otpctl show alice --json
+  otpctl show alice --reveal       the number in full, for root; it is audited")]
+    Show(Show),
     /// Deny the logins of USER until they are enabled again
     #[command(after_help = "Example:\n  otpctl disable alice")]
     Disable(User),
@@ -105,6 +114,16 @@ Examples:
   otpctl bypass alice --revoke           all that alice has
   otpctl bypass alice --revoke 7K3F-Q2   one of them")]
     Bypass(Bypass),
+    /// Send a message without a code to PHONE, to see whether a gateway delivers
+    ///
+    /// It counts as one of the three messages a day that a number gets before it is verified, unless
+    /// no gateway takes it.
+    #[command(after_help = "\
+Examples:
+  otpctl test-message +13125550123
+  otpctl test-message +13125550123 --gateway telnyx
+  otpctl test-message +13125550123 --voice")]
+    TestMessage(TestMessage),
     /// Show how the daemon and its gateways are
     #[command(after_help = "\
 Examples:
@@ -143,6 +162,17 @@ Examples:
   date                             is it right?
   otpctl confirm-clock")]
     ConfirmClock,
+    /// Print what makes the shell complete commands and options
+    #[command(after_help = "\
+Examples:
+  otpctl completions bash > /usr/share/bash-completion/completions/otpctl
+  otpctl completions zsh > /usr/share/zsh/site-functions/_otpctl
+  otpctl completions fish > /usr/share/fish/vendor_completions.d/otpctl.fish")]
+    Completions {
+        /// bash, zsh or fish
+        #[arg(value_enum, value_name = "SHELL", hide_possible_values = true)]
+        shell: Shell,
+    },
 }
 
 impl Verb {
@@ -150,18 +180,23 @@ impl Verb {
     #[must_use]
     pub fn user(&self) -> Option<&str> {
         match self {
-            Self::Enroll(Enroll { user, .. })
+            Self::Enroll(Enroll { user, .. }) => user.as_deref(),
+            Self::Show(Show { user, .. })
             | Self::Verify(Verify { user, .. })
             | Self::Resend(Resend { user, .. })
             | Self::Remove(Remove { user, .. })
-            | Self::Show(user)
             | Self::Disable(user)
             | Self::Enable(user)
             | Self::Unlock(user)
             | Self::RecoveryCodes(user) => Some(&user.user),
             Self::Bypass(Bypass { user, .. }) => user.as_deref(),
             Self::Log(log) => log.user.as_deref(),
-            Self::List | Self::Status | Self::Explain(_) | Self::ConfirmClock => None,
+            Self::List
+            | Self::TestMessage(_)
+            | Self::Status
+            | Self::Explain(_)
+            | Self::ConfirmClock
+            | Self::Completions { .. } => None,
         }
     }
 
@@ -177,9 +212,15 @@ impl Verb {
             | Self::Remove(_)
             | Self::Unlock(_)
             | Self::RecoveryCodes(_)
+            | Self::TestMessage(_)
             | Self::ConfirmClock => true,
             Self::Bypass(bypass) => !bypass.list,
-            Self::List | Self::Show(_) | Self::Status | Self::Log(_) | Self::Explain(_) => false,
+            Self::List
+            | Self::Show(_)
+            | Self::Status
+            | Self::Log(_)
+            | Self::Explain(_)
+            | Self::Completions { .. } => false,
         }
     }
 }
@@ -195,13 +236,27 @@ pub struct User {
 /// Arguments of `enroll`.
 #[derive(Args)]
 pub struct Enroll {
-    /// Whose number it is.
-    #[command(flatten)]
-    pub user: User,
+    /// Name of the account
+    #[arg(
+        value_name = "USER",
+        value_parser = NonEmptyStringValueParser::new(),
+        required_unless_present = "from"
+    )]
+    pub user: Option<String>,
     /// The number: + and the country code, or as it is dialled at home where
     /// delivery.default-country is set
-    #[arg(value_name = "PHONE", value_parser = NonEmptyStringValueParser::new())]
-    pub phone: String,
+    #[arg(
+        value_name = "PHONE",
+        value_parser = NonEmptyStringValueParser::new(),
+        required_unless_present = "from"
+    )]
+    pub phone: Option<String>,
+    /// Register the users of this list (CSV, UTF-8; -: standard input), without sending anything
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["user", "phone"])]
+    pub from: Option<PathBuf>,
+    /// With --from: send a code to those whose number is not verified and who got none yet
+    #[arg(long, requires = "from", conflicts_with_all = ["user", "phone"])]
+    pub send: bool,
     /// How codes are sent unless a login asks otherwise: by text message or in a phone call
     /// [default: sms]
     #[arg(long, value_enum, value_name = "sms|voice", hide_possible_values = true)]
@@ -238,6 +293,53 @@ pub struct Resend {
     /// Read the code out in a phone call
     #[arg(long)]
     pub voice: bool,
+}
+
+/// Arguments of `show`.
+#[derive(Args)]
+pub struct Show {
+    /// Who is shown.
+    #[command(flatten)]
+    pub user: User,
+    /// Show the number in full; root only, and written down in the log of otpd
+    #[arg(long)]
+    pub reveal: bool,
+}
+
+/// Arguments of `test-message`.
+#[derive(Args)]
+pub struct TestMessage {
+    /// The number: + and the country code, or as it is dialled at home where
+    /// delivery.default-country is set
+    #[arg(value_name = "PHONE", value_parser = NonEmptyStringValueParser::new())]
+    pub phone: String,
+    /// Send it through this gateway only, also while it rests after failures
+    #[arg(long, value_name = "NAME")]
+    pub gateway: Option<String>,
+    /// Call instead of texting
+    #[arg(long)]
+    pub voice: bool,
+}
+
+/// A shell that completions are for.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Shell {
+    /// bash, with the package bash-completion
+    Bash,
+    /// zsh
+    Zsh,
+    /// fish
+    Fish,
+}
+
+impl From<Shell> for clap_complete::Shell {
+    fn from(shell: Shell) -> Self {
+        match shell {
+            Shell::Bash => Self::Bash,
+            Shell::Zsh => Self::Zsh,
+            Shell::Fish => Self::Fish,
+        }
+    }
 }
 
 /// Arguments of `remove`.
@@ -378,8 +480,10 @@ mod tests {
             let Some(example) = line.strip_prefix("  ") else { continue };
             // What follows two spaces, a redirection or a pipe is for the reader or the shell.
             let words = example.split("  ").next().unwrap_or_default();
-            let words =
-                words.split([' ']).take_while(|word| !matches!(*word, "<" | "|" | "COMMAND"));
+            let words = words
+                .split([' '])
+                .skip_while(|word| *word != "otpctl")
+                .take_while(|word| !matches!(*word, "<" | ">" | "|" | "COMMAND"));
             let words: Vec<_> = words.collect();
             if words.len() > 1 {
                 assert!(Cli::try_parse_from(&words).is_ok(), "{line}");

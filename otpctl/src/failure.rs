@@ -17,6 +17,12 @@ pub(crate) enum Failure {
     Output(io::Error),
     /// The question was answered with no.
     Declined,
+    /// A row of a list is wrong, or was not done, in words.
+    Row(String),
+    /// A number in full is for root alone.
+    RootOnly,
+    /// A list of users cannot be opened or read: its name and why.
+    List(String, io::Error),
     /// No connection to the daemon.
     Connect(io::Error),
     /// The connection broke before the answer was there.
@@ -35,9 +41,14 @@ impl Failure {
     /// The exit status that goes with it.
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Usage(_) | Self::Input(_) => Exit::Usage,
+            Self::Usage(_) | Self::Input(_) | Self::List(..) => Exit::Usage,
             Self::Connect(_) | Self::Lost(_) | Self::Malformed(_) => Exit::Unreachable,
-            Self::Output(_) | Self::Declined | Self::Admin(_) | Self::Unknown(_) => Exit::Refused,
+            Self::Output(_)
+            | Self::Declined
+            | Self::Row(_)
+            | Self::RootOnly
+            | Self::Admin(_)
+            | Self::Unknown(_) => Exit::Refused,
             Self::Service(error) => match error {
                 ServiceError::PermissionDenied {} => Exit::Refused,
                 ServiceError::InterfaceNotFound { .. }

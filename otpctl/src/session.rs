@@ -66,7 +66,7 @@ impl Session {
         client.call_more(method, patience, each)
     }
 
-    fn connect(&self, deadline: Deadline) -> Result<Client, Failure> {
+    pub(crate) fn connect(&self, deadline: Deadline) -> Result<Client, Failure> {
         Client::connect(&self.socket, deadline).map_err(Failure::Connect)
     }
 }

@@ -208,6 +208,22 @@ fn segment(host: &str) -> String {
     host.chars().filter(|c| !"^{}\\[~]|€".contains(*c)).take(40).collect()
 }
 
+/// The text message that tests a gateway: no code, and nothing that anybody should do.
+#[must_use]
+pub fn test_text(reference: Reference, host: &str) -> zeroize::Zeroizing<String> {
+    let host = segment(host);
+    zeroize::Zeroizing::new(format!(
+        "Test message of otpd on {host}, ref {reference}. Nothing to do."
+    ))
+}
+
+/// What a call says to test a gateway; see [`test_text`].
+#[must_use]
+pub fn spoken_test(host: &str) -> zeroize::Zeroizing<String> {
+    let text = format!("This is a test call of otpd on {host}. There is nothing to do.");
+    zeroize::Zeroizing::new(format!("{text} Again: {text}"))
+}
+
 /// What a call says to log in: the code digit by digit, three times.
 #[must_use]
 pub fn spoken(code: &Passcode, host: &str) -> zeroize::Zeroizing<String> {

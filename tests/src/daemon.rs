@@ -26,33 +26,42 @@ pub const ADMIN_GROUP: &str = "games";
 #[must_use]
 pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        let test = std::env::current_exe().expect("the test's own file");
-        // target/PROFILE/deps/TEST
-        let folder = test.ancestors().nth(2).expect("a target directory");
-        let profile = match folder.file_name().and_then(|name| name.to_str()) {
-            Some("release") => "release",
-            _ => "dev",
-        };
-        let mut cargo = Command::new(env!("CARGO"));
-        // What cargo tells this test about its own package would have build scripts run again.
-        for (name, _) in std::env::vars_os() {
-            let name = name.to_string_lossy();
-            if ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|own| name.starts_with(own)) {
-                cargo.env_remove(&*name);
-            }
+    PROGRAM.get_or_init(|| built("otpd"))
+}
+
+/// `otpctl`, as [`program`].
+#[must_use]
+pub fn otpctl() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| built("otpctl"))
+}
+
+fn built(package: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("the test's own file");
+    // target/PROFILE/deps/TEST
+    let folder = test.ancestors().nth(2).expect("a target directory");
+    let profile = match folder.file_name().and_then(|name| name.to_str()) {
+        Some("release") => "release",
+        _ => "dev",
+    };
+    let mut cargo = Command::new(env!("CARGO"));
+    // What cargo tells this test about its own package would have build scripts run again.
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        if ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|own| name.starts_with(own)) {
+            cargo.env_remove(&*name);
         }
-        let built = cargo
-            .args(["build", "--quiet", "--locked", "--package", "otpd", "--profile", profile])
-            .arg("--target-dir")
-            .arg(folder.parent().expect("a target directory"))
-            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
-            .status()
-            .expect("cargo runs");
-        let program = folder.join("otpd");
-        assert!(built.success() && program.is_file(), "{} is not there", program.display());
-        program
-    })
+    }
+    let built = cargo
+        .args(["build", "--quiet", "--locked", "--package", package, "--profile", profile])
+        .arg("--target-dir")
+        .arg(folder.parent().expect("a target directory"))
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .status()
+        .expect("cargo runs");
+    let program = folder.join(package);
+    assert!(built.success() && program.is_file(), "{} is not there", program.display());
+    program
 }
 
 /// A directory with a configuration, a key, a database and a socket. It outlives the daemons that
@@ -159,6 +168,29 @@ id-pointer = "/id"
     #[must_use]
     pub fn start(&self) -> Daemon {
         Daemon::spawn(self.command(), self.socket(), ": ready ")
+    }
+
+    /// Starts a daemon on a host whose accounts are these rows of `/etc/passwd`.
+    #[must_use]
+    pub fn start_among(&self, accounts: &str) -> Daemon {
+        let passwd = self.file("passwd");
+        fs::write(&passwd, accounts).expect("a file");
+        let readable = fs::Permissions::from_mode(0o644);
+        fs::set_permissions(&passwd, readable).expect("a mode");
+        let otpd = self.command();
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--propagation", "private", "sh", "-c"]);
+        command.args(["mount --bind \"$0\" /etc/passwd && exec \"$@\""]).arg(passwd);
+        command.arg(otpd.get_program()).args(otpd.get_args());
+        Daemon::spawn(command, self.socket(), ": ready ")
+    }
+
+    /// `otpctl` with these arguments, to be run against the place's daemon.
+    #[must_use]
+    pub fn otpctl(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(otpctl());
+        command.args(arguments).arg("--socket").arg(self.socket()).stdin(Stdio::null());
+        command
     }
 
     /// Starts a daemon that finds something wrong. It has an empty `/run` of its own, because what

@@ -13,8 +13,12 @@ mod crash;
 mod frames;
 #[path = "daemon/full_disk.rs"]
 mod full_disk;
+#[path = "daemon/lists.rs"]
+mod lists;
 #[path = "daemon/log.rs"]
 mod log;
+#[path = "daemon/numbers.rs"]
+mod numbers;
 #[path = "daemon/people.rs"]
 mod people;
 #[path = "daemon/recovery.rs"]

@@ -1,9 +1,11 @@
 //! The verbs, a file each: what is asked of the daemon and what is made of the answer.
 
 mod bypass;
+mod completions;
 mod confirm_clock;
 mod enroll;
 mod explain;
+mod import;
 mod list;
 mod log;
 mod recovery_codes;
@@ -12,6 +14,7 @@ mod resend;
 mod show;
 mod state;
 mod status;
+mod test_message;
 mod unlock;
 mod verify;
 
@@ -55,13 +58,15 @@ pub(crate) fn run(session: &Session, verb: Verb) -> Result<Outcome, Failure> {
         Verb::Verify(arguments) => verify::run(session, arguments),
         Verb::Resend(arguments) => resend::run(session, arguments),
         Verb::List => list::run(session),
-        Verb::Show(user) => show::run(session, user),
+        Verb::Show(arguments) => show::run(session, arguments),
         Verb::Disable(user) => state::disable(session, user),
         Verb::Enable(user) => state::enable(session, user),
         Verb::Remove(arguments) => remove::run(session, arguments),
         Verb::Unlock(user) => unlock::run(session, user),
         Verb::RecoveryCodes(user) => recovery_codes::run(session, user),
         Verb::Bypass(arguments) => bypass::run(session, arguments),
+        Verb::TestMessage(arguments) => test_message::run(session, arguments),
+        Verb::Completions { shell } => Ok(completions::run(shell)),
         Verb::Status => status::run(session),
         Verb::Log(arguments) => log::run(session, arguments),
         Verb::Explain(arguments) => explain::run(session, &arguments),

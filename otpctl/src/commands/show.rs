@@ -1,6 +1,6 @@
 //! `otpctl show`: everything about one account.
 
-use otp_proto::admin;
+use otp_proto::{admin, service::ServiceError};
 
 use super::Outcome;
 use crate::{
@@ -10,9 +10,17 @@ use crate::{
     session::Session,
 };
 
-/// Shows one account.
-pub(crate) fn run(session: &Session, user: cli::User) -> Result<Outcome, Failure> {
-    let shown = session.call(&admin::Show { user: user.user })?;
+/// Shows one account, with its number in full where that is asked for.
+pub(crate) fn run(session: &Session, arguments: cli::Show) -> Result<Outcome, Failure> {
+    let cli::Show { user: cli::User { user }, reveal } = arguments;
+    let mut shown = session.call(&admin::Show { user: user.clone() })?;
+    if reveal {
+        let revealed = session.call(&admin::Reveal { user }).map_err(|failure| match failure {
+            Failure::Service(ServiceError::PermissionDenied {}) => Failure::RootOnly,
+            other => other,
+        })?;
+        revealed.phone.expose().clone_into(&mut shown.subscriber.phone);
+    }
     Ok(Outcome::either(session, &json::Shown::new(&shown), || {
         text::shown(&shown, &session.zone, session.width)
     }))

@@ -27,13 +27,20 @@ impl Asked<'_> {
     /// The line for standard error.
     pub(crate) fn text(&self, failure: &Failure) -> String {
         let text = match failure {
-            Failure::Usage(what) => what.clone(),
+            Failure::Usage(what) | Failure::Row(what) => what.clone(),
             Failure::Input(error) => {
                 format!("cannot ask on the terminal or read standard input: {}", io_reason(error))
             }
             Failure::Output(error) => {
                 format!("cannot write to standard output: {}", io_reason(error))
             }
+            Failure::RootOnly => "only root sees a number in full; run it with sudo, or leave \
+                 --reveal out"
+                .into(),
+            Failure::List(name, error) => format!(
+                "cannot read {name}: {}; check the name, or give - for standard input",
+                io_reason(error)
+            ),
             Failure::Declined => "nothing was changed".into(),
             Failure::Connect(error) => self.connect(error),
             Failure::Lost(error) => self.lost(error),

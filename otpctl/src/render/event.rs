@@ -141,11 +141,7 @@ fn known(event: &Event) -> (Tone, &'static str, String) {
             (Bad, "message did not arrive", details)
         }
         Event::Enrolled { ending, country, channel, replaced } => {
-            let replaced = if *replaced { "in place of another" } else { "" };
-            let by = format!("by {}", message(channel));
-            let number = format!("..{ending}");
-            let details = join([number, country.clone(), by, replaced.to_owned()]);
-            (Plain, "number registered", details)
+            (Plain, "number registered", number(ending, country, channel, *replaced))
         }
         Event::Verified { ending } => (Good, "number verified", format!("..{ending}")),
         Event::Disabled {} => (Plain, "disabled", String::new()),
@@ -165,14 +161,28 @@ fn known(event: &Event) -> (Tone, &'static str, String) {
         }
         Event::BypassRevoked { bypass } => (Plain, "bypass ended", bypass.clone()),
         Event::Unlocked {} => (Plain, "unlocked", String::new()),
+        Event::NumberRevealed { ending } => (Plain, "number shown in full", format!("..{ending}")),
+        Event::TestMessage { ending, country, channel, gateway, reference } => {
+            let to = format!("{} to ..{ending}", message(channel));
+            let by = gateway.as_ref().map(|gateway| format!("through {gateway}"));
+            let reference = format!("ref {reference}");
+            let details = [to, country.clone(), reference, by.unwrap_or_default()];
+            (Plain, "test message", join(details))
+        }
         Event::ClockConfirmed { ahead_seconds } => {
-            let (seconds, way) = (ahead_seconds.unsigned_abs(), *ahead_seconds < 0);
-            let way = if way { "behind" } else { "ahead" };
-            (Plain, "clock confirmed", format!("{seconds} s {way}"))
+            let way = if *ahead_seconds < 0 { "behind" } else { "ahead" };
+            (Plain, "clock confirmed", format!("{} s {way}", ahead_seconds.unsigned_abs()))
         }
         // The verb stands before it.
         Event::Refused { verb: _, reason, until: _ } => (Bad, "refused", reason.clone()),
     }
+}
+
+/// A number that was registered.
+fn number(ending: &str, country: &str, channel: &str, replaced: bool) -> String {
+    let replaced = if replaced { "in place of another" } else { "" };
+    let by = format!("by {}", message(channel));
+    join([format!("..{ending}"), country.to_owned(), by, replaced.to_owned()])
 }
 
 /// A uid, as a person.

@@ -42,6 +42,8 @@ enum End {
     Ended,
     /// The number was proved.
     Verified,
+    /// A message without a code was asked for.
+    Tested,
     /// An administrator's verb was refused.
     Refused,
     /// Somebody may still answer.
@@ -58,6 +60,7 @@ impl End {
             Self::Ignored
             | Self::Denied
             | Self::Ended
+            | Self::Tested
             | Self::Refused
             | Self::Waiting
             | Self::Unanswered => false,
@@ -172,6 +175,8 @@ fn whence(event: &Event) -> Option<(String, Option<String>)> {
         | Event::BypassGranted { .. }
         | Event::BypassRevoked { .. }
         | Event::Unlocked {}
+        | Event::NumberRevealed { .. }
+        | Event::TestMessage { .. }
         | Event::ClockConfirmed { .. }
         | Event::Refused { .. } => None,
     }
@@ -188,6 +193,7 @@ fn end(events: &[Event], stale: bool) -> (End, Option<String>, Option<i64>) {
         let over = !matches!(end.0, End::Waiting | End::Unanswered);
         match event {
             Event::LoginGranted { .. } => end = (End::Granted, None, None),
+            Event::TestMessage { .. } => end = (End::Tested, None, None),
             Event::Verified { .. } => end = (End::Verified, None, None),
             Event::LoginBypassed { .. } => end = (End::Bypassed, None, None),
             // It goes on, but with a recovery code alone.
@@ -229,6 +235,7 @@ fn end(events: &[Event], stale: bool) -> (End, Option<String>, Option<i64>) {
             | Event::BypassGranted { .. }
             | Event::BypassRevoked { .. }
             | Event::Unlocked {}
+            | Event::NumberRevealed { .. }
             | Event::ClockConfirmed { .. } => {}
         }
     }
@@ -244,6 +251,10 @@ impl Summary {
             End::Granted if self.recovered => plain("a recovery code was typed"),
             End::Bypassed => plain("an administrator had granted a bypass"),
             End::Granted => plain("the right code was typed in time"),
+            End::Tested if self.messages_sent > 0 => {
+                plain("a vendor took the message; whether it arrived, says the telephone")
+            }
+            End::Tested => plain("a message without a code was asked for"),
             End::Verified => plain("the code came back, so the number is the user's"),
             End::Ended => ended(&reason),
             End::Waiting if !reason.is_empty() => Meaning {
@@ -300,6 +311,7 @@ pub(crate) fn text(explained: &Explained<'_>, style: &Style<'_>) -> String {
     let request = summary.request.as_deref().unwrap_or("-");
     let place = match &summary.service {
         Some(service) => place(service, summary.source.as_deref()),
+        None if summary.outcome == End::Tested => "test message".to_owned(),
         None => "proof of a number".to_owned(),
     };
     let mut text = visible(&format!("{request}: {}, {place}", summary.user)) + "\n\n";
@@ -314,6 +326,7 @@ pub(crate) fn text(explained: &Explained<'_>, style: &Style<'_>) -> String {
         End::Bypassed => "Let in without a code".to_owned(),
         End::Ignored => "Let through without a code".to_owned(),
         End::Denied => "Denied".to_owned(),
+        End::Tested => "Tested".to_owned(),
         End::Refused => "Refused".to_owned(),
         End::Ended => "Over".to_owned(),
         End::Waiting => "Not over".to_owned(),

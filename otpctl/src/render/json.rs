@@ -168,6 +168,39 @@ impl<'a> Resent<'a> {
     }
 }
 
+/// Result of `enroll --from`.
+#[derive(Serialize)]
+pub(crate) struct Imported {
+    pub(crate) enrolled: u64,
+    pub(crate) already: u64,
+    pub(crate) failed: u64,
+    pub(crate) sent: u64,
+}
+
+/// Result of `test-message`.
+#[derive(Serialize)]
+pub(crate) struct Tested<'a> {
+    status: DeliveryStatus,
+    channel: Channel,
+    reference: &'a str,
+    gateway: Option<&'a str>,
+    vendor_id: Option<&'a str>,
+    reason: Option<&'a str>,
+}
+
+impl<'a> Tested<'a> {
+    pub(crate) fn new(tested: &'a admin::Tested) -> Self {
+        Self {
+            status: tested.status,
+            channel: tested.channel,
+            reference: &tested.reference,
+            gateway: tested.gateway.as_deref(),
+            vendor_id: tested.vendor_id.as_deref(),
+            reason: tested.reason.as_deref(),
+        }
+    }
+}
+
 /// Result of `remove`.
 #[derive(Serialize)]
 pub(crate) struct Removed<'a> {

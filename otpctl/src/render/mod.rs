@@ -5,6 +5,7 @@ pub(crate) mod error;
 pub(crate) mod event;
 pub(crate) mod explain;
 pub(crate) mod json;
+pub(crate) mod numbers;
 mod reason;
 mod table;
 pub(crate) mod text;

@@ -5,8 +5,11 @@ use std::{
     os::unix::net::{UnixListener, UnixStream},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
+    sync::{Arc, Mutex},
     thread::JoinHandle,
 };
+
+use serde_json::Value;
 
 /// A daemon that takes one request and answers with what it was given.
 pub(crate) struct Daemon {
@@ -91,6 +94,62 @@ impl Several {
     pub(crate) fn run(self, arguments: &[&str]) -> (Vec<String>, Run) {
         let run = otpctl(&self.socket, arguments, "");
         (self.thread.join().expect("daemon"), run)
+    }
+}
+
+/// A daemon for several connections and requests: answers each by what it is asked.
+pub(crate) struct Crowd {
+    pub(crate) socket: PathBuf,
+    requests: Arc<Mutex<Vec<String>>>,
+    _dir: tempfile::TempDir,
+}
+
+impl Crowd {
+    /// `answer` gives the reply to a request; an empty one ends the connection.
+    pub(crate) fn new(answer: impl Fn(&Value) -> String + Send + Sync + 'static) -> Self {
+        let dir = tempfile::tempdir().expect("directory");
+        let socket = dir.path().join("otpd.sock");
+        let listener = UnixListener::bind(&socket).expect("bind");
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let (seen, answer) = (Arc::clone(&requests), Arc::new(answer));
+        // Ends with the test's process.
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (stream, seen) = (stream.expect("accept"), Arc::clone(&seen));
+                let answer = Arc::clone(&answer);
+                std::thread::spawn(move || serve(stream, &seen, &*answer));
+            }
+        });
+        Self { socket, requests, _dir: dir }
+    }
+
+    /// What was asked, in words and sorted: which connection comes first is chance.
+    pub(crate) fn requests(&self) -> Vec<String> {
+        let mut requests = std::mem::take(&mut *self.requests.lock().expect("requests"));
+        requests.sort_unstable();
+        requests
+    }
+}
+
+fn serve(mut stream: UnixStream, seen: &Mutex<Vec<String>>, answer: &dyn Fn(&Value) -> String) {
+    let mut reader = BufReader::new(stream.try_clone().expect("a descriptor"));
+    loop {
+        let mut request = Vec::new();
+        if reader.read_until(0, &mut request).unwrap_or(0) == 0 {
+            return;
+        }
+        request.pop_if(|last| *last == 0);
+        let request: Value = serde_json::from_slice(&request).expect("JSON");
+        let method = request["method"].as_str().expect("a method");
+        let method = method.trim_start_matches("org.otpd.Admin.");
+        let fields = request["parameters"].as_object().expect("parameters").values();
+        let fields = fields.map(|value| value.to_string().replace('"', "")).collect::<Vec<_>>();
+        seen.lock().expect("requests").push(format!("{method} {}", fields.join(" ")));
+        let reply = answer(&request);
+        // Whoever asked may be gone, on purpose.
+        if reply.is_empty() || stream.write_all((reply + "\0").as_bytes()).is_err() {
+            return;
+        }
     }
 }
 

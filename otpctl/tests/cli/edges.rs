@@ -86,7 +86,7 @@ fn a_reader_that_stops_early_is_no_error_and_a_full_disk_is() {
 
 #[test]
 fn usage_errors_exit_with_2_and_help_with_0() {
-    let wrong: [&[&str]; 9] = [
+    let wrong: [&[&str]; 16] = [
         &[],
         &["frobnicate"],
         &["show"],
@@ -96,6 +96,13 @@ fn usage_errors_exit_with_2_and_help_with_0() {
         &["list", "alice"],
         &["log", "--limit", "-1"],
         &["explain"],
+        &["enroll", "--send"],
+        &["enroll", "alice", "+1", "--send"],
+        &["enroll", "alice", "--from", "list.csv"],
+        &["test-message"],
+        &["test-message", ""],
+        &["completions"],
+        &["completions", "csh"],
     ];
     for arguments in wrong {
         let run = otpctl(Path::new("/nonexistent"), arguments, "");
@@ -114,6 +121,8 @@ fn usage_errors_exit_with_2_and_help_with_0() {
         "unlock",
         "recovery-codes",
         "bypass",
+        "test-message",
+        "completions",
         "status",
         "confirm-clock",
         "log",

@@ -7,9 +7,17 @@ mod daemon;
 #[cfg(test)]
 mod edges;
 #[cfg(test)]
+mod import;
+#[cfg(test)]
 mod log;
 #[cfg(test)]
+mod numbers;
+#[cfg(test)]
+mod schema;
+#[cfg(test)]
 mod stand_ins;
+#[cfg(test)]
+mod terminal;
 #[cfg(test)]
 mod verbs;
 

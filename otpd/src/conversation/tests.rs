@@ -8,7 +8,10 @@ use std::collections::BTreeSet;
 use jiff::tz::{TimeZone, offset};
 use otp_proto::login::{Step, Verdict};
 
-use super::{Setting, again, denied, proof_text, spoken, spoken_proof, unavailable, verdict};
+use super::{
+    Setting, again, denied, proof_text, spoken, spoken_proof, spoken_test, test_text, unavailable,
+    verdict,
+};
 use crate::{
     config::{DEFAULT_TEXT, MessageTemplate},
     domain::{
@@ -283,6 +286,19 @@ fn messages_are_one_segment() {
         is_one_message(&text);
         assert!(text.starts_with("00482913 is your systemd-user-lon code for "));
     }
+}
+
+#[test]
+fn a_test_message_is_one_message_without_anything_that_looks_like_a_code() {
+    let reference = reference("K7");
+    let text = test_text(reference, "web01");
+    assert_eq!(*text, "Test message of otpd on web01, ref K7. Nothing to do.");
+    for host in ["x".repeat(64), "[a]{b}~|^\\".repeat(6), String::new()] {
+        is_one_message(&test_text(reference, &host));
+    }
+    let call = spoken_test("web01");
+    let once = "This is a test call of otpd on web01. There is nothing to do.";
+    assert_eq!(*call, format!("{once} Again: {once}"));
 }
 
 #[test]

@@ -234,6 +234,24 @@ pub enum Event {
     },
     /// An administrator ended the limits of wrong codes.
     Unlocked {},
+    /// Root had a number shown in full.
+    NumberRevealed {
+        /// Last two digits.
+        ending: String,
+    },
+    /// An administrator had a message without a code sent; its fate follows under the same request.
+    TestMessage {
+        /// Last two digits.
+        ending: String,
+        /// ISO 3166.
+        country: String,
+        /// `sms` or `voice`.
+        channel: &'static str,
+        /// The gateway that was asked for, if one was.
+        gateway: Option<String>,
+        /// In the message.
+        reference: String,
+    },
     /// An administrator said that the wall clock, which was in doubt, is right.
     ClockConfirmed {
         /// How far it is ahead of what the time since boot says; negative: behind.

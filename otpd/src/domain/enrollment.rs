@@ -70,6 +70,10 @@ pub struct Enrollment {
     /// Whether it took the place of a number that was proved: then the account needs codes, also
     /// while this one is pending and whatever policy says about accounts without a number.
     pub required: bool,
+    /// When the newest message that proves it was ordered; `None` when there was none, or when it
+    /// was surely not sent. Lists of numbers are sent to by it: once each, however often they are
+    /// gone through.
+    pub proof_sent_at: Option<Timestamp>,
 }
 
 impl Enrollment {
@@ -90,6 +94,7 @@ impl Enrollment {
             state: State::Pending,
             created_at: now,
             required: false,
+            proof_sent_at: None,
         }
     }
 

@@ -14,8 +14,8 @@
 //! | E.164 | the international form of a phone number |
 //!
 //! `account`, `phone`, `time`, `passcode` are the words; `challenge`, `enrollment`, `budget`,
-//! `recovery`, `bypass`, `policy`, `retention` the rules for one thing each; `login`, `proof`,
-//! `manage` the decisions, each taking
+//! `recovery`, `bypass`, `policy`, `retention` the rules for one thing each; `login`, `register`,
+//! `proof`, `manage`, `reveal`, `test_message` the decisions, each taking
 //! [`records::Records`] and the time and returning [`records::Decided`].
 
 pub mod account;
@@ -32,7 +32,10 @@ pub mod policy;
 pub mod proof;
 pub mod records;
 pub mod recovery;
+pub mod register;
 pub mod retention;
+pub mod reveal;
+pub mod test_message;
 pub mod time;
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use super::{
     passcode::{Draw, Passcode, Purpose, Reference},
     phone::{Country, Destination, Line},
     records::{Decided, Records},
+    register::enter,
     time::Timestamp,
 };
 
@@ -153,8 +154,7 @@ impl Enroll {
         if !self.terms.countries.contains(&country) {
             return refuse(ledger, ENROLL, Refusal::Country(country));
         }
-        let replaced = ledger.records.enrollment.is_some();
-        if replaced && !self.replace {
+        if ledger.records.enrollment.is_some() && !self.replace {
             return refuse(ledger, ENROLL, Refusal::AlreadyEnrolled);
         }
         if let Some(refusal) = unfit(self.destination.line, self.channel, &self.terms)
@@ -162,25 +162,9 @@ impl Enroll {
         {
             return refuse(ledger, ENROLL, refusal);
         }
-        let mut enrollment =
+        let enrollment =
             Enrollment::new(self.destination.clone(), self.index, self.range, self.channel, now);
-        if let Some(old) = &ledger.records.enrollment {
-            enrollment.required = old.required || old.verified_at().is_some();
-            if matches!(old.state, State::Disabled { .. }) {
-                // A new number switches nobody on again.
-                enrollment.disable();
-            }
-        }
-        // Whatever waits for a code that went to the old number ends with it.
-        ledger.end_all(End::Cancelled);
-        ledger.records.enrollment = Some(enrollment.clone());
-        let event = Event::Enrolled {
-            ending: enrollment.number().ending().to_owned(),
-            country: enrollment.destination.country.as_str().to_owned(),
-            channel: self.channel.as_str(),
-            replaced,
-        };
-        ledger.note(self.draw.token, event);
+        let enrollment = enter(&mut ledger, enrollment, Some(self.draw.token));
         let order = send(&mut ledger, &self.terms, &enrollment, self.channel, &self.draw);
         ledger.decided(Outcome::Done((enrollment, Box::new(order))))
     }
@@ -305,7 +289,7 @@ impl Resent {
 
 /// The limit that keeps a message from going to a number that is not proved. A budget that was not
 /// read cannot be charged, so nothing may be sent on it.
-fn held(ledger: &mut Ledger, number: NumberIndex, terms: &Terms) -> Option<Held> {
+pub(super) fn held(ledger: &mut Ledger, number: NumberIndex, terms: &Terms) -> Option<Held> {
     let now = ledger.now;
     let unread = |limit| Some(Held { limit, since: now, until: None });
     let proofs = match ledger.records.number_budget(number) {
@@ -320,14 +304,18 @@ fn held(ledger: &mut Ledger, number: NumberIndex, terms: &Terms) -> Option<Held>
 }
 
 /// The verbs of `otpctl`, as an event of their refusal names them.
-const ENROLL: &str = "enroll";
+pub(super) const ENROLL: &str = "enroll";
 /// See [`ENROLL`].
 const VERIFY: &str = "verify";
 /// See [`ENROLL`].
 const RESEND: &str = "resend";
 
 /// Refuses, and writes it down.
-fn refuse<T>(mut ledger: Ledger, verb: &'static str, refusal: Refusal) -> Decided<Outcome<T>> {
+pub(super) fn refuse<T>(
+    mut ledger: Ledger,
+    verb: &'static str,
+    refusal: Refusal,
+) -> Decided<Outcome<T>> {
     let now = ledger.now;
     let request = newest(&mut ledger).map(|proof| proof.token);
     let (reason, until) = (refusal.as_str(), refusal.until(now));
@@ -348,7 +336,7 @@ fn ended(how: End) -> Refusal {
     }
 }
 
-fn unfit(line: Line, channel: Channel, terms: &Terms) -> Option<Refusal> {
+pub(super) fn unfit(line: Line, channel: Channel, terms: &Terms) -> Option<Refusal> {
     match (channel, line) {
         (Channel::Voice, _) if !terms.voice => Some(Refusal::NoVoice),
         (Channel::Sms, Line::Fixed) => Some(Refusal::LineTakesNoText),
@@ -399,6 +387,9 @@ fn send(
     }
     if let Some(site) = ledger.records.site() {
         site.charge_proof(now);
+    }
+    if let Some(enrollment) = &mut ledger.records.enrollment {
+        enrollment.proof_sent_at = Some(now);
     }
     ledger.note(challenge.token, issued(&challenge, enrollment, "enrollment"));
     Order::new(&challenge, &account, enrollment, code, avoid)

@@ -1,10 +1,14 @@
 //! Which gateway carries a message, and which comes next when one fails.
 
+mod single;
+
 use std::{
     collections::{BTreeMap, VecDeque},
     fmt,
     sync::{Mutex, MutexGuard, PoisonError},
 };
+
+pub use single::Unroutable;
 
 use super::{
     Asking, Gateway, GatewayName, HttpError, Message, Outcome, TelnyxError, VendorMessageId,

@@ -43,6 +43,9 @@ impl Connection {
         }
         match method {
             "Enroll" => handle!(wire::Enroll, enroll),
+            "Register" => handle!(wire::Register, register),
+            "Reveal" => handle!(wire::Reveal, reveal),
+            "TestMessage" => handle!(wire::TestMessage, test_message),
             "Verify" => handle!(wire::Verify, verify),
             "Resend" => handle!(wire::Resend, resend),
             "Show" => handle!(wire::Show, show),

@@ -7,6 +7,7 @@ mod connection;
 mod listen;
 mod log;
 mod login;
+mod numbers;
 mod peer;
 mod permit;
 mod wire;

@@ -59,15 +59,19 @@ pub(super) fn subscriber(account: &Account, enrollment: &Enrollment) -> wire::Su
 
 pub(super) fn delivery(placed: Placed) -> wire::Delivery {
     wire::Delivery {
-        status: match placed.progress {
-            Progress::Sending => wire::DeliveryStatus::Sending,
-            Progress::Sent => wire::DeliveryStatus::Accepted,
-            Progress::Lost | Progress::Failed => wire::DeliveryStatus::Failed,
-        },
+        status: progress(placed.progress),
         channel: channel_out(placed.channel),
         reference: placed.reference.to_string(),
         expires_at: placed.expires_at.0,
         reason: placed.reason,
+    }
+}
+
+pub(super) fn progress(progress: Progress) -> wire::DeliveryStatus {
+    match progress {
+        Progress::Sending => wire::DeliveryStatus::Sending,
+        Progress::Sent => wire::DeliveryStatus::Accepted,
+        Progress::Lost | Progress::Failed => wire::DeliveryStatus::Failed,
     }
 }
 

@@ -31,7 +31,7 @@ use crate::{
 
 /// A call is answered within this time of its begin, if only to say that the vendor has not answered
 /// yet: the module waits for ten seconds, and NSS and the store may have used some of them.
-const EXCHANGE: Duration = Duration::from_secs(8);
+pub(super) const EXCHANGE: Duration = Duration::from_secs(8);
 
 /// The newest message of each challenge while it is on its way.
 #[derive(Clone, Default)]
@@ -263,6 +263,7 @@ fn record(order: &Order, delivery: Delivery) -> (Delivered, Sent) {
     (delivered, Sent { progress, reason })
 }
 
+/// Why a gateway did not take a message.
 pub(super) fn reason(outcome: &Outcome) -> Option<String> {
     match outcome {
         Outcome::Accepted { .. } => None,

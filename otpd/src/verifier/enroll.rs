@@ -14,7 +14,7 @@ use crate::{
         enrollment::Enrollment,
         login::{Order, Progress, Typed},
         passcode::{Draw, Reference},
-        phone::{self, NumberError},
+        phone::{self, Destination, NumberError},
         proof::{Enroll, Outcome, Refusal, Resent, Verify},
         records::{Decided, Records},
         time::Timestamp,
@@ -77,8 +77,7 @@ impl Verifier {
     ) -> Result<(Enrollment, Placed), Failure> {
         self.store.has_room().await.map_err(refused_by_store)?;
         let site = self.site();
-        let default = site.delivery.default_country;
-        let destination = phone::parse(request.phone.expose(), default).map_err(Failure::Number)?;
+        let destination = site.destination(&request.phone)?;
         let channel = request.channel.unwrap_or(Channel::Sms);
         let number = self.keys.index(&destination.number);
         let range = self.keys.range(&destination.number);
@@ -171,6 +170,14 @@ impl Verifier {
     }
 }
 
+impl Site {
+    /// A number as it was typed. Whether messages may go to its country is decided with the rest, so
+    /// that it is written down.
+    pub(super) fn destination(&self, phone: &otp_proto::Secret) -> Result<Destination, Failure> {
+        phone::parse(phone.expose(), self.delivery.default_country).map_err(Failure::Number)
+    }
+}
+
 /// What changes nothing need not be written down for ever; wrong codes are, they are few.
 fn unless_too_often<T>(written: bool, decided: Decided<Outcome<T>>) -> Decided<Outcome<T>> {
     let Decided { records, mut audit, answer } = decided;
@@ -180,7 +187,7 @@ fn unless_too_often<T>(written: bool, decided: Decided<Outcome<T>>) -> Decided<O
     Decided { records, audit, answer }
 }
 
-fn refused_by_store(error: StoreError) -> Failure {
+pub(super) fn refused_by_store(error: StoreError) -> Failure {
     error!(%error, "an administrator's verb failed");
     Failure::Unavailable(match error {
         StoreError::Full => FULL,

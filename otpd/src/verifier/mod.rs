@@ -12,6 +12,9 @@ mod follow;
 mod log;
 mod recover;
 mod recovery;
+mod register;
+mod reveal;
+mod test_message;
 #[cfg(test)]
 mod tests;
 mod upkeep;
@@ -30,6 +33,7 @@ pub use begin::Claim;
 pub use bypass::BypassFailure;
 pub use enroll::{EnrollRequest, Failure, Placed};
 pub use log::Position;
+pub use test_message::{TestFailure, TestRequest, Tested};
 pub use upkeep::Unconfirmed;
 
 use crate::{

@@ -25,9 +25,11 @@ enum Kind {
     Everyone,
     Administer,
     OwnAffairs,
+    /// For root alone.
+    Root,
 }
 
-const METHODS: [(&str, Kind); 22] = [
+const METHODS: [(&str, Kind); 25] = [
     ("org.varlink.service.GetInfo", Kind::Introspection),
     ("org.varlink.service.GetInterfaceDescription", Kind::Introspection),
     ("org.otpd.Login.Begin", Kind::Login),
@@ -38,6 +40,9 @@ const METHODS: [(&str, Kind); 22] = [
     ("org.otpd.Admin.ConfirmClock", Kind::Everyone),
     ("org.otpd.Admin.Log", Kind::Everyone),
     ("org.otpd.Admin.Watch", Kind::Everyone),
+    ("org.otpd.Admin.TestMessage", Kind::Everyone),
+    ("org.otpd.Admin.Reveal", Kind::Root),
+    ("org.otpd.Admin.Register", Kind::Administer),
     ("org.otpd.Admin.Enroll", Kind::Administer),
     ("org.otpd.Admin.Disable", Kind::Administer),
     ("org.otpd.Admin.Enable", Kind::Administer),
@@ -60,7 +65,10 @@ fn parameters(method: &str, user: &str) -> Value {
         "Begin" => json!(login(user, None)),
         "Answer" => json!({ "challenge": challenge, "answer": "123456" }),
         "Cancel" => json!({ "challenge": challenge }),
-        "Enroll" => json!({ "user": user, "phone": "x", "channel": null, "replace": false }),
+        "TestMessage" => json!({ "phone": "x", "gateway": null, "voice": false }),
+        "Enroll" | "Register" => {
+            json!({ "user": user, "phone": "x", "channel": null, "replace": false })
+        }
         "Verify" => json!({ "user": user, "code": "123456" }),
         "Resend" => json!({ "user": user, "voice": false }),
         // Shorter than any bypass.
@@ -111,7 +119,7 @@ fn root(_: Kind, _: Target) -> bool {
 fn administrator(kind: Kind, target: Target) -> bool {
     match (kind, target) {
         (Kind::Introspection | Kind::Everyone, _) => true,
-        (Kind::Login, _) => false,
+        (Kind::Login | Kind::Root, _) => false,
         (Kind::OwnAffairs, Target::Oneself) => true,
         (Kind::Administer, Target::Oneself) => false,
         (_, Target::Root | Target::Member) => false,

@@ -218,6 +218,23 @@ fn numbers_and_verbs() -> Vec<Case> {
         ),
         ("bypass-revoked", json!({ "bypass": "1Z6P-0M" }), "bypass ended: 1Z6P-0M"),
         ("unlocked", json!({}), "unlocked"),
+        ("number-revealed", json!({ "ending": "42" }), "number shown in full: ..42"),
+        (
+            "test-message",
+            json!({
+                "ending": "42", "country": "US", "channel": "sms", "gateway": "telnyx",
+                "reference": "K7",
+            }),
+            "test message: text to ..42, US, ref K7, through telnyx",
+        ),
+        (
+            "test-message",
+            json!({
+                "ending": "42", "country": "US", "channel": "voice", "gateway": null,
+                "reference": "K7",
+            }),
+            "test message: call to ..42, US, ref K7",
+        ),
         ("clock-confirmed", json!({ "ahead_seconds": -7200 }), "clock confirmed: 7200 s behind"),
         ("clock-confirmed", json!({ "ahead_seconds": 7200 }), "clock confirmed: 7200 s ahead"),
         (

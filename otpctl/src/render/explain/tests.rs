@@ -58,6 +58,13 @@ fn withheld(reason: &str) -> (&'static str, Value) {
     ("code-withheld", json!({ "service": "sshd", "source": "203.0.113.9", "reason": reason }))
 }
 
+fn test_message() -> (&'static str, Value) {
+    let details = json!({
+        "ending": "42", "country": "US", "channel": "sms", "gateway": null, "reference": "K7",
+    });
+    ("test-message", details)
+}
+
 fn bypassed() -> (&'static str, Value) {
     let details = json!({
         "service": "sshd", "source": "203.0.113.9", "bypass": "1Z6P-0M", "granted_by": 0,
@@ -150,6 +157,7 @@ fn a_login_without_a_code_has_an_end_too() {
     let hour = 3_600_000;
     ends(&[
         ("bypassed", vec![bypassed()], 0, End::Bypassed, None),
+        ("a test message", vec![test_message(), sent()], hour, End::Tested, None),
         (
             "withheld",
             vec![withheld("unanswered-per-day")],
@@ -284,6 +292,16 @@ fn what_stands_in_for_a_code_is_said() {
             vec![issued("login"), sent(), lost.clone(), ended("cancelled")],
             "the user interrupted it or went away, or an administrator ended it; the carrier \
              reports that a message did not arrive",
+        ),
+        (
+            "a test message that a vendor took",
+            vec![test_message(), failed(), sent()],
+            "a vendor took the message; whether it arrived, says the telephone",
+        ),
+        (
+            "a test message that none took",
+            vec![test_message(), failed()],
+            "a message without a code was asked for; no gateway took a message",
         ),
         (
             "that did not matter",

@@ -86,7 +86,15 @@ fn next(event: &Event) -> Option<Event> {
         },
         Event::BypassGranted { .. } => Event::BypassRevoked { bypass: "1Z6P-0M".to_owned() },
         Event::BypassRevoked { .. } => Event::Unlocked {},
-        Event::Unlocked {} => Event::ClockConfirmed { ahead_seconds: -7200 },
+        Event::Unlocked {} => Event::NumberRevealed { ending },
+        Event::NumberRevealed { .. } => Event::TestMessage {
+            ending,
+            country,
+            channel: "sms",
+            gateway: Some(gateway),
+            reference: "K7".to_owned(),
+        },
+        Event::TestMessage { .. } => Event::ClockConfirmed { ahead_seconds: -7200 },
         Event::ClockConfirmed { .. } => {
             Event::Refused { verb: "verify", reason: "not-a-code", until: None }
         }

@@ -56,14 +56,7 @@ impl Delivered {
             return Decided { records: records.clone(), audit: Vec::new(), answer: () };
         };
         let mut ledger = Ledger::new(account, Actor::Daemon, records, now);
-        for (gateway, reason) in &self.failures {
-            let (gateway, reason) = (gateway.clone(), reason.clone());
-            ledger.note(self.token, Event::MessageFailed { gateway, reason });
-        }
-        if self.failures.is_empty() && self.result == Result::Failed {
-            let reason = "no gateway could be tried".to_owned();
-            ledger.note(self.token, Event::MessageFailed { gateway: String::new(), reason });
-        }
+        ledger.note_failures(self.token, &self.failures, &self.result);
         let delivery = match &self.result {
             Result::Sent { gateway, vendor_id } => {
                 let vendor_id = vendor_id.clone();
@@ -110,7 +103,32 @@ impl Delivered {
                 if let Some(site) = ledger.records.site() {
                     site.refund_proof(self.charged_at);
                 }
+                if let Some(enrollment) = &mut ledger.records.enrollment
+                    && enrollment.index == self.index
+                    && enrollment.proof_sent_at == Some(self.issued_at)
+                {
+                    enrollment.proof_sent_at = None;
+                }
             }
+        }
+    }
+}
+
+impl Ledger {
+    /// Writes down which gateways did not take a message, or that there was none to try.
+    pub(in crate::domain) fn note_failures(
+        &mut self,
+        token: ChallengeToken,
+        failures: &[(String, String)],
+        result: &Result,
+    ) {
+        for (gateway, reason) in failures {
+            let (gateway, reason) = (gateway.clone(), reason.clone());
+            self.note(token, Event::MessageFailed { gateway, reason });
+        }
+        if failures.is_empty() && *result == Result::Failed {
+            let reason = "no gateway could be tried".to_owned();
+            self.note(token, Event::MessageFailed { gateway: String::new(), reason });
         }
     }
 }

@@ -10,14 +10,14 @@ use super::{
     Routes, Timestamp, VendorMessageId,
 };
 
-const NOW: Timestamp = Timestamp(1_000_000_000);
+pub(super) const NOW: Timestamp = Timestamp(1_000_000_000);
 
 /// A gateway that answers from a script; being asked beyond it is a failure of the test.
 #[derive(Clone)]
-struct Fake {
+pub(super) struct Fake {
     script: Arc<Mutex<VecDeque<Outcome>>>,
     seen: Arc<Mutex<Vec<Message>>>,
-    voice: bool,
+    pub(super) voice: bool,
 }
 
 impl Gateway for Fake {
@@ -36,16 +36,16 @@ impl Gateway for Fake {
     }
 }
 
-fn fake(script: &[Outcome]) -> Fake {
+pub(super) fn fake(script: &[Outcome]) -> Fake {
     let script = Arc::new(Mutex::new(script.iter().cloned().collect()));
     Fake { script, seen: Arc::default(), voice: true }
 }
 
-fn name(text: &str) -> GatewayName {
+pub(super) fn name(text: &str) -> GatewayName {
     GatewayName(text.to_owned())
 }
 
-fn routes(fakes: &[(&str, &Fake)]) -> Routes {
+pub(super) fn routes(fakes: &[(&str, &Fake)]) -> Routes {
     let boxed =
         |(key, fake): &(&str, &Fake)| (name(key), Box::new((*fake).clone()) as Box<dyn Gateway>);
     let order: Vec<_> = fakes.iter().map(|(key, _)| name(key)).collect();
@@ -61,7 +61,7 @@ fn asked(delivery: &Delivery) -> Vec<&str> {
     delivery.attempts.iter().map(|attempt| attempt.gateway.0.as_str()).collect()
 }
 
-fn accepted() -> Outcome {
+pub(super) fn accepted() -> Outcome {
     Outcome::Accepted { vendor_id: VendorMessageId::checked("m-1") }
 }
 
@@ -73,7 +73,7 @@ fn unknown() -> Outcome {
     Outcome::Unknown("no reply".to_owned())
 }
 
-fn misconfigured() -> Outcome {
+pub(super) fn misconfigured() -> Outcome {
     Outcome::Misconfigured("HTTP 401".to_owned())
 }
 

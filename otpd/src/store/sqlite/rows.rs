@@ -36,6 +36,9 @@ struct Details {
     created_at: Timestamp,
     #[n(5)]
     required: bool,
+    /// Not in rows from before this field.
+    #[n(8)]
+    proof_sent_at: Option<Timestamp>,
 }
 
 /// A damaged value is an error, never a guess.
@@ -101,6 +104,7 @@ pub(super) fn enrollment(
         state: details.state,
         created_at: details.created_at,
         required: details.required,
+        proof_sent_at: details.proof_sent_at,
     })
 }
 
@@ -121,6 +125,7 @@ pub(super) fn put_enrollment(
         state: enrollment.state,
         created_at: enrollment.created_at,
         required: enrollment.required,
+        proof_sent_at: enrollment.proof_sent_at,
     };
     let mut upsert = db.prepare_cached(
         "INSERT OR REPLACE INTO enrollment (account, key_id, number, number_index, details)
@@ -243,4 +248,47 @@ pub(super) fn append(db: &Connection, event: &AuditEvent) -> rusqlite::Result<()
 fn json(value: &impl serde::Serialize) -> rusqlite::Result<String> {
     serde_json::to_string(value)
         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use minicbor::Encode;
+
+    use super::{Channel, Country, Details, Line, State, Timestamp, decode, encode};
+
+    /// As it was stored before `proof_sent_at`.
+    #[derive(Encode)]
+    struct First {
+        #[n(0)]
+        country: Country,
+        #[n(1)]
+        line: Line,
+        #[n(2)]
+        channel: Channel,
+        #[n(3)]
+        state: State,
+        #[n(4)]
+        created_at: Timestamp,
+        #[n(5)]
+        required: bool,
+    }
+
+    #[test]
+    fn rows_from_before_a_field_read_as_without_it() {
+        let old = First {
+            country: "US".parse().expect("a country"),
+            line: Line::Mobile,
+            channel: Channel::Voice,
+            state: State::Active { verified_at: Timestamp(7) },
+            created_at: Timestamp(5),
+            required: true,
+        };
+        let now: Details = decode(0, &encode(&old).expect("bytes")).expect("an old row");
+        assert_eq!((now.created_at, now.required), (Timestamp(5), true));
+        assert_eq!(now.state, State::Active { verified_at: Timestamp(7) });
+        assert_eq!(now.proof_sent_at, None);
+        let sent = Details { proof_sent_at: Some(Timestamp(9)), ..now };
+        let read: Details = decode(0, &encode(&sent).expect("bytes")).expect("a new row");
+        assert_eq!(read.proof_sent_at, Some(Timestamp(9)));
+    }
 }

@@ -1,0 +1,182 @@
+//! The keys and types of each verb's `--json`, which README documents and programs rely on.
+
+use serde_json::{Value, json};
+
+use crate::{
+    ALICE, STATUS,
+    daemon::{Crowd, otpctl},
+};
+
+const SUBSCRIBER: &str = "user:text phone:text country:text state:text channel:text \
+     created_at:time verified_at:time?";
+const DELIVERY: &str = "status:text channel:text reference:text expires_at:time reason:text?";
+
+const GRANT: &str = "id:text user:text granted_at:time granted_by:number until:time reason:text \
+     used:number uses_left:number? from:text?";
+const RECORD: &str = "id:number at:time request:text? user:text actor:text event:text details{}";
+
+/// A verb, its arguments, and the keys of its JSON in order; `key{…}` and `key[…]` hold those of
+/// `SHAPES`.
+const VERBS: [(&str, &[&str], &str); 19] = [
+    ("enroll", &["alice", "+13125550142"], "SUBSCRIBER delivery{DELIVERY}"),
+    ("enroll", &["--from", "-"], "enrolled:number already:number failed:number sent:number"),
+    ("verify", &["alice", "123456"], "SUBSCRIBER"),
+    ("resend", &["alice"], "user:text delivery{DELIVERY}"),
+    ("list", &[], "[SUBSCRIBER]"),
+    (
+        "show",
+        &["alice"],
+        "SUBSCRIBER locked:flag locked_until:time? failures_24h:number sends_24h:number \
+         live_challenges:number recovery_codes_left:number undelivered:text? \
+         limits[name:text since:time until:time?] bypasses[GRANT]",
+    ),
+    ("disable", &["alice"], "SUBSCRIBER"),
+    ("enable", &["alice"], "SUBSCRIBER"),
+    ("remove", &["alice", "--yes"], "user:text removed:flag"),
+    ("unlock", &["alice"], "SUBSCRIBER"),
+    ("recovery-codes", &["alice"], "user:text codes[text]"),
+    ("bypass", &["alice", "--for", "1h", "--reason", "lost phone"], "GRANT"),
+    ("bypass", &["alice", "--revoke"], "user:text revoked:number"),
+    ("bypass", &["--list"], "[GRANT]"),
+    ("log", &[], "RECORD"),
+    (
+        "explain",
+        &["7K3F-Q2"],
+        "[summary{request:text? user:text service:text? source:text? began_at:time last_at:time \
+         outcome:text reason:text? until:time? messages_sent:number messages_failed:number \
+         messages_undelivered:number wrong_codes:number meaning:text remedy:text?} \
+         records[RECORD]]",
+    ),
+    (
+        "test-message",
+        &["+13125550142"],
+        "status:text channel:text reference:text gateway:text? vendor_id:text? reason:text?",
+    ),
+    (
+        "status",
+        &[],
+        "version:text host:text store:text pending:number active:number disabled:number \
+         live_challenges:number gateways[name:text kind:text state:text reason:text?] \
+         problems[text]",
+    ),
+    ("confirm-clock", &[], "confirmed:flag"),
+];
+
+/// A daemon that has an answer for every method.
+fn daemon() -> Crowd {
+    let subscriber: Value = serde_json::from_str(ALICE).expect("JSON");
+    let status: Value = serde_json::from_str(STATUS).expect("JSON");
+    Crowd::new(move |request| {
+        let delivery = json!({ "status": "accepted", "channel": "sms", "reference": "K7",
+            "expires_at": 1, "reason": null });
+        let limit = json!({ "name": "wrong-codes-per-hour", "since": 1, "until": 2 });
+        let grant = json!({ "id": "1Z6P-0M", "user": "alice", "granted_at": 1, "granted_by": 0,
+            "until": 2, "reason": "lost phone", "used": 0, "uses_left": null, "from": null });
+        let record = json!({ "id": 1, "at": 1, "request": "7K3F-Q2", "user": "alice",
+            "actor": "claimant", "event": "code-earlier", "details": {} });
+        let method = request["method"].as_str().expect("a method");
+        let parameters = match method.rsplit('.').next().expect("a name") {
+            "Enroll" => json!({ "subscriber": subscriber, "delivery": delivery }),
+            "Register" => json!({ "subscriber": subscriber, "unchanged": false }),
+            "Resend" => json!({ "delivery": delivery }),
+            "Show" => json!({ "subscriber": subscriber, "limits": [limit], "failures_24h": 1,
+                "sends_24h": 2, "live_challenges": 3, "recovery_codes_left": 4,
+                "undelivered": null, "bypasses": [grant] }),
+            "RecoveryCodes" => json!({ "codes": ["ABCD-EFGH"] }),
+            "Bypass" => json!({ "bypass": grant }),
+            "RevokeBypass" => json!({ "revoked": 1 }),
+            "Bypasses" => return rows("bypass", &grant),
+            "Log" => return rows("record", &record),
+            "Remove" | "ConfirmClock" => json!({}),
+            "Status" => status.clone(),
+            "TestMessage" => json!({ "status": "accepted", "channel": "sms", "reference": "K7",
+                "gateway": "main", "vendor_id": "m-1", "reason": null }),
+            "List" => return rows("subscriber", &subscriber),
+            _ => json!({ "subscriber": subscriber }),
+        };
+        json!({ "parameters": parameters }).to_string()
+    })
+}
+
+/// A list of one row.
+fn rows(name: &str, row: &Value) -> String {
+    let row = json!({ "parameters": { name: row }, "continues": true });
+    let end = json!({ "parameters": { name: null } });
+    format!("{row}\0{end}")
+}
+
+/// The shape of a verb's answer, each name of another shape replaced by that.
+fn whole(shape: &str) -> String {
+    [("SUBSCRIBER", SUBSCRIBER), ("DELIVERY", DELIVERY), ("GRANT", GRANT), ("RECORD", RECORD)]
+        .iter()
+        .fold(shape.to_owned(), |shape, (name, keys)| shape.replace(name, keys))
+}
+
+/// A value's shape, in the words of the table.
+fn shape(value: &Value) -> String {
+    match value {
+        Value::Null => "null".to_owned(),
+        Value::Bool(_) => "flag".to_owned(),
+        Value::Number(_) => "number".to_owned(),
+        Value::String(text) => {
+            let is_time = text.len() == 20 && text.ends_with('Z') && text.contains('T');
+            if is_time { "time" } else { "text" }.to_owned()
+        }
+        Value::Array(items) => format!("[{}]", items.first().map(shape).unwrap_or_default()),
+        Value::Object(fields) => {
+            let field = |(key, value): (&String, &Value)| match (value, shape(value)) {
+                (Value::Object(_), inner) => format!("{key}{{{inner}}}"),
+                (Value::Array(_), inner) => format!("{key}{inner}"),
+                (_, inner) => format!("{key}:{inner}"),
+            };
+            fields.iter().map(field).collect::<Vec<_>>().join(" ")
+        }
+    }
+}
+
+/// The fields of a shape, sorted, for comparison: JSON objects have no order.
+fn fields(shape: &str) -> Vec<String> {
+    let split = shape.replace(['[', ']', '{', '}'], " ");
+    let mut fields = split.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    fields.sort_unstable();
+    fields
+}
+
+#[test]
+fn each_verb_prints_the_documented_keys_and_types() {
+    let daemon = daemon();
+    for (verb, arguments, expected) in VERBS {
+        let arguments = [&[verb], arguments, &["--json"]].concat();
+        let run = otpctl(&daemon.socket, &arguments, "alice,+13125550142\n");
+        // What is to be done with recovery codes is said beside them.
+        let silent = run.stderr.is_empty() || verb == "recovery-codes";
+        assert!(run.exit == Some(0) && silent, "{verb}: {:?} {}", run.exit, run.stderr);
+        let value: Value = serde_json::from_str(&run.stdout).expect(verb);
+        let (found, expected) = (fields(&shape(&value)), fields(&whole(expected)));
+        assert_eq!(found.len(), expected.len(), "{verb}: {found:?}");
+        for (found, expected) in found.iter().zip(&expected) {
+            // What may be null is so in some answer; here it is either.
+            let key = |field: &str| field.split(':').next().map(str::to_owned);
+            let optional = expected.ends_with('?') && found.ends_with(":null");
+            let same = found == expected.trim_end_matches('?');
+            assert!(
+                same || (optional && key(found) == key(expected)),
+                "{verb}: {found} {expected}"
+            );
+        }
+    }
+}
+
+#[test]
+fn readme_documents_every_key() {
+    let readme = include_str!("../../../README.md");
+    let (_, documented) = readme.split_once("### JSON").expect("a part about JSON");
+    let (documented, _) = documented.split_once("\n## ").expect("a next part");
+    for (verb, _, shape) in VERBS {
+        assert!(documented.contains(&format!("`{verb}`")), "{verb}");
+        for field in fields(&whole(shape)) {
+            let key = field.split(':').next().unwrap_or_default();
+            assert!(documented.contains(&format!("`{key}`")) || key == "text", "{verb}: {key}");
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! A message without a code, to see whether a gateway delivers.
+//!
+//! It belongs to no account: it is written down for the host. It goes to a number that nobody has
+//! proved to be theirs, as far as anybody knows, so it counts as one of the few messages that such
+//! a number gets, and in the cap on all messages of the site. What was surely not sent is not
+//! charged, or a gateway could not be mended by trying.
+
+use std::sync::Arc;
+
+use super::{
+    account::Account,
+    audit::{Actor, Event},
+    challenge::Channel,
+    enrollment::NumberIndex,
+    login::{DeliveryResult, Ledger, Terms},
+    passcode::{ChallengeToken, Reference},
+    phone::{Destination, E164, Line},
+    proof::{Outcome, Refusal, held, refuse},
+    records::{Decided, Records},
+    time::Timestamp,
+};
+
+/// The verb of `otpctl`, as an event of its refusal names it.
+const TEST: &str = "test-message";
+
+/// A test message is asked for.
+#[derive(Clone, Debug)]
+pub struct TestMessage {
+    /// What holds.
+    pub terms: Arc<Terms>,
+    /// Where to.
+    pub destination: Destination,
+    /// Finds the number's budget.
+    pub index: NumberIndex,
+    /// How.
+    pub channel: Channel,
+    /// The one gateway that is to carry it; it is known to be able to.
+    pub gateway: Option<String>,
+    /// Who asks.
+    pub uid: u32,
+    /// Names it in the audit.
+    pub token: ChallengeToken,
+    /// In the message.
+    pub reference: Reference,
+}
+
+/// A test message that is to be sent.
+#[derive(Clone, Debug)]
+pub struct TestOrder {
+    /// Names it in the audit.
+    pub token: ChallengeToken,
+    /// Where to.
+    pub to: E164,
+    /// The number's budget.
+    pub index: NumberIndex,
+    /// How.
+    pub channel: Channel,
+    /// In the text.
+    pub reference: Reference,
+    /// When it was charged.
+    pub charged_at: Timestamp,
+}
+
+impl TestMessage {
+    /// Decides on the records of [`Account::host`]; the message to send.
+    pub fn decide(&self, records: &Records, now: Timestamp) -> Decided<Outcome<TestOrder>> {
+        let mut ledger = Ledger::new(Account::host(), Actor::Uid(self.uid), records, now);
+        let Destination { number, country, line } = &self.destination;
+        let refusal = match (self.channel, line) {
+            _ if !self.terms.countries.contains(country) => Some(Refusal::Country(*country)),
+            (Channel::Voice, _) if self.gateway.is_none() && !self.terms.voice => {
+                Some(Refusal::NoVoice)
+            }
+            (Channel::Sms, Line::Fixed) => Some(Refusal::LineTakesNoText),
+            (Channel::Voice | Channel::Sms, Line::Mobile | Line::Fixed | Line::FixedOrMobile) => {
+                held(&mut ledger, self.index, &self.terms).map(Refusal::Held)
+            }
+        };
+        if let Some(refusal) = refusal {
+            return refuse(ledger, TEST, refusal);
+        }
+        if let Some(budget) = ledger.records.number_budget(self.index) {
+            budget.charge_proof(now);
+        }
+        if let Some(site) = ledger.records.site() {
+            site.charge_proof(now);
+        }
+        let event = Event::TestMessage {
+            ending: number.ending().to_owned(),
+            country: country.as_str().to_owned(),
+            channel: self.channel.as_str(),
+            gateway: self.gateway.clone(),
+            reference: self.reference.to_string(),
+        };
+        ledger.note(self.token, event);
+        let order = TestOrder {
+            token: self.token,
+            to: number.clone(),
+            index: self.index,
+            channel: self.channel,
+            reference: self.reference,
+            charged_at: now,
+        };
+        ledger.decided(Outcome::Done(order))
+    }
+}
+
+/// What became of a test message.
+#[derive(Clone, Debug)]
+pub struct TestDelivered {
+    /// Names it in the audit.
+    pub token: ChallengeToken,
+    /// The number's budget.
+    pub index: NumberIndex,
+    /// When it was charged.
+    pub charged_at: Timestamp,
+    /// Gateways that did not take it: name and reason.
+    pub failures: Vec<(String, String)>,
+    /// How it ended.
+    pub result: DeliveryResult,
+}
+
+impl TestDelivered {
+    /// Decides on the records of [`Account::host`].
+    pub fn decide(&self, records: &Records, now: Timestamp) -> Decided<()> {
+        let mut ledger = Ledger::new(Account::host(), Actor::Daemon, records, now);
+        ledger.note_failures(self.token, &self.failures, &self.result);
+        match &self.result {
+            DeliveryResult::Sent { gateway, vendor_id } => {
+                let (gateway, vendor_id) = (gateway.clone(), vendor_id.clone());
+                ledger.note(self.token, Event::MessageSent { gateway, vendor_id, certain: true });
+            }
+            DeliveryResult::Perhaps { gateway } => {
+                let (gateway, vendor_id) = (gateway.clone(), None);
+                ledger.note(self.token, Event::MessageSent { gateway, vendor_id, certain: false });
+            }
+            DeliveryResult::Failed => {
+                if let Some(budget) = ledger.records.number_budget(self.index) {
+                    budget.refund_proof(self.charged_at);
+                }
+                if let Some(site) = ledger.records.site() {
+                    site.refund_proof(self.charged_at);
+                }
+            }
+        }
+        ledger.decided(())
+    }
+}
+
+#[cfg(test)]
+mod tests;
