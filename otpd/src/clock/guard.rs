@@ -160,6 +160,7 @@ impl Guard {
         let (ahead, behind) = (wall.since(expected), expected.since(wall));
         if self.unset && ahead > SLACK {
             self.agree(self.agreed_at(readings));
+            self.doubt = None;
             return wall;
         }
         let doubt = |direction, by| Some(Doubt { direction, by, since: self.base.wall });
@@ -204,7 +205,6 @@ impl Guard {
     pub fn agree(&mut self, agreement: Agreement) {
         self.said = (agreement.wall, agreement.uptime);
         self.unset = false;
-        self.doubt = None;
         self.base = agreement;
     }
 }

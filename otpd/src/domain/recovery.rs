@@ -17,7 +17,7 @@ use super::{
     budget::{Held, LimitName, Purse, Standing, window},
     enrollment::State,
     login::Ledger,
-    passcode::{CROCKFORD, CodeKey},
+    passcode::{CROCKFORD, ChallengeToken, CodeKey},
     proof::{Outcome, Refusal},
     records::{Decided, Records},
     time::{HOUR, Timestamp},
@@ -131,6 +131,9 @@ pub struct Recovery {
     #[n(3)]
     #[cbor(default)]
     reserve: Vec<Timestamp>,
+    /// The login of the newest use that its owner was not told of yet.
+    #[n(4)]
+    untold: Option<ChallengeToken>,
 }
 
 /// What became of a typed recovery code.
@@ -164,6 +167,23 @@ impl Recovery {
     pub fn forget(&mut self) {
         self.codes.clear();
         self.key_id = 0;
+        self.untold = None;
+    }
+
+    /// A login used a code; its owner is to be told.
+    pub fn tell(&mut self, token: ChallengeToken) {
+        self.untold = Some(token);
+    }
+
+    /// The owner was told of this login's use, or cannot be.
+    pub fn told(&mut self, token: ChallengeToken) {
+        self.untold = self.untold.filter(|untold| *untold != token);
+    }
+
+    /// The login of whose use the owner was not told yet.
+    #[must_use]
+    pub fn untold(&self) -> Option<ChallengeToken> {
+        self.untold
     }
 
     /// Has what lies in the future age from now on, and drops what no longer counts.

@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use tracing::{error, info};
 
-use super::Verifier;
+use super::{Site, Verifier};
 use crate::{
-    domain::{login::Recover, passcode::Draw},
+    domain::{
+        login::{Recover, Retell},
+        passcode::Draw,
+    },
     random,
     store::Scope,
 };
@@ -35,6 +38,27 @@ impl Verifier {
                 // Its login came back first.
                 Ok(None) => {}
                 Err(error) => error!(%error, request = %token.request(), "a code stays lost"),
+            }
+        }
+        self.recover_notices(site).await;
+    }
+
+    /// Tells those whose recovery codes were used while the daemon was ending.
+    async fn recover_notices(&self, site: Arc<Site>) {
+        let untold = match self.reader.untold().await {
+            Ok(untold) => untold,
+            Err(error) => {
+                error!(%error, "who was not told of a recovery code's use is not looked for");
+                return;
+            }
+        };
+        for token in untold {
+            let retell = Retell { terms: Arc::clone(&site.terms), token };
+            let decide = move |records: &_, now| retell.decide(records, now);
+            match self.store.transact(Scope::Challenge(token), decide).await {
+                Ok(Some(recovered)) => self.tell_owner(Arc::clone(&site), *recovered),
+                Ok(None) => {}
+                Err(error) => error!(%error, request = %token.request(), "a notice stays lost"),
             }
         }
     }

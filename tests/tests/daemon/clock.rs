@@ -84,7 +84,7 @@ fn a_clock_that_leapt_ahead_is_in_doubt_until_it_is_confirmed() {
 }
 
 #[test]
-fn a_clock_that_went_back_is_believed_and_in_doubt() {
+fn a_clock_that_went_back_is_in_doubt_and_logins_go_on() {
     let phone = Phone::start();
     let place = Place::new(&phone);
     let daemon = place.start();

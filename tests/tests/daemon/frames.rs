@@ -75,7 +75,7 @@ fn envelopes() -> Vec<Case> {
         ("no dot", call("GetInfo", &json!({})), NO_METHOD, "GetInfo"),
         ("empty method", call("", &json!({})), NO_METHOD, ""),
         ("unknown method", call("org.otpd.Login.Begin2", &json!({})), NO_METHOD, "Begin2"),
-        ("unknown Admin method", call("org.otpd.Admin.Bypass", &json!({})), NO_METHOD, "Bypass"),
+        ("unknown Admin method", call("org.otpd.Admin.Nothing", &json!({})), NO_METHOD, "Nothing"),
         ("unknown interface", call("org.evil.Get", &json!({})), NO_INTERFACE, "org.evil"),
         (
             "unknown description",

@@ -4,7 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use zeroize::Zeroizing;
 
-use super::{Denial, Ledger, Order, Recovered, Terms, View, Withheld, WithheldNotice};
+use super::{
+    Denial, Ledger, Order, Recovered, Terms, View, Withheld, WithheldNotice, recovery::notice,
+};
 use crate::domain::{
     audit::{Actor, Event},
     budget::{Held, Purse},
@@ -261,7 +263,9 @@ impl Answer {
         let granted = match proof {
             Proof::Code => Answered::Granted,
             Proof::Recovery { left } => {
-                Answered::Recovered(Box::new(self.recovered(&ledger, enrollment, left)))
+                let account = &ledger.account;
+                let notice = notice(&self.terms, account, token, enrollment, left);
+                Answered::Recovered(Box::new(notice))
             }
         };
         ledger.decided(granted)

@@ -17,7 +17,7 @@ pub use answer::{Answer, Answered, Notice, Typed};
 pub use begin::{Begin, Begun};
 pub use delivered::{Delivered, Result as DeliveryResult};
 pub use recover::Recover;
-pub use recovery::{Recovered, Told};
+pub use recovery::{Recovered, Retell, Told};
 pub use undelivered::{Cause, REPEATS, Undelivered};
 pub use withheld::{Why, Withheld, WithheldNotice};
 

@@ -1,5 +1,7 @@
 //! A recovery code that was typed at the prompt of a login.
 
+use std::sync::Arc;
+
 use super::{Answer, Answered, Denial, Ledger, Notice, Terms, WithheldNotice, answer::Proof};
 use crate::domain::{
     account::Account,
@@ -43,6 +45,8 @@ impl Answer {
         match ledger.records.login.recovery.enter(key, &hash, standing, now) {
             Entered::Right { left } => {
                 ledger.note(self.token, Event::RecoveryCodeUsed { left });
+                // Written down before it is sent: a thief must not go unnoticed by a restart.
+                ledger.records.login.recovery.tell(self.token);
                 self.grant(ledger, enrollment, Proof::Recovery { left })
             }
             Entered::Wrong { tries_left } => {
@@ -72,21 +76,47 @@ impl Answer {
             Entered::NoCodes => self.ask(ledger, enrollment, Notice::NoRecovery),
         }
     }
+}
 
-    pub(super) fn recovered(
-        &self,
-        ledger: &Ledger,
-        enrollment: &Enrollment,
-        left: u8,
-    ) -> Recovered {
-        let to = &enrollment.destination;
-        let sendable = self.terms.countries.contains(&to.country)
-            && match to.line {
-                Line::Mobile | Line::FixedOrMobile => true,
-                Line::Fixed => false,
-            };
-        let tell = sendable.then(|| to.number.clone());
-        Recovered { account: ledger.account.clone(), token: self.token, left, tell }
+/// The owner's notice that a code was used, `left` of them being left.
+pub(super) fn notice(
+    terms: &Terms,
+    account: &Account,
+    token: ChallengeToken,
+    enrollment: &Enrollment,
+    left: u8,
+) -> Recovered {
+    let to = &enrollment.destination;
+    let sendable = terms.countries.contains(&to.country)
+        && match to.line {
+            Line::Mobile | Line::FixedOrMobile => true,
+            Line::Fixed => false,
+        };
+    let tell = sendable.then(|| to.number.clone());
+    Recovered { account: account.clone(), token, left, tell }
+}
+
+/// The notice that an earlier run of the daemon did not get to.
+#[derive(Clone, Debug)]
+pub struct Retell {
+    /// What holds.
+    pub terms: Arc<Terms>,
+    /// The login that used the code.
+    pub token: ChallengeToken,
+}
+
+impl Retell {
+    /// Decides; the notice, if its owner was not told yet.
+    pub fn decide(&self, records: &Records, _: Timestamp) -> Decided<Option<Box<Recovered>>> {
+        let recovery = &records.login.recovery;
+        let notice = match (&records.account, &records.enrollment) {
+            (Some(account), Some(enrollment)) if recovery.untold() == Some(self.token) => {
+                let left = recovery.left();
+                Some(Box::new(notice(&self.terms, account, self.token, enrollment, left)))
+            }
+            (Some(_) | None, Some(_) | None) => None,
+        };
+        Decided { records: records.clone(), audit: Vec::new(), answer: notice }
     }
 }
 
@@ -113,7 +143,7 @@ pub struct Told {
 }
 
 impl Told {
-    /// Writes it down; it changes nothing. The message is no code: it is charged to no budget, for
+    /// Writes it down. The message is no code: it is charged to no budget, for
     /// there are never more of them than recovery codes.
     pub fn decide(&self, records: &Records, now: Timestamp) -> Decided<()> {
         let about = |event| AuditEvent {
@@ -132,6 +162,8 @@ impl Told {
         });
         let told = Event::OwnerTold { about: "recovery-code-used", sent: sent.is_some() };
         let audit = failed.chain(sent).chain([told]).map(about).collect();
-        Decided { records: records.clone(), audit, answer: () }
+        let mut records = records.clone();
+        records.login.recovery.told(self.token);
+        Decided { records, audit, answer: () }
     }
 }

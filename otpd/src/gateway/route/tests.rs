@@ -85,6 +85,25 @@ fn sent(by: &str) -> Delivered {
     Delivered::Sent { gateway: name(by), vendor_id: VendorMessageId::checked("m-1") }
 }
 
+/// They are written down as they are, and asked for by URL.
+#[tokio::test]
+async fn a_vendors_id_that_holds_the_number_or_the_code_is_not_kept() {
+    let message = message(Channel::Sms);
+    let (number, text) = (message.to.expose().to_owned(), message.text.to_string());
+    let code = text.split(' ').find(|word| word.bytes().all(|b| b.is_ascii_digit())).expect("one");
+    let cases = [
+        ("m-1".to_owned(), true),
+        ("queued:to=".to_owned() + &number, false),
+        (format!("{{\"code\":{code}}}"), false),
+    ];
+    for (id, kept) in cases {
+        let outcome = Outcome::Accepted { vendor_id: VendorMessageId::checked(&id) };
+        let delivery = deliver(&routes(&[("a", &fake(&[outcome]))]), None, NOW).await;
+        let Delivered::Sent { vendor_id, .. } = delivery.result else { panic!("{id}") };
+        assert_eq!(vendor_id.is_some(), kept, "{id}");
+    }
+}
+
 #[tokio::test]
 async fn the_next_gateway_is_asked_only_where_it_may_do_better() {
     let cases = [

@@ -180,6 +180,19 @@ impl Reader {
         .await
     }
 
+    /// Logins of which a recovery code's owner was not told yet.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn untold(&self) -> Result<Vec<ChallengeToken>, StoreError> {
+        self.read(move |db, _| {
+            let mut untold = Vec::new();
+            each_login_under_way(db, |login| untold.extend(login.recovery.untold()))?;
+            Ok(untold)
+        })
+        .await
+    }
+
     /// Every bypass that is not over, in the order of the accounts. There are few, whatever the number
     /// of accounts.
     ///

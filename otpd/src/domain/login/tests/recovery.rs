@@ -11,7 +11,7 @@ use crate::domain::{
     budget::Standing,
     challenge::End,
     challenge::State,
-    login::{Notice, Told},
+    login::{Notice, Retell, Told},
     manage::Verb,
     passcode::ChallengeToken,
     phone::Line,
@@ -207,6 +207,25 @@ fn a_code_is_its_owners_alone() {
     recovered(&scene.answer(bob, &bobs[0]));
 }
 
+/// A daemon that dies before the owner is told finds it again.
+#[test]
+fn a_use_is_told_of_once() {
+    let mut scene = Scene::new();
+    let codes = codes(&mut scene);
+    let token = scene.start(ssh(1));
+    recovered(&scene.answer(token, &codes[0]));
+    let retell = |scene: &mut Scene| {
+        let retell = Retell { terms: scene.terms(), token };
+        let alice = Some(account("alice"));
+        scene.decide(alice, None, |records, now| retell.decide(records, now))
+    };
+    let notice = retell(&mut scene).expect("nobody was told");
+    assert_eq!((notice.left, notice.token), (7, token));
+    let told = Told { account: account("alice"), token, failures: Vec::new(), sent: None };
+    scene.decide(Some(account("alice")), None, |records, now| told.decide(records, now));
+    assert!(retell(&mut scene).is_none(), "told, or not to be told");
+}
+
 #[test]
 fn of_two_logins_with_the_same_code_one_gets_in() {
     let mut scene = Scene::new();
@@ -310,7 +329,7 @@ fn its_owner_is_told_where_a_text_may_go() {
 }
 
 #[test]
-fn what_became_of_telling_is_written_down_and_changes_nothing() {
+fn what_became_of_telling_is_written_down_and_changes_nothing_else() {
     let sent = Some(("telnyx".to_owned(), Some("m-1".to_owned()), true));
     let failures = vec![("plivo".to_owned(), "timeout".to_owned())];
     let cases = [
@@ -323,7 +342,8 @@ fn what_became_of_telling_is_written_down_and_changes_nothing() {
         let codes = codes(&mut scene);
         let token = scene.start(ssh(1));
         scene.answer(token, &codes[0]);
-        let (before, charged) = (scene.login("alice"), scene.charged());
+        let (mut before, charged) = (scene.login("alice"), scene.charged());
+        before.recovery.told(token);
         scene.audit.clear();
         let was_sent = sent.is_some();
         let told = Told { account: account("alice"), token, failures, sent };
