@@ -32,7 +32,7 @@ impl Trouble {
 
     /// The same about a file that a key names.
     fn named(self, path: &Path) -> Self {
-        Self { found: format!("names {}, which {}", path.display(), self.found), ..self }
+        Self { found: format!("names {}, which {}", shown(path), self.found), ..self }
     }
 }
 
@@ -75,7 +75,7 @@ impl Folders<'_> {
         let secret = text.strip_suffix('\n').unwrap_or(&text);
         let secret = secret.strip_suffix('\r').unwrap_or(secret);
         if secret.trim().is_empty() {
-            let remedy = format!("write the secret to {}", path.display());
+            let remedy = format!("write the secret to {}", shown(&path));
             return Err(Trouble::new("is empty", "a secret", remedy).named(&path));
         }
         Ok(Zeroizing::new(secret.to_owned()))
@@ -109,7 +109,7 @@ fn changeable(path: &Path, metadata: &Metadata) -> Option<Trouble> {
         Trouble::new(
             format!("has the mode {mode:04o}, so that others can change it"),
             "a file that its owner alone can write",
-            format!("run: chmod go-w {}", path.display()),
+            format!("run: chmod go-w {}", shown(path)),
         )
     })
 }
@@ -121,7 +121,7 @@ fn exposed(path: &Path, metadata: &Metadata) -> Option<Trouble> {
         Trouble::new(
             format!("has the mode {mode:04o}"),
             "a file that its owner alone can write and others cannot read",
-            format!("run: chmod 0640 {}; change the secret if others had it", path.display()),
+            format!("run: chmod 0640 {}; change the secret if others had it", shown(path)),
         )
     })
 }
@@ -168,8 +168,15 @@ fn read_text(file: &File, metadata: &Metadata, largest: u64) -> io::Result<Zeroi
     if text.len() as u64 > largest { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(text) }
 }
 
+/// A path on one line, whatever is in it.
+fn shown(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.into() };
+    text.chars().map(plain).collect()
+}
+
 fn unreadable(path: &Path, error: &io::Error) -> Trouble {
-    let shown = path.display();
+    let path = shown(path);
     let reason = match error.kind() {
         io::ErrorKind::NotFound => "there is no such file".to_owned(),
         io::ErrorKind::PermissionDenied => {
@@ -180,7 +187,7 @@ fn unreadable(path: &Path, error: &io::Error) -> Trouble {
     let remedy = match error.kind() {
         io::ErrorKind::NotFound => "create it or name the right one".to_owned(),
         io::ErrorKind::PermissionDenied => {
-            format!("run: chgrp otpd {shown} && chmod 0640 {shown}")
+            format!("run: chgrp otpd {path} && chmod 0640 {path}")
         }
         _ => "see to the file and its directory".to_owned(),
     };

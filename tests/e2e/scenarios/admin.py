@@ -1,8 +1,9 @@
 """otpctl against the real daemon: its verbs, its exit statuses, and who may do what."""
 
 import json
+import re
 
-from ground import check, equal, otpctl, otpctl_json, refuse, run, scenario
+from ground import check, equal, otpctl, otpctl_json, refuse, run, scenario, wrong
 
 UNREACHABLE, USAGE, REFUSED = 3, 2, 1
 
@@ -61,9 +62,33 @@ def verbs_and_exit_statuses(g):
     g.otpd.unlisten()
     done = otpctl("status", status=UNREACHABLE)
     check("systemctl status otpd" in done.err, f"the error is {done.err!r}")
-    events = [event["event"] for event in g.otpd.events if event.get("target") == "audit" and event["account"] == "bob"]
+    recorded = [event for event in g.otpd.events if event.get("target") == "audit" and event["account"] == "bob"]
+    done = [event["event"] for event in recorded if event["event"] != "refused"]
     expected = "code-issued enrolled message-sent verified disabled enabled unlocked removed".split()
-    equal(sorted(events), sorted(expected), "what was recorded of bob")
+    equal(sorted(done), sorted(expected), "what was recorded of bob")
+    refused = [json.loads(event["details"])["verb"] for event in recorded if event["event"] == "refused"]
+    equal(refused, ["resend", "verify", "resend", "disable"], "what was refused of bob")
+
+
+@scenario
+def a_login_in_the_log_and_explained(g):
+    """`otpctl log` has every event of a login, and `explain` tells its story by what the screen shows."""
+    g.password_and_code("alice")
+    person = g.ssh_to_code("alice", rounds=1)
+    code = g.code_for("alice")
+    for _ in range(3):
+        person.code(wrong(code))
+    person.denied()
+    request = re.search(r"Request id (\S+)", person.transcript).group(1)
+    logged = [json.loads(line) for line in otpctl("log", "--user", "alice", "--json").out.splitlines()]
+    of_login = [one["event"] for one in logged if one["request"] == request]
+    expected = ["code-issued", "message-sent"] + ["code-wrong"] * 3 + ["challenge-ended", "login-denied"]
+    equal(of_login, expected, "what was logged")
+    check(code not in otpctl("log").out, "a code is in the log")
+    story = otpctl("explain", request.lower()).out
+    for word in ("alice", "127.0.0.1", "phone", "wrong"):
+        check(word in story, f"{word!r} is not in the story:\n{story}")
+    otpctl("explain", "0000-00", status=REFUSED)
 
 
 @scenario

@@ -161,3 +161,12 @@ fn a_certificate_authority_is_read_ahead() {
     let [(_, Settings::Http(http))] = config.gateways.as_slice() else { panic!() };
     assert_eq!(http.ca_file.as_deref(), Some(path.as_path()));
 }
+
+#[test]
+fn the_path_of_a_file_is_shown_on_one_line() {
+    let root = tempfile::tempdir().unwrap();
+    let text = format!("{SMALLEST}ca-file = \"a\\u0080\\nb.pem\"\n");
+    let errors = check(&root.path().join("otpd.toml"), &text, None, "web1").unwrap_err();
+    let text = errors.to_string();
+    assert!(text.contains("a\\u{80}\\nb.pem") && !text.contains(char::is_control), "{text}");
+}
