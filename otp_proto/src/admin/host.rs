@@ -1,0 +1,97 @@
+//! The daemon itself: its gateways, its clock, how it is.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Channel, DeliveryStatus};
+use crate::Secret;
+
+/// Whether a gateway is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GatewayState {
+    /// In use.
+    Ready,
+    /// Skipped for a while after failures.
+    Resting,
+    /// A message is on its way to find out whether it works again.
+    Probing,
+}
+
+/// One configured gateway.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gateway {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Its kind.
+    pub kind: String,
+    /// Whether it is used.
+    pub state: GatewayState,
+    /// Why its last message failed.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+/// Sends a message without a code.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TestMessage {
+    /// E.164, or national where `delivery.default-country` is set.
+    pub phone: Secret,
+    /// The one gateway that is to carry it; null: as the messages of logins.
+    pub gateway: Option<String>,
+    /// Call instead of texting.
+    pub voice: bool,
+}
+
+/// Reply to [`TestMessage`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tested {
+    /// How far it is.
+    pub status: DeliveryStatus,
+    /// How it travels.
+    pub channel: Channel,
+    /// The reference that stands in the message.
+    pub reference: String,
+    /// The gateway that took it, or may have.
+    #[serde(default)]
+    pub gateway: Option<String>,
+    /// The vendor's name for it.
+    #[serde(default)]
+    pub vendor_id: Option<String>,
+    /// What went wrong, at whichever gateway.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+/// Asks how the daemon is.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Status {}
+
+/// Reply to [`Status`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusReply {
+    /// The daemon's version.
+    pub version: String,
+    /// The host's name as messages show it.
+    pub host: String,
+    /// The kind of store.
+    pub store: String,
+    /// Enrollments not proved yet.
+    pub pending: u32,
+    /// Enrollments in use.
+    pub active: u32,
+    /// Enrollments switched off.
+    pub disabled: u32,
+    /// Logins that wait for a code.
+    pub live_challenges: u32,
+    /// The gateways, in the order of the configuration.
+    pub gateways: Vec<Gateway>,
+    /// What is wrong; empty when all is well.
+    pub problems: Vec<String>,
+}
+
+/// Says that the wall clock, which is in doubt, is right.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConfirmClock {}

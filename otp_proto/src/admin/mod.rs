@@ -1,0 +1,56 @@
+//! `org.otpd.Admin`: what `otpctl` asks of the daemon.
+
+mod error;
+mod host;
+mod recovery;
+mod subscriber;
+mod trail;
+
+pub use error::{AdminError, NoLiveCode};
+pub use host::{ConfirmClock, Gateway, GatewayState, Status, StatusReply, TestMessage, Tested};
+pub use recovery::{
+    Bypass, BypassListed, Bypasses, Grant, Granted, MadeCodes, RecoveryCodes, RevokeBypass, Revoked,
+};
+pub use subscriber::{
+    Changed, Channel, Delivery, DeliveryStatus, Disable, Enable, Enroll, Enrolled, Limit, List,
+    Listed, Register, Registered, Remove, Resend, Resent, Reveal, Revealed, Show, Shown, State,
+    Subscriber, Unlock, Verify,
+};
+pub use trail::{Log, Logged, Record, Watch, Watched};
+
+use crate::{Method, login::Empty};
+
+/// The interface text.
+pub const DESCRIPTION: &str = include_str!("../org.otpd.Admin.varlink");
+
+macro_rules! methods {
+    ($($request:ident -> $reply:ty;)*) => {$(
+        impl Method for $request {
+            const NAME: &'static str = concat!("org.otpd.Admin.", stringify!($request));
+            type Reply = $reply;
+        }
+    )*};
+}
+
+methods! {
+    Enroll -> Enrolled;
+    Register -> Registered;
+    Reveal -> Revealed;
+    TestMessage -> Tested;
+    Verify -> Changed;
+    Resend -> Resent;
+    List -> Listed;
+    Show -> Shown;
+    Disable -> Changed;
+    Enable -> Changed;
+    Remove -> Empty;
+    Unlock -> Changed;
+    RecoveryCodes -> MadeCodes;
+    Bypass -> Granted;
+    Bypasses -> BypassListed;
+    RevokeBypass -> Revoked;
+    Status -> StatusReply;
+    ConfirmClock -> Empty;
+    Log -> Logged;
+    Watch -> Watched;
+}

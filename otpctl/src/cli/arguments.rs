@@ -1,0 +1,231 @@
+//! What each verb takes.
+
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args, ValueEnum, builder::NonEmptyStringValueParser, value_parser};
+use jiff::{Span, SpanRelativeTo};
+use otp_proto::{Secret, admin};
+
+/// The account that a verb is about.
+#[derive(Args)]
+pub struct User {
+    /// Name of the account
+    #[arg(value_name = "USER", value_parser = NonEmptyStringValueParser::new())]
+    pub user: String,
+}
+
+/// Arguments of `enroll`.
+#[derive(Args)]
+pub struct Enroll {
+    /// Name of the account
+    #[arg(
+        value_name = "USER",
+        value_parser = NonEmptyStringValueParser::new(),
+        required_unless_present = "from"
+    )]
+    pub user: Option<String>,
+    /// The number: + and the country code, or as it is dialled at home where
+    /// delivery.default-country is set
+    #[arg(
+        value_name = "PHONE",
+        value_parser = NonEmptyStringValueParser::new(),
+        required_unless_present = "from"
+    )]
+    pub phone: Option<String>,
+    /// Register the users of this list (CSV, UTF-8; -: standard input), without sending anything
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["user", "phone"])]
+    pub from: Option<PathBuf>,
+    /// With --from: send a code to those whose number is not verified and who got none yet
+    #[arg(long, requires = "from", conflicts_with_all = ["user", "phone"])]
+    pub send: bool,
+    /// How codes are sent unless a login asks otherwise: by text message or in a phone call
+    /// [default: sms]
+    #[arg(long, value_enum, value_name = "sms|voice", hide_possible_values = true)]
+    pub channel: Option<Channel>,
+    /// Put the number in the place of the one that is registered
+    #[arg(long)]
+    pub replace: bool,
+    /// Do not ask before a number is replaced
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// Arguments of `verify`.
+#[derive(Args)]
+pub struct Verify {
+    /// Whose number is verified.
+    #[command(flatten)]
+    pub user: User,
+    /// The code. Better left out: everyone on this host can read the command line with ps. It is
+    /// asked for then, or read from standard input where that is no terminal
+    // A closure that cannot fail: what a code looks like is for the daemon to judge.
+    #[arg(value_name = "CODE", value_parser = |text: &str| {
+        Ok::<_, std::convert::Infallible>(Secret::new(text.to_owned()))
+    })]
+    pub code: Option<Secret>,
+}
+
+/// Arguments of `resend`.
+#[derive(Args)]
+pub struct Resend {
+    /// Whose number it is.
+    #[command(flatten)]
+    pub user: User,
+    /// Read the code out in a phone call
+    #[arg(long)]
+    pub voice: bool,
+}
+
+/// Arguments of `show`.
+#[derive(Args)]
+pub struct Show {
+    /// Who is shown.
+    #[command(flatten)]
+    pub user: User,
+    /// Show the number in full; root only, and written down in the log of otpd
+    #[arg(long)]
+    pub reveal: bool,
+}
+
+/// Arguments of `test-message`.
+#[derive(Args)]
+pub struct TestMessage {
+    /// The number: + and the country code, or as it is dialled at home where
+    /// delivery.default-country is set
+    #[arg(value_name = "PHONE", value_parser = NonEmptyStringValueParser::new())]
+    pub phone: String,
+    /// Send it through this gateway only, also while it rests after failures
+    #[arg(long, value_name = "NAME")]
+    pub gateway: Option<String>,
+    /// Call instead of texting
+    #[arg(long)]
+    pub voice: bool,
+}
+
+/// A shell that completions are for.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Shell {
+    /// bash, with the package bash-completion
+    Bash,
+    /// zsh
+    Zsh,
+    /// fish
+    Fish,
+}
+
+impl From<Shell> for clap_complete::Shell {
+    fn from(shell: Shell) -> Self {
+        match shell {
+            Shell::Bash => Self::Bash,
+            Shell::Zsh => Self::Zsh,
+            Shell::Fish => Self::Fish,
+        }
+    }
+}
+
+/// Arguments of `remove`.
+#[derive(Args)]
+pub struct Remove {
+    /// Who is removed.
+    #[command(flatten)]
+    pub user: User,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// Arguments of `log`.
+#[derive(Args)]
+pub struct Log {
+    /// Go on with what is decided from now on, until it is interrupted
+    #[arg(long, short)]
+    pub follow: bool,
+    /// Only about this account; - for what is about the host
+    #[arg(long, value_name = "USER", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(allow_hyphen_values = true)]
+    pub user: Option<String>,
+    /// Only from then on: so long ago (1h, 2d), a day (2026-11-20), or a time
+    /// (2026-11-20T14:00:00+01:00; without its offset in the time zone of this host)
+    #[arg(long, value_name = "WHEN")]
+    pub since: Option<String>,
+    /// Only the newest N
+    #[arg(long, value_name = "N")]
+    pub limit: Option<u32>,
+}
+
+/// Arguments of `explain`.
+#[derive(Args)]
+pub struct Explain {
+    /// As people read it: 7K3F-Q2
+    #[arg(value_name = "REQUEST-ID")]
+    pub request: String,
+}
+
+/// Arguments of `bypass`.
+#[derive(Args)]
+#[command(group(ArgGroup::new("what").required(true).args(["span", "revoke", "list"])))]
+pub struct Bypass {
+    /// Name of the account
+    #[arg(
+        value_name = "USER",
+        value_parser = NonEmptyStringValueParser::new(),
+        required_unless_present = "list",
+        conflicts_with = "list"
+    )]
+    pub user: Option<String>,
+    /// How long it lasts, 1 minute to 7 days: 30m, 1h, 2d
+    #[arg(long = "for", value_name = "TIME", value_parser = lasting, requires = "reason")]
+    pub span: Option<Lasting>,
+    /// Why, in one line of up to 200 characters: it stands in the log with each use
+    #[arg(
+        long,
+        value_name = "TEXT",
+        value_parser = NonEmptyStringValueParser::new(),
+        requires = "span"
+    )]
+    pub reason: Option<String>,
+    /// For how many logins, 1 to 100 [default: as many as there are in its time]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u8).range(1..=100), requires = "span")]
+    pub uses: Option<u8>,
+    /// For which addresses: one, or a range; IPv6 in /64 and wider [default: all of them, and the
+    /// console]
+    #[arg(long, value_name = "CIDR", requires = "span")]
+    pub from: Option<String>,
+    /// End the bypass of this name, or all that USER has
+    #[arg(long, value_name = "ID", num_args = 0..=1)]
+    pub revoke: Option<Option<String>>,
+    /// List the bypasses of all users
+    #[arg(long)]
+    pub list: bool,
+}
+
+/// How long a bypass lasts, seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lasting(pub i64);
+
+/// Reads `30m`, `1h`, `2d`: 1 minute to 7 days of 24 hours.
+pub(super) fn lasting(text: &str) -> Result<Lasting, String> {
+    let wrong = || "write 1 minute to 7 days as in 30m, 1h or 2d".to_owned();
+    let span = text.parse::<Span>().map_err(|_| wrong())?;
+    let span = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;
+    let seconds = span.as_secs();
+    if (60..=7 * 86_400).contains(&seconds) { Ok(Lasting(seconds)) } else { Err(wrong()) }
+}
+
+/// How codes are sent.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Channel {
+    /// By text message
+    Sms,
+    /// By phone call
+    Voice,
+}
+
+impl From<Channel> for admin::Channel {
+    fn from(channel: Channel) -> Self {
+        match channel {
+            Channel::Sms => Self::Sms,
+            Channel::Voice => Self::Voice,
+        }
+    }
+}

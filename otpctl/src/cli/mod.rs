@@ -1,0 +1,232 @@
+//! The command line.
+
+mod arguments;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+pub use arguments::{
+    Bypass, Channel, Enroll, Explain, Lasting, Log, Remove, Resend, Shell, Show, TestMessage, User,
+    Verify,
+};
+
+/// Enrolls users of otpd and verifies their phone numbers.
+#[derive(Parser)]
+#[command(
+    name = "otpctl",
+    version,
+    max_term_width = 80,
+    arg_required_else_help = true,
+    after_help = "\
+Examples:
+  otpctl enroll alice +13125550123    register a number and send it a code
+  otpctl verify alice                 prove the number by that code
+  otpctl list                         see who is enrolled
+  otpctl COMMAND --help               read about one command
+
+Exit status: 0 done, 1 refused or not found, 2 usage or configuration,
+3 otpd cannot be reached."
+)]
+pub struct Cli {
+    /// Socket of the daemon
+    #[arg(long, global = true, value_name = "PATH", default_value = otp_proto::DEFAULT_SOCKET)]
+    pub socket: PathBuf,
+    /// Print the result as JSON, times in UTC
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// What to do.
+#[derive(Subcommand)]
+pub enum Verb {
+    /// Register a phone number for USER and send the code that proves it
+    ///
+    /// With --from a whole list is registered: a user a line, as user,phone or user,phone,channel.
+    /// Nothing is sent then before --send says so. Lines that cannot be done are named on standard
+    /// error, each with its reason, and all others are done. The same list may be given again: who
+    /// is registered stays so, and --send sends to those only that nothing was sent to yet.
+    #[command(after_help = "\
+Examples:
+  otpctl enroll alice +13125550123
+  otpctl enroll alice +13125550123 --channel voice
+  otpctl enroll alice +13125550199 --replace
+  otpctl enroll --from staff.csv           registers a list, sends nothing
+  otpctl enroll --from staff.csv --send    sends everybody a code, once
+  getusers | otpctl enroll --from -        reads standard input")]
+    Enroll(Enroll),
+    /// Prove the number of USER by the code that was sent to it
+    #[command(after_help = "\
+Examples:
+  otpctl verify alice              asks for the code
+  otpctl verify alice < FILE       reads it from standard input")]
+    Verify(Verify),
+    /// Send another code to the number of USER that is to be verified
+    #[command(after_help = "\
+Examples:
+  otpctl resend alice
+  otpctl resend alice --voice      read the code out in a phone call")]
+    Resend(Resend),
+    /// List who is enrolled
+    #[command(after_help = "\
+Examples:
+  otpctl list
+  otpctl list --json | jq -r '.[] | select(.state == \"pending\").user'")]
+    List,
+    /// Show what is known about USER and what holds them back now
+    #[command(after_help = "\
+Examples:
+  otpctl show alice
+  otpctl show alice --json
+  otpctl show alice --reveal       the number in full, for root; it is audited")]
+    Show(Show),
+    /// Deny the logins of USER until they are enabled again
+    #[command(after_help = "Example:\n  otpctl disable alice")]
+    Disable(User),
+    /// End what disable began
+    #[command(after_help = "Example:\n  otpctl enable alice")]
+    Enable(User),
+    /// Forget the number of USER
+    #[command(after_help = "\
+Examples:
+  otpctl remove alice              asks first
+  otpctl remove alice --yes        does not ask (for scripts)")]
+    Remove(Remove),
+    /// End the limits that wrong codes brought upon USER
+    #[command(after_help = "Example:\n  otpctl unlock alice")]
+    Unlock(User),
+    /// Make eight recovery codes for USER and print them, this once
+    ///
+    /// A recovery code lets USER in once where no message arrives. Codes made earlier no longer work
+    #[command(after_help = "\
+Examples:
+  otpctl recovery-codes alice
+  otpctl recovery-codes alice --json | jq -r '.codes[]'")]
+    RecoveryCodes(User),
+    /// Let USER log in without a code for a while, or end or list what lets users in so
+    ///
+    /// It is for who has lost the phone: each use is written to the log, with the reason
+    #[command(after_help = "\
+Examples:
+  otpctl bypass alice --for 1h --reason ticket-4711
+  otpctl bypass alice --for 2d --reason travel --uses 3 --from 192.0.2.0/24
+  otpctl bypass --list
+  otpctl bypass alice --revoke           all that alice has
+  otpctl bypass alice --revoke 7K3F-Q2   one of them")]
+    Bypass(Bypass),
+    /// Send a message without a code to PHONE, to see whether a gateway delivers
+    ///
+    /// It counts as one of the three messages a day that a number gets before it is verified, unless
+    /// no gateway takes it.
+    #[command(after_help = "\
+Examples:
+  otpctl test-message +13125550123
+  otpctl test-message +13125550123 --gateway telnyx
+  otpctl test-message +13125550123 --voice")]
+    TestMessage(TestMessage),
+    /// Show how the daemon and its gateways are
+    #[command(after_help = "\
+Examples:
+  otpctl status
+  otpctl status --json | jq -r '.problems[]'")]
+    Status,
+    /// Show what was decided: logins, codes, messages, and what administrators did
+    ///
+    /// One line an event, the oldest first: when, who, what, and the request id that otpctl explain
+    /// takes. An event of another day than today has its date.
+    #[command(after_help = "\
+Examples:
+  otpctl log --since 1h
+  otpctl log --user alice --limit 20
+  otpctl log --follow              the last 10, then what comes
+  otpctl log --since 2026-11-20 --json | grep login-denied")]
+    Log(Log),
+    /// Tell the story of one login by its request id, and what to do about it
+    ///
+    /// The request id stands in what the user reads after a denial, and in brackets in otpctl log.
+    /// Small letters will do, and the dash may be left out.
+    #[command(after_help = "\
+Examples:
+  otpctl explain 7K3F-Q2
+  otpctl explain 7k3fq2 --json")]
+    Explain(Explain),
+    /// Say that the clock, which otpd doubts, is right
+    ///
+    /// otpd doubts the clock when it goes away from the time since boot by more than an hour;
+    /// otpctl status says how far. Until it is confirmed or set right, nothing old is deleted, and
+    /// codes and limits do not go by a clock that is ahead. Look at it before you confirm it: a
+    /// clock that is ahead refills limits and lets codes expire.
+    #[command(after_help = "\
+Examples:
+  otpctl status                    how far the clock is off
+  date                             is it right?
+  otpctl confirm-clock")]
+    ConfirmClock,
+    /// Print what makes the shell complete commands and options
+    #[command(after_help = "\
+Examples:
+  otpctl completions bash > /usr/share/bash-completion/completions/otpctl
+  otpctl completions zsh > /usr/share/zsh/site-functions/_otpctl
+  otpctl completions fish > /usr/share/fish/vendor_completions.d/otpctl.fish")]
+    Completions {
+        /// bash, zsh or fish
+        #[arg(value_enum, value_name = "SHELL", hide_possible_values = true)]
+        shell: Shell,
+    },
+}
+
+impl Verb {
+    /// The account it is about, if it is about one.
+    #[must_use]
+    pub fn user(&self) -> Option<&str> {
+        match self {
+            Self::Enroll(Enroll { user, .. }) => user.as_deref(),
+            Self::Show(Show { user, .. })
+            | Self::Verify(Verify { user, .. })
+            | Self::Resend(Resend { user, .. })
+            | Self::Remove(Remove { user, .. })
+            | Self::Disable(user)
+            | Self::Enable(user)
+            | Self::Unlock(user)
+            | Self::RecoveryCodes(user) => Some(&user.user),
+            Self::Bypass(Bypass { user, .. }) => user.as_deref(),
+            Self::Log(log) => log.user.as_deref(),
+            Self::List
+            | Self::TestMessage(_)
+            | Self::Status
+            | Self::Explain(_)
+            | Self::ConfirmClock
+            | Self::Completions { .. } => None,
+        }
+    }
+
+    /// True for what leaves something changed, be it only a message sent.
+    #[must_use]
+    pub fn changes(&self) -> bool {
+        match self {
+            Self::Enroll(_)
+            | Self::Verify(_)
+            | Self::Resend(_)
+            | Self::Disable(_)
+            | Self::Enable(_)
+            | Self::Remove(_)
+            | Self::Unlock(_)
+            | Self::RecoveryCodes(_)
+            | Self::TestMessage(_)
+            | Self::ConfirmClock => true,
+            Self::Bypass(bypass) => !bypass.list,
+            Self::List
+            | Self::Show(_)
+            | Self::Status
+            | Self::Log(_)
+            | Self::Explain(_)
+            | Self::Completions { .. } => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
