@@ -13,7 +13,7 @@ pub use recovery::{recovered, used_text, withheld, withheld_again};
 
 use crate::domain::{
     account::Account,
-    budget::{Held, LimitName},
+    budget::{Held, LimitKind},
     challenge::Channel,
     login::{Denial, Notice, Progress, View},
     passcode::{Passcode, Reference, RequestId},
@@ -384,45 +384,29 @@ fn no_message(held: Held, setting: &Setting<'_>) -> String {
 }
 
 fn locked(held: Held, account: &Account, request: RequestId, setting: &Setting<'_>) -> String {
-    let wrong = match held.limit {
-        LimitName::WrongCodesPerHour | LimitName::WrongCodesPerDay => true,
-        LimitName::WrongCodesInARow => {
-            return format!(
-                "Too many wrong codes in a row. Codes for {account} are suspended.\n\
-                 Ask your administrator to run:\n\
-                 otpctl unlock {account}   Request id {request}"
-            );
-        }
-        LimitName::RecoveryCodesPerHour => {
-            let text = recovery::held_back(held, setting);
-            return format!("{text}\nRequest id {request}");
-        }
-        LimitName::UnansweredPerHour
-        | LimitName::UnansweredPerDay
-        | LimitName::MessagesPerHour
-        | LimitName::MessagesPerDay
-        | LimitName::CallsPerDay
-        | LimitName::UnverifiedPerDay
-        | LimitName::LiveChallenges
-        | LimitName::CountryPerHour
-        | LimitName::AllPerHour
-        | LimitName::AllPerDay
-        | LimitName::MaxMessagesPerDay
-        | LimitName::Conversion => false,
-    };
-    match (wrong, held.until) {
-        (true, Some(until)) => format!(
+    match (held.limit.kind(), held.until) {
+        (LimitKind::WrongCodes, Some(until)) => format!(
             "Too many wrong codes. Login for {account} is locked until\n{}.\n\
              Ask your administrator to run:\n\
              otpctl unlock {account}   Request id {request}",
             setting.until(until)
         ),
-        (false, _) if held.limit == LimitName::LiveChallenges => format!(
+        (LimitKind::Suspension, _) => format!(
+            "Too many wrong codes in a row. Codes for {account} are suspended.\n\
+             Ask your administrator to run:\n\
+             otpctl unlock {account}   Request id {request}"
+        ),
+        (LimitKind::RecoveryCodes, _) => {
+            format!("{}\nRequest id {request}", recovery::held_back(held, setting))
+        }
+        (LimitKind::Logins, _) => format!(
             "Too many logins of {account} wait for a code at once.\n\
              Finish one of them, or try again in a few minutes.\n\
              Request id {request}"
         ),
-        (_, _) => format!("{}\nRequest id {request}", no_message(held, setting)),
+        (LimitKind::Messages | LimitKind::WrongCodes, _) => {
+            format!("{}\nRequest id {request}", no_message(held, setting))
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use otp_proto::login::{Step, Verdict};
 use super::{Setting, ask, no_message, tries};
 use crate::domain::{
     account::Account,
-    budget::{Held, LimitName},
+    budget::{Held, LimitKind},
     login::{Why, Withheld, WithheldNotice},
 };
 
@@ -90,29 +90,19 @@ fn why(why: Why, setting: &Setting<'_>) -> String {
         }
     };
     let (limit, since) = (held.limit.as_str(), setting.clock(held.since));
-    let what = match held.limit {
-        LimitName::WrongCodesPerHour | LimitName::WrongCodesPerDay => {
+    let what = match held.limit.kind() {
+        LimitKind::WrongCodes => {
             let until = held.until.map(|until| format!(" until {}", setting.until(until)));
             format!("Too many wrong codes.\nNo code is taken{}.", until.unwrap_or_default())
         }
-        LimitName::WrongCodesInARow => {
+        LimitKind::Suspension => {
             "Too many wrong codes in a row. Codes are suspended until you type a\n\
              recovery code or your administrator ends it."
                 .to_owned()
         }
-        LimitName::UnansweredPerHour
-        | LimitName::UnansweredPerDay
-        | LimitName::MessagesPerHour
-        | LimitName::MessagesPerDay
-        | LimitName::CallsPerDay
-        | LimitName::UnverifiedPerDay
-        | LimitName::LiveChallenges
-        | LimitName::CountryPerHour
-        | LimitName::AllPerHour
-        | LimitName::AllPerDay
-        | LimitName::MaxMessagesPerDay
-        | LimitName::Conversion
-        | LimitName::RecoveryCodesPerHour => return no_message(held, setting),
+        LimitKind::RecoveryCodes => return held_back(held, setting),
+        LimitKind::Logins => "Too many logins wait for a code at once.".to_owned(),
+        LimitKind::Messages => return no_message(held, setting),
     };
     format!("{what}\nLimit {limit}, since {since}.")
 }

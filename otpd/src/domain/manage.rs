@@ -54,7 +54,7 @@ impl Manage {
     pub fn decide(&self, records: &Records, now: Timestamp) -> Decided<Option<Enrollment>> {
         let actor = Actor::Uid(self.uid);
         let mut ledger = Ledger::new(self.account.clone(), actor, records, now);
-        let Some(mut enrollment) = ledger.records.enrollment.take() else {
+        let Some(mut enrollment) = ledger.records.enrollment.clone() else {
             return self.without_number(ledger);
         };
         let event = match self.verb {
@@ -80,9 +80,9 @@ impl Manage {
         if matches!(self.verb, Verb::Disable | Verb::Remove) {
             ledger.end_all(End::Cancelled);
         }
-        if self.verb != Verb::Remove {
-            ledger.records.enrollment = Some(enrollment.clone());
-        }
+        // Only now: what ended counts for the number that it went to.
+        let kept = (self.verb != Verb::Remove).then(|| enrollment.clone());
+        ledger.records.enrollment = kept;
         ledger.note(None, event);
         ledger.decided(Some(enrollment))
     }

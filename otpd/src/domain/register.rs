@@ -82,6 +82,8 @@ pub(super) fn enter(
     mut enrollment: Enrollment,
     request: Option<ChallengeToken>,
 ) -> Enrollment {
+    // Whatever waits for a code that went to the old number ends with it, and counts for that number.
+    ledger.end_all(End::Cancelled);
     let old = ledger.records.enrollment.take();
     if let Some(old) = &old {
         enrollment.required = old.required || old.verified_at().is_some();
@@ -90,8 +92,6 @@ pub(super) fn enter(
             enrollment.disable();
         }
     }
-    // Whatever waits for a code that went to the old number ends with it.
-    ledger.end_all(End::Cancelled);
     ledger.records.enrollment = Some(enrollment.clone());
     let event = Event::Enrolled {
         ending: enrollment.number().ending().to_owned(),

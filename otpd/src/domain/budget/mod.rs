@@ -112,6 +112,28 @@ pub enum LimitName {
 }
 
 impl LimitName {
+    /// What it keeps from happening.
+    #[must_use]
+    pub const fn kind(self) -> LimitKind {
+        match self {
+            Self::WrongCodesPerHour | Self::WrongCodesPerDay => LimitKind::WrongCodes,
+            Self::WrongCodesInARow => LimitKind::Suspension,
+            Self::RecoveryCodesPerHour => LimitKind::RecoveryCodes,
+            Self::LiveChallenges => LimitKind::Logins,
+            Self::UnansweredPerHour
+            | Self::UnansweredPerDay
+            | Self::MessagesPerHour
+            | Self::MessagesPerDay
+            | Self::CallsPerDay
+            | Self::UnverifiedPerDay
+            | Self::CountryPerHour
+            | Self::AllPerHour
+            | Self::AllPerDay
+            | Self::MaxMessagesPerDay
+            | Self::Conversion => LimitKind::Messages,
+        }
+    }
+
     /// The name as the administrator reads it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -134,6 +156,21 @@ impl LimitName {
             Self::RecoveryCodesPerHour => "recovery-codes-per-hour",
         }
     }
+}
+
+/// What a limit keeps from happening: all that texts need to know of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LimitKind {
+    /// Codes are compared again after a while.
+    WrongCodes,
+    /// No code is compared until somebody acts.
+    Suspension,
+    /// Recovery codes are compared again after a while.
+    RecoveryCodes,
+    /// No further login until one of those that wait ends.
+    Logins,
+    /// No message goes out.
+    Messages,
 }
 
 /// A limit that holds.

@@ -16,7 +16,10 @@ mod undelivered;
 mod withheld;
 
 use super::{Answered, Begun, Denial};
-use crate::domain::budget::LimitName;
+use crate::domain::{
+    budget::LimitName,
+    scene::{Scene, console},
+};
 
 /// Why a login was denied.
 fn denied(answered: &Answered) -> Denial {
@@ -49,5 +52,17 @@ fn recovered(answered: &Answered) -> u8 {
     match answered {
         Answered::Recovered(recovered) => recovered.left,
         other => panic!("not granted by a recovery code: {other:?}"),
+    }
+}
+
+/// Types `count` wrong codes over as many logins as that takes, and ends the last one.
+fn guess(scene: &mut Scene, count: usize) {
+    scene.terms.limits.unanswered_per_hour = 600;
+    scene.terms.limits.unanswered_per_day = 2000;
+    for _ in 0..count {
+        let token = scene.start(console());
+        let wrong = scene.wrong(token);
+        scene.answer(token, &wrong);
+        scene.abandon(token);
     }
 }

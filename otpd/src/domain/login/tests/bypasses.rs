@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Begun, Denial, granted, recovery::guess, refused};
+use super::{Begun, Denial, granted, guess, refused};
 use crate::domain::{
     audit::Event,
     bypass::{BypassId, GrantBypass, RevokeBypass, Wanted},

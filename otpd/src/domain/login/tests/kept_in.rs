@@ -1,8 +1,8 @@
 //! What somebody who has the password, and comes from elsewhere, cannot take from the subscriber.
 
 use super::{
-    Answered, Begun, granted,
-    recovery::{STRANGE, codes, guess},
+    Answered, Begun, granted, guess,
+    recovery::{STRANGE, codes},
 };
 use crate::domain::{
     bypass::{BypassId, GrantBypass, Wanted},

@@ -1,6 +1,6 @@
 //! Wrong codes: what they lock, over all logins of an account.
 
-use super::{Begun, Denial, LimitName, denied, granted, limit, refused};
+use super::{Begun, Denial, LimitName, denied, granted, guess, limit, refused};
 use crate::domain::{
     challenge::End,
     login::{Answered, Notice},
@@ -8,18 +8,6 @@ use crate::domain::{
     scene::{Scene, console, ssh},
     time::{DAY, HOUR, MINUTE},
 };
-
-/// Types `count` wrong codes over as many logins as that takes, and ends the last one.
-fn guess(scene: &mut Scene, count: usize) {
-    scene.terms.limits.unanswered_per_hour = 600;
-    scene.terms.limits.unanswered_per_day = 2000;
-    for _ in 0..count {
-        let token = scene.start(console());
-        let wrong = scene.wrong(token);
-        scene.answer(token, &wrong);
-        scene.abandon(token);
-    }
-}
 
 #[test]
 fn ten_wrong_codes_in_an_hour_pause_every_login_before_anything_is_compared() {

@@ -7,6 +7,7 @@ use crate::domain::{
     budget::Limits,
     challenge::{Channel, Delivery},
     login::{Answered, DeliveryResult, Notice, Progress},
+    manage::Verb,
     phone::Line,
     scene::{Scene, account, index, sent, ssh},
     time::{DAY, HOUR},
@@ -372,4 +373,20 @@ fn messages_charged_by_a_clock_that_was_ahead_age_from_its_correction_on() {
     assert_eq!(limit(refused(&scene.begin(ssh(9)))), LimitName::UnansweredPerHour);
     scene.now = today.after(HOUR);
     scene.start(ssh(10));
+}
+
+/// Else somebody who is paid for messages, and whose numbers are removed each time, is never found.
+#[test]
+fn what_ends_with_its_number_counts_as_not_answered() {
+    for verb in [Verb::Remove, Verb::Disable] {
+        let mut scene = Scene::new();
+        scene.start(ssh(1));
+        let before = scene.traffic.clone();
+        scene.manage("alice", verb);
+        for (key, traffic) in before {
+            let mut expected = traffic;
+            expected.close(scene.now);
+            assert_eq!(scene.traffic[&key], expected, "{verb:?} {key:?}");
+        }
+    }
 }

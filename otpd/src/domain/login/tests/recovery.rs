@@ -5,7 +5,9 @@ use std::{collections::BTreeSet, time::Duration};
 use proptest::prelude::*;
 use rand::{SeedableRng, rngs::StdRng};
 
-use super::{Answered, Begun, Denial, LimitName, denied, granted, limit, recovered, refused};
+use super::{
+    Answered, Begun, Denial, LimitName, denied, granted, guess, limit, recovered, refused,
+};
 use crate::domain::{
     audit::{Actor, Event},
     budget::Standing,
@@ -135,18 +137,6 @@ fn it_works_at_every_prompt() {
         let sent = scene.sent();
         assert_eq!(recovered(&scene.answer(token, &codes[7])), 7, "{name}");
         assert_eq!(scene.sent(), sent, "{name}: nothing is sent for it");
-    }
-}
-
-/// Wrong codes over as many logins as that takes.
-pub(super) fn guess(scene: &mut Scene, count: usize) {
-    scene.terms.limits.unanswered_per_hour = 600;
-    scene.terms.limits.unanswered_per_day = 2000;
-    for _ in 0..count {
-        let token = scene.start(console());
-        let wrong = scene.wrong(token);
-        scene.answer(token, &wrong);
-        scene.abandon(token);
     }
 }
 

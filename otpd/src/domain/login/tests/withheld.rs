@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    Answered, Begun, Denial, LimitName, denied, granted, limit, recovered,
-    recovery::{STRANGE, codes, guess},
+    Answered, Begun, Denial, LimitName, denied, granted, guess, limit, recovered,
+    recovery::{STRANGE, codes},
     refused,
 };
 use crate::domain::{
