@@ -27,6 +27,7 @@ target=$(cargo metadata --no-deps --format-version 1 --locked |
   sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
 root=$target/box/root
 log=$target/demo-root.log
+mkdir -p "$target" # a fresh clone has none
 
 echo "Building otpd and a small Debian to show it in (minutes the first time)..."
 tests/box/mkroot.sh "$root" >"$log" 2>&1 &
