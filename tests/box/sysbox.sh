@@ -54,25 +54,32 @@ mkdir /mnt/upper /mnt/work /mnt/root
 mount -t overlay -o "lowerdir=$root,upperdir=/mnt/upper,workdir=/mnt/work" box /mnt/root
 echo box >/mnt/root/etc/hostname # the root has its builder's, and systemd believes the file
 
+# systemd-nspawn announces its guest's first process, and later that the guest has started.
+exec {announced}< <(exec python3 -c '
+import socket
+inbox = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+inbox.bind("/run/announced")
+inbox.settimeout(90)
+print("listening", flush=True)
+said = {}
+while said.get("READY") != "1":
+    said.update(line.split("=", 1) for line in inbox.recv(4096).decode().splitlines() if "=" in line)
+print(said["X_NSPAWN_LEADER_PID"], flush=True)
+')
+read -r _ <&"$announced"
+
+# Whoever holds the other end of this pipe lives as long as the guest does.
+mkfifo /run/alive
 (
   for group in $SYSBOX_GROUPS; do echo 0 >"$group/cgroup.procs"; done
-  exec systemd-nspawn --quiet --register=no --keep-unit --machine="$SYSBOX_NAME" \
+  NOTIFY_SOCKET=/run/announced systemd-nspawn --quiet --register=no --keep-unit --machine="$SYSBOX_NAME" \
     --hostname=box --directory=/mnt/root --private-network --resolv-conf=off --timezone=off --link-journal=no \
-    --console=pipe "${binds[@]}" --boot
-) </dev/null >"$console" 2>&1 &
-nspawn=$!
+    --console=pipe --notify-ready=yes "${binds[@]}" --boot 9>&-
+) </dev/null >"$console" 2>&1 9>/run/alive &
+exec {alive}</run/alive
 cd /
 
-# The guest's systemd is nspawn's child once it has executed: nothing announces that to us.
-leader=
-for _ in {1..500}; do
-  leader=$(cat "/proc/$nspawn/task/$nspawn/children" 2>/dev/null) || break
-  leader=${leader%% *}
-  [ -n "$leader" ] && [ "$(cat "/proc/$leader/comm" 2>/dev/null)" = systemd ] && break
-  leader=
-  sleep 0.02
-done
-[ -n "$leader" ] || { echo "sysbox: systemd-nspawn did not start a systemd" >&2; exit 70; }
+read -r leader <&"$announced" || { echo "sysbox: systemd-nspawn did not start a systemd" >&2; exit 70; }
 
 enter() {
   nsenter --target "$leader" --mount --uts --ipc --net --pid --cgroup --root -- \
@@ -80,10 +87,6 @@ enter() {
     PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     sh -c 'cd /; exec "$@"' sh "$@"
 }
-for _ in {1..500}; do
-  enter test -S /run/systemd/private 2>/dev/null && break
-  sleep 0.02
-done
 state=$(enter timeout 60 systemctl is-system-running --wait) || {
   echo "sysbox: systemd is $state" >&2
   enter systemctl --failed --no-pager >&2 || true
@@ -91,8 +94,5 @@ state=$(enter timeout 60 systemctl is-system-running --wait) || {
 
 enter "$@" && status=0 || status=$?
 kill -s RTMIN+4 "$leader" 2>/dev/null || true # systemd's order to power off
-for _ in {1..100}; do
-  kill -0 "$nspawn" 2>/dev/null || break
-  sleep 0.05
-done
+read -r -t 5 _ <&"$alive" || true
 exit "$status"
