@@ -12,6 +12,7 @@ pub mod settings;
 mod telnyx;
 #[cfg(test)]
 mod testing;
+mod vendor;
 
 use std::{fmt, future::Future, pin::Pin, time::Duration};
 
@@ -19,7 +20,7 @@ use zeroize::Zeroizing;
 
 pub use client::ClientError;
 pub use http::HttpError;
-pub use telnyx::TelnyxError;
+pub use vendor::VendorError;
 
 use crate::domain::{challenge::Channel, login::Cause, phone::E164};
 
@@ -65,6 +66,9 @@ pub struct Message {
     pub text: Zeroizing<String>,
     /// How long the vendor may still try: what is left of the code's life.
     pub valid_for: Duration,
+    /// Where the vendor of a call may fetch what is spoken, where `[http]` is on. The token in it
+    /// serves this call only. `None`: the words go with the request, and no key is asked for.
+    pub answer_url: Option<Zeroizing<String>>,
 }
 
 impl fmt::Debug for Message {
@@ -119,6 +123,38 @@ pub enum Status {
     },
     /// The vendor could not be asked, or gave no clear answer; it may be asked again.
     Unknown(String),
+}
+
+/// What a vendor tells without being asked, once its signature was checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// How far a message is.
+    Progress {
+        /// The vendor's name for it.
+        id: VendorMessageId,
+        /// How far.
+        status: Status,
+    },
+    /// Somebody wrote to the number that sends.
+    Inbound {
+        /// Who.
+        from: E164,
+        /// What they want.
+        keyword: Keyword,
+    },
+}
+
+/// What a person who writes to a number that sends codes wants, by the words that carriers agreed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keyword {
+    /// No more messages.
+    Stop,
+    /// Messages again.
+    Start,
+    /// To know what this is.
+    Help,
+    /// Anything else, which is not kept.
+    Other,
 }
 
 /// What asking for a [`Status`] returns.

@@ -118,6 +118,7 @@ mod tests {
             channel: Channel::Sms,
             text: Zeroizing::new(spoken.to_owned()),
             valid_for: Duration::from_mins(5),
+            answer_url: None,
         };
         let keys = [Zeroizing::new("Bearer sk_live_abc123".to_owned())];
         Redactor::new(&message, &keys).reason(reply)

@@ -5,15 +5,23 @@ mod single;
 use std::{
     collections::{BTreeMap, VecDeque},
     fmt,
+    path::Path,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
 pub use single::Unroutable;
 
 use super::{
-    Asking, Gateway, GatewayName, HttpError, Message, Outcome, TelnyxError, VendorMessageId,
-    breaker::Breaker, command::Command, file::File, http::Http, redact::Redactor,
-    settings::Settings, telnyx::Telnyx,
+    Asking, Gateway, GatewayName, HttpError, Message, Outcome, VendorError, VendorMessageId,
+    breaker::Breaker,
+    client::DEADLINE,
+    command::Command,
+    file::File,
+    http::Http,
+    redact::Redactor,
+    settings::Settings,
+    telnyx,
+    vendor::{Dialect, Vendor},
 };
 use crate::domain::{challenge::Channel, time::Timestamp};
 
@@ -36,14 +44,14 @@ pub enum OpenError {
         #[source]
         problem: HttpError,
     },
-    /// A gateway of kind `telnyx` cannot be used.
+    /// A vendor's gateway cannot be used.
     #[error("gateway {name}: {problem}")]
-    Telnyx {
+    Vendor {
         /// Its name.
         name: GatewayName,
         /// What is wrong.
         #[source]
-        problem: TelnyxError,
+        problem: VendorError,
     },
     /// Two gateways have one name.
     #[error("gateway {0} is defined twice")]
@@ -162,16 +170,27 @@ pub fn open(
                 Http::open(settings)
                     .map_err(|problem| OpenError::Http { name: name.clone(), problem })?,
             ),
-            Settings::Telnyx(settings) => Box::new(
-                Telnyx::open(settings)
-                    .map_err(|problem| OpenError::Telnyx { name: name.clone(), problem })?,
-            ),
+            Settings::Telnyx(settings) => {
+                vendor(name, telnyx::Api::new(settings), settings.ca_file.as_deref())?
+            }
             Settings::Command(settings) => Box::new(Command::open(settings)),
             Settings::File(settings) => Box::new(File::open(settings)),
         };
         Ok((name.clone(), gateway))
     };
     Routes::new(settings.iter().map(open_one).collect::<Result<_, _>>()?, sms, voice)
+}
+
+fn vendor<D: Dialect + 'static>(
+    name: &GatewayName,
+    dialect: Result<D, VendorError>,
+    ca_file: Option<&Path>,
+) -> Result<Box<dyn Gateway>, OpenError> {
+    let opened = dialect.and_then(|dialect| Vendor::open(dialect, ca_file, DEADLINE));
+    match opened {
+        Ok(vendor) => Ok(Box::new(vendor)),
+        Err(problem) => Err(OpenError::Vendor { name: name.clone(), problem }),
+    }
 }
 
 impl Routes {

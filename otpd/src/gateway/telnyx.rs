@@ -3,6 +3,8 @@
 mod problem;
 mod record;
 
+use std::time::Duration;
+
 use hmac::{Hmac, KeyInit, Mac};
 use reqwest::{
     Method, Request, Url,
@@ -13,40 +15,21 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use self::{
-    problem::{Meaning, Problem, decisive, told},
+    problem::{Problem, decisive, told},
     record::{Progress, Record},
 };
 use super::{
-    Asking, Gateway, Message, Outcome, Sending, Status, VendorMessageId,
-    client::{Client, ClientError, DEADLINE, Reply, parse_url},
+    Message, Outcome, Status, VendorMessageId,
+    client::{Reply, parse_url},
     redact::Redactor,
     reply,
     settings::TelnyxSettings,
+    vendor::{Dialect, Meaning, VendorError},
 };
 use crate::domain::{challenge::Channel, login::Cause};
 
-/// Why a `telnyx` gateway cannot be used. The texts hold no key.
-#[derive(Debug, thiserror::Error)]
-pub enum TelnyxError {
-    /// The base URL, or how to reach it.
-    #[error(transparent)]
-    Client(#[from] ClientError),
-    /// The key cannot be sent in a header.
-    #[error("the key in `api-key-file` holds characters that no header can have; copy it again")]
-    Key,
-    /// Nothing says who sends.
-    #[error("`from` is missing; add it, or a `messaging-profile-id` with numbers of its own")]
-    Sender,
-}
-
-/// An account with Telnyx.
-pub(super) struct Telnyx {
-    client: Client,
-    shape: Shape,
-}
-
-/// The pure half: how requests look and what replies mean.
-struct Shape {
+/// Telnyx's API: how requests look and what replies mean.
+pub(super) struct Api {
     messages: Url,
     from: Option<String>,
     profile: Option<String>,
@@ -69,26 +52,7 @@ struct Body<'a> {
     encoding: &'static str,
 }
 
-impl Telnyx {
-    /// Checks the settings and sets up the client.
-    ///
-    /// # Errors
-    /// [`TelnyxError`], for the setting that cannot be used.
-    pub(super) fn open(settings: &TelnyxSettings) -> Result<Self, TelnyxError> {
-        Self::with_deadline(settings, DEADLINE)
-    }
-
-    fn with_deadline(
-        settings: &TelnyxSettings,
-        deadline: std::time::Duration,
-    ) -> Result<Self, TelnyxError> {
-        let shape = Shape::new(settings)?;
-        let client = Client::open(&shape.messages, settings.ca_file.as_deref(), deadline)?;
-        Ok(Self { client, shape })
-    }
-}
-
-impl Gateway for Telnyx {
+impl Dialect for Api {
     fn kind(&self) -> &'static str {
         "telnyx"
     }
@@ -101,58 +65,15 @@ impl Gateway for Telnyx {
         }
     }
 
-    fn send<'a>(&'a self, message: &'a Message) -> Sending<'a> {
-        Box::pin(async move {
-            let redactor = Redactor::new(message, &self.shape.secrets);
-            let request = match self.shape.request(message) {
-                Ok(request) => request,
-                Err(error) => return Outcome::Misconfigured(redactor.reason(&error.to_string())),
-            };
-            match self.client.send(request).await {
-                Ok(reply) => sent(&reply, &redactor),
-                Err(failure) => reply::without_reply(&failure, &redactor),
-            }
-        })
+    fn address(&self) -> &Url {
+        &self.messages
     }
 
-    fn status<'a>(&'a self, message: &'a Message, id: &'a VendorMessageId) -> Option<Asking<'a>> {
-        Some(Box::pin(async move {
-            let redactor = Redactor::new(message, &self.shape.secrets);
-            let Some(request) = self.shape.question(id) else {
-                return Status::Unknown("the vendor's id of the message fits in no URL".to_owned());
-            };
-            match self.client.send(request).await {
-                Ok(reply) => status(&reply, &redactor),
-                Err(failure) => Status::Unknown(redactor.reason(failure.text())),
-            }
-        }))
-    }
-}
-
-impl Shape {
-    fn new(settings: &TelnyxSettings) -> Result<Self, TelnyxError> {
-        if settings.from.is_none() && settings.messaging_profile_id.is_none() {
-            return Err(TelnyxError::Sender);
-        }
-        let mut messages = parse_url(&settings.base_url)?;
-        let path = format!("{}/v2/messages", messages.path().trim_end_matches('/'));
-        messages.set_path(&path);
-        let bearer = Zeroizing::new(format!("Bearer {}", settings.api_key.as_str()));
-        let mut authorization = HeaderValue::from_str(&bearer).map_err(|_| TelnyxError::Key)?;
-        authorization.set_sensitive(true);
-        let repeats = <Hmac<Sha256> as KeyInit>::new_from_slice(settings.api_key.as_bytes())
-            .map_err(|_| TelnyxError::Key)?;
-        Ok(Self {
-            messages,
-            from: settings.from.clone(),
-            profile: settings.messaging_profile_id.clone(),
-            authorization,
-            secrets: [settings.api_key.clone()],
-            repeats,
-        })
+    fn secrets(&self) -> &[Zeroizing<String>] {
+        &self.secrets
     }
 
-    fn request(&self, message: &Message) -> Result<Request, serde_json::Error> {
+    fn request(&self, message: &Message) -> Result<Request, String> {
         let fields = Body {
             from: self.from.as_deref(),
             to: message.to.expose(),
@@ -162,7 +83,7 @@ impl Shape {
             // Refused where the text needs another alphabet, rather than sent in several parts.
             encoding: "gsm7",
         };
-        let body = Zeroizing::new(serde_json::to_vec(&fields)?);
+        let body = Zeroizing::new(serde_json::to_vec(&fields).map_err(|error| error.to_string())?);
         let mut request = self.authorized(Method::POST, self.messages.clone());
         let headers = request.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -172,6 +93,54 @@ impl Shape {
         // From here on the code is in buffers of the HTTP and TLS libraries, which do not wipe.
         *request.body_mut() = Some(body.to_vec().into());
         Ok(request)
+    }
+
+    fn sent(&self, _channel: Channel, reply: &Reply, redactor: &Redactor<'_>) -> Outcome {
+        sent(reply, redactor)
+    }
+
+    /// `None` for a name that a path cannot hold: `..` would be another address.
+    fn question(&self, _channel: Channel, id: &VendorMessageId) -> Option<Request> {
+        if matches!(id.0.as_str(), "." | "..") {
+            return None;
+        }
+        let mut url = self.messages.clone();
+        url.path_segments_mut().ok()?.push(&id.0);
+        Some(self.authorized(Method::GET, url))
+    }
+
+    fn status(&self, _channel: Channel, reply: &Reply, redactor: &Redactor<'_>) -> Status {
+        status(reply, redactor)
+    }
+}
+
+impl Api {
+    /// Takes the settings.
+    ///
+    /// # Errors
+    /// [`VendorError`], for the setting that cannot be used.
+    pub(super) fn new(settings: &TelnyxSettings) -> Result<Self, VendorError> {
+        if settings.from.is_none() && settings.messaging_profile_id.is_none() {
+            let remedy = "`from` is missing; add it, or a `messaging-profile-id` with numbers";
+            return Err(VendorError::Sender(remedy));
+        }
+        let mut messages = parse_url(&settings.base_url)?;
+        let path = format!("{}/v2/messages", messages.path().trim_end_matches('/'));
+        messages.set_path(&path);
+        let bearer = Zeroizing::new(format!("Bearer {}", settings.api_key.as_str()));
+        let mut authorization =
+            HeaderValue::from_str(&bearer).map_err(|_| VendorError::Key("api-key-file"))?;
+        authorization.set_sensitive(true);
+        let repeats = <Hmac<Sha256> as KeyInit>::new_from_slice(settings.api_key.as_bytes())
+            .map_err(|_| VendorError::Key("api-key-file"))?;
+        Ok(Self {
+            messages,
+            from: settings.from.clone(),
+            profile: settings.messaging_profile_id.clone(),
+            authorization,
+            secrets: [settings.api_key.clone()],
+            repeats,
+        })
     }
 
     /// The same for a repeat of the same message, which Telnyx then does not send again. The body is
@@ -185,16 +154,6 @@ impl Shape {
             let _ = write!(key, "{byte:02x}");
             key
         })
-    }
-
-    /// Asks for a message. `None` for a name that a path cannot hold: `..` would be another address.
-    fn question(&self, id: &VendorMessageId) -> Option<Request> {
-        if matches!(id.0.as_str(), "." | "..") {
-            return None;
-        }
-        let mut url = self.messages.clone();
-        url.path_segments_mut().ok()?.push(&id.0);
-        Some(self.authorized(Method::GET, url))
     }
 
     fn authorized(&self, method: Method, url: Url) -> Request {
@@ -215,7 +174,8 @@ fn sent(reply: &Reply, redactor: &Redactor<'_>) -> Outcome {
         Progress::Failed(word) => {
             let problems = record.problems();
             let reason = redactor.reason(&told(word, &problems));
-            outcome(decisive(&problems).unwrap_or(Meaning::Route), reason, reply)
+            let meaning = decisive(&problems).unwrap_or(Meaning::Route);
+            meaning.outcome(reason, pause(reply))
         }
         Progress::UnderWay | Progress::Delivered | Progress::Unconfirmed | Progress::Unclear => {
             Outcome::Accepted { vendor_id: record.id() }
@@ -232,26 +192,20 @@ fn refused(reply: &Reply, redactor: &Redactor<'_>) -> Outcome {
     }
     let reason = redactor.reason(&told(&format!("HTTP {}", reply.status), &problems));
     match decisive(&problems) {
-        Some(meaning) => outcome(meaning, reason, reply),
+        Some(meaning) => meaning.outcome(reason, pause(reply)),
         None => paused(reply::by_status_for(reply, reason), reply),
     }
 }
 
-fn outcome(meaning: Meaning, reason: String, reply: &Reply) -> Outcome {
-    match meaning {
-        Meaning::OptedOut => Outcome::OptedOut,
-        Meaning::Number => Outcome::Rejected(reason),
-        Meaning::Ours => Outcome::Misconfigured(reason),
-        Meaning::Route => paused(Outcome::Retryable { after: reply.retry_after, reason }, reply),
-        Meaning::Unclear => Outcome::Unknown(reason),
-    }
+/// Telnyx says in either of two headers when it may be asked again.
+fn pause(reply: &Reply) -> Option<Duration> {
+    reply.retry_after.or(reply.rate_reset)
 }
 
-/// Telnyx says in either of two headers when it may be asked again.
 fn paused(outcome: Outcome, reply: &Reply) -> Outcome {
     match outcome {
         Outcome::Retryable { after: None, reason } => {
-            Outcome::Retryable { after: reply.rate_reset, reason }
+            Outcome::Retryable { after: pause(reply), reason }
         }
         other => other,
     }
@@ -271,11 +225,7 @@ fn status(reply: &Reply, redactor: &Redactor<'_>) -> Status {
         Progress::Unconfirmed => Status::Unconfirmed,
         Progress::Failed(word) => {
             let problems = record.problems();
-            let cause = match decisive(&problems) {
-                Some(Meaning::OptedOut) => Cause::OptedOut,
-                Some(Meaning::Number) => Cause::Number,
-                Some(Meaning::Ours | Meaning::Route | Meaning::Unclear) | None => Cause::Route,
-            };
+            let cause = decisive(&problems).map_or(Cause::Route, Meaning::cause);
             Status::Failed { reason: redactor.reason(&told(word, &problems)), cause }
         }
         // Not with the body: it holds the text.

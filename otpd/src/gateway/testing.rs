@@ -32,6 +32,7 @@ pub(super) fn message(channel: Channel) -> Message {
         channel,
         text: Zeroizing::new("482913 is your code".to_owned()),
         valid_for: Duration::from_mins(5),
+        answer_url: None,
     }
 }
 

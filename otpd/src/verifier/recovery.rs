@@ -62,7 +62,14 @@ impl Verifier {
                 Told { account: account.clone(), token, failures: Vec::new(), sent: None };
             if let Some(to) = tell {
                 let text = conversation::used_text(left, &site.message.host);
-                let message = Message { id, to, channel: Channel::Sms, text, valid_for: HOUR };
+                let message = Message {
+                    id,
+                    to,
+                    channel: Channel::Sms,
+                    text,
+                    valid_for: HOUR,
+                    answer_url: None,
+                };
                 let delivery = site.routes.deliver(&message, None, || clock.now()).await;
                 let failed = delivery.attempts.iter().filter_map(|attempt| {
                     Some((attempt.gateway.0.clone(), reason(&attempt.outcome)?))

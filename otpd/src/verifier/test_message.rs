@@ -164,6 +164,7 @@ fn compose(site: &Site, order: &TestOrder) -> Message {
         channel: order.channel,
         text,
         valid_for: site.terms.rules.life,
+        answer_url: None,
     }
 }
 

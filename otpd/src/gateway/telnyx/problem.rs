@@ -3,6 +3,8 @@
 
 use serde_json::Value;
 
+use crate::gateway::vendor::{self, Meaning};
+
 /// One error, as it is written.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Problem<'a> {
@@ -11,21 +13,6 @@ pub(super) struct Problem<'a> {
     detail: &'a str,
     /// The JSON pointer or parameter that it is about.
     about: &'a str,
-}
-
-/// What a code means for the message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Meaning {
-    /// The person asked for an end to messages.
-    OptedOut,
-    /// The number cannot get any.
-    Number,
-    /// The configuration or the account with Telnyx is wrong.
-    Ours,
-    /// Not by this route now; surely not sent.
-    Route,
-    /// Perhaps sent.
-    Unclear,
 }
 
 impl<'a> Problem<'a> {
@@ -111,9 +98,7 @@ impl<'a> Problem<'a> {
 
 /// What several problems mean together: an opt-out outweighs all; else the first that is known.
 pub(super) fn decisive(problems: &[Problem<'_>]) -> Option<Meaning> {
-    let meanings: Vec<_> = problems.iter().filter_map(Problem::meaning).collect();
-    let opted_out = meanings.iter().copied().find(|meaning| *meaning == Meaning::OptedOut);
-    opted_out.or_else(|| meanings.first().copied())
+    vendor::decisive(problems.iter().filter_map(Problem::meaning))
 }
 
 /// `HTTP 400: 40310 Invalid number: not a mobile; 10015 …`, for an administrator; not redacted yet.

@@ -7,17 +7,18 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use self::vendor::{KEY, PROFILE, Vendor, record};
+use self::vendor::{KEY, PROFILE, StandIn, record};
 use super::{
-    Cause, Channel, Gateway, Outcome, Redactor, Reply, Status, Telnyx, TelnyxSettings,
-    VendorMessageId, refused, sent, status,
+    Api, Channel, Outcome, Redactor, Reply, Status, TelnyxSettings, VendorError, VendorMessageId,
+    refused, sent, status,
 };
 use crate::{
-    domain::time::Timestamp,
+    domain::{login::Cause, time::Timestamp},
     gateway::{
-        GatewayName, Message, MessageId,
+        Gateway, GatewayName, Message, MessageId,
         route::{Delivered, Routes},
         testing::{Server, kind, message, nobody, raw_server, silent_server},
+        vendor::Vendor,
     },
 };
 
@@ -34,8 +35,16 @@ fn settings(base_url: String) -> TelnyxSettings {
     }
 }
 
-fn gateway(base_url: String) -> Telnyx {
-    Telnyx::with_deadline(&settings(base_url), SHORT).unwrap()
+fn opened(settings: &TelnyxSettings) -> Result<Vendor<Api>, VendorError> {
+    Vendor::open(Api::new(settings)?, settings.ca_file.as_deref(), SHORT)
+}
+
+fn open(settings: &TelnyxSettings) -> Vendor<Api> {
+    opened(settings).unwrap()
+}
+
+fn gateway(base_url: String) -> Vendor<Api> {
+    open(&settings(base_url))
 }
 
 async fn send(base_url: String) -> Outcome {
@@ -59,7 +68,7 @@ fn errors(code: &Value, title: &str, detail: &str, pointer: &str) -> Value {
 
 #[tokio::test]
 async fn a_text_is_posted_as_the_api_wants_it() {
-    let vendor = Vendor::start().await;
+    let vendor = StandIn::start().await;
     let base = vendor.server.url("");
     let expected = accepted("40385f64-5717-4562-b3fc-000000000001");
     assert_eq!(send(base.clone()).await, expected);
@@ -78,7 +87,7 @@ async fn a_text_is_posted_as_the_api_wants_it() {
         messaging_profile_id: Some(PROFILE.to_owned()),
         ..settings(base)
     };
-    let outcome = Telnyx::open(&pooled).unwrap().send(&message(Channel::Sms)).await;
+    let outcome = open(&pooled).send(&message(Channel::Sms)).await;
     assert_eq!(outcome, accepted("40385f64-5717-4562-b3fc-000000000002"));
     let body: Value = serde_json::from_str(&vendor.server.seen()[0].body).unwrap();
     assert_eq!(body["messaging_profile_id"], PROFILE);
@@ -103,20 +112,20 @@ async fn what_is_wrong_with_a_request_is_what_the_vendor_says() {
         ),
     ];
     for (change, expected) in cases {
-        let vendor = Vendor::start().await;
+        let vendor = StandIn::start().await;
         let (mut settings, mut message) = (settings(vendor.server.url("")), message(Channel::Sms));
         change(&mut settings, &mut message);
-        assert_eq!(Telnyx::open(&settings).unwrap().send(&message).await, expected);
+        assert_eq!(open(&settings).send(&message).await, expected);
     }
 }
 
 #[tokio::test]
 async fn a_repeat_is_known_by_its_key_and_the_key_tells_nothing() {
-    let vendor = Vendor::start().await;
+    let vendor = StandIn::start().await;
     let key = |settings: TelnyxSettings, message: Message| {
         let vendor = &vendor;
         async move {
-            Telnyx::open(&settings).unwrap().send(&message).await;
+            open(&settings).send(&message).await;
             let seen = vendor.server.seen();
             seen[0].headers["idempotency-key"].to_str().unwrap().to_owned()
         }
@@ -160,7 +169,7 @@ async fn codes_are_told_apart_by_consequence() {
         words.split_ascii_whitespace().map(move |code| (expected, code, "A title", "", ""))
     };
     let cases = cases.into_iter().chain(listed(ours, "misconfigured"));
-    let vendor = Vendor::start().await;
+    let vendor = StandIn::start().await;
     for (expected, code, title, detail, pointer) in cases.chain(listed(route, "retryable")) {
         for code in [json!(code), json!(code.parse::<u64>().unwrap())] {
             vendor.next(400, &[], errors(&code, title, detail, pointer).to_string());
@@ -180,7 +189,7 @@ async fn without_a_known_code_the_status_counts() {
         ("retryable", &[429, 501, 503]),
         ("unknown", &[408, 500, 502, 504, 520]),
     ];
-    let vendor = Vendor::start().await;
+    let vendor = StandIn::start().await;
     for (expected, statuses) in cases {
         for (status, body) in statuses.iter().flat_map(|s| bodies.map(|body| (*s, body))) {
             vendor.next(status, &[], body);
@@ -213,7 +222,7 @@ async fn errors_are_read_in_every_form() {
             "HTTP 400: broken; 40310 Invalid 'to' address: It is short",
         ),
     ];
-    let vendor = Vendor::start().await;
+    let vendor = StandIn::start().await;
     for (name, body, expected) in cases {
         vendor.next(400, &[], body.to_string());
         let outcome = send(vendor.server.url("")).await;
@@ -234,7 +243,7 @@ async fn a_pause_is_read_from_either_header() {
         (&[("x-ratelimit-reset", "soon")], None),
         (&[], None),
     ];
-    let vendor = Vendor::start().await;
+    let vendor = StandIn::start().await;
     let body = errors(&json!("10011"), "Too many requests", "", "").to_string();
     for (headers, seconds) in cases {
         for body in [&*body, "slow down"] {
@@ -285,7 +294,7 @@ async fn a_yes_that_is_already_a_no_is_one() {
             Outcome::Retryable { after: None, reason: "expired".to_owned() },
         ),
     ];
-    let vendor = Vendor::start().await;
+    let vendor = StandIn::start().await;
     for (name, status, errors, expected) in cases {
         let body = record("m-1", "+13125550142", status, &errors).to_string();
         vendor.next(200, &[], body);
@@ -303,7 +312,7 @@ async fn a_yes_without_a_usable_body_is_still_one() {
         ("an odd id", br#"{"data": {"id": "a\nb"}}"#.into()),
         ("ten megabytes", vec![b' '; 10_000_000]),
     ];
-    let vendor = Vendor::start().await;
+    let vendor = StandIn::start().await;
     for (name, body) in bodies {
         vendor.next(200, &[], body);
         assert_eq!(send(vendor.server.url("")).await, accepted(""), "{name}");
@@ -316,7 +325,7 @@ async fn a_yes_without_a_usable_body_is_still_one() {
 #[tokio::test]
 async fn a_redirect_takes_the_key_nowhere() {
     let elsewhere = Server::start(200, &[], "").await;
-    let vendor = Vendor::start().await;
+    let vendor = StandIn::start().await;
     for status in [301, 302, 303, 307, 308] {
         let location = elsewhere.url("/v2/messages");
         vendor.next(status, &[("location", &location)], "");
@@ -329,7 +338,7 @@ async fn a_redirect_takes_the_key_nowhere() {
 
 #[tokio::test]
 async fn reasons_hold_neither_code_nor_number_nor_key() {
-    let vendor = Vendor::start().await;
+    let vendor = StandIn::start().await;
     let detail = format!("to +1 312 555 0142: 482913 is your code, key {KEY}");
     let body = errors(&json!("40305"), "No", &detail, "").to_string();
     vendor.next(400, &[], body);
@@ -348,7 +357,7 @@ async fn reasons_hold_neither_code_nor_number_nor_key() {
 
 #[tokio::test]
 async fn after_no_clear_answer_the_next_gateway_sends_the_same_code() {
-    let vendor = Vendor::start().await;
+    let vendor = StandIn::start().await;
     let cases = [
         ("silent", silent_server().await),
         ("closed without a word", raw_server(b"", true).await),
@@ -383,7 +392,7 @@ fn settings_that_cannot_work_are_refused() {
     for (change, expected) in cases {
         let mut settings = settings("https://api.telnyx.com".to_owned());
         change(&mut settings);
-        let error = Telnyx::open(&settings).map(|_| ()).unwrap_err().to_string();
+        let error = opened(&settings).map(|_| ()).unwrap_err().to_string();
         assert!(error.contains(expected) && !error.contains("s3cret"), "{error}");
     }
     let gateway = gateway("https://api.telnyx.com".to_owned());

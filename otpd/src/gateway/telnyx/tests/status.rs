@@ -1,6 +1,9 @@
 //! Asking what became of a message.
 
-use super::{Cause, Server, Status, Vendor, ask, json, nobody, silent_server};
+use super::{
+    Cause, Channel, Gateway as _, Server, StandIn, Status, VendorMessageId, ask, gateway, json,
+    message, nobody, silent_server,
+};
 
 #[tokio::test]
 async fn a_message_is_asked_after_by_its_id() {
@@ -36,7 +39,7 @@ async fn a_message_is_asked_after_by_its_id() {
         ),
         ("parked", json!([]), Status::Unknown("no status that is documented".to_owned())),
     ];
-    let vendor = Vendor::start().await;
+    let vendor = StandIn::start().await;
     for (status, errors, expected) in cases {
         vendor.record("m-1", status, &errors);
         assert_eq!(ask(vendor.server.url(""), "m-1").await, expected, "{status} {errors}");
@@ -60,15 +63,16 @@ async fn an_id_stays_one_part_of_the_path() {
         assert_eq!(server.seen()[0].path, path, "{id}");
     }
     for id in [".", ".."] {
-        let server = Server::start(200, &[], "{}").await;
-        assert!(matches!(ask(server.url(""), id).await, Status::Unknown(_)), "{id}");
-        assert_eq!(server.connections(), 0, "{id}");
+        let (gateway, message) =
+            (gateway("https://api.example.net".to_owned()), message(Channel::Sms));
+        let id = VendorMessageId::checked(id).unwrap();
+        assert!(gateway.status(&message, &id).is_none(), "no request for {id:?}");
     }
 }
 
 #[tokio::test]
 async fn a_vendor_that_does_not_tell_is_no_failure() {
-    let vendor = Vendor::start().await;
+    let vendor = StandIn::start().await;
     for (status, body) in [(401, "{}"), (404, ""), (429, ""), (500, "x"), (200, ""), (200, "[]")] {
         vendor.next(status, &[], body);
         let told = ask(vendor.server.url(""), "m-1").await;

@@ -24,12 +24,12 @@ struct State {
     records: BTreeMap<String, Value>,
 }
 
-pub(super) struct Vendor {
+pub(super) struct StandIn {
     pub(super) server: Server,
     state: Arc<Mutex<State>>,
 }
 
-impl Vendor {
+impl StandIn {
     pub(super) async fn start() -> Self {
         let state = Arc::<Mutex<State>>::default();
         let own = Arc::clone(&state);
