@@ -1,6 +1,7 @@
 //! Sending: the port ([`Gateway`]), its order and failover ([`route`]), and one file a kind.
 
 mod breaker;
+pub mod callback;
 mod client;
 mod command;
 mod file;
@@ -134,6 +135,12 @@ pub enum Notice {
         id: VendorMessageId,
         /// How far.
         status: Status,
+    },
+    /// There is news of a message, by somebody who could not prove to be the vendor: it is asked
+    /// after, and nothing else is believed.
+    Hint {
+        /// The vendor's name for it.
+        id: VendorMessageId,
     },
     /// Somebody wrote to the number that sends.
     Inbound {

@@ -11,11 +11,12 @@ use reqwest::{
     header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue},
 };
 use serde::Serialize;
+use serde_json::Value;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use self::{
-    problem::{Problem, decisive, told},
+    problem::{Problem, decisive, told as told_of},
     record::{Progress, Record},
 };
 use super::{
@@ -173,7 +174,7 @@ fn sent(reply: &Reply, redactor: &Redactor<'_>) -> Outcome {
     match record.progress() {
         Progress::Failed(word) => {
             let problems = record.problems();
-            let reason = redactor.reason(&told(word, &problems));
+            let reason = redactor.reason(&told_of(word, &problems));
             let meaning = decisive(&problems).unwrap_or(Meaning::Route);
             meaning.outcome(reason, pause(reply))
         }
@@ -190,7 +191,7 @@ fn refused(reply: &Reply, redactor: &Redactor<'_>) -> Outcome {
     if problems.is_empty() {
         return paused(reply::by_status(reply, redactor), reply);
     }
-    let reason = redactor.reason(&told(&format!("HTTP {}", reply.status), &problems));
+    let reason = redactor.reason(&told_of(&format!("HTTP {}", reply.status), &problems));
     match decisive(&problems) {
         Some(meaning) => meaning.outcome(reason, pause(reply)),
         None => paused(reply::by_status_for(reply, reason), reply),
@@ -219,6 +220,20 @@ fn status(reply: &Reply, redactor: &Redactor<'_>) -> Status {
     };
     let record = Record::read(reply).filter(|_| (200..=299).contains(&reply.status));
     let Some(record) = record else { return unclear() };
+    described(&record, &|text| redactor.reason(text))
+}
+
+/// How far a message is that Telnyx describes without being asked, and its name. `clean` makes
+/// reasons fit for a log.
+pub(super) fn told(
+    message: Value,
+    clean: &dyn Fn(&str) -> String,
+) -> Option<(VendorMessageId, Status)> {
+    let record = Record::of(message);
+    Some((record.id()?, described(&record, clean)))
+}
+
+fn described(record: &Record, clean: &dyn Fn(&str) -> String) -> Status {
     match record.progress() {
         Progress::Delivered => Status::Delivered,
         Progress::UnderWay => Status::UnderWay,
@@ -226,7 +241,7 @@ fn status(reply: &Reply, redactor: &Redactor<'_>) -> Status {
         Progress::Failed(word) => {
             let problems = record.problems();
             let cause = decisive(&problems).map_or(Cause::Route, Meaning::cause);
-            Status::Failed { reason: redactor.reason(&told(word, &problems)), cause }
+            Status::Failed { reason: clean(&told_of(word, &problems)), cause }
         }
         // Not with the body: it holds the text.
         Progress::Unclear => Status::Unknown("no status that is documented".to_owned()),

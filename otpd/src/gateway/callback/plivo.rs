@@ -1,0 +1,163 @@
+//! Plivo: HMAC-SHA256 with the account's token. Version 3 signs the URL, its query, the fields and a
+//! nonce; version 2, which messages still carry, only the URL and the nonce.
+
+use std::fmt::Write as _;
+
+use hmac::{Hmac, KeyInit, Mac};
+use reqwest::Method;
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use super::{
+    Callback, Caller, Mark, Markup, Refusal, Told,
+    form::{Fields, split},
+    from_base64, mark, number, reason,
+};
+use crate::{
+    domain::login::Cause,
+    gateway::{Keyword, Notice, Status, VendorMessageId},
+};
+
+/// The account's token, with which Plivo signs.
+#[derive(Clone)]
+pub struct Token(Hmac<Sha256>);
+
+/// What a signature covers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Covers {
+    /// URL, query and fields.
+    All,
+    /// The URL without its query: the fields may be anybody's.
+    Url,
+}
+
+impl Token {
+    /// Takes the token; it is not kept as text.
+    #[must_use]
+    pub fn new(token: &str) -> Option<Self> {
+        <Hmac<Sha256> as KeyInit>::new_from_slice(token.as_bytes()).ok().map(Self)
+    }
+
+    pub(super) fn told(&self, callback: &Callback<'_>) -> Result<Told, Refusal> {
+        let (covers, mark) = self.verify(callback)?;
+        let notices = notices(&callback.fields()).into_iter().map(|notice| match (covers, notice) {
+            // Asked after before it counts.
+            (Covers::Url, Notice::Progress { id, .. }) => Notice::Hint { id },
+            (Covers::All | Covers::Url, notice) => notice,
+        });
+        Ok(Told { notices: notices.collect(), mark })
+    }
+
+    /// Only a signature over the fields tells which call it is.
+    pub(super) fn caller(&self, callback: &Callback<'_>) -> Result<Caller, Refusal> {
+        match self.verify(callback)? {
+            (Covers::All, _) => {}
+            (Covers::Url, _) => return Err(Refusal::Unsigned),
+        }
+        let fields = callback.fields();
+        let call = fields.get("CallUUID").ok_or(Refusal::Unreadable)?.to_owned();
+        Ok(Caller { call, pressed: fields.get("Digits").is_some(), markup: Markup::Plivo })
+    }
+
+    /// What is signed, and the nonce: the same one twice is a repeat, whatever the fields say.
+    fn verify(&self, callback: &Callback<'_>) -> Result<(Covers, Mark), Refusal> {
+        if let (Some(signatures), Some(nonce)) =
+            (callback.header("x-plivo-signature-v3"), callback.header("x-plivo-signature-v3-nonce"))
+            && self.signed(&version_3(callback, nonce), signatures)
+        {
+            return Ok((Covers::All, mark(&[b"v3", nonce.as_bytes()])));
+        }
+        let signature = callback.header("x-plivo-signature-v2");
+        let nonce = callback.header("x-plivo-signature-v2-nonce");
+        if let (Some(signature), Some(nonce)) = (signature, nonce) {
+            let signed = Zeroizing::new(format!("{}{nonce}", split(callback.url).0));
+            return match self.signed(&signed, signature) {
+                true => Ok((Covers::Url, mark(&[b"v2", nonce.as_bytes()]))),
+                false => Err(Refusal::Forged),
+            };
+        }
+        let any = callback.headers.contains_key("x-plivo-signature-v3");
+        Err(if any { Refusal::Forged } else { Refusal::Unsigned })
+    }
+
+    /// Whether one of the signatures, of which a change of tokens brings two, is ours.
+    fn signed(&self, text: &str, signatures: &str) -> bool {
+        let right = |signature: &str| {
+            let mac = self.0.clone().chain_update(text);
+            from_base64(signature).is_ok_and(|signature| mac.verify_slice(&signature).is_ok())
+        };
+        signatures.split(',').map(str::trim).any(right)
+    }
+}
+
+/// What version 3 signs: `URL?sorted query.sorted fields.nonce`, as Plivo's libraries build it, with
+/// the question mark that they leave before fields where there is no query.
+fn version_3(callback: &Callback<'_>, nonce: &str) -> Zeroizing<String> {
+    let mut text = Zeroizing::new(split(callback.url).0.to_owned());
+    let query = Fields::of_query(callback.url);
+    let body = match *callback.method == Method::GET {
+        true => Fields::of(b""),
+        false => callback.fields(),
+    };
+    if !query.is_empty() || !body.is_empty() {
+        text.push('?');
+    }
+    for (index, (name, value)) in query.sorted().into_iter().enumerate() {
+        let separator = if index == 0 { "" } else { "&" };
+        let _ = write!(text, "{separator}{name}={value}");
+    }
+    if !query.is_empty() && !body.is_empty() {
+        text.push('.');
+    }
+    for (name, value) in body.sorted() {
+        let _ = write!(text, "{name}{value}");
+    }
+    let _ = write!(text, ".{nonce}");
+    text
+}
+
+fn notices(fields: &Fields) -> Option<Notice> {
+    if let Some(status) = fields.get("Status") {
+        let id = VendorMessageId::checked(fields.get("MessageUUID")?)?;
+        return Some(Notice::Progress { id, status: message(status, fields)? });
+    }
+    if let Some(status) = fields.get("CallStatus") {
+        let name = fields.get("RequestUUID").or(fields.get("CallUUID"))?;
+        let id = VendorMessageId::checked(name)?;
+        return Some(Notice::Progress { id, status: call(status, fields)? });
+    }
+    let from = number(fields.get("From")?)?;
+    Some(Notice::Inbound { from, keyword: Keyword::of(fields.get("Text")?) })
+}
+
+/// A message's state; none for a word that is not documented.
+fn message(status: &str, fields: &Fields) -> Option<Status> {
+    Some(match status.to_ascii_lowercase().as_str() {
+        "queued" | "sent" => Status::UnderWay,
+        "delivered" | "read" => Status::Delivered,
+        word @ ("failed" | "undelivered" | "rejected") => {
+            let code = fields.get("ErrorCode");
+            let cause = match code {
+                Some("200") => Cause::OptedOut,
+                // No such destination, or none for good.
+                Some("50" | "70") => Cause::Number,
+                Some(_) | None => Cause::Route,
+            };
+            let code = code.map(|code| format!("error {code}"));
+            Status::Failed { reason: reason(&[Some(word), code.as_deref()]), cause }
+        }
+        _ => return None,
+    })
+}
+
+fn call(status: &str, fields: &Fields) -> Option<Status> {
+    Some(match status.to_ascii_lowercase().as_str() {
+        "queued" | "ringing" | "in-progress" | "early media" => Status::UnderWay,
+        "completed" => Status::Delivered,
+        word @ ("busy" | "failed" | "timeout" | "no-answer" | "cancel" | "canceled") => {
+            let why = fields.get("HangupCauseName").or(fields.get("HangupCause"));
+            Status::Failed { reason: reason(&[Some(word), why]), cause: Cause::Route }
+        }
+        _ => return None,
+    })
+}
