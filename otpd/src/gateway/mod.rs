@@ -72,6 +72,15 @@ pub struct Message {
     pub answer_url: Option<Zeroizing<String>>,
 }
 
+impl Message {
+    /// What somebody says about it, fit for a log: one short line without the code, and with the
+    /// number masked.
+    #[must_use]
+    pub fn masked(&self, text: &str) -> String {
+        redact::Redactor::new(self, []).reason(text)
+    }
+}
+
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Message")
@@ -136,8 +145,8 @@ pub enum Notice {
         /// How far.
         status: Status,
     },
-    /// There is news of a message, by somebody who could not prove to be the vendor: it is asked
-    /// after, and nothing else is believed.
+    /// Somebody who could not prove to be the vendor says that there is news of a message: it is
+    /// asked after.
     Hint {
         /// The vendor's name for it.
         id: VendorMessageId,

@@ -13,7 +13,7 @@ use tokio::{
 };
 use tracing::error;
 
-use super::{Site, Verifier, follow::FOLLOWED};
+use super::{Site, Verifier, follow::FOLLOWED, taken::Messages};
 use crate::{
     clock::Clock,
     conversation,
@@ -99,7 +99,8 @@ pub(super) struct Courier {
     pub(super) reader: Reader,
     pub(super) clock: Clock,
     pub(super) in_flight: InFlight,
-    /// One for every message that is followed.
+    pub(super) messages: Messages,
+    /// One for every message that is asked after.
     pub(super) followed: Arc<Semaphore>,
 }
 
@@ -140,7 +141,8 @@ impl Verifier {
 impl Courier {
     pub(super) fn new(store: Store, reader: Reader, clock: Clock) -> Self {
         let followed = Arc::new(Semaphore::new(FOLLOWED));
-        Self { store, reader, clock, in_flight: InFlight::default(), followed }
+        let (in_flight, messages) = (InFlight::default(), Messages::default());
+        Self { store, reader, clock, in_flight, messages, followed }
     }
 
     /// Hands a message to the gateways in a task of its own: a claimant who goes away must not cut

@@ -10,10 +10,12 @@ mod deliver;
 mod enroll;
 mod follow;
 mod log;
+mod notice;
 mod recover;
 mod recovery;
 mod register;
 mod reveal;
+mod taken;
 mod test_message;
 #[cfg(test)]
 mod tests;
