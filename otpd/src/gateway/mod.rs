@@ -3,12 +3,14 @@
 mod breaker;
 mod client;
 mod command;
+mod escape;
 mod file;
 mod http;
 mod redact;
 mod reply;
 pub mod route;
 pub mod settings;
+pub mod spoken;
 mod telnyx;
 #[cfg(test)]
 mod testing;
