@@ -221,8 +221,18 @@ pub fn test_text(reference: Reference, host: &str) -> zeroize::Zeroizing<String>
 #[must_use]
 pub fn spoken_test(host: &str) -> zeroize::Zeroizing<String> {
     let text = format!("This is a test call of otpd on {host}. There is nothing to do.");
-    zeroize::Zeroizing::new(format!("{text} Again: {text}"))
+    let [again, _] = AGAIN;
+    zeroize::Zeroizing::new(format!("{text} {again}{text}"))
 }
+
+/// What a call asks before it says its words, so that no voicemail hears them.
+#[must_use]
+pub fn spoken_question(host: &str) -> String {
+    format!("This is a call from {host}. To hear the message, press 1.")
+}
+
+/// The words before a repetition in what a call says.
+pub const AGAIN: [&str; 2] = ["Again: ", "Once more: "];
 
 /// What a call says to log in: the code digit by digit, three times.
 #[must_use]
@@ -249,7 +259,8 @@ fn read_out(what: &str, code: &Passcode, host: &str, share: &str) -> zeroize::Ze
     text.push_str(what);
     text.push_str(host);
     text.push_str(" is: ");
-    for repetition in ["", "Again: ", "Once more: "] {
+    let [again, once_more] = AGAIN;
+    for repetition in ["", again, once_more] {
         text.push_str(repetition);
         text.push_str(&digits);
     }

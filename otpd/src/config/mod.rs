@@ -15,6 +15,7 @@ mod policy;
 mod raw;
 mod server;
 mod telnyx;
+mod vendor;
 
 use std::path::{Path, PathBuf};
 

@@ -1,15 +1,13 @@
 //! `[gateway.NAME]` with `kind = "telnyx"`.
 
-use reqwest::header::HeaderValue;
-use zeroize::Zeroizing;
-
 use super::{
     errors::quote,
     files::Folders,
-    http::{address, blame, missing, read_ca_file},
-    raw::{Section, Text},
+    http::{missing, read_ca_file},
+    raw::Section,
+    vendor::{is_name, is_number, read_base_url, read_key},
 };
-use crate::{domain::phone::E164, gateway::settings::TelnyxSettings};
+use crate::gateway::settings::TelnyxSettings;
 
 /// Reads the table; none when something that cannot be done without is wrong. `voice` says that the
 /// gateway is to carry calls.
@@ -24,10 +22,10 @@ pub(super) fn read(
             "a kind that calls, since this one carries text messages only in this version";
         section.error(&section.place_of("kind"), found, expected, "remove it from delivery.voice");
     }
-    let base_url = read_base_url(&mut section);
+    let base_url = read_base_url(&mut section, BASE_URL);
     let profile = read_profile(&mut section);
     let from = read_from(&mut section, profile.is_some());
-    let api_key = read_key(&mut section, folders);
+    let api_key = read_key(&mut section, folders, "api-key-file", "API key", "telnyx.key");
     let ca_file = read_ca_file(&mut section, folders);
     for key in LATER {
         section.not_yet(key, "keys of text messages whose arrival otpd asks for");
@@ -42,17 +40,6 @@ pub(super) fn read(
     })
 }
 
-fn read_base_url(section: &mut Section<'_>) -> Option<String> {
-    let Some(text) = section.text("base-url") else { return Some(BASE_URL.to_owned()) };
-    let url = address(section, &text)?;
-    if url.query().is_some() || url.fragment().is_some() {
-        let remedy = format!("end it before the `?` or `#`, or remove the line for {BASE_URL}");
-        section.error(&text.place, "has more than a path", "the address of the API", remedy);
-        return None;
-    }
-    Some(text.value.to_owned())
-}
-
 /// The sender. Names need a profile: Telnyx asks for it.
 fn read_from(section: &mut Section<'_>, profile: bool) -> Option<String> {
     let Some(text) = section.text("from") else {
@@ -63,7 +50,7 @@ fn read_from(section: &mut Section<'_>, profile: bool) -> Option<String> {
         return None;
     };
     let name = is_name(text.value);
-    if !name && !is_number(&text) {
+    if !name && !is_number(text.value) {
         let found = format!("is {}", quote(text.value));
         let expected = "a number like +13125550123, a short code or a name of up to 11 letters";
         section.error(&text.place, found, expected, "correct it");
@@ -73,18 +60,6 @@ fn read_from(section: &mut Section<'_>, profile: bool) -> Option<String> {
         section.error(&text.place, "is a name", expected, remedy);
     }
     Some(text.value.to_owned())
-}
-
-fn is_number(text: &Text<'_>) -> bool {
-    let short = (3..=8).contains(&text.value.len());
-    text.value.parse::<E164>().is_ok() || (short && text.value.bytes().all(|b| b.is_ascii_digit()))
-}
-
-/// Letters, digits and spaces, and at least one letter (GSM's sender by name).
-fn is_name(text: &str) -> bool {
-    let letters = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b' ');
-    let some = text.bytes().any(|byte| byte.is_ascii_alphabetic());
-    (1..=11).contains(&text.len()) && letters && some && text.trim() == text
 }
 
 fn read_profile(section: &mut Section<'_>) -> Option<String> {
@@ -97,27 +72,6 @@ fn read_profile(section: &mut Section<'_>) -> Option<String> {
         section.error(&text.place, found, expected, "copy it from Telnyx's portal");
     }
     Some(text.value.to_owned())
-}
-
-/// The key; never shown.
-fn read_key(section: &mut Section<'_>, folders: Folders<'_>) -> Option<Zeroizing<String>> {
-    let Some(text) = section.text("api-key-file") else {
-        let expected = "the file that holds the API key";
-        missing(section, "api-key-file", expected, "api-key-file = \"telnyx.key\"");
-        return None;
-    };
-    match folders.secret(text.value) {
-        Ok(key) if HeaderValue::from_str(&key).is_ok() && !key.contains(char::is_whitespace) => {
-            return Some(key);
-        }
-        Ok(_) => {
-            let found = "names a file with more than a key in it";
-            let expected = "the API key and nothing else";
-            section.error(&text.place, found, expected, "copy the key again");
-        }
-        Err(trouble) => blame(section, &text.place, trouble),
-    }
-    None
 }
 
 /// Where Telnyx's API is.

@@ -8,10 +8,11 @@ use reqwest::{
 };
 use zeroize::Zeroizing;
 
-use self::template::{Escape, Template};
+use self::template::Template;
 use super::{
     Gateway, Message, Outcome, Sending,
     client::{Client, ClientError, DEADLINE, Reply, parse_url},
+    escape::Escape,
     redact::Redactor,
     reply,
     settings::HttpSettings,

@@ -4,12 +4,14 @@ mod breaker;
 pub mod callback;
 mod client;
 mod command;
+mod escape;
 mod file;
 mod http;
 mod redact;
 mod reply;
 pub mod route;
 pub mod settings;
+pub mod spoken;
 mod telnyx;
 #[cfg(test)]
 mod testing;

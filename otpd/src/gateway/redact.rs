@@ -7,6 +7,9 @@ use super::Message;
 /// Longest reason, characters.
 pub(super) const MAX_REASON: usize = 200;
 
+/// Longest hint in a reason, characters.
+const MAX_HINT: usize = 120;
+
 /// Digits in a row that betray a code or a number: a code has 6 to 8, a number at least 7.
 const TELLING: usize = 6;
 
@@ -38,6 +41,13 @@ impl<'a> Redactor<'a> {
             text = text.replace(key, "[key]");
         }
         line(&text)
+    }
+
+    /// A reason of [`Self::reason`]'s with a hint after it, which is never what is cut off.
+    pub(super) fn hinted(&self, reason: String, hint: &str) -> String {
+        let hint = cut(self.reason(hint), MAX_HINT);
+        let reason = cut(reason, MAX_REASON - hint.chars().count() - " ()".len());
+        format!("{reason} ({hint})")
     }
 
     /// Replaces every group of digits that shares six in a row with the number or the message.
@@ -83,10 +93,14 @@ pub(super) fn masked(text: &str) -> String {
 fn line(text: &str) -> String {
     let apart = |c: char| c.is_whitespace() || c.is_control() || is_invisible(c);
     let words: Vec<&str> = text.split(apart).filter(|word| !word.is_empty()).collect();
-    let line = words.join(" ");
-    match line.char_indices().nth(MAX_REASON) {
+    cut(words.join(" "), MAX_REASON)
+}
+
+/// A line of at most `most` characters, with a sign that something is missing.
+fn cut(line: String, most: usize) -> String {
+    match line.char_indices().nth(most) {
         None => line,
-        Some(_) => line.chars().take(MAX_REASON - 1).chain(['…']).collect(),
+        Some(_) => line.chars().take(most.saturating_sub(1)).chain(['…']).collect(),
     }
 }
 
@@ -129,15 +143,19 @@ mod tests {
         gateway::{Message, MessageId},
     };
 
-    fn reason(spoken: &str, reply: &str) -> String {
-        let message = Message {
+    fn message(text: &str) -> Message {
+        Message {
             id: MessageId([7; 16]),
             to: "+13125550142".parse().unwrap(),
             channel: Channel::Sms,
-            text: Zeroizing::new(spoken.to_owned()),
+            text: Zeroizing::new(text.to_owned()),
             valid_for: Duration::from_mins(5),
             answer_url: None,
-        };
+        }
+    }
+
+    fn reason(spoken: &str, reply: &str) -> String {
+        let message = message(spoken);
         let keys = [Zeroizing::new("Bearer sk_live_abc123".to_owned())];
         Redactor::new(&message, &keys).reason(reply)
     }
@@ -182,6 +200,22 @@ mod tests {
         for (name, text, expected) in cases {
             assert_eq!(masked(text), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn a_hint_is_kept_whole_and_tells_nothing_either() {
+        let cases = [
+            ("HTTP 401", "the key in k", "HTTP 401 (the key in k)".to_owned()),
+            ("HTTP 401", "482913\u{1b}", "HTTP 401 ([code])".to_owned()),
+        ];
+        let message = message("482913 is it");
+        let redactor = Redactor::new(&message, []);
+        for (reason, hint, expected) in cases {
+            assert_eq!(redactor.hinted(reason.to_owned(), hint), expected);
+        }
+        let both = redactor.hinted("é".repeat(MAX_REASON), &"h".repeat(MAX_REASON));
+        assert_eq!(both.chars().count(), MAX_REASON);
+        assert!(both.contains("é… (hhh") && both.ends_with("h…)"), "{both}");
     }
 
     #[test]

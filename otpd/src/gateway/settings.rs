@@ -17,8 +17,23 @@ pub enum Settings {
     File(FileSettings),
 }
 
-/// `kind = "telnyx"`.
+/// A key to a vendor's account, which `Debug` does not show.
 #[derive(Clone)]
+pub struct Key {
+    /// The key.
+    pub secret: Zeroizing<String>,
+    /// The name of its file as it is written in the configuration, for errors.
+    pub file: String,
+}
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Key").field("file", &self.file).finish_non_exhaustive()
+    }
+}
+
+/// `kind = "telnyx"`.
+#[derive(Clone, Debug)]
 pub struct TelnyxSettings {
     /// Where the API is: https, or http to a loopback address.
     pub base_url: String,
@@ -26,19 +41,10 @@ pub struct TelnyxSettings {
     pub from: Option<String>,
     /// The messaging profile, a UUID.
     pub messaging_profile_id: Option<String>,
-    /// The API key, which `Debug` does not show.
-    pub api_key: Zeroizing<String>,
+    /// The API key.
+    pub api_key: Key,
     /// Further trusted certificate authority, PEM.
     pub ca_file: Option<PathBuf>,
-}
-
-impl std::fmt::Debug for TelnyxSettings {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TelnyxSettings")
-            .field("from", &self.from)
-            .field("messaging_profile_id", &self.messaging_profile_id)
-            .finish_non_exhaustive()
-    }
 }
 
 /// `kind = "command"`.

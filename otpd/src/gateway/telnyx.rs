@@ -25,7 +25,7 @@ use super::{
     redact::Redactor,
     reply,
     settings::TelnyxSettings,
-    vendor::{Dialect, Meaning, VendorError},
+    vendor::{Dialect, Meaning, SENDER, VendorError, key_hint},
 };
 use crate::domain::{challenge::Channel, login::Cause};
 
@@ -36,6 +36,7 @@ pub(super) struct Api {
     profile: Option<String>,
     authorization: HeaderValue,
     secrets: [Zeroizing<String>; 1],
+    key_hint: String,
     repeats: Hmac<Sha256>,
 }
 
@@ -100,6 +101,16 @@ impl Dialect for Api {
         sent(reply, redactor)
     }
 
+    fn hint(&self, reply: &Reply) -> Option<String> {
+        let body = reply.body.as_deref().and_then(|body| serde_json::from_slice(body).ok());
+        let problems = body.as_ref().map(Problem::all).unwrap_or_default();
+        if reply.status == 401 || problems.iter().any(Problem::is_about_key) {
+            Some(self.key_hint.clone())
+        } else {
+            problems.iter().any(Problem::is_about_sender).then(|| SENDER.to_owned())
+        }
+    }
+
     /// `None` for a name that a path cannot hold: `..` would be another address.
     fn question(&self, _channel: Channel, id: &VendorMessageId) -> Option<Request> {
         if matches!(id.0.as_str(), "." | "..") {
@@ -128,18 +139,19 @@ impl Api {
         let mut messages = parse_url(&settings.base_url)?;
         let path = format!("{}/v2/messages", messages.path().trim_end_matches('/'));
         messages.set_path(&path);
-        let bearer = Zeroizing::new(format!("Bearer {}", settings.api_key.as_str()));
+        let bearer = Zeroizing::new(format!("Bearer {}", settings.api_key.secret.as_str()));
         let mut authorization =
             HeaderValue::from_str(&bearer).map_err(|_| VendorError::Key("api-key-file"))?;
         authorization.set_sensitive(true);
-        let repeats = <Hmac<Sha256> as KeyInit>::new_from_slice(settings.api_key.as_bytes())
+        let repeats = <Hmac<Sha256> as KeyInit>::new_from_slice(settings.api_key.secret.as_bytes())
             .map_err(|_| VendorError::Key("api-key-file"))?;
         Ok(Self {
             messages,
             from: settings.from.clone(),
             profile: settings.messaging_profile_id.clone(),
             authorization,
-            secrets: [settings.api_key.clone()],
+            secrets: [settings.api_key.secret.clone()],
+            key_hint: key_hint("api-key-file", &settings.api_key),
             repeats,
         })
     }

@@ -11,6 +11,7 @@ use super::{
     client::{Client, ClientError, Reply},
     redact::Redactor,
     reply,
+    settings::Key,
 };
 use crate::domain::{challenge::Channel, login::Cause};
 
@@ -45,10 +46,25 @@ pub(super) trait Dialect: Send + Sync {
     fn request(&self, message: &Message) -> Result<Request, String>;
     /// What became of handing a message over.
     fn sent(&self, channel: Channel, reply: &Reply, redactor: &Redactor<'_>) -> Outcome;
+    /// Where to look when the vendor refuses for the configuration's sake, in the configuration's
+    /// words: `the key in api-key-file telnyx.key`, or [`SENDER`]. It is put behind the reason of
+    /// an [`Outcome::Misconfigured`] and of a question that was not answered.
+    fn hint(&self, _reply: &Reply) -> Option<String> {
+        None
+    }
     /// Asks for a message; `None` where this vendor cannot tell, or the id fits in no URL.
     fn question(&self, channel: Channel, id: &VendorMessageId) -> Option<Request>;
     /// How far a message is, by the reply to [`Self::question`].
     fn status(&self, channel: Channel, reply: &Reply, redactor: &Redactor<'_>) -> Status;
+}
+
+/// The hint for a sender that the vendor does not take.
+pub(super) const SENDER: &str = "`from` is not a number that this account may send from";
+
+/// The hint for a key that the vendor does not take: where it was read from. `name` is the key of
+/// the configuration, as `api-key-file`.
+pub(super) fn key_hint(name: &str, key: &Key) -> String {
+    format!("the key in {name} {}", key.file)
 }
 
 /// What a vendor's code means for a message.
@@ -133,7 +149,17 @@ impl<D: Dialect> Gateway for Vendor<D> {
                 Err(error) => return Outcome::Misconfigured(redactor.reason(&error)),
             };
             match self.client.send(request).await {
-                Ok(reply) => self.dialect.sent(message.channel, &reply, &redactor),
+                Ok(reply) => {
+                    match (
+                        self.dialect.sent(message.channel, &reply, &redactor),
+                        self.dialect.hint(&reply),
+                    ) {
+                        (Outcome::Misconfigured(reason), Some(hint)) => {
+                            Outcome::Misconfigured(redactor.hinted(reason, &hint))
+                        }
+                        (outcome, _) => outcome,
+                    }
+                }
                 Err(failure) => reply::without_reply(&failure, &redactor),
             }
         })
@@ -144,7 +170,17 @@ impl<D: Dialect> Gateway for Vendor<D> {
         Some(Box::pin(async move {
             let redactor = Redactor::new(message, self.dialect.secrets());
             match self.client.send(request).await {
-                Ok(reply) => self.dialect.status(message.channel, &reply, &redactor),
+                Ok(reply) => {
+                    match (
+                        self.dialect.status(message.channel, &reply, &redactor),
+                        self.dialect.hint(&reply),
+                    ) {
+                        (Status::Unknown(reason), Some(hint)) => {
+                            Status::Unknown(redactor.hinted(reason, &hint))
+                        }
+                        (status, _) => status,
+                    }
+                }
                 Err(failure) => Status::Unknown(redactor.reason(failure.text())),
             }
         }))

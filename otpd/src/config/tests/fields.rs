@@ -166,7 +166,7 @@ fn every_key_of_telnyx_arrives() {
         gateway(&format!("messaging-profile-id='{profile}'\nbase-url='http://127.0.0.1:9/x'"));
     assert_eq!((pooled.from, pooled.messaging_profile_id.as_deref()), (None, Some(profile)));
     assert_eq!(
-        (pooled.base_url.as_str(), pooled.api_key.as_str()),
+        (pooled.base_url.as_str(), pooled.api_key.secret.as_str()),
         ("http://127.0.0.1:9/x", "KEY0189A")
     );
     assert_eq!(gateway("from='12345'").base_url, "https://api.telnyx.com");

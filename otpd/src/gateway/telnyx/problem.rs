@@ -87,6 +87,16 @@ impl<'a> Problem<'a> {
         })
     }
 
+    /// Whether Telnyx does not take the API key.
+    pub(super) fn is_about_key(&self) -> bool {
+        matches!(self.code.as_str(), "10009" | "20001" | "20002" | "20008")
+    }
+
+    /// Whether it does not take the sender.
+    pub(super) fn is_about_sender(&self) -> bool {
+        matches!(self.code.as_str(), "40013" | "40305")
+    }
+
     fn says_stop(&self) -> bool {
         [self.title, self.detail].iter().any(|text| {
             let words = text.split(|c: char| !c.is_ascii_alphanumeric());

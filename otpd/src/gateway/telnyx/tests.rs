@@ -17,8 +17,9 @@ use crate::{
     gateway::{
         Gateway, GatewayName, Message, MessageId,
         route::{Delivered, Routes},
+        settings::Key,
         testing::{Server, kind, message, nobody, raw_server, silent_server},
-        vendor::Vendor,
+        vendor::{SENDER, Vendor},
     },
 };
 
@@ -30,7 +31,7 @@ fn settings(base_url: String) -> TelnyxSettings {
         base_url,
         from: Some("+13125550123".to_owned()),
         messaging_profile_id: None,
-        api_key: Zeroizing::new(KEY.to_owned()),
+        api_key: Key { secret: Zeroizing::new(KEY.to_owned()), file: "telnyx.key".to_owned() },
         ca_file: None,
     }
 }
@@ -99,12 +100,14 @@ async fn what_is_wrong_with_a_request_is_what_the_vendor_says() {
     type Change = fn(&mut TelnyxSettings, &mut Message);
     let cases: [(Change, Outcome); 3] = [
         (
-            |settings, _| settings.api_key = Zeroizing::new("KEY_revoked_99".to_owned()),
-            Outcome::Misconfigured("HTTP 401: 10009 Authentication failed".to_owned()),
+            |settings, _| settings.api_key.secret = Zeroizing::new("KEY_revoked_99".to_owned()),
+            Outcome::Misconfigured(
+                "HTTP 401: 10009 Authentication failed (the key in api-key-file telnyx.key)".into(),
+            ),
         ),
         (
             |settings, _| settings.from = Some("Bank".to_owned()),
-            Outcome::Misconfigured("HTTP 400: 40305 Invalid 'from' address".to_owned()),
+            Outcome::Misconfigured(format!("HTTP 400: 40305 Invalid 'from' address ({SENDER})")),
         ),
         (
             |_, message| message.text = Zeroizing::new("Ваш код 482913".to_owned()),
@@ -139,7 +142,8 @@ async fn a_repeat_is_known_by_its_key_and_the_key_tells_nothing() {
     assert_ne!(key(own(), another).await, first, "sent once more on purpose");
     let sender = TelnyxSettings { from: Some("+13125550199".to_owned()), ..own() };
     assert_ne!(key(sender, message(Channel::Sms)).await, first, "another body");
-    let other = TelnyxSettings { api_key: Zeroizing::new("KEY_other".to_owned()), ..own() };
+    let mut other = own();
+    other.api_key.secret = Zeroizing::new("KEY_other".to_owned());
     assert_ne!(key(other, message(Channel::Sms)).await, first, "nobody else can work it out");
 }
 
@@ -386,7 +390,7 @@ fn settings_that_cannot_work_are_refused() {
     type Change = fn(&mut TelnyxSettings);
     let cases: [(Change, &str); 3] = [
         (|s| s.base_url = "http://api.telnyx.com".into(), "loopback address only"),
-        (|s| s.api_key = Zeroizing::new("s3cret\n".into()), "`api-key-file`"),
+        (|s| s.api_key.secret = Zeroizing::new("s3cret\n".into()), "`api-key-file`"),
         (|s| s.from = None, "`from` is missing"),
     ];
     for (change, expected) in cases {
