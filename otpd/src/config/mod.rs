@@ -10,6 +10,7 @@ mod files;
 mod gateways;
 mod http;
 mod limits;
+mod listener;
 mod message;
 mod policy;
 mod raw;
@@ -17,11 +18,15 @@ mod server;
 mod telnyx;
 mod vendor;
 
-use std::path::{Path, PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 pub use self::{
     delivery::Delivery,
     errors::{ConfigError, ConfigErrors},
+    listener::{Http, Public},
     message::{
         DEFAULT_TEXT, LONGEST_CODE, LONGEST_REFERENCE, LONGEST_SERVICE, Message, MessageTemplate,
         TemplateError,
@@ -66,6 +71,8 @@ pub struct Config {
     pub delivery: Delivery,
     /// The gateways, by name; those of [`Delivery`] are among them.
     pub gateways: Vec<(GatewayName, Settings)>,
+    /// What comes in by HTTP, if anything does.
+    pub http: Option<Http>,
     /// What is logged.
     pub log: Log,
     /// What is odd but keeps nothing from starting, a line each, with file and key.
@@ -79,10 +86,19 @@ impl Config {
         let changes = [
             ("server", self.server != newer.server),
             ("store", self.store != newer.store),
+            ("http.listen", self.listens() != newer.listens()),
             // Spans that are open hold what the old form made of their fields.
             ("log.format", self.log.format != newer.log.format),
         ];
         changes.into_iter().filter(|(_, changed)| *changed).map(|(name, _)| name).collect()
+    }
+}
+
+impl Config {
+    /// Where the daemon listens for HTTP: for vendors, and for administrators' machines.
+    fn listens(&self) -> (Option<SocketAddr>, Option<SocketAddr>) {
+        let public = self.http.as_ref().and_then(|http| http.public.as_ref());
+        (public.map(|public| public.listen), self.http.as_ref().map(|http| http.admin_listen))
     }
 }
 
@@ -160,6 +176,7 @@ fn read(
         shared_sources,
         gateways: gateways::read(tables, &delivery, folders),
         delivery,
+        http: listener::read(root.section("http")),
         log: server::read_log(root.section("log")),
         warnings: Vec::new(),
     };

@@ -7,7 +7,7 @@ use super::{
     raw::Section,
     vendor::{is_name, is_number, read_base_url, read_key},
 };
-use crate::gateway::settings::TelnyxSettings;
+use crate::gateway::{callback::telnyx::PublicKey, settings::TelnyxSettings};
 
 /// Reads the table; none when something that cannot be done without is wrong. `voice` says that the
 /// gateway is to carry calls.
@@ -26,6 +26,7 @@ pub(super) fn read(
     let profile = read_profile(&mut section);
     let from = read_from(&mut section, profile.is_some());
     let api_key = read_key(&mut section, folders, "api-key-file", "API key", "telnyx.key");
+    let webhook_public_key = read_public_key(&mut section);
     let ca_file = read_ca_file(&mut section, folders);
     for key in LATER {
         section.not_yet(key, "keys of text messages whose arrival otpd asks for");
@@ -35,6 +36,7 @@ pub(super) fn read(
         base_url: base_url?,
         from,
         messaging_profile_id: profile,
+        webhook_public_key,
         api_key: api_key?,
         ca_file,
     })
@@ -74,7 +76,17 @@ fn read_profile(section: &mut Section<'_>) -> Option<String> {
     Some(text.value.to_owned())
 }
 
+fn read_public_key(section: &mut Section<'_>) -> Option<PublicKey> {
+    let text = section.text("webhook-public-key")?;
+    let key = PublicKey::parse(text.value);
+    if key.is_none() {
+        let expected = "32 bytes in base64, like in Telnyx's portal under Keys & Credentials";
+        section.error(&text.place, "is no public key", expected, "copy the public key again");
+    }
+    key
+}
+
 /// Where Telnyx's API is.
 const BASE_URL: &str = "https://api.telnyx.com";
 /// Keys of what a later version does: receipts and calls.
-const LATER: &[&str] = &["texml-account-sid", "texml-application-id", "webhook-public-key"];
+const LATER: &[&str] = &["texml-account-sid", "texml-application-id"];

@@ -12,6 +12,7 @@ mod reply;
 pub mod route;
 pub mod settings;
 pub mod spoken;
+pub mod tally;
 mod telnyx;
 #[cfg(test)]
 mod testing;

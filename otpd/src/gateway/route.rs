@@ -20,6 +20,7 @@ use super::{
     http::Http,
     redact::Redactor,
     settings::Settings,
+    tally::Tally,
     telnyx,
     vendor::{Dialect, Vendor},
 };
@@ -30,6 +31,7 @@ pub struct Routes {
     gateways: BTreeMap<GatewayName, Slot>,
     sms: Vec<GatewayName>,
     voice: Vec<GatewayName>,
+    tally: Tally,
 }
 
 /// Why the routes cannot be set up. Names the gateway; the remedy is in the problem.
@@ -204,8 +206,12 @@ impl Routes {
         sms: &[GatewayName],
         voice: &[GatewayName],
     ) -> Result<Self, OpenError> {
-        let mut routes =
-            Self { gateways: BTreeMap::new(), sms: sms.to_vec(), voice: voice.to_vec() };
+        let mut routes = Self {
+            gateways: BTreeMap::new(),
+            sms: sms.to_vec(),
+            voice: voice.to_vec(),
+            tally: Tally::default(),
+        };
         for (name, gateway) in gateways {
             let slot = Slot { gateway, record: Mutex::default() };
             if routes.gateways.insert(name.clone(), slot).is_some() {
@@ -224,6 +230,12 @@ impl Routes {
             }
         }
         Ok(routes)
+    }
+
+    /// The same routes, with what becomes of messages counted in `tally`.
+    #[must_use]
+    pub fn counted(self, tally: Tally) -> Self {
+        Self { tally, ..self }
     }
 
     /// Whether calls can be made at all.
@@ -305,6 +317,7 @@ impl Routes {
             let message = Message { valid_for, ..message.clone() };
             let outcome = telling_nothing(slot.gateway.send(&message).await, &message);
             slot.record().note(&outcome, now());
+            self.tally.count(name, message.channel, &outcome);
             let attempt = Attempt { gateway: name.clone(), outcome };
             let ended = is_final(&attempt.outcome);
             attempts.push(attempt);
@@ -340,7 +353,7 @@ impl Routes {
 
 impl fmt::Debug for Routes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { gateways: _, sms, voice } = self;
+        let Self { gateways: _, sms, voice, tally: _ } = self;
         f.debug_struct("Routes").field("sms", sms).field("voice", voice).finish_non_exhaustive()
     }
 }

@@ -4,6 +4,8 @@ use std::{path::PathBuf, time::Duration};
 
 use zeroize::Zeroizing;
 
+use super::callback::telnyx::PublicKey;
+
 /// A gateway's settings by its kind.
 #[derive(Clone, Debug)]
 pub enum Settings {
@@ -41,6 +43,8 @@ pub struct TelnyxSettings {
     pub from: Option<String>,
     /// The messaging profile, a UUID.
     pub messaging_profile_id: Option<String>,
+    /// By which Telnyx proves what it tells; without it nothing is heard.
+    pub webhook_public_key: Option<PublicKey>,
     /// The API key.
     pub api_key: Key,
     /// Further trusted certificate authority, PEM.

@@ -13,7 +13,7 @@ use tokio::{
 };
 use tracing::error;
 
-use super::{Site, Verifier, follow::FOLLOWED, taken::Messages};
+use super::{Site, Verifier, calls::Calls, follow::FOLLOWED, taken::Messages};
 use crate::{
     clock::Clock,
     conversation,
@@ -100,6 +100,7 @@ pub(super) struct Courier {
     pub(super) clock: Clock,
     pub(super) in_flight: InFlight,
     pub(super) messages: Messages,
+    pub(super) calls: Calls,
     /// One for every message that is asked after.
     pub(super) followed: Arc<Semaphore>,
 }
@@ -142,7 +143,8 @@ impl Courier {
     pub(super) fn new(store: Store, reader: Reader, clock: Clock) -> Self {
         let followed = Arc::new(Semaphore::new(FOLLOWED));
         let (in_flight, messages) = (InFlight::default(), Messages::default());
-        Self { store, reader, clock, in_flight, messages, followed }
+        let calls = Calls::default();
+        Self { store, reader, clock, in_flight, messages, calls, followed }
     }
 
     /// Hands a message to the gateways in a task of its own: a claimant who goes away must not cut
@@ -153,7 +155,9 @@ impl Courier {
         let courier = self.clone();
         tokio::spawn(async move {
             let _on_its_way = on_its_way;
-            let message = compose(&site, &order, courier.clock.now());
+            let now = courier.clock.now();
+            let mut message = compose(&site, &order, now);
+            courier.calls.place(&site, &mut message, Some(&order), now);
             let delivery = courier.hand_over(&site, &order, &message).await;
             drop(message);
             let taken = taken(&delivery);

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use super::{check, check_text, with};
 use crate::{
-    config::{Format, Level, Log, Server, Store},
+    config::{Format, Http, Level, Log, Public, Server, Store},
     domain::{
         budget::{Conversion, Limits},
         challenge::CodeRules,
@@ -191,4 +191,31 @@ fn what_is_odd_is_a_warning() {
     for (name, tables, expected) in cases {
         assert_eq!(check_text(&with(tables)).unwrap().warnings, [expected], "{name}");
     }
+}
+
+#[test]
+fn http_is_off_unless_its_table_is_there() {
+    let public = |text: &str| {
+        let config = check_text(&with(text)).unwrap();
+        (config.http, config.warnings.len())
+    };
+    assert_eq!(public(""), (None, 0));
+    let loopback = "127.0.0.1:9643".parse().unwrap();
+    assert_eq!(public("[http]"), (Some(Http { public: None, admin_listen: loopback }), 0));
+    let all = "[http]\nlisten='[::]:8643'\npublic-url='https://otp.example.com/x/'\n\
+               trusted-proxies=['192.0.2.7', '10.1.2.3/8']\nadmin-listen='192.0.2.1:9'";
+    let told = Public {
+        listen: "[::]:8643".parse().unwrap(),
+        url: "https://otp.example.com/x".to_owned(),
+        trusted_proxies: vec!["192.0.2.7/32".parse().unwrap(), "10.0.0.0/8".parse().unwrap()],
+    };
+    let admin_listen = "192.0.2.1:9".parse().unwrap();
+    let http = Http { public: Some(told.clone()), admin_listen };
+    assert_eq!(public(all), (Some(http.clone()), 2), "both listen beyond this machine");
+
+    // What a reload says is heard where the daemon listens already.
+    let moved = Public { listen: "127.0.0.1:1".parse().unwrap(), ..told.clone() };
+    let moved = Http { public: Some(moved), admin_listen: loopback };
+    assert_eq!(moved.clone().listening_as(Some(&http)), http);
+    assert_eq!(moved.listening_as(None).public, None);
 }

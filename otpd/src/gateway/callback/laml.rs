@@ -7,13 +7,13 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::{
-    Callback, Caller, Markup, Refusal, Told,
+    Callback, Caller, Refusal, Told,
     form::{Fields, split},
     from_base64, number, reason,
 };
 use crate::{
     domain::login::Cause,
-    gateway::{Keyword, Notice, Status, VendorMessageId},
+    gateway::{Keyword, Notice, Status, VendorMessageId, spoken::Markup},
 };
 
 /// The account's token with Twilio, with which Twilio signs.
@@ -130,8 +130,9 @@ impl Signer {
     /// In hexadecimal, over URL and body.
     fn raw(&self, hash: Hash, callback: &Callback<'_>, signature: &str) -> Result<(), Refusal> {
         let signature = from_hex(signature).ok_or(Refusal::Forged)?;
-        let parts = [callback.url.as_bytes(), callback.body];
-        if self.is_right(hash, &parts, &signature) { Ok(()) } else { Err(Refusal::Forged) }
+        let right =
+            |url: &String| self.is_right(hash, &[url.as_bytes(), callback.body], &signature);
+        if spellings(callback.url).iter().any(right) { Ok(()) } else { Err(Refusal::Forged) }
     }
 
     /// In base64, over the URL and the sorted fields.
@@ -195,9 +196,10 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
     if !text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
         return None;
     }
-    let pairs = text.as_bytes().chunks(2).map(|pair| {
-        std::str::from_utf8(pair).ok().filter(|pair| pair.len() == 2)
-    });
+    let pairs = text
+        .as_bytes()
+        .chunks(2)
+        .map(|pair| std::str::from_utf8(pair).ok().filter(|pair| pair.len() == 2));
     pairs.map(|pair| u8::from_str_radix(pair?, 16).ok()).collect()
 }
 
@@ -268,5 +270,5 @@ fn call(status: &str) -> Option<Status> {
 /// The call whose words are asked for.
 pub(super) fn caller(fields: &Fields) -> Result<Caller, Refusal> {
     let call = fields.get("CallSid").ok_or(Refusal::Unreadable)?.to_owned();
-    Ok(Caller { call, pressed: fields.get("Digits").is_some(), markup: Markup::Laml })
+    Ok(Caller { call, pressed: fields.get("Digits").is_some(), markup: Markup::Twiml })
 }

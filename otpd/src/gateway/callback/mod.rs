@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use self::form::Fields;
-use super::{Keyword, Notice, redact};
+use super::{GatewayName, Keyword, Notice, redact, settings::Settings, spoken::Markup};
 use crate::domain::{phone::E164, time::Timestamp};
 
 /// A request that claims to come from a vendor.
@@ -77,15 +77,6 @@ pub struct Caller {
     pub markup: Markup,
 }
 
-/// How the words of a call are written down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Markup {
-    /// Twilio's, which `SignalWire` and Telnyx read too.
-    Laml,
-    /// Plivo's.
-    Plivo,
-}
-
 /// What tells a gateway's vendor from everybody else.
 #[derive(Clone)]
 pub enum Keys {
@@ -102,6 +93,16 @@ pub enum Keys {
 }
 
 impl Keys {
+    /// What the vendor of a gateway proves itself by; `None` for gateways that tell nothing, and
+    /// where the key that is needed for it is not configured.
+    #[must_use]
+    pub fn of(_name: &GatewayName, settings: &Settings) -> Option<Self> {
+        match settings {
+            Settings::Telnyx(settings) => settings.webhook_public_key.clone().map(Self::Telnyx),
+            Settings::Http(_) | Settings::Command(_) | Settings::File(_) => None,
+        }
+    }
+
     /// What the vendor says.
     ///
     /// # Errors

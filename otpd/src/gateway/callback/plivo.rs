@@ -9,13 +9,13 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::{
-    Callback, Caller, Mark, Markup, Refusal, Told,
+    Callback, Caller, Mark, Refusal, Told,
     form::{Fields, split},
     from_base64, mark, number, reason,
 };
 use crate::{
     domain::login::Cause,
-    gateway::{Keyword, Notice, Status, VendorMessageId},
+    gateway::{Keyword, Notice, Status, VendorMessageId, spoken::Markup},
 };
 
 /// The account's token, with which Plivo signs.
@@ -40,11 +40,12 @@ impl Token {
 
     pub(super) fn told(&self, callback: &Callback<'_>) -> Result<Told, Refusal> {
         let (covers, mark) = self.verify(callback)?;
-        let notices = notices(&callback.fields()).into_iter().map(|notice| match (covers, notice) {
-            // Asked after before it counts.
-            (Covers::Url, Notice::Progress { id, .. }) => Notice::Hint { id },
-            (Covers::All | Covers::Url, notice) => notice,
-        });
+        let notices =
+            notices(&callback.fields()).into_iter().map(|notice| match (covers, notice) {
+                // Asked after before it counts.
+                (Covers::Url, Notice::Progress { id, .. }) => Notice::Hint { id },
+                (Covers::All | Covers::Url, notice) => notice,
+            });
         Ok(Told { notices: notices.collect(), mark })
     }
 

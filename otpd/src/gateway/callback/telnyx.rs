@@ -18,7 +18,7 @@ use crate::{
 const TOLERANCE: Duration = Duration::from_mins(5);
 
 /// Telnyx's public key for an account, from its portal.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct PublicKey(VerifyingKey);
 
 impl PublicKey {
