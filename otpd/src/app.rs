@@ -21,6 +21,7 @@ use crate::{
     config::{self, Config, ConfigErrors},
     domain::{audit::AuditEvent, challenge::Instance, login::Terms, time::DAY},
     gateway::{
+        GatewayName,
         callback::Keys as VendorKeys,
         route::{self, Routes},
     },
@@ -448,9 +449,16 @@ fn site(
     reached: bool,
 ) -> Result<Site, StartError> {
     let delivery = &config.delivery;
-    let routes = routes(config)?.counted(metrics.tally());
-    let public = config.http.as_ref().and_then(|http| http.public.as_ref());
-    let public_url = public.filter(|_| reached).map(|public| public.url.as_str().into());
+    let mut routes = routes(config)?.counted(metrics.tally());
+    let public = reached.then(|| public(config));
+    if let Some(public) = &public {
+        let reports = public.keys.iter();
+        let report = |(name, keys): (&GatewayName, &VendorKeys)| {
+            (name.clone(), keys.report_url(&public.url, name))
+        };
+        routes = routes.reporting(reports.map(report).collect());
+    }
+    let public_url = public.map(|public| public.url.as_str().into());
     let terms = Terms {
         unenrolled: config.policy.unenrolled,
         rules: config.code,

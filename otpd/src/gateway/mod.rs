@@ -73,6 +73,9 @@ pub struct Message {
     /// Where the vendor of a call may fetch what is spoken, where `[http]` is on. The token in it
     /// serves this call only. `None`: the words go with the request, and no key is asked for.
     pub answer_url: Option<Zeroizing<String>>,
+    /// Where the vendor may report how far the message is, by itself; it may hold what only the
+    /// vendor is told. Set for each gateway anew. `None`: nobody listens.
+    pub report_url: Option<Zeroizing<String>>,
 }
 
 impl Message {

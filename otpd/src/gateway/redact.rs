@@ -151,6 +151,7 @@ mod tests {
             text: Zeroizing::new(text.to_owned()),
             valid_for: Duration::from_mins(5),
             answer_url: None,
+            report_url: None,
         }
     }
 

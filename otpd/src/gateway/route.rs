@@ -9,6 +9,8 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use zeroize::Zeroizing;
+
 pub use single::Unroutable;
 
 use super::{
@@ -32,6 +34,7 @@ pub struct Routes {
     sms: Vec<GatewayName>,
     voice: Vec<GatewayName>,
     tally: Tally,
+    reports: BTreeMap<GatewayName, Zeroizing<String>>,
 }
 
 /// Why the routes cannot be set up. Names the gateway; the remedy is in the problem.
@@ -211,6 +214,7 @@ impl Routes {
             sms: sms.to_vec(),
             voice: voice.to_vec(),
             tally: Tally::default(),
+            reports: BTreeMap::new(),
         };
         for (name, gateway) in gateways {
             let slot = Slot { gateway, record: Mutex::default() };
@@ -236,6 +240,13 @@ impl Routes {
     #[must_use]
     pub fn counted(self, tally: Tally) -> Self {
         Self { tally, ..self }
+    }
+
+    /// The same routes, with messages that say where their vendor may report; gateways that are not
+    /// among `urls` are not told.
+    #[must_use]
+    pub fn reporting(self, urls: BTreeMap<GatewayName, Zeroizing<String>>) -> Self {
+        Self { reports: urls, ..self }
     }
 
     /// Whether calls can be made at all.
@@ -314,7 +325,8 @@ impl Routes {
             if valid_for.is_zero() {
                 break;
             }
-            let message = Message { valid_for, ..message.clone() };
+            let report_url = self.reports.get(name).cloned();
+            let message = Message { valid_for, report_url, ..message.clone() };
             let outcome = telling_nothing(slot.gateway.send(&message).await, &message);
             slot.record().note(&outcome, now());
             self.tally.count(name, message.channel, &outcome);
@@ -353,7 +365,7 @@ impl Routes {
 
 impl fmt::Debug for Routes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { gateways: _, sms, voice, tally: _ } = self;
+        let Self { gateways: _, sms, voice, tally: _, reports: _ } = self;
         f.debug_struct("Routes").field("sms", sms).field("voice", voice).finish_non_exhaustive()
     }
 }

@@ -28,7 +28,7 @@ impl Tally {
         self.0.clone()
     }
 
-    pub(super) fn count(&self, gateway: &GatewayName, channel: Channel, outcome: &Outcome) {
+    pub(crate) fn count(&self, gateway: &GatewayName, channel: Channel, outcome: &Outcome) {
         let channel = match channel {
             Channel::Sms => "sms",
             Channel::Voice => "voice",

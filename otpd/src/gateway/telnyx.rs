@@ -52,6 +52,8 @@ struct Body<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
     encoding: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    webhook_url: Option<&'a str>,
 }
 
 impl Dialect for Api {
@@ -84,6 +86,7 @@ impl Dialect for Api {
             kind: "SMS",
             // Refused where the text needs another alphabet, rather than sent in several parts.
             encoding: "gsm7",
+            webhook_url: message.report_url.as_ref().map(|url| url.as_str()),
         };
         let body = Zeroizing::new(serde_json::to_vec(&fields).map_err(|error| error.to_string())?);
         let mut request = self.authorized(Method::POST, self.messages.clone());

@@ -33,6 +33,7 @@ pub(super) fn message(channel: Channel) -> Message {
         text: Zeroizing::new("482913 is your code".to_owned()),
         valid_for: Duration::from_mins(5),
         answer_url: None,
+        report_url: None,
     }
 }
 

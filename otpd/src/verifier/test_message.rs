@@ -167,6 +167,7 @@ fn compose(site: &Site, order: &TestOrder) -> Message {
         text,
         valid_for: site.terms.rules.life,
         answer_url: None,
+        report_url: None,
     }
 }
 

@@ -103,6 +103,17 @@ impl Keys {
         }
     }
 
+    /// Where the vendor of a gateway is to report. `public` is where vendors reach this daemon,
+    /// without a slash at its end.
+    #[must_use]
+    pub fn report_url(&self, public: &str, name: &GatewayName) -> Zeroizing<String> {
+        let url = format!("{public}/receipts/{name}");
+        Zeroizing::new(match self {
+            Self::Telnyx(_) | Self::Plivo(_) | Self::Twilio(_) | Self::SignalWire(_) => url,
+            Self::Flowroute(secret) => format!("{url}/{}", secret.path()),
+        })
+    }
+
     /// What the vendor says.
     ///
     /// # Errors

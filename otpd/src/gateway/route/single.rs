@@ -55,8 +55,11 @@ impl Routes {
     ) -> Delivery {
         let mut attempts = Vec::new();
         if let Some(slot) = self.gateways.get(name) {
-            let outcome = slot.gateway.send(message).await;
+            let report_url = self.reports.get(name).cloned();
+            let message = Message { report_url, ..message.clone() };
+            let outcome = slot.gateway.send(&message).await;
             slot.record().note(&outcome, now());
+            self.tally.count(name, message.channel, &outcome);
             attempts.push(Attempt { gateway: name.clone(), outcome });
         }
         Delivery { result: result(&attempts), attempts }
