@@ -14,7 +14,9 @@ mod message;
 mod policy;
 mod raw;
 mod server;
+mod signalwire;
 mod telnyx;
+mod twilio;
 mod vendor;
 
 use std::path::{Path, PathBuf};
@@ -149,6 +151,8 @@ fn read(
     let tables = root.section("gateway").sections();
     let names: Vec<&str> = tables.iter().map(|(name, _)| name.value).collect();
     let delivery = delivery::read(root.section("delivery"), &names);
+    // Whether vendors can fetch what a call says: [http] is not in this version yet.
+    let answers = false;
     let (limits, shared_sources) = limits::read(root.section("limits"), code);
     let config = Config {
         server: server::read_server(root.section("server")),
@@ -158,7 +162,7 @@ fn read(
         message: message::read(root.section("message"), host_name),
         limits,
         shared_sources,
-        gateways: gateways::read(tables, &delivery, folders),
+        gateways: gateways::read(tables, &delivery, folders, answers),
         delivery,
         log: server::read_log(root.section("log")),
         warnings: Vec::new(),

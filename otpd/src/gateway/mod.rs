@@ -1,19 +1,24 @@
 //! Sending: the port ([`Gateway`]), its order and failover ([`route`]), and one file a kind.
 
+mod basic;
 mod breaker;
 mod client;
 mod command;
 mod escape;
 mod file;
 mod http;
+mod laml;
+mod problem;
 mod redact;
 mod reply;
 pub mod route;
 pub mod settings;
+mod signalwire;
 pub mod spoken;
 mod telnyx;
 #[cfg(test)]
 mod testing;
+mod twilio;
 mod vendor;
 
 use std::{fmt, future::Future, pin::Pin, time::Duration};

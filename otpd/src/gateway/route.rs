@@ -20,7 +20,7 @@ use super::{
     http::Http,
     redact::Redactor,
     settings::Settings,
-    telnyx,
+    signalwire, telnyx, twilio,
     vendor::{Dialect, Vendor},
 };
 use crate::domain::{challenge::Channel, time::Timestamp};
@@ -172,6 +172,12 @@ pub fn open(
             ),
             Settings::Telnyx(settings) => {
                 vendor(name, telnyx::Api::new(settings), settings.ca_file.as_deref())?
+            }
+            Settings::Twilio(settings) => {
+                vendor(name, twilio::Api::new(settings), settings.ca_file.as_deref())?
+            }
+            Settings::SignalWire(settings) => {
+                vendor(name, signalwire::Api::new(settings), settings.ca_file.as_deref())?
             }
             Settings::Command(settings) => Box::new(Command::open(settings)),
             Settings::File(settings) => Box::new(File::open(settings)),
