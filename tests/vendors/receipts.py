@@ -37,7 +37,7 @@ def telnyx():
             "telnyx-signature-ed25519": base64.b64encode(signature).decode(),
             "telnyx-timestamp": str(stamp),
         }
-        return post(URL, headers, body)
+        return post(URL, headers, body, covers="body")
 
     event = {
         "data": {
@@ -93,7 +93,7 @@ def plivo():
     headers = {**FORM, "x-plivo-signature-v2": signature, "x-plivo-signature-v2-nonce": "nonce-2"}
     body = "MessageUUID=abc&Status=delivered"
     # The second version signs no fields, so that it is only a hint.
-    yield "plivo", key, post(URL, headers, body, unsigned=True), "told [Hint"
+    yield "plivo", key, post(URL, headers, body, covers="path"), "told [Hint"
 
 
 def twilio():
@@ -142,16 +142,20 @@ def signalwire():
 
 
 def changed(request):
-    """The same request with one character of its URL or body another, each in turn."""
-    places = [("url", index) for index in range(len(request["url"]))]
-    if not request.pop("unsigned", False):
-        places += [("body", index) for index in range(len(request["body"]))]
-    else:
-        # Version 2 of Plivo's leaves the query out.
-        places = places[: len(request["url"].split("?")[0])]
+    """The same request with one character of what is signed another, each in turn."""
+    url, body = len(request["url"]), len(request["body"])
+    signed = {
+        "all": (url, body),
+        # Telnyx does not sign where it goes.
+        "body": (0, body),
+        # Plivo's second version signs neither the query nor the fields.
+        "path": (len(request["url"].split("?")[0]), 0),
+    }[request.pop("covers", "all")]
+    places = [("url", index) for index in range(signed[0])]
+    places += [("body", index) for index in range(signed[1])]
     for field, index in places:
         text = request[field]
-        # A letter that means nothing else in an escape or between fields.
+        # A character that means nothing in an escape or between fields.
         other = "~" if text[index] != "~" else "^"
         yield {**request, field: text[:index] + other + text[index + 1 :]}
 

@@ -24,6 +24,8 @@ pub struct Delivery {
     pub accept_timeout: Duration,
     /// Whether codes may be written to a file instead of being sent.
     pub allow_file_gateway: bool,
+    /// Whether a call may say its code to whoever or whatever answers, without a key press.
+    pub voice_without_key_press: bool,
 }
 
 /// Reads the table. `configured` are the gateways that there are.
@@ -57,6 +59,7 @@ pub(super) fn read(mut section: Section<'_>, configured: &[&str]) -> Delivery {
     let voice = read_route(&section, voice, configured);
     let accept_timeout = section.number("accept-timeout-seconds", 1..=6, 4, " seconds");
     let allow_file_gateway = section.boolean("allow-file-gateway", false);
+    let voice_without_key_press = section.boolean("voice-without-key-press", false);
     section.finish();
     Delivery {
         countries,
@@ -65,6 +68,7 @@ pub(super) fn read(mut section: Section<'_>, configured: &[&str]) -> Delivery {
         voice,
         accept_timeout: Duration::from_secs(accept_timeout),
         allow_file_gateway,
+        voice_without_key_press,
     }
 }
 

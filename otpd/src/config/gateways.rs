@@ -10,18 +10,21 @@ use super::{
     http,
     raw::{Section, Text, one_of},
     server::is_plain_absolute,
-    telnyx,
+    signalwire, telnyx, twilio,
+    vendor::check_key_press,
 };
 use crate::gateway::{
     GatewayName,
     settings::{FileSettings, Settings},
 };
 
-/// Reads all of them, in the order of their names; those with errors are left out.
+/// Reads all of them, in the order of their names; those with errors are left out. `answers` says
+/// that vendors can fetch the words of a call from here.
 pub(super) fn read(
     tables: Vec<(Text<'_>, Section<'_>)>,
     delivery: &Delivery,
     folders: Folders<'_>,
+    answers: bool,
 ) -> Vec<(GatewayName, Settings)> {
     let mut gateways = Vec::new();
     for (name, section) in tables {
@@ -33,7 +36,7 @@ pub(super) fn read(
             section.warn(&name.place, text);
         }
         let both = sms && voice;
-        if let Some(settings) = read_one(section, delivery, folders, Use { both, voice }) {
+        if let Some(settings) = read_one(section, delivery, folders, Use { both, voice, answers }) {
             gateways.push((GatewayName(name.value.to_owned()), settings));
         }
     }
@@ -56,17 +59,28 @@ struct Use {
     both: bool,
     /// Calls.
     voice: bool,
+    /// Calls whose words the vendor can fetch.
+    answers: bool,
 }
 
 fn read_one(
     mut section: Section<'_>,
     delivery: &Delivery,
     folders: Folders<'_>,
-    Use { both, voice }: Use,
+    Use { both, voice, answers }: Use,
 ) -> Option<Settings> {
     let kind = section.text("kind");
     match kind.as_ref().map(|kind| kind.value) {
         Some("telnyx") => telnyx::read(section, folders, voice).map(Settings::Telnyx),
+        Some("twilio") => {
+            if voice {
+                check_key_press(&section, delivery, answers);
+            }
+            twilio::read(section, folders, voice).map(Settings::Twilio)
+        }
+        Some("signalwire") => {
+            signalwire::read(section, folders, voice, answers).map(Settings::SignalWire)
+        }
         Some("command") => command::read(section, both).map(Settings::Command),
         Some("http") => http::read(section, folders, both).map(Settings::Http),
         Some("file") => {
@@ -78,12 +92,7 @@ fn read_one(
                 let remedy = "use a gateway that sends, or set delivery.allow-file-gateway = true \
                               for a demonstration";
                 let found = "is \"file\", which writes codes to a file instead of sending them";
-                section.error(
-                    &section.place_of("kind"),
-                    found,
-                    one_of(&["telnyx", "http", "command"]),
-                    remedy,
-                );
+                section.error(&section.place_of("kind"), found, one_of(SENDING), remedy);
             }
             let path = read_path(&mut section);
             section.finish();
@@ -135,6 +144,8 @@ fn read_path(section: &mut Section<'_>) -> Option<PathBuf> {
 }
 
 /// Kinds of this version.
-const KINDS: &[&str] = &["telnyx", "http", "command", "file"];
+const KINDS: &[&str] = &["telnyx", "twilio", "signalwire", "http", "command", "file"];
+/// Those of them that send.
+const SENDING: &[&str] = &["telnyx", "twilio", "signalwire", "http", "command"];
 /// Kinds of later versions.
-const LATER: &[&str] = &["flowroute", "plivo", "signalwire", "twilio"];
+const LATER: &[&str] = &["flowroute", "plivo"];

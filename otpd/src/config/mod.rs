@@ -15,7 +15,9 @@ mod message;
 mod policy;
 mod raw;
 mod server;
+mod signalwire;
 mod telnyx;
+mod twilio;
 mod vendor;
 
 use std::{
@@ -165,6 +167,9 @@ fn read(
     let tables = root.section("gateway").sections();
     let names: Vec<&str> = tables.iter().map(|(name, _)| name.value).collect();
     let delivery = delivery::read(root.section("delivery"), &names);
+    let http = listener::read(root.section("http"));
+    // Whether vendors can fetch what a call says.
+    let answers = http.as_ref().is_some_and(|http| http.public.is_some());
     let (limits, shared_sources) = limits::read(root.section("limits"), code);
     let config = Config {
         server: server::read_server(root.section("server")),
@@ -174,9 +179,9 @@ fn read(
         message: message::read(root.section("message"), host_name),
         limits,
         shared_sources,
-        gateways: gateways::read(tables, &delivery, folders),
+        gateways: gateways::read(tables, &delivery, folders, answers),
         delivery,
-        http: listener::read(root.section("http")),
+        http,
         log: server::read_log(root.section("log")),
         warnings: Vec::new(),
     };

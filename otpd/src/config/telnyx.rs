@@ -5,7 +5,7 @@ use super::{
     files::Folders,
     http::{missing, read_ca_file},
     raw::Section,
-    vendor::{is_name, is_number, read_base_url, read_key},
+    vendor::{is_name, is_number, is_uuid, read_base_url, read_key},
 };
 use crate::gateway::{callback::telnyx::PublicKey, settings::TelnyxSettings};
 
@@ -66,9 +66,7 @@ fn read_from(section: &mut Section<'_>, profile: bool) -> Option<String> {
 
 fn read_profile(section: &mut Section<'_>) -> Option<String> {
     let text = section.text("messaging-profile-id")?;
-    let groups: Vec<usize> = text.value.split('-').map(str::len).collect();
-    let hexadecimal = text.value.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
-    if groups != [8, 4, 4, 4, 12] || !hexadecimal {
+    if !is_uuid(text.value) {
         let found = format!("is {}", quote(text.value));
         let expected = "a UUID like 16fd2706-8baf-433b-82eb-8c7fada847da";
         section.error(&text.place, found, expected, "copy it from Telnyx's portal");

@@ -71,7 +71,9 @@ fn the_shipped_configuration_shows_the_defaults_and_every_key() {
     let key = folder.path().join("site.key");
     std::fs::write(&key, "Bearer-x").unwrap();
     std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-    std::fs::copy(&key, folder.path().join("telnyx.key")).unwrap();
+    for name in ["telnyx.key", "twilio.token", "signalwire.token", "signalwire.key"] {
+        std::fs::copy(&key, folder.path().join(name)).unwrap();
+    }
     let text = uncommented(SHIPPED)
         .replace("ca-file =", "#ca-file =")
         // Without them, the limits grow with the site, or there is none.
@@ -89,6 +91,8 @@ fn the_shipped_configuration_shows_the_defaults_and_every_key() {
     assert_eq!(shown.log, default.log);
     assert_eq!(shown.delivery.accept_timeout, default.delivery.accept_timeout);
     assert_eq!(shown.delivery.voice, default.delivery.voice);
+    let key_press = |config: &Config| config.delivery.voice_without_key_press;
+    assert_eq!(key_press(&shown), key_press(&default));
 
     // The error of an unknown key lists those that there are.
     let strange = "strange = 1\n";
@@ -98,6 +102,8 @@ fn the_shipped_configuration_shows_the_defaults_and_every_key() {
     text += strange;
     text += "[gateway.demo]\nkind = 'file'\nstrange = 1\n";
     text += "[gateway.t]\nkind = 'telnyx'\nstrange = 1\n";
+    text += "[gateway.w]\nkind = 'twilio'\nstrange = 1\n";
+    text += "[gateway.s]\nkind = 'signalwire'\nstrange = 1\n";
     text += "[gateway.c]\nkind = 'command'\nstrange = 1";
     for error in &check_text(&text).unwrap_err() {
         if error.key.as_ref().is_some_and(|key| key.ends_with(".strange")) {

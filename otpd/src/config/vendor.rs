@@ -3,6 +3,7 @@
 use reqwest::header::HeaderValue;
 
 use super::{
+    delivery::Delivery,
     files::Folders,
     http::{address, blame, missing},
     raw::Section,
@@ -54,6 +55,24 @@ fn is_one_word(secret: &str) -> bool {
     HeaderValue::from_str(secret).is_ok() && !secret.contains(char::is_whitespace)
 }
 
+/// Against calls that say the code to a voicemail, unless the site wants that: a key press is asked
+/// for only where the vendor can fetch what a call says. For kinds whose calls need no `[http]`.
+pub(super) fn check_key_press(section: &Section<'_>, delivery: &Delivery, answers: bool) {
+    if answers {
+        return;
+    }
+    if delivery.voice_without_key_press {
+        let text = "says codes to whoever answers, and to voicemail: without [http] no call asks \
+                    for a key press";
+        section.warn(&section.place, text);
+        return;
+    }
+    let found = "is in delivery.voice, and without [http] its calls cannot ask for a key press";
+    let expected = "[http] with `listen` and `public-url`, so that no voicemail hears a code";
+    let remedy = "add [http], or accept it with delivery.voice-without-key-press = true";
+    section.error(&section.place, found, expected, remedy);
+}
+
 /// A telephone number or a short code.
 pub(super) fn is_number(text: &str) -> bool {
     let short = (3..=8).contains(&text.len());
@@ -65,4 +84,11 @@ pub(super) fn is_name(text: &str) -> bool {
     let letters = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b' ');
     let some = text.bytes().any(|byte| byte.is_ascii_alphabetic());
     (1..=11).contains(&text.len()) && letters && some && text.trim() == text
+}
+
+/// 32 hexadecimal digits in groups.
+pub(super) fn is_uuid(text: &str) -> bool {
+    let groups: Vec<usize> = text.split('-').map(str::len).collect();
+    let digits = text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    groups == [8, 4, 4, 4, 12] && digits
 }

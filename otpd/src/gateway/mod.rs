@@ -1,5 +1,6 @@
 //! Sending: the port ([`Gateway`]), its order and failover ([`route`]), and one file a kind.
 
+mod basic;
 mod breaker;
 pub mod callback;
 mod client;
@@ -7,15 +8,19 @@ mod command;
 mod escape;
 mod file;
 mod http;
+mod laml;
+mod problem;
 mod redact;
 mod reply;
 pub mod route;
 pub mod settings;
+mod signalwire;
 pub mod spoken;
 pub mod tally;
 mod telnyx;
 #[cfg(test)]
 mod testing;
+mod twilio;
 mod vendor;
 
 use std::{fmt, future::Future, pin::Pin, time::Duration};

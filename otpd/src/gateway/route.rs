@@ -22,8 +22,9 @@ use super::{
     http::Http,
     redact::Redactor,
     settings::Settings,
+    signalwire,
     tally::Tally,
-    telnyx,
+    telnyx, twilio,
     vendor::{Dialect, Vendor},
 };
 use crate::domain::{challenge::Channel, time::Timestamp};
@@ -178,6 +179,12 @@ pub fn open(
             Settings::Telnyx(settings) => {
                 vendor(name, telnyx::Api::new(settings), settings.ca_file.as_deref())?
             }
+            Settings::Twilio(settings) => {
+                vendor(name, twilio::Api::new(settings), settings.ca_file.as_deref())?
+            }
+            Settings::SignalWire(settings) => {
+                vendor(name, signalwire::Api::new(settings), settings.ca_file.as_deref())?
+            }
             Settings::Command(settings) => Box::new(Command::open(settings)),
             Settings::File(settings) => Box::new(File::open(settings)),
         };
@@ -326,7 +333,9 @@ impl Routes {
                 break;
             }
             let report_url = self.reports.get(name).cloned();
-            let message = Message { valid_for, report_url, ..message.clone() };
+            // Whoever cannot prove to be the vendor is not told what a call says.
+            let answer_url = message.answer_url.clone().filter(|_| report_url.is_some());
+            let message = Message { valid_for, answer_url, report_url, ..message.clone() };
             let outcome = telling_nothing(slot.gateway.send(&message).await, &message);
             slot.record().note(&outcome, now());
             self.tally.count(name, message.channel, &outcome);

@@ -11,6 +11,10 @@ use super::callback::telnyx::PublicKey;
 pub enum Settings {
     /// Telnyx, for text messages.
     Telnyx(TelnyxSettings),
+    /// Twilio, for text messages and calls.
+    Twilio(TwilioSettings),
+    /// `SignalWire`, for text messages and calls.
+    SignalWire(SignalWireSettings),
     /// Any HTTP interface, by template.
     Http(HttpSettings),
     /// A program of the site's own.
@@ -47,6 +51,41 @@ pub struct TelnyxSettings {
     pub webhook_public_key: Option<PublicKey>,
     /// The API key.
     pub api_key: Key,
+    /// Further trusted certificate authority, PEM.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// `kind = "twilio"`.
+#[derive(Clone, Debug)]
+pub struct TwilioSettings {
+    /// Where the API is: https, or http to a loopback address.
+    pub base_url: String,
+    /// What the account is called: `AC` and 32 hexadecimal digits.
+    pub account_sid: String,
+    /// The account's token, with which Twilio also signs what it tells by itself.
+    pub auth_token: Key,
+    /// The sender: E.164, for text messages also a short code or a name; may be missing with a
+    /// messaging service, but not for calls.
+    pub from: Option<String>,
+    /// The messaging service, `MG` and 32 hexadecimal digits.
+    pub messaging_service_sid: Option<String>,
+    /// Further trusted certificate authority, PEM.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// `kind = "signalwire"`.
+#[derive(Clone, Debug)]
+pub struct SignalWireSettings {
+    /// Where the space is: https, or http to a loopback address.
+    pub base_url: String,
+    /// The project, a UUID.
+    pub project_id: String,
+    /// The project's token.
+    pub api_token: Key,
+    /// The key with which the project signs what it tells by itself.
+    pub signing_key: Option<Key>,
+    /// The sender: E.164, for text messages also a short code.
+    pub from: String,
     /// Further trusted certificate authority, PEM.
     pub ca_file: Option<PathBuf>,
 }

@@ -18,7 +18,7 @@ use crate::verifier::{CallToken, Words};
 /// Says the words to the vendor whose call it is.
 pub(super) async fn answer(
     State(gate): State<Arc<Gate>>,
-    Path(token): Path<String>,
+    Path(name): Path<String>,
     request: Request,
 ) -> Response {
     // Not HEAD, which axum would take for GET: it could pin the call.
@@ -37,7 +37,7 @@ pub(super) async fn answer(
     let known =
         public.keys.iter().find_map(|(name, keys)| Some((name, keys.caller(&callback).ok()?)));
     let Some((gateway, caller)) = known else { return gate.refuse(checked).await };
-    let Some(token) = CallToken::parse(&token) else { return gate.refuse(checked).await };
+    let Some(token) = CallToken::parse(&name) else { return gate.refuse(checked).await };
     let words = gate.verifier.words(token, gateway, &caller.call, caller.pressed).await;
     let document = match words {
         Words::Question(question) => caller.markup.asks(&question, &url),

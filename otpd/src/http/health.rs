@@ -21,10 +21,8 @@ pub(super) async fn readyz(State((verifier, _)): State<(Arc<Verifier>, Metrics)>
     let readiness = verifier.readiness().await;
     let parts =
         [("store", readiness.store), ("gateways", readiness.gateways), ("clock", readiness.clock)];
-    let status = match parts.iter().all(|(_, ready)| *ready) {
-        true => StatusCode::OK,
-        false => StatusCode::SERVICE_UNAVAILABLE,
-    };
+    let all = parts.iter().all(|(_, ready)| *ready);
+    let status = if all { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let word = |ready| if ready { "ok" } else { "failing" };
     let lines = parts.iter().map(|(part, ready)| format!("{part}: {}\n", word(*ready)));
     (status, lines.collect::<String>()).into_response()

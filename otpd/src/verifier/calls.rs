@@ -49,12 +49,21 @@ struct Call {
     words: Zeroizing<String>,
     question: String,
     until: Timestamp,
-    /// The code that is said, and whose; none for a test.
-    challenge: Option<Issued>,
+    purpose: Purpose,
     /// Whose call it is: that of the first who asked.
     caller: Option<(GatewayName, String)>,
 }
 
+/// What a call is for.
+#[derive(Clone)]
+enum Purpose {
+    /// To say a code.
+    Code(Issued),
+    /// To see whether it comes.
+    Test,
+}
+
+/// A code, and whose.
 #[derive(Clone)]
 struct Issued {
     account: Account,
@@ -92,10 +101,9 @@ impl Calls {
             words: message.text.clone(),
             question: conversation::spoken_question(&site.message.host),
             until: now.after(message.valid_for),
-            challenge: order.map(|order| Issued {
-                account: order.account.clone(),
-                token: order.token,
-                at: order.issued_at,
+            purpose: order.map_or(Purpose::Test, |order| {
+                let (token, at) = (order.token, order.issued_at);
+                Purpose::Code(Issued { account: order.account.clone(), token, at })
             }),
             caller: None,
         };
@@ -114,23 +122,24 @@ impl Calls {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The code that a call says, if it is one of this run's and not over by time.
-    fn issued(&self, token: CallToken, now: Timestamp) -> Option<Option<Issued>> {
+    /// What a call is for, if it is one of this run's and not over by time.
+    fn purpose(&self, token: CallToken, now: Timestamp) -> Option<Purpose> {
         let mut calls = self.lock();
         calls.retain(|_, call| call.until > now);
-        calls.get(&token).map(|call| call.challenge.clone())
+        calls.get(&token).map(|call| call.purpose.clone())
     }
 
     /// What the call says to whoever asked first, and to nobody else.
-    fn say(&self, token: CallToken, caller: (GatewayName, String), pressed: bool) -> Option<Words> {
+    fn say(&self, token: CallToken, caller: &(GatewayName, String), pressed: bool) -> Option<Words> {
         let mut calls = self.lock();
         let call = calls.get_mut(&token)?;
-        if *call.caller.get_or_insert_with(|| caller.clone()) != caller {
+        if call.caller.get_or_insert_with(|| caller.clone()) != caller {
             return Some(Words::NotTheirs);
         }
-        Some(match pressed {
-            true => Words::Said(call.words.clone()),
-            false => Words::Question(call.question.clone()),
+        Some(if pressed {
+            Words::Said(call.words.clone())
+        } else {
+            Words::Question(call.question.clone())
         })
     }
 }
@@ -147,14 +156,16 @@ impl Verifier {
     ) -> Words {
         let calls = &self.courier.calls;
         let over = || Words::Over(conversation::spoken_over(&self.site().message.host));
-        let Some(issued) = calls.issued(token, self.clock.now()) else { return over() };
-        if let Some(issued) = issued
-            && !self.is_live(&issued).await
-        {
+        let live = match calls.purpose(token, self.clock.now()) {
+            None => return over(),
+            Some(Purpose::Test) => true,
+            Some(Purpose::Code(issued)) => self.is_live(&issued).await,
+        };
+        if !live {
             calls.lock().remove(&token);
             return over();
         }
-        calls.say(token, (gateway.clone(), call.to_owned()), pressed).unwrap_or_else(over)
+        calls.say(token, &(gateway.clone(), call.to_owned()), pressed).unwrap_or_else(over)
     }
 
     /// Whether the code may still be typed, and no newer one took its place.

@@ -171,6 +171,7 @@ impl House {
                 voice: Vec::new(),
                 accept_timeout: Duration::from_secs(4),
                 allow_file_gateway: false,
+                voice_without_key_press: false,
             },
             routes: Arc::new(routes),
             public_url: None,

@@ -172,6 +172,83 @@ fn every_key_of_telnyx_arrives() {
     assert_eq!(gateway("from='12345'").base_url, "https://api.telnyx.com");
 }
 
+/// A file with one gateway, for text messages and calls, and its key beside it.
+fn one_gateway(keys: &str) -> crate::config::Config {
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("a.key");
+    std::fs::write(&key, "KEY0189A\n").unwrap();
+    std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let text = format!("[delivery]\ncountries=['US']\nsms=['t']\n{keys}");
+    check(&folder.path().join("otpd.toml"), &text, None, "web1").unwrap()
+}
+
+#[test]
+fn every_key_of_twilio_arrives() {
+    const SID: &str = "AC0123456789abcdef0123456789ABCDEF";
+    const SERVICE: &str = "MG0123456789abcdef0123456789abcdef";
+    let twilio = |delivery: &str, keys: &str| {
+        let config = one_gateway(&format!(
+            "{delivery}[gateway.t]\nkind='twilio'\naccount-sid='{SID}'\nauth-token-file='a.key'\n\
+             {keys}"
+        ));
+        match config.gateways.as_slice() {
+            [(_, Settings::Twilio(twilio))] => (twilio.clone(), config.warnings.clone()),
+            other => panic!("{other:?}"),
+        }
+    };
+    for from in ["+13125550123", "12345", "My Bank 1"] {
+        let (settings, warnings) = twilio("", &format!("from='{from}'"));
+        assert_eq!(settings.from.as_deref(), Some(from));
+        assert_eq!(warnings, Vec::<String>::new(), "{from}");
+        assert_eq!(settings.base_url, "https://api.twilio.com");
+        assert_eq!(settings.account_sid, SID);
+        let key = &settings.auth_token;
+        assert_eq!((key.secret.as_str(), key.file.as_str()), ("KEY0189A", "a.key"));
+        assert!(!format!("{settings:?}").contains("KEY0189A"));
+    }
+    let service = format!("messaging-service-sid='{SERVICE}'\nbase-url='http://127.0.0.1:9/x'");
+    let (settings, _) = twilio("", &service);
+    assert_eq!((settings.from, settings.messaging_service_sid.as_deref()), (None, Some(SERVICE)));
+    assert_eq!(settings.base_url, "http://127.0.0.1:9/x");
+    let delivery = "voice=['t']\nvoice-without-key-press=true\n";
+    let (_, warnings) = twilio(delivery, "from='+13125550123'");
+    let [warning] = warnings.as_slice() else { panic!("{warnings:?}") };
+    assert!(warning.contains("`gateway.t` says codes to whoever answers"), "{warning}");
+}
+
+#[test]
+fn every_key_of_signalwire_arrives() {
+    const PROJECT: &str = "16fd2706-8baf-433b-82eb-8c7fada847da";
+    let signalwire = |keys: &str| {
+        let config = one_gateway(&format!(
+            "[gateway.t]\nkind='signalwire'\nproject-id='{PROJECT}'\napi-token-file='a.key'\n{keys}"
+        ));
+        assert_eq!(config.warnings, Vec::<String>::new(), "{keys}");
+        match config.gateways.as_slice() {
+            [(_, Settings::SignalWire(signalwire))] => signalwire.clone(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let spaces = [
+        ("space='example'", "https://example.signalwire.com"),
+        ("space='Example.SignalWire.com'", "https://example.signalwire.com"),
+        ("base-url='http://127.0.0.1:9'", "http://127.0.0.1:9"),
+    ];
+    for (space, base_url) in spaces {
+        for from in ["+13125550123", "12345"] {
+            let settings = signalwire(&format!("{space}\nfrom='{from}'"));
+            assert_eq!((settings.base_url.as_str(), settings.from.as_str()), (base_url, from));
+            assert_eq!(settings.project_id, PROJECT);
+            assert!(settings.signing_key.is_none());
+        }
+    }
+    let settings = signalwire("space='a'\nfrom='12345'\nsigning-key-file='a.key'");
+    let key = settings.signing_key.as_ref().unwrap();
+    assert_eq!((key.secret.as_str(), key.file.as_str()), ("KEY0189A", "a.key"));
+    assert_eq!(settings.api_token.secret.as_str(), "KEY0189A");
+    assert!(!format!("{settings:?}").contains("KEY0189A"));
+}
+
 #[test]
 fn what_is_odd_is_a_warning() {
     let cases = [

@@ -9,11 +9,17 @@ use subtle::ConstantTimeEq;
 use super::{
     Callback, Caller, Refusal, Told,
     form::{Fields, split},
-    from_base64, number, reason,
+    from_base64, number,
 };
 use crate::{
-    domain::login::Cause,
-    gateway::{Keyword, Notice, Status, VendorMessageId, spoken::Markup},
+    domain::challenge::Channel,
+    gateway::{
+        Keyword, Notice,
+        laml::{Codes, told_by_itself},
+        redact, signalwire,
+        spoken::Markup,
+        twilio,
+    },
 };
 
 /// The account's token with Twilio, with which Twilio signs.
@@ -45,7 +51,7 @@ impl Twilio {
 
     pub(super) fn told(&self, callback: &Callback<'_>) -> Result<Told, Refusal> {
         self.verify(callback)?;
-        Ok(Told { notices: notices(&callback.fields()), mark: callback.mark() })
+        Ok(Told { notices: notices(&callback.fields(), twilio::CODES), mark: callback.mark() })
     }
 
     pub(super) fn caller(&self, callback: &Callback<'_>) -> Result<Caller, Refusal> {
@@ -69,7 +75,7 @@ impl SignalWire {
 
     pub(super) fn told(&self, callback: &Callback<'_>) -> Result<Told, Refusal> {
         self.verify(callback)?;
-        Ok(Told { notices: notices(&callback.fields()), mark: callback.mark() })
+        Ok(Told { notices: notices(&callback.fields(), signalwire::CODES), mark: callback.mark() })
     }
 
     pub(super) fn caller(&self, callback: &Callback<'_>) -> Result<Caller, Refusal> {
@@ -116,12 +122,12 @@ impl Signer {
     fn is_right(&self, hash: Hash, parts: &[&[u8]], signature: &[u8]) -> bool {
         match hash {
             Hash::Sha1 => {
-                let mac = parts.iter().fold(self.sha1.clone(), |mac, part| mac.chain_update(part));
+                let mac = parts.iter().fold(self.sha1.clone(), Mac::chain_update);
                 mac.verify_slice(signature).is_ok()
             }
             Hash::Sha256 => {
                 let mac =
-                    parts.iter().fold(self.sha256.clone(), |mac, part| mac.chain_update(part));
+                    parts.iter().fold(self.sha256.clone(), Mac::chain_update);
                 mac.verify_slice(signature).is_ok()
             }
         }
@@ -203,15 +209,14 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
     pairs.map(|pair| u8::from_str_radix(pair?, 16).ok()).collect()
 }
 
-/// What the fields of Twilio, `SignalWire` and `TeXML` say.
-pub(super) fn notices(fields: &Fields) -> Vec<Notice> {
-    notice(fields).into_iter().collect()
+/// What the fields of Twilio, `SignalWire` and `TeXML` say, by what the vendor's codes mean.
+pub(super) fn notices(fields: &Fields, codes: Codes) -> Vec<Notice> {
+    notice(fields, codes).into_iter().collect()
 }
 
-fn notice(fields: &Fields) -> Option<Notice> {
+fn notice(fields: &Fields, codes: Codes) -> Option<Notice> {
     if let Some(status) = fields.get("CallStatus") {
-        let id = VendorMessageId::checked(fields.get("CallSid")?)?;
-        return Some(Notice::Progress { id, status: call(status)? });
+        return progress(Channel::Voice, fields.get("CallSid")?, status, fields, codes);
     }
     let status = fields.get("MessageStatus").or(fields.get("SmsStatus"));
     let inbound = match status {
@@ -231,40 +236,25 @@ fn notice(fields: &Fields) -> Option<Notice> {
         return Some(Notice::Inbound { from, keyword });
     }
     let name = fields.get("MessageSid").or(fields.get("SmsSid"))?;
-    let id = VendorMessageId::checked(name)?;
-    Some(Notice::Progress { id, status: message(status?, fields)? })
+    progress(Channel::Sms, name, status?, fields, codes)
 }
 
-/// A message's state; none for a word that is not documented.
-fn message(status: &str, fields: &Fields) -> Option<Status> {
-    Some(match status.to_ascii_lowercase().as_str() {
-        "accepted" | "scheduled" | "queued" | "initiated" | "sending" | "sent" => Status::UnderWay,
-        "delivered" | "read" | "partially_delivered" => Status::Delivered,
-        word @ ("failed" | "undelivered" | "canceled") => {
-            let code = fields.get("ErrorCode");
-            let cause = match code {
-                Some("21610") => Cause::OptedOut,
-                // No such handset, a landline.
-                Some("21211" | "21614" | "30005" | "30006") => Cause::Number,
-                Some(_) | None => Cause::Route,
-            };
-            let code = code.map(|code| format!("error {code}"));
-            let said = fields.get("ErrorMessage");
-            Status::Failed { reason: reason(&[Some(word), code.as_deref(), said]), cause }
-        }
-        _ => return None,
-    })
-}
-
-fn call(status: &str) -> Option<Status> {
-    Some(match status.to_ascii_lowercase().as_str() {
-        "queued" | "initiated" | "ringing" | "in-progress" | "answered" => Status::UnderWay,
-        "completed" => Status::Delivered,
-        word @ ("busy" | "failed" | "no-answer" | "canceled") => {
-            Status::Failed { reason: reason(&[Some(word)]), cause: Cause::Route }
-        }
-        _ => return None,
-    })
+/// The same as the API answers when it is asked, by the same words.
+fn progress(
+    channel: Channel,
+    name: &str,
+    status: &str,
+    fields: &Fields,
+    codes: Codes,
+) -> Option<Notice> {
+    let description = serde_json::json!({
+        "sid": name,
+        "status": status.to_ascii_lowercase(),
+        "error_code": fields.get("ErrorCode"),
+        "error_message": fields.get("ErrorMessage"),
+    });
+    let told = told_by_itself(channel, description, codes, &redact::masked);
+    told.map(|(id, status)| Notice::Progress { id, status })
 }
 
 /// The call whose words are asked for.

@@ -99,6 +99,13 @@ impl Keys {
     pub fn of(_name: &GatewayName, settings: &Settings) -> Option<Self> {
         match settings {
             Settings::Telnyx(settings) => settings.webhook_public_key.clone().map(Self::Telnyx),
+            Settings::Twilio(settings) => {
+                laml::Twilio::new(&settings.auth_token.secret).map(Self::Twilio)
+            }
+            Settings::SignalWire(settings) => {
+                let key = settings.signing_key.as_ref()?;
+                laml::SignalWire::new(&key.secret).map(Self::SignalWire)
+            }
             Settings::Http(_) | Settings::Command(_) | Settings::File(_) => None,
         }
     }
@@ -195,7 +202,7 @@ impl fmt::Debug for Callback<'_> {
 }
 
 fn mark(parts: &[&[u8]]) -> Mark {
-    let hash = parts.iter().fold(Sha256::new(), |hash, part| hash.chain_update(part));
+    let hash = parts.iter().fold(Sha256::new(), Digest::chain_update);
     Mark(hash.finalize().into())
 }
 

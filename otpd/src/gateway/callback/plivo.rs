@@ -72,10 +72,9 @@ impl Token {
         let nonce = callback.header("x-plivo-signature-v2-nonce");
         if let (Some(signature), Some(nonce)) = (signature, nonce) {
             let signed = Zeroizing::new(format!("{}{nonce}", split(callback.url).0));
-            return match self.signed(&signed, signature) {
-                true => Ok((Covers::Url, mark(&[b"v2", nonce.as_bytes()]))),
-                false => Err(Refusal::Forged),
-            };
+            let right = self.signed(&signed, signature);
+            let covers = (Covers::Url, mark(&[b"v2", nonce.as_bytes()]));
+            return if right { Ok(covers) } else { Err(Refusal::Forged) };
         }
         let any = callback.headers.contains_key("x-plivo-signature-v3");
         Err(if any { Refusal::Forged } else { Refusal::Unsigned })
@@ -96,10 +95,8 @@ impl Token {
 fn version_3(callback: &Callback<'_>, nonce: &str) -> Zeroizing<String> {
     let mut text = Zeroizing::new(split(callback.url).0.to_owned());
     let query = Fields::of_query(callback.url);
-    let body = match *callback.method == Method::GET {
-        true => Fields::of(b""),
-        false => callback.fields(),
-    };
+    let get = *callback.method == Method::GET;
+    let body = if get { Fields::of(b"") } else { callback.fields() };
     if !query.is_empty() || !body.is_empty() {
         text.push('?');
     }

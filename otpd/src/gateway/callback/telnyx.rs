@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::{Callback, Caller, Refusal, Told, from_base64, laml, mark, number};
 use crate::{
     domain::time::Timestamp,
-    gateway::{Keyword, Notice, Status, redact, telnyx},
+    gateway::{Keyword, Notice, Status, redact, telnyx, twilio},
 };
 
 /// How far the time of a signature may be from ours, either way, as Telnyx's own libraries have it.
@@ -33,8 +33,9 @@ impl PublicKey {
 
     pub(super) fn told(&self, callback: &Callback<'_>) -> Result<Told, Refusal> {
         self.verify(callback)?;
+        // A call's end comes as Twilio tells it, and without codes.
         if callback.is_form() {
-            let notices = laml::notices(&callback.fields());
+            let notices = laml::notices(&callback.fields(), twilio::CODES);
             return Ok(Told { notices, mark: callback.mark() });
         }
         let event: Value = json(callback.body)?;

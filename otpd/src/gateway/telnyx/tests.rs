@@ -345,10 +345,10 @@ async fn a_redirect_takes_the_key_nowhere() {
 async fn reasons_hold_neither_code_nor_number_nor_key() {
     let vendor = StandIn::start().await;
     let detail = format!("to +1 312 555 0142: 482913 is your code, key {KEY}");
-    let body = errors(&json!("40305"), "No", &detail, "").to_string();
+    let body = errors(&json!("40302"), "No", &detail, "").to_string();
     vendor.next(400, &[], body);
     let reason =
-        "HTTP 400: 40305 No: to +1 ••• ••• ••42: [code] is your code, key [key]".to_owned();
+        "HTTP 400: 40302 No: to +1 ••• ••• ••42: [code] is your code, key [key]".to_owned();
     assert_eq!(send(vendor.server.url("")).await, Outcome::Misconfigured(reason));
     assert!(!format!("{:?}", settings(String::new())).contains(KEY));
 

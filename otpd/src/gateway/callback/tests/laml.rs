@@ -175,18 +175,15 @@ fn what_is_said_about_messages_and_calls() {
         ("MessageSid=SM1&MessageStatus=delivered&To=x", progress("SM1", Status::Delivered)),
         (
             "MessageSid=SM1&MessageStatus=undelivered&ErrorCode=30003",
-            progress("SM1", failed("undelivered; error 30003", Cause::Route)),
+            progress("SM1", failed("undelivered: 30003", Cause::Route)),
         ),
         (
             "SmsSid=SM1&SmsStatus=failed&ErrorCode=21610&ErrorMessage=to+14155550100+code+482913",
-            progress(
-                "SM1",
-                failed("failed; error 21610; to [digits] code [digits]", Cause::OptedOut),
-            ),
+            progress("SM1", failed("failed: 21610 to [digits] code [digits]", Cause::OptedOut)),
         ),
         (
             "MessageSid=SM1&MessageStatus=failed&ErrorCode=30006",
-            progress("SM1", failed("failed; error 30006", Cause::Number)),
+            progress("SM1", failed("failed: 30006", Cause::Number)),
         ),
         // SignalWire's reports hold the text.
         ("MessageSid=u1&MessageStatus=sent&Body=STOP", progress("u1", Status::UnderWay)),
