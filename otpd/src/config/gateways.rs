@@ -7,7 +7,7 @@ use super::{
     delivery::Delivery,
     errors::{nearest, quote},
     files::Folders,
-    http,
+    flowroute, http,
     raw::{Section, Text, one_of},
     server::is_plain_absolute,
     signalwire, telnyx, twilio,
@@ -81,6 +81,7 @@ fn read_one(
         Some("signalwire") => {
             signalwire::read(section, folders, voice, answers).map(Settings::SignalWire)
         }
+        Some("flowroute") => flowroute::read(section, folders, voice).map(Settings::Flowroute),
         Some("command") => command::read(section, both).map(Settings::Command),
         Some("http") => http::read(section, folders, both).map(Settings::Http),
         Some("file") => {
@@ -144,8 +145,8 @@ fn read_path(section: &mut Section<'_>) -> Option<PathBuf> {
 }
 
 /// Kinds of this version.
-const KINDS: &[&str] = &["telnyx", "twilio", "signalwire", "http", "command", "file"];
+const KINDS: &[&str] = &["telnyx", "flowroute", "twilio", "signalwire", "http", "command", "file"];
 /// Those of them that send.
-const SENDING: &[&str] = &["telnyx", "twilio", "signalwire", "http", "command"];
+const SENDING: &[&str] = &["telnyx", "flowroute", "twilio", "signalwire", "http", "command"];
 /// Kinds of later versions.
-const LATER: &[&str] = &["flowroute", "plivo"];
+const LATER: &[&str] = &["plivo"];

@@ -7,6 +7,7 @@ mod command;
 mod delivery;
 mod errors;
 mod files;
+mod flowroute;
 mod gateways;
 mod http;
 mod limits;

@@ -7,6 +7,7 @@ mod client;
 mod command;
 mod escape;
 mod file;
+mod flowroute;
 mod http;
 mod laml;
 mod problem;

@@ -105,7 +105,7 @@ fn cut(line: String, most: usize) -> String {
 }
 
 /// Runs of digits and what people write between them, from a digit to a digit, with their places.
-fn groups(text: &str) -> impl Iterator<Item = (usize, &str)> {
+pub(super) fn groups(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let mut rest = 0;
     std::iter::from_fn(move || {
         let start = rest + text.get(rest..)?.find(|c: char| c.is_ascii_digit())?;

@@ -19,6 +19,7 @@ use super::{
     client::DEADLINE,
     command::Command,
     file::File,
+    flowroute,
     http::Http,
     redact::Redactor,
     settings::Settings,
@@ -184,6 +185,9 @@ pub fn open(
             }
             Settings::SignalWire(settings) => {
                 vendor(name, signalwire::Api::new(settings), settings.ca_file.as_deref())?
+            }
+            Settings::Flowroute(settings) => {
+                vendor(name, flowroute::Api::new(settings), settings.ca_file.as_deref())?
             }
             Settings::Command(settings) => Box::new(Command::open(settings)),
             Settings::File(settings) => Box::new(File::open(settings)),

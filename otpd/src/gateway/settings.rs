@@ -5,12 +5,15 @@ use std::{path::PathBuf, time::Duration};
 use zeroize::Zeroizing;
 
 use super::callback::telnyx::PublicKey;
+use crate::domain::phone::E164;
 
 /// A gateway's settings by its kind.
 #[derive(Clone, Debug)]
 pub enum Settings {
     /// Telnyx, for text messages.
     Telnyx(TelnyxSettings),
+    /// Flowroute, for text messages.
+    Flowroute(FlowrouteSettings),
     /// Twilio, for text messages and calls.
     Twilio(TwilioSettings),
     /// `SignalWire`, for text messages and calls.
@@ -88,6 +91,46 @@ pub struct SignalWireSettings {
     pub from: String,
     /// Further trusted certificate authority, PEM.
     pub ca_file: Option<PathBuf>,
+}
+
+/// `kind = "flowroute"`.
+#[derive(Clone, Debug)]
+pub struct FlowrouteSettings {
+    /// Where the API is: https, or http to a loopback address.
+    pub base_url: String,
+    /// Which version of it.
+    pub version: FlowrouteVersion,
+    /// The sender: a number of North America before version 2.2.
+    pub from: E164,
+    /// What the account is called.
+    pub access_key: String,
+    /// The account's key.
+    pub secret_key: Key,
+    /// Further trusted certificate authority, PEM.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// The versions of Flowroute's API that send messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlowrouteVersion {
+    /// Numbers in E.164 form.
+    V22,
+    /// Numbers of North America, eleven digits.
+    V21,
+    /// As before, and a flat body.
+    V2,
+}
+
+impl FlowrouteVersion {
+    /// As it stands in addresses and in the configuration.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::V22 => "v2.2",
+            Self::V21 => "v2.1",
+            Self::V2 => "v2",
+        }
+    }
 }
 
 /// `kind = "command"`.

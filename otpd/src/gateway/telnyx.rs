@@ -16,12 +16,13 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use self::{
-    problem::{Problem, decisive, told as told_of},
+    problem::{decisive, is_about_key, is_about_sender},
     record::{Progress, Record},
 };
 use super::{
     Message, Outcome, Status, VendorMessageId,
     client::{Reply, parse_url},
+    problem::{Problem, told},
     redact::Redactor,
     reply,
     settings::TelnyxSettings,
@@ -107,10 +108,10 @@ impl Dialect for Api {
     fn hint(&self, reply: &Reply) -> Option<String> {
         let body = reply.body.as_deref().and_then(|body| serde_json::from_slice(body).ok());
         let problems = body.as_ref().map(Problem::all).unwrap_or_default();
-        if reply.status == 401 || problems.iter().any(Problem::is_about_key) {
+        if reply.status == 401 || problems.iter().any(is_about_key) {
             Some(self.key_hint.clone())
         } else {
-            problems.iter().any(Problem::is_about_sender).then(|| SENDER.to_owned())
+            problems.iter().any(is_about_sender).then(|| SENDER.to_owned())
         }
     }
 

@@ -119,12 +119,11 @@ impl Api {
         };
         let mut fields = vec![("To", message.to.expose()), ("From", from)];
         let document;
-        match &message.answer_url {
-            Some(url) => fields.extend([("Url", url.as_str()), ("Method", "POST")]),
-            None => {
-                document = Markup::Twiml.says(&message.text);
-                fields.push(("Twiml", &document));
-            }
+        if let Some(url) = &message.answer_url {
+            fields.extend([("Url", url.as_str()), ("Method", "POST")]);
+        } else {
+            document = Markup::Twiml.says(&message.text);
+            fields.push(("Twiml", &document));
         }
         fields.extend([("Timeout", RING), ("TimeLimit", TALK)]);
         fields.extend(message.report_url.as_ref().map(|url| ("StatusCallback", url.as_str())));

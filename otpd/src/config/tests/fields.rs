@@ -250,6 +250,45 @@ fn every_key_of_signalwire_arrives() {
 }
 
 #[test]
+fn every_key_of_flowroute_arrives() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("flowroute.key");
+    std::fs::write(&key, "s3cret\n").unwrap();
+    std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let gateway = |keys: &str| {
+        let text = format!(
+            "[delivery]\ncountries=['US']\nsms=['f']\n[gateway.f]\nkind='flowroute'\n\
+             access-key='8c21a9d0'\nsecret-key-file='flowroute.key'\n{keys}"
+        );
+        let config = check(&folder.path().join("otpd.toml"), &text, None, "web1").unwrap();
+        assert_eq!(config.warnings, Vec::<String>::new(), "{keys}");
+        match config.gateways.as_slice() {
+            [(_, Settings::Flowroute(flowroute))] => flowroute.clone(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let default = gateway("from='+436641234567'");
+    assert_eq!((default.base_url.as_str(), default.version.as_str()), {
+        ("https://api.flowroute.com", "v2.2")
+    });
+    assert_eq!(default.from.expose(), "+436641234567");
+    assert_eq!(default.access_key, "8c21a9d0");
+    assert_eq!(
+        (default.secret_key.secret.as_str(), default.secret_key.file.as_str()),
+        ("s3cret", "flowroute.key")
+    );
+    for version in ["v2.2", "v2.1", "v2"] {
+        let keys = format!(
+            "from='+13125550123'\napi-version='{version}'\nbase-url='http://127.0.0.1:9/x'"
+        );
+        let settings = gateway(&keys);
+        assert_eq!((settings.version.as_str(), settings.base_url.as_str()), {
+            (version, "http://127.0.0.1:9/x")
+        });
+    }
+}
+
+#[test]
 fn what_is_odd_is_a_warning() {
     let cases = [
         (

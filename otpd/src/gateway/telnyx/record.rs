@@ -2,8 +2,7 @@
 
 use serde_json::Value;
 
-use super::problem::Problem;
-use crate::gateway::{VendorMessageId, client::Reply};
+use crate::gateway::{VendorMessageId, client::Reply, problem::Problem};
 
 /// A message as Telnyx describes it.
 pub(super) struct Record(Value);
