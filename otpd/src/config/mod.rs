@@ -12,6 +12,7 @@ mod gateways;
 mod http;
 mod limits;
 mod message;
+mod plivo;
 mod policy;
 mod raw;
 mod server;

@@ -221,7 +221,9 @@ pub(super) fn compose(site: &Site, order: &Order, now: crate::domain::time::Time
     };
     let valid_for = order.expires_at.since(now);
     let id = message_id(order);
-    Message { id, to: order.to.clone(), channel: order.channel, text, valid_for, answer_url: None }
+    let code = Some(zeroize::Zeroizing::new(order.code.expose().to_owned()));
+    let (to, channel) = (order.to.clone(), order.channel);
+    Message { id, to, channel, text, code, valid_for, answer_url: None }
 }
 
 /// What is written down about a delivery, and what is said about it.
