@@ -7,7 +7,7 @@ use super::{
     delivery::Delivery,
     errors::{nearest, quote},
     files::Folders,
-    flowroute, http,
+    flowroute, http, plivo,
     raw::{Section, Text, one_of},
     server::is_plain_absolute,
     signalwire, telnyx, twilio,
@@ -82,6 +82,7 @@ fn read_one(
             signalwire::read(section, folders, voice, answers).map(Settings::SignalWire)
         }
         Some("flowroute") => flowroute::read(section, folders, voice).map(Settings::Flowroute),
+        Some("plivo") => plivo::read(section, folders, voice, answers).map(Settings::Plivo),
         Some("command") => command::read(section, both).map(Settings::Command),
         Some("http") => http::read(section, folders, both).map(Settings::Http),
         Some("file") => {
@@ -108,11 +109,6 @@ fn read_one(
                 }
                 // Its type was wrong, and that was said.
                 None => {}
-                Some(later) if LATER.contains(&later) => {
-                    let found = format!("is {later:?}, which is not in this version yet");
-                    let remedy = "use kind = \"http\" with the vendor's HTTP interface";
-                    section.error(&place, found, known, remedy);
-                }
                 Some(unknown) => {
                     let remedy = match nearest(unknown, KINDS) {
                         Some(meant) => format!("did you mean {meant:?}?"),
@@ -145,8 +141,8 @@ fn read_path(section: &mut Section<'_>) -> Option<PathBuf> {
 }
 
 /// Kinds of this version.
-const KINDS: &[&str] = &["telnyx", "flowroute", "twilio", "signalwire", "http", "command", "file"];
+const KINDS: &[&str] =
+    &["telnyx", "flowroute", "plivo", "twilio", "signalwire", "http", "command", "file"];
 /// Those of them that send.
-const SENDING: &[&str] = &["telnyx", "flowroute", "twilio", "signalwire", "http", "command"];
-/// Kinds of later versions.
-const LATER: &[&str] = &["plivo"];
+const SENDING: &[&str] =
+    &["telnyx", "flowroute", "plivo", "twilio", "signalwire", "http", "command"];

@@ -13,6 +13,7 @@ mod http;
 mod limits;
 mod listener;
 mod message;
+mod plivo;
 mod policy;
 mod raw;
 mod server;

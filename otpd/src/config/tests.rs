@@ -71,9 +71,14 @@ fn the_shipped_configuration_shows_the_defaults_and_every_key() {
     let key = folder.path().join("site.key");
     std::fs::write(&key, "Bearer-x").unwrap();
     std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-    for name in
-        ["telnyx.key", "flowroute.key", "twilio.token", "signalwire.token", "signalwire.key"]
-    {
+    for name in [
+        "telnyx.key",
+        "flowroute.key",
+        "plivo.token",
+        "twilio.token",
+        "signalwire.token",
+        "signalwire.key",
+    ] {
         std::fs::copy(&key, folder.path().join(name)).unwrap();
     }
     let text = uncommented(SHIPPED)
@@ -107,6 +112,7 @@ fn the_shipped_configuration_shows_the_defaults_and_every_key() {
     text += "[gateway.w]\nkind = 'twilio'\nstrange = 1\n";
     text += "[gateway.s]\nkind = 'signalwire'\nstrange = 1\n";
     text += "[gateway.f]\nkind = 'flowroute'\nstrange = 1\n";
+    text += "[gateway.p]\nkind = 'plivo'\nstrange = 1\n";
     text += "[gateway.c]\nkind = 'command'\nstrange = 1";
     for error in &check_text(&text).unwrap_err() {
         if error.key.as_ref().is_some_and(|key| key.ends_with(".strange")) {

@@ -10,6 +10,7 @@ mod file;
 mod flowroute;
 mod http;
 mod laml;
+mod plivo;
 mod problem;
 mod redact;
 mod reply;
@@ -74,6 +75,8 @@ pub struct Message {
     pub channel: Channel,
     /// The text, or what is spoken. It holds the code.
     pub text: Zeroizing<String>,
+    /// The code alone, for a vendor's own flow that puts words around it; `None` where there is none.
+    pub code: Option<Zeroizing<String>>,
     /// How long the vendor may still try: what is left of the code's life.
     pub valid_for: Duration,
     /// Where the vendor of a call may fetch what is spoken, where `[http]` is on. The token in it

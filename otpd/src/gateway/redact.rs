@@ -149,6 +149,7 @@ mod tests {
             to: "+13125550142".parse().unwrap(),
             channel: Channel::Sms,
             text: Zeroizing::new(text.to_owned()),
+            code: None,
             valid_for: Duration::from_mins(5),
             answer_url: None,
             report_url: None,

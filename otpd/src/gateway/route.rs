@@ -21,6 +21,7 @@ use super::{
     file::File,
     flowroute,
     http::Http,
+    plivo,
     redact::Redactor,
     settings::Settings,
     signalwire,
@@ -188,6 +189,9 @@ pub fn open(
             }
             Settings::Flowroute(settings) => {
                 vendor(name, flowroute::Api::new(settings), settings.ca_file.as_deref())?
+            }
+            Settings::Plivo(settings) => {
+                vendor(name, plivo::Api::new(settings), settings.ca_file.as_deref())?
             }
             Settings::Command(settings) => Box::new(Command::open(settings)),
             Settings::File(settings) => Box::new(File::open(settings)),

@@ -14,6 +14,8 @@ pub enum Settings {
     Telnyx(TelnyxSettings),
     /// Flowroute, for text messages.
     Flowroute(FlowrouteSettings),
+    /// Plivo, for text messages and calls.
+    Plivo(PlivoSettings),
     /// Twilio, for text messages and calls.
     Twilio(TwilioSettings),
     /// `SignalWire`, for text messages and calls.
@@ -131,6 +133,23 @@ impl FlowrouteVersion {
             Self::V2 => "v2",
         }
     }
+}
+
+/// `kind = "plivo"`.
+#[derive(Clone, Debug)]
+pub struct PlivoSettings {
+    /// Where the API is, or with a PHLO where it runs: https, or http to a loopback address.
+    pub base_url: String,
+    /// What the account is called: `MA` or `SA` and 18 capital letters and digits.
+    pub auth_id: String,
+    /// The account's token, with which Plivo also signs what it tells by itself.
+    pub auth_token: Key,
+    /// The sender: E.164, for text messages also a short code or a name; may be missing with a PHLO.
+    pub from: Option<String>,
+    /// The flow to send through, instead of the API.
+    pub phlo_id: Option<String>,
+    /// Further trusted certificate authority, PEM.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// `kind = "command"`.

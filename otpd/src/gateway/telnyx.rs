@@ -190,7 +190,7 @@ fn sent(reply: &Reply, redactor: &Redactor<'_>) -> Outcome {
     match record.progress() {
         Progress::Failed(word) => {
             let problems = record.problems();
-            let reason = redactor.reason(&told_of(word, &problems));
+            let reason = redactor.reason(&told(word, &problems));
             let meaning = decisive(&problems).unwrap_or(Meaning::Route);
             meaning.outcome(reason, pause(reply))
         }
@@ -207,7 +207,7 @@ fn refused(reply: &Reply, redactor: &Redactor<'_>) -> Outcome {
     if problems.is_empty() {
         return paused(reply::by_status(reply, redactor), reply);
     }
-    let reason = redactor.reason(&told_of(&format!("HTTP {}", reply.status), &problems));
+    let reason = redactor.reason(&told(&format!("HTTP {}", reply.status), &problems));
     match decisive(&problems) {
         Some(meaning) => meaning.outcome(reason, pause(reply)),
         None => paused(reply::by_status_for(reply, reason), reply),
@@ -241,7 +241,7 @@ fn status(reply: &Reply, redactor: &Redactor<'_>) -> Status {
 
 /// How far a message is that Telnyx describes without being asked, and its name. `clean` makes
 /// reasons fit for a log.
-pub(super) fn told(
+pub(super) fn told_by_itself(
     message: Value,
     clean: &dyn Fn(&str) -> String,
 ) -> Option<(VendorMessageId, Status)> {
@@ -257,7 +257,7 @@ fn described(record: &Record, clean: &dyn Fn(&str) -> String) -> Status {
         Progress::Failed(word) => {
             let problems = record.problems();
             let cause = decisive(&problems).map_or(Cause::Route, Meaning::cause);
-            Status::Failed { reason: clean(&told_of(word, &problems)), cause }
+            Status::Failed { reason: clean(&told(word, &problems)), cause }
         }
         // Not with the body: it holds the text.
         Progress::Unclear => Status::Unknown("no status that is documented".to_owned()),

@@ -31,6 +31,7 @@ pub(super) fn message(channel: Channel) -> Message {
         to: "+13125550142".parse().unwrap(),
         channel,
         text: Zeroizing::new("482913 is your code".to_owned()),
+        code: None,
         valid_for: Duration::from_mins(5),
         answer_url: None,
         report_url: None,

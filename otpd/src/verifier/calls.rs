@@ -130,7 +130,12 @@ impl Calls {
     }
 
     /// What the call says to whoever asked first, and to nobody else.
-    fn say(&self, token: CallToken, caller: &(GatewayName, String), pressed: bool) -> Option<Words> {
+    fn say(
+        &self,
+        token: CallToken,
+        caller: &(GatewayName, String),
+        pressed: bool,
+    ) -> Option<Words> {
         let mut calls = self.lock();
         let call = calls.get_mut(&token)?;
         if call.caller.get_or_insert_with(|| caller.clone()) != caller {

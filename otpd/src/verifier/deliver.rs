@@ -232,6 +232,7 @@ pub(super) fn compose(site: &Site, order: &Order, now: crate::domain::time::Time
         to: order.to.clone(),
         channel: order.channel,
         text,
+        code: Some(zeroize::Zeroizing::new(order.code.expose().to_owned())),
         valid_for,
         answer_url: None,
         report_url: None,

@@ -67,6 +67,7 @@ impl Verifier {
                     to,
                     channel: Channel::Sms,
                     text,
+                    code: None,
                     valid_for: HOUR,
                     answer_url: None,
                     report_url: None,

@@ -165,6 +165,7 @@ fn compose(site: &Site, order: &TestOrder) -> Message {
         to: order.to.clone(),
         channel: order.channel,
         text,
+        code: None,
         valid_for: site.terms.rules.life,
         answer_url: None,
         report_url: None,

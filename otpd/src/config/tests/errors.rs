@@ -63,7 +63,7 @@ fn file_gateways_need_leave_and_names_are_plain() {
             ":4: `gateway.De_mo` has the name \"De_mo\", expected 1 to 32 lower-case letters, \
              digits and dashes; rename it, here and in [delivery]",
             ":5: `gateway.De_mo.kind` is \"file\", which writes codes to a file instead of sending \
-             them, expected telnyx, flowroute, twilio, signalwire, http or command; use a gateway that sends, or set delivery.allow-file-gateway = \
+             them, expected telnyx, flowroute, plivo, twilio, signalwire, http or command; use a gateway that sends, or set delivery.allow-file-gateway = \
              true for a demonstration",
             ":6: `gateway.De_mo.path` is \"x\", expected an absolute path; write the whole path",
         ]
@@ -98,7 +98,7 @@ fn everything_is_said_at_once_in_the_order_of_the_file() {
         [message]\ntext = '{code}'\n\
         [delivery]\nsms = ['b']\n\
         [gateway.a]\nkind = 'http'\nurl = 'http://a/'\n\
-        [gateway.c]\nkind = 'plivo'\nauth-id = 'x'\n\
+        [gateway.c]\nkind = 'nexmo'\nauth-id = 'x'\n\
         [wrong]\n";
     let keys: Vec<String> = complaints(text)
         .iter()

@@ -289,6 +289,42 @@ fn every_key_of_flowroute_arrives() {
 }
 
 #[test]
+fn every_key_of_plivo_arrives() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("plivo.token");
+    std::fs::write(&key, "t0ken\n").unwrap();
+    std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let gateway = |voice: &str, keys: &str| {
+        let text = format!(
+            "[delivery]\ncountries=['US']\nsms=['p']\nvoice=[{voice}]\n[gateway.p]\n\
+             kind='plivo'\nauth-id='MAJHUDTEYWLSIUYTDBCZ'\nauth-token-file='plivo.token'\n{keys}"
+        );
+        let config = check(&folder.path().join("otpd.toml"), &text, None, "web1").unwrap();
+        assert_eq!(config.warnings, Vec::<String>::new(), "{keys}");
+        match config.gateways.as_slice() {
+            [(_, Settings::Plivo(plivo))] => plivo.clone(),
+            other => panic!("{other:?}"),
+        }
+    };
+    for from in ["+13125550123", "12345", "My Bank 1"] {
+        let plivo = gateway("", &format!("from='{from}'"));
+        assert_eq!((plivo.from.as_deref(), plivo.phlo_id), (Some(from), None));
+        assert_eq!(plivo.base_url, "https://api.plivo.com");
+        assert_eq!(plivo.auth_id, "MAJHUDTEYWLSIUYTDBCZ");
+        assert_eq!(plivo.auth_token.secret.as_str(), "t0ken");
+        assert_eq!(plivo.auth_token.file, "plivo.token");
+    }
+    // A flow may call, and have a number of its own.
+    let flow = gateway("'p'", "phlo-id='16fd2706-8baf-433b-82eb-8c7fada847da'");
+    assert_eq!((flow.from, flow.phlo_id.as_deref()), {
+        (None, Some("16fd2706-8baf-433b-82eb-8c7fada847da"))
+    });
+    assert_eq!(flow.base_url, "https://phlorunner.plivo.com");
+    let near = gateway("", "from='12345'\nbase-url='http://127.0.0.1:9/x'");
+    assert_eq!(near.base_url, "http://127.0.0.1:9/x");
+}
+
+#[test]
 fn what_is_odd_is_a_warning() {
     let cases = [
         (

@@ -126,8 +126,7 @@ impl Signer {
                 mac.verify_slice(signature).is_ok()
             }
             Hash::Sha256 => {
-                let mac =
-                    parts.iter().fold(self.sha256.clone(), Mac::chain_update);
+                let mac = parts.iter().fold(self.sha256.clone(), Mac::chain_update);
                 mac.verify_slice(signature).is_ok()
             }
         }

@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use self::form::Fields;
-use super::{GatewayName, Keyword, Notice, redact, settings::Settings, spoken::Markup};
+use super::{GatewayName, Keyword, Notice, settings::Settings, spoken::Markup};
 use crate::domain::{phone::E164, time::Timestamp};
 
 /// A request that claims to come from a vendor.
@@ -96,9 +96,15 @@ impl Keys {
     /// What the vendor of a gateway proves itself by; `None` for gateways that tell nothing, and
     /// where the key that is needed for it is not configured.
     #[must_use]
-    pub fn of(_name: &GatewayName, settings: &Settings) -> Option<Self> {
+    pub fn of(name: &GatewayName, settings: &Settings) -> Option<Self> {
         match settings {
             Settings::Telnyx(settings) => settings.webhook_public_key.clone().map(Self::Telnyx),
+            Settings::Flowroute(settings) => {
+                flowroute::Secret::derive(&settings.secret_key.secret, name).map(Self::Flowroute)
+            }
+            Settings::Plivo(settings) => {
+                plivo::Token::new(&settings.auth_token.secret).map(Self::Plivo)
+            }
             Settings::Twilio(settings) => {
                 laml::Twilio::new(&settings.auth_token.secret).map(Self::Twilio)
             }
@@ -216,14 +222,6 @@ fn number(text: &str) -> Option<E164> {
     let digits = text.trim();
     let digits = digits.strip_prefix('+').unwrap_or(digits);
     format!("+{digits}").parse().ok()
-}
-
-/// A reason for administrators, of words that a vendor said.
-fn reason(words: &[Option<&str>]) -> String {
-    let said: Vec<&str> = words.iter().flatten().copied().filter(|word| !word.is_empty()).collect();
-    // With another separator than those that stand between digits: a code of the vendor's beside
-    // a number must not be masked with it.
-    redact::masked(&said.join("; "))
 }
 
 impl Keyword {

@@ -5,17 +5,18 @@ use std::fmt::Write as _;
 
 use hmac::{Hmac, KeyInit, Mac};
 use reqwest::Method;
+use serde_json::json;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::{
     Callback, Caller, Mark, Refusal, Told,
     form::{Fields, split},
-    from_base64, mark, number, reason,
+    from_base64, mark, number,
 };
 use crate::{
-    domain::login::Cause,
-    gateway::{Keyword, Notice, Status, VendorMessageId, spoken::Markup},
+    domain::challenge::Channel,
+    gateway::{Keyword, Notice, VendorMessageId, plivo::told_by_itself, redact, spoken::Markup},
 };
 
 /// The account's token, with which Plivo signs.
@@ -114,48 +115,34 @@ fn version_3(callback: &Callback<'_>, nonce: &str) -> Zeroizing<String> {
     text
 }
 
+/// By the words and codes of the API's own answers.
 fn notices(fields: &Fields) -> Option<Notice> {
     if let Some(status) = fields.get("Status") {
         let id = VendorMessageId::checked(fields.get("MessageUUID")?)?;
-        return Some(Notice::Progress { id, status: message(status, fields)? });
+        let record = json!({
+            "message_state": status.to_ascii_lowercase(),
+            "error_code": fields.get("ErrorCode"),
+        });
+        let status = told_by_itself(Channel::Sms, &record, &redact::masked)?;
+        return Some(Notice::Progress { id, status });
     }
     if let Some(status) = fields.get("CallStatus") {
         let name = fields.get("RequestUUID").or(fields.get("CallUUID"))?;
         let id = VendorMessageId::checked(name)?;
-        return Some(Notice::Progress { id, status: call(status, fields)? });
+        let status = status.to_ascii_lowercase();
+        let answered = status == "completed";
+        let ended =
+            answered || matches!(&*status, "busy" | "failed" | "timeout" | "no-answer" | "cancel");
+        let record = json!({
+            "call_status": status,
+            "answer_time": if answered { "told" } else { "" },
+            "end_time": if ended { "told" } else { "" },
+            "hangup_cause_code": fields.get("HangupCauseCode"),
+            "hangup_cause_name": fields.get("HangupCauseName"),
+        });
+        let status = told_by_itself(Channel::Voice, &record, &redact::masked)?;
+        return Some(Notice::Progress { id, status });
     }
     let from = number(fields.get("From")?)?;
     Some(Notice::Inbound { from, keyword: Keyword::of(fields.get("Text")?) })
-}
-
-/// A message's state; none for a word that is not documented.
-fn message(status: &str, fields: &Fields) -> Option<Status> {
-    Some(match status.to_ascii_lowercase().as_str() {
-        "queued" | "sent" => Status::UnderWay,
-        "delivered" | "read" => Status::Delivered,
-        word @ ("failed" | "undelivered" | "rejected") => {
-            let code = fields.get("ErrorCode");
-            let cause = match code {
-                Some("200") => Cause::OptedOut,
-                // No such destination, or none for good.
-                Some("50" | "70") => Cause::Number,
-                Some(_) | None => Cause::Route,
-            };
-            let code = code.map(|code| format!("error {code}"));
-            Status::Failed { reason: reason(&[Some(word), code.as_deref()]), cause }
-        }
-        _ => return None,
-    })
-}
-
-fn call(status: &str, fields: &Fields) -> Option<Status> {
-    Some(match status.to_ascii_lowercase().as_str() {
-        "queued" | "ringing" | "in-progress" | "early media" => Status::UnderWay,
-        "completed" => Status::Delivered,
-        word @ ("busy" | "failed" | "timeout" | "no-answer" | "cancel" | "canceled") => {
-            let why = fields.get("HangupCauseName").or(fields.get("HangupCause"));
-            Status::Failed { reason: reason(&[Some(word), why]), cause: Cause::Route }
-        }
-        _ => return None,
-    })
 }

@@ -45,7 +45,7 @@ impl PublicKey {
         let notice = match text("/event_type") {
             Some("message.sent" | "message.finalized") => {
                 let payload = data.get("payload").cloned().unwrap_or_default();
-                let told = telnyx::told(payload, &redact::masked);
+                let told = telnyx::told_by_itself(payload, &redact::masked);
                 let told = told.filter(|(_, status)| !matches!(status, Status::Unknown(_)));
                 told.map(|(id, status)| Notice::Progress { id, status })
             }

@@ -105,19 +105,22 @@ fn what_is_said_about_messages_and_calls() {
         ("MessageUUID=m&Status=delivered", progress("m", Status::Delivered)),
         (
             "ErrorCode=200&MessageUUID=m&Status=failed",
-            progress("m", failed("failed; error 200", Cause::OptedOut)),
+            progress("m", failed("failed: 200", Cause::OptedOut)),
         ),
         (
             "ErrorCode=50&MessageUUID=m&Status=undelivered",
-            progress("m", failed("undelivered; error 50", Cause::Number)),
+            progress("m", failed("undelivered: 50", Cause::Number)),
         ),
         (
             "ErrorCode=450&MessageUUID=m&Status=rejected",
-            progress("m", failed("rejected; error 450", Cause::Route)),
+            progress("m", failed("rejected: 450", Cause::Route)),
         ),
         ("MessageUUID=m&Status=odd", Vec::new()),
         ("CallStatus=completed&RequestUUID=c", progress("c", Status::Delivered)),
-        ("CallStatus=busy&CallUUID=c", progress("c", failed("busy", Cause::Route))),
+        (
+            "CallStatus=busy&CallUUID=c&HangupCauseCode=3010&HangupCauseName=Busy+Line",
+            progress("c", failed("not answered: 3010 Busy Line", Cause::Route)),
+        ),
         ("From=14155550100&Text=Stop", inbound(Keyword::Stop)),
         ("From=%2B14155550100&Text=unstop", inbound(Keyword::Start)),
         ("From=14155550100&MessageUUID=m", Vec::new()),
