@@ -173,6 +173,7 @@ struct Daemon {
     metrics: Metrics,
     listeners: Listeners,
     gate: Option<Arc<Gate>>,
+    acting: Option<tokio::task::JoinHandle<()>>,
     store: std::thread::JoinHandle<()>,
 }
 
@@ -251,6 +252,7 @@ fn start(path: &Path, config: Config) -> Result<Daemon, StartError> {
         metrics,
         listeners,
         gate: None,
+        acting: None,
         store: thread,
     })
 }
@@ -283,10 +285,18 @@ impl Daemon {
             }
         };
         systemd::notify_stopping();
+        // With the gate goes the last way in; what came through it was answered with a yes.
+        self.gate = None;
+        let acting = self.acting.take();
         // What was handed to a vendor is waited for, so that the next run need not send it again.
         let farewell = async {
             if !ended {
                 served.await;
+            }
+            if let Some(acting) = acting
+                && acting.await.is_err()
+            {
+                error!("what acts on vendors' notices panicked");
             }
             self.verifier.drained().await;
         };
@@ -304,7 +314,7 @@ impl Daemon {
             let limits = http::Limits::new(&public.trusted_proxies);
             let (verifier, clock) = (Arc::clone(&self.verifier), self.clock.clone());
             let (gate, notices) = Gate::new(verifier, clock, self.metrics.clone(), public);
-            tokio::spawn(notices.act(Arc::clone(&self.verifier)));
+            self.acting = Some(tokio::spawn(notices.act(Arc::clone(&self.verifier))));
             let router = http::public(Arc::clone(&gate));
             tokio::spawn(http::serve(listener, router, limits, stop.clone()));
             self.gate = Some(gate);

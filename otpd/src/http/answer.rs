@@ -36,8 +36,15 @@ pub(super) async fn answer(
     // The token does not say which gateway's turn it was when the message went out.
     let known =
         public.keys.iter().find_map(|(name, keys)| Some((name, keys.caller(&callback).ok()?)));
-    let Some((gateway, caller)) = known else { return gate.refuse(checked).await };
-    let Some(token) = CallToken::parse(&name) else { return gate.refuse(checked).await };
+    let token = CallToken::parse(&name);
+    let Some((gateway, caller)) = known else {
+        // Whoever has the token is most likely the vendor, and this site's setting is wrong.
+        if token.is_some_and(|token| gate.verifier.expects(token)) {
+            gate.tell_of_call(taken.peer);
+        }
+        return gate.refuse(checked).await;
+    };
+    let Some(token) = token else { return gate.refuse(checked).await };
     let words = gate.verifier.words(token, gateway, &caller.call, caller.pressed).await;
     let document = match words {
         Words::Question(question) => caller.markup.asks(&question, &url),

@@ -70,20 +70,21 @@ impl Metrics {
 
     /// Counts what was decided.
     pub fn note(&self, event: &AuditEvent) {
-        let outcome = match &event.event {
-            Event::LoginGranted { .. } => "granted",
-            Event::LoginBypassed { .. } => "bypassed",
-            Event::LoginIgnored { .. } => "ignored",
-            Event::LoginDenied { .. } => "denied",
-            Event::MessageUndelivered { gateway, .. } => {
-                let gateway = gateway.clone();
-                self.undelivered.get_or_create(&ByGateway { gateway }).inc();
-                return;
-            }
-            // What is no end of a login is in the audit trail.
-            _ => return,
-        };
-        self.logins.get_or_create(&Login { outcome }).inc();
+        let event = &event.event;
+        if let Event::MessageUndelivered { gateway, .. } = event {
+            let gateway = gateway.clone();
+            self.undelivered.get_or_create(&ByGateway { gateway }).inc();
+        }
+        let ends = [
+            ("granted", matches!(event, Event::LoginGranted { .. })),
+            ("bypassed", matches!(event, Event::LoginBypassed { .. })),
+            ("ignored", matches!(event, Event::LoginIgnored { .. })),
+            ("denied", matches!(event, Event::LoginDenied { .. })),
+        ];
+        // What is no end of a login is in the audit trail.
+        if let Some((outcome, _)) = ends.into_iter().find(|(_, ended)| *ended) {
+            self.logins.get_or_create(&Login { outcome }).inc();
+        }
     }
 
     /// Counts a request of a vendor; only for gateways that are configured, whose names are few.

@@ -39,7 +39,7 @@ use crate::{
     clock::Clock,
     gateway::{
         GatewayName, Notice,
-        callback::{Callback, Keys, Mark},
+        callback::{Callback, Keys, Mark, Refusal},
     },
     verifier::Verifier,
 };
@@ -139,12 +139,27 @@ impl Gate {
     }
 
     /// Tells the administrator, once in a while, that a vendor's requests are refused.
-    fn tell(&self, gateway: &GatewayName, peer: IpAddr, why: crate::gateway::callback::Refusal) {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.is_none_or(|at| at.elapsed() >= RARELY) {
-            *told = Some(Instant::now());
+    fn tell(&self, gateway: &GatewayName, peer: IpAddr, why: Refusal) {
+        if self.may_tell() {
             warn!(%gateway, %peer, "a request was refused: {why}");
         }
+    }
+
+    /// Tells the administrator, once in a while, that calls will say nothing.
+    fn tell_of_call(&self, peer: IpAddr) {
+        if self.may_tell() {
+            let why = Refusal::Forged;
+            warn!(%peer, "the words of a call were asked for and refused: {why}");
+        }
+    }
+
+    fn may_tell(&self) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let may = told.is_none_or(|at| at.elapsed() >= RARELY);
+        if may {
+            *told = Some(Instant::now());
+        }
+        may
     }
 }
 

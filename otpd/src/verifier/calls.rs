@@ -173,6 +173,12 @@ impl Verifier {
         calls.say(token, &(gateway.clone(), call.to_owned()), pressed).unwrap_or_else(over)
     }
 
+    /// Whether a call of this run is still to say something.
+    #[must_use]
+    pub fn expects(&self, token: CallToken) -> bool {
+        self.courier.calls.purpose(token, self.clock.now()).is_some()
+    }
+
     /// Whether the code may still be typed, and no newer one took its place.
     async fn is_live(&self, issued: &Issued) -> bool {
         let Ok(records) = self.reader.account(issued.account.clone()).await else { return false };
