@@ -26,13 +26,13 @@ pub(super) async fn answer(
         return (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, "GET, POST")]).into_response();
     }
     let public = gate.public();
-    let taken: Taken = match take(request, &public.trusted_proxies).await {
-        Ok(taken) => taken,
+    let request: Taken = match take(request, &public.trusted_proxies).await {
+        Ok(request) => request,
         Err(answer) => return answer,
     };
     let checked = Instant::now();
-    let url = taken.url(&public);
-    let callback = taken.callback(&url, &gate.clock);
+    let url = request.url(&public);
+    let callback = request.callback(&url, &gate.clock);
     // The token does not say which gateway's turn it was when the message went out.
     let known =
         public.keys.iter().find_map(|(name, keys)| Some((name, keys.caller(&callback).ok()?)));
@@ -40,7 +40,7 @@ pub(super) async fn answer(
     let Some((gateway, caller)) = known else {
         // Whoever has the token is most likely the vendor, and this site's setting is wrong.
         if token.is_some_and(|token| gate.verifier.expects(token)) {
-            gate.tell_of_call(taken.peer);
+            gate.tell_of_call(request.peer);
         }
         return gate.refuse(checked).await;
     };

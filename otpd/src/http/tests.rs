@@ -137,7 +137,7 @@ async fn read(stream: &mut TcpStream) -> String {
 /// The header and the body of a form that Twilio signed for a path; the fields are sorted.
 fn twilio(path: &str, fields: &[(&str, &str)]) -> (String, String) {
     let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
-    let signed: String = fields.iter().map(|(name, value)| format!("{name}{value}")).collect();
+    let signed: String = fields.iter().flat_map(|(name, value)| [*name, *value]).collect();
     let mac = <Hmac<Sha1> as KeyInit>::new_from_slice(TOKEN.as_bytes()).expect("any length");
     let mac = mac.chain_update(format!("{URL}{path}{signed}")).finalize();
     (format!("x-twilio-signature: {}\r\n", STANDARD.encode(mac.into_bytes())), body)

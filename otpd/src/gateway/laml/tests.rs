@@ -459,7 +459,7 @@ async fn the_vendor_is_told_where_to_report() {
         for channel in [Channel::Sms, Channel::Voice] {
             let url = |text: &str| Some(zeroize::Zeroizing::new(text.to_owned()));
             let (report_url, answer_url) = (url(REPORTS), url("https://otp.example.com/answer/1"));
-            let message = Message { report_url, answer_url, ..message(channel) };
+            let message = Message { answer_url, report_url, ..message(channel) };
             assert!(matches!(vendor.send(&message).await, Outcome::Accepted { .. }));
             let seen = vendor.server.seen();
             let fields = form(&seen.last().unwrap().body);

@@ -29,7 +29,7 @@ fn signalwire(key: &str) -> Keys {
 fn sha1(parts: &[&str]) -> String {
     let mac = <Hmac<Sha1> as KeyInit>::new_from_slice(b"12345").unwrap();
     STANDARD
-        .encode(parts.iter().fold(mac, |mac, part| mac.chain_update(part)).finalize().into_bytes())
+        .encode(parts.iter().fold(mac, Mac::chain_update).finalize().into_bytes())
 }
 
 fn signed(url: &str, body: &str, parts: &[&str]) -> Owned {
@@ -104,7 +104,7 @@ fn a_signature_over_the_url_alone_is_good_for_no_body() {
 #[test]
 fn a_body_that_is_no_form_is_signed_by_its_hash_in_the_url() {
     let body = r#"{"a":1}"#;
-    let hash: String = Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = Sha256::digest(body).iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
     let url = format!("https://h.example/cb?bodySHA256={hash}");
     let request = |body: &str| {
         Owned::post(&url, body)
@@ -206,8 +206,7 @@ fn what_is_said_about_messages_and_calls() {
         let mut fields: Vec<(String, String)> =
             form_urlencoded::parse(body.as_bytes()).into_owned().collect();
         fields.sort();
-        let canonical: String =
-            fields.iter().map(|(name, value)| format!("{name}{value}")).collect();
+        let canonical = fields.into_iter().map(|(name, value)| name + &value).collect::<String>();
         let request = signed("https://h.example/cb", body, &["https://h.example/cb", &canonical]);
         assert_eq!(request.notices(&twilio("12345")), Ok(expected), "{body}");
     }
