@@ -71,7 +71,12 @@ fn read_one(
 ) -> Option<Settings> {
     let kind = section.text("kind");
     match kind.as_ref().map(|kind| kind.value) {
-        Some("telnyx") => telnyx::read(section, folders, voice).map(Settings::Telnyx),
+        Some("telnyx") => {
+            if voice {
+                check_key_press(&section, delivery, answers);
+            }
+            telnyx::read(section, folders, voice).map(Settings::Telnyx)
+        }
         Some("twilio") => {
             if voice {
                 check_key_press(&section, delivery, answers);

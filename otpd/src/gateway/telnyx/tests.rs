@@ -1,3 +1,4 @@
+mod calls;
 mod status;
 mod vendor;
 
@@ -32,6 +33,7 @@ fn settings(base_url: String) -> TelnyxSettings {
         from: Some("+13125550123".to_owned()),
         messaging_profile_id: None,
         api_key: Key { secret: Zeroizing::new(KEY.to_owned()), file: "telnyx.key".to_owned() },
+        texml: None,
         ca_file: None,
     }
 }
