@@ -71,7 +71,14 @@ fn read_one(
 ) -> Option<Settings> {
     let kind = section.text("kind");
     match kind.as_ref().map(|kind| kind.value) {
-        Some("telnyx") => telnyx::read(section, folders, voice).map(Settings::Telnyx),
+        Some("telnyx") => {
+            if voice {
+                // Without its key, nobody knows Telnyx when it fetches what a call says.
+                let knows = section.place_of("webhook-public-key").offset.is_some();
+                check_key_press(&section, delivery, answers && knows);
+            }
+            telnyx::read(section, folders, voice).map(Settings::Telnyx)
+        }
         Some("twilio") => {
             if voice {
                 check_key_press(&section, delivery, answers);

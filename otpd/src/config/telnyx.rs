@@ -7,7 +7,13 @@ use super::{
     raw::Section,
     vendor::{is_name, is_number, is_uuid, read_base_url, read_key},
 };
-use crate::gateway::{callback::telnyx::PublicKey, settings::TelnyxSettings};
+use crate::{
+    domain::phone::E164,
+    gateway::{
+        callback::telnyx::PublicKey,
+        settings::{TelnyxSettings, TexmlSettings},
+    },
+};
 
 /// Reads the table; none when something that cannot be done without is wrong. `voice` says that the
 /// gateway is to carry calls.
@@ -16,21 +22,13 @@ pub(super) fn read(
     folders: Folders<'_>,
     voice: bool,
 ) -> Option<TelnyxSettings> {
-    if voice {
-        let found = "is \"telnyx\", and the gateway is in delivery.voice";
-        let expected =
-            "a kind that calls, since this one carries text messages only in this version";
-        section.error(&section.place_of("kind"), found, expected, "remove it from delivery.voice");
-    }
     let base_url = read_base_url(&mut section, BASE_URL);
     let profile = read_profile(&mut section);
-    let from = read_from(&mut section, profile.is_some());
+    let from = read_from(&mut section, profile.is_some(), voice);
+    let texml = read_texml(&mut section, voice);
     let api_key = read_key(&mut section, folders, "api-key-file", "API key", "telnyx.key");
     let webhook_public_key = read_public_key(&mut section);
     let ca_file = read_ca_file(&mut section, folders);
-    for key in LATER {
-        section.not_yet(key, "keys of text messages whose arrival otpd asks for");
-    }
     section.finish();
     Some(TelnyxSettings {
         base_url: base_url?,
@@ -38,14 +36,18 @@ pub(super) fn read(
         messaging_profile_id: profile,
         webhook_public_key,
         api_key: api_key?,
+        texml,
         ca_file,
     })
 }
 
-/// The sender. Names need a profile: Telnyx asks for it.
-fn read_from(section: &mut Section<'_>, profile: bool) -> Option<String> {
+/// The sender. Names need a profile: Telnyx asks for it. Calls need a number.
+fn read_from(section: &mut Section<'_>, profile: bool, voice: bool) -> Option<String> {
     let Some(text) = section.text("from") else {
-        if !profile && section.place_of("messaging-profile-id").offset.is_none() {
+        if voice {
+            let expected = "the number that calls, since the gateway is in delivery.voice";
+            missing(section, "from", expected, "from = \"+13125550123\"");
+        } else if !profile && section.place_of("messaging-profile-id").offset.is_none() {
             let expected = "the sender's number, or a messaging-profile-id that has numbers";
             missing(section, "from", expected, "from = \"+13125550123\"");
         }
@@ -56,6 +58,11 @@ fn read_from(section: &mut Section<'_>, profile: bool) -> Option<String> {
         let found = format!("is {}", quote(text.value));
         let expected = "a number like +13125550123, a short code or a name of up to 11 letters";
         section.error(&text.place, found, expected, "correct it");
+    } else if voice && text.value.parse::<E164>().is_err() {
+        let found = format!("is {}", quote(text.value));
+        let expected = "a number like +13125550123, since the gateway is in delivery.voice";
+        let remedy = "write a number, or configure a second gateway for calls";
+        section.error(&text.place, found, expected, remedy);
     } else if name && !profile {
         let expected = "a messaging-profile-id beside it";
         let remedy = "add messaging-profile-id, or send from a number";
@@ -84,7 +91,39 @@ fn read_public_key(section: &mut Section<'_>) -> Option<PublicKey> {
     key
 }
 
+/// What calls need: both keys or none.
+fn read_texml(section: &mut Section<'_>, voice: bool) -> Option<TexmlSettings> {
+    let application = section.text("texml-application-id");
+    let account = section.text("texml-account-sid");
+    if voice || application.is_some() || account.is_some() {
+        if application.is_none() {
+            let expected = "the TeXML application that calls belong to, by its ID in the portal";
+            let example = "texml-application-id = \"1293384261075731499\"";
+            missing(section, "texml-application-id", expected, example);
+        }
+        if account.is_none() {
+            let expected = "the account that calls belong to, by its organization's ID";
+            let example = "texml-account-sid = \"61bf923e-5e4d-4595-a110-56190ea18a1b\"";
+            missing(section, "texml-account-sid", expected, example);
+        }
+    }
+    let (application, account) = (application?, account?);
+    let digits = application.value.bytes().all(|byte| byte.is_ascii_digit());
+    if !(1..=32).contains(&application.value.len()) || !digits {
+        let found = format!("is {}", quote(application.value));
+        let expected = "a number like 1293384261075731499";
+        section.error(&application.place, found, expected, "copy it from Telnyx's portal");
+    }
+    if !is_uuid(account.value) {
+        let found = format!("is {}", quote(account.value));
+        let expected = "a UUID like 61bf923e-5e4d-4595-a110-56190ea18a1b";
+        section.error(&account.place, found, expected, "copy it from Telnyx's portal");
+    }
+    Some(TexmlSettings {
+        application_sid: application.value.to_owned(),
+        account_sid: account.value.to_owned(),
+    })
+}
+
 /// Where Telnyx's API is.
 const BASE_URL: &str = "https://api.telnyx.com";
-/// Keys of what a later version does: receipts and calls.
-const LATER: &[&str] = &["texml-account-sid", "texml-application-id"];

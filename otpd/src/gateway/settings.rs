@@ -10,7 +10,7 @@ use crate::domain::phone::E164;
 /// A gateway's settings by its kind.
 #[derive(Clone, Debug)]
 pub enum Settings {
-    /// Telnyx, for text messages.
+    /// Telnyx, for text messages and calls.
     Telnyx(TelnyxSettings),
     /// Flowroute, for text messages.
     Flowroute(FlowrouteSettings),
@@ -56,8 +56,19 @@ pub struct TelnyxSettings {
     pub webhook_public_key: Option<PublicKey>,
     /// The API key.
     pub api_key: Key,
+    /// What calls need; without, there are none.
+    pub texml: Option<TexmlSettings>,
     /// Further trusted certificate authority, PEM.
     pub ca_file: Option<PathBuf>,
+}
+
+/// Telnyx's calls by TeXML.
+#[derive(Clone, Debug)]
+pub struct TexmlSettings {
+    /// The TeXML application, a long number.
+    pub application_sid: String,
+    /// The account or organization, a UUID.
+    pub account_sid: String,
 }
 
 /// `kind = "twilio"`.

@@ -1,5 +1,7 @@
-//! `kind = "telnyx"`: text messages through Telnyx's API, version 2, and whether they arrived.
+//! `kind = "telnyx"`: text messages and calls through Telnyx's API, version 2, and whether they
+//! arrived.
 
+mod call;
 mod problem;
 mod record;
 
@@ -16,6 +18,7 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use self::{
+    call::Calls,
     problem::{decisive, is_about_key, is_about_sender},
     record::{Progress, Record},
 };
@@ -35,6 +38,7 @@ pub(super) struct Api {
     messages: Url,
     from: Option<String>,
     profile: Option<String>,
+    calls: Option<Calls>,
     authorization: HeaderValue,
     secrets: [Zeroizing<String>; 1],
     key_hint: String,
@@ -57,16 +61,19 @@ struct Body<'a> {
     webhook_url: Option<&'a str>,
 }
 
+/// Why a call is not made; the configuration's checks come before that.
+const NO_CALLS: &str = "calls need texml-application-id, texml-account-sid and a number as `from`";
+
 impl Dialect for Api {
     fn kind(&self) -> &'static str {
         "telnyx"
     }
 
-    /// Calls need an application of their own with this vendor, which is not in this version.
+    /// Calls need an application of their own with this vendor, and a number.
     fn supports(&self, channel: Channel) -> bool {
         match channel {
             Channel::Sms => true,
-            Channel::Voice => false,
+            Channel::Voice => self.calls.is_some(),
         }
     }
 
@@ -79,18 +86,15 @@ impl Dialect for Api {
     }
 
     fn request(&self, message: &Message) -> Result<Request, String> {
-        let fields = Body {
-            from: self.from.as_deref(),
-            to: message.to.expose(),
-            text: &message.text,
-            messaging_profile_id: self.profile.as_deref(),
-            kind: "SMS",
-            // Refused where the text needs another alphabet, rather than sent in several parts.
-            encoding: "gsm7",
-            webhook_url: message.report_url.as_ref().map(|url| url.as_str()),
+        let (url, body) = match message.channel {
+            Channel::Sms => (&self.messages, self.text(message)),
+            Channel::Voice => {
+                let calls = self.calls.as_ref().ok_or_else(|| NO_CALLS.to_owned())?;
+                (calls.url(), calls.body(message))
+            }
         };
-        let body = Zeroizing::new(serde_json::to_vec(&fields).map_err(|error| error.to_string())?);
-        let mut request = self.authorized(Method::POST, self.messages.clone());
+        let body = body.map_err(|error| error.to_string())?;
+        let mut request = self.authorized(Method::POST, url.clone());
         let headers = request.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Ok(key) = HeaderValue::from_str(&self.repeat_key(message, &body)) {
@@ -101,8 +105,11 @@ impl Dialect for Api {
         Ok(request)
     }
 
-    fn sent(&self, _channel: Channel, reply: &Reply, redactor: &Redactor<'_>) -> Outcome {
-        sent(reply, redactor)
+    fn sent(&self, channel: Channel, reply: &Reply, redactor: &Redactor<'_>) -> Outcome {
+        match channel {
+            Channel::Sms => sent(reply, redactor),
+            Channel::Voice => call::sent(reply, redactor),
+        }
     }
 
     fn hint(&self, reply: &Reply) -> Option<String> {
@@ -116,17 +123,26 @@ impl Dialect for Api {
     }
 
     /// `None` for a name that a path cannot hold: `..` would be another address.
-    fn question(&self, _channel: Channel, id: &VendorMessageId) -> Option<Request> {
+    fn question(&self, channel: Channel, id: &VendorMessageId) -> Option<Request> {
         if matches!(id.0.as_str(), "." | "..") {
             return None;
         }
-        let mut url = self.messages.clone();
-        url.path_segments_mut().ok()?.push(&id.0);
+        let url = match channel {
+            Channel::Sms => {
+                let mut url = self.messages.clone();
+                url.path_segments_mut().ok()?.push(&id.0);
+                url
+            }
+            Channel::Voice => self.calls.as_ref()?.one(id)?,
+        };
         Some(self.authorized(Method::GET, url))
     }
 
-    fn status(&self, _channel: Channel, reply: &Reply, redactor: &Redactor<'_>) -> Status {
-        status(reply, redactor)
+    fn status(&self, channel: Channel, reply: &Reply, redactor: &Redactor<'_>) -> Status {
+        match channel {
+            Channel::Sms => status(reply, redactor),
+            Channel::Voice => call::status(reply, redactor),
+        }
     }
 }
 
@@ -141,6 +157,7 @@ impl Api {
             return Err(VendorError::Sender(remedy));
         }
         let mut messages = parse_url(&settings.base_url)?;
+        let calls = Calls::new(&messages, settings);
         let path = format!("{}/v2/messages", messages.path().trim_end_matches('/'));
         messages.set_path(&path);
         let bearer = Zeroizing::new(format!("Bearer {}", settings.api_key.secret.as_str()));
@@ -153,11 +170,27 @@ impl Api {
             messages,
             from: settings.from.clone(),
             profile: settings.messaging_profile_id.clone(),
+            calls,
             authorization,
             secrets: [settings.api_key.secret.clone()],
             key_hint: key_hint("api-key-file", &settings.api_key),
             repeats,
         })
+    }
+
+    /// The body of a text message.
+    fn text(&self, message: &Message) -> serde_json::Result<Zeroizing<Vec<u8>>> {
+        let fields = Body {
+            from: self.from.as_deref(),
+            to: message.to.expose(),
+            text: &message.text,
+            messaging_profile_id: self.profile.as_deref(),
+            kind: "SMS",
+            // Refused where the text needs another alphabet, rather than sent in several parts.
+            encoding: "gsm7",
+            webhook_url: message.report_url.as_ref().map(|url| url.as_str()),
+        };
+        serde_json::to_vec(&fields).map(Zeroizing::new)
     }
 
     /// The same for a repeat of the same message, which Telnyx then does not send again. The body is
@@ -228,14 +261,21 @@ fn paused(outcome: Outcome, reply: &Reply) -> Outcome {
     }
 }
 
+/// A reply that tells nothing about what was asked after.
+fn untold(reply: &Reply, redactor: &Redactor<'_>) -> Status {
+    let said = format!("HTTP {}: {}", reply.status, reply::said(reply));
+    Status::Unknown(redactor.reason(&said))
+}
+
+/// Not with the body: it holds the text.
+fn undocumented() -> Status {
+    Status::Unknown("no status that is documented".to_owned())
+}
+
 /// How far a message is.
 fn status(reply: &Reply, redactor: &Redactor<'_>) -> Status {
-    let unclear = || {
-        let said = format!("HTTP {}: {}", reply.status, reply::said(reply));
-        Status::Unknown(redactor.reason(&said))
-    };
     let record = Record::read(reply).filter(|_| (200..=299).contains(&reply.status));
-    let Some(record) = record else { return unclear() };
+    let Some(record) = record else { return untold(reply, redactor) };
     described(&record, &|text| redactor.reason(text))
 }
 
@@ -259,8 +299,7 @@ fn described(record: &Record, clean: &dyn Fn(&str) -> String) -> Status {
             let cause = decisive(&problems).map_or(Cause::Route, Meaning::cause);
             Status::Failed { reason: clean(&told(word, &problems)), cause }
         }
-        // Not with the body: it holds the text.
-        Progress::Unclear => Status::Unknown("no status that is documented".to_owned()),
+        Progress::Unclear => undocumented(),
     }
 }
 

@@ -169,7 +169,15 @@ fn every_key_of_telnyx_arrives() {
         (pooled.base_url.as_str(), pooled.api_key.secret.as_str()),
         ("http://127.0.0.1:9/x", "KEY0189A")
     );
-    assert_eq!(gateway("from='12345'").base_url, "https://api.telnyx.com");
+    let plain = gateway("from='12345'");
+    assert_eq!(plain.base_url, "https://api.telnyx.com");
+    assert!(plain.texml.is_none());
+    let calls = "from='12345'\ntexml-application-id='1293384261075731499'\n\
+                 texml-account-sid='61bf923e-5e4d-4595-a110-56190ea18a1b'";
+    let texml = gateway(calls).texml.unwrap();
+    assert_eq!((texml.application_sid.as_str(), texml.account_sid.as_str()), {
+        ("1293384261075731499", "61bf923e-5e4d-4595-a110-56190ea18a1b")
+    });
 }
 
 /// A file with one gateway, for text messages and calls, and its key beside it.

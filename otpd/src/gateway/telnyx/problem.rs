@@ -16,7 +16,7 @@ fn meaning(problem: &Problem<'_>) -> Option<Meaning> {
         "40001" | "40012" | "40310" => Meaning::Number,
         // A number's form: whose, `to` or `from`, stands beside it. Taking ours for the
         // recipient's would end failover for everybody.
-        "10002" | "10016" if problem.about.trim_start_matches('/') == "to" => Meaning::Number,
+        "10002" | "10016" if is_recipient(problem.about) => Meaning::Number,
         "10002" | "10016" => Meaning::Ours,
         // Keys, rights, funds, request.
         "10004" | "10005" | "10009" | "10010" | "10015" | "10027" | "20001" | "20002" | "20008"
@@ -34,6 +34,11 @@ fn meaning(problem: &Problem<'_>) -> Option<Meaning> {
         "10007" | "10008" => Meaning::Unclear,
         _ => return None,
     })
+}
+
+/// A message's recipient or a call's, which is written with a capital.
+fn is_recipient(about: &str) -> bool {
+    about.trim_start_matches('/').eq_ignore_ascii_case("to")
 }
 
 /// Whether Telnyx does not take the API key.

@@ -1,3 +1,4 @@
+mod calls;
 mod status;
 mod vendor;
 
@@ -33,6 +34,7 @@ fn settings(base_url: String) -> TelnyxSettings {
         messaging_profile_id: None,
         webhook_public_key: None,
         api_key: Key { secret: Zeroizing::new(KEY.to_owned()), file: "telnyx.key".to_owned() },
+        texml: None,
         ca_file: None,
     }
 }

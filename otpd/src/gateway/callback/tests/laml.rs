@@ -28,8 +28,7 @@ fn signalwire(key: &str) -> Keys {
 /// Twilio's signature over parts, with the key `12345`.
 fn sha1(parts: &[&str]) -> String {
     let mac = <Hmac<Sha1> as KeyInit>::new_from_slice(b"12345").unwrap();
-    STANDARD
-        .encode(parts.iter().fold(mac, Mac::chain_update).finalize().into_bytes())
+    STANDARD.encode(parts.iter().fold(mac, Mac::chain_update).finalize().into_bytes())
 }
 
 fn signed(url: &str, body: &str, parts: &[&str]) -> Owned {
@@ -104,7 +103,8 @@ fn a_signature_over_the_url_alone_is_good_for_no_body() {
 #[test]
 fn a_body_that_is_no_form_is_signed_by_its_hash_in_the_url() {
     let body = r#"{"a":1}"#;
-    let hash = Sha256::digest(body).iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
+    let hash =
+        Sha256::digest(body).iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
     let url = format!("https://h.example/cb?bodySHA256={hash}");
     let request = |body: &str| {
         Owned::post(&url, body)
