@@ -70,8 +70,8 @@ impl Markup {
         let names = self.names();
         let (question, action) = (Escape::Xml.apply(question), Escape::Xml.apply(action));
         let mut parts = vec![BEGIN, names.pause, names.key, &action, "\">"];
+        // Without a pause between them: Plivo's element may hold what is said, and nothing else.
         parts.extend(say(names, &question));
-        parts.push(names.pause);
         parts.extend(say(names, &question));
         parts.extend([names.key_end, END]);
         joined(&parts)
@@ -152,7 +152,7 @@ mod tests {
                 "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Response><Pause length=\"1\"/>\
                  <Gather input=\"dtmf\" numDigits=\"1\" timeout=\"8\" method=\"POST\" \
                  action=\"https://otp.example.com/answer/1a?x=1&amp;y=2\">\
-                 <Say language=\"en-US\">{once}</Say><Pause length=\"1\"/>\
+                 <Say language=\"en-US\">{once}</Say>\
                  <Say language=\"en-US\">{once}</Say></Gather><Hangup/></Response>"
             )
         );
@@ -162,7 +162,7 @@ mod tests {
                 "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Response><Wait length=\"1\"/>\
                  <GetDigits numDigits=\"1\" timeout=\"8\" retries=\"1\" method=\"POST\" \
                  action=\"https://otp.example.com/answer/1a?x=1&amp;y=2\">\
-                 <Speak language=\"en-US\">{once}</Speak><Wait length=\"1\"/>\
+                 <Speak language=\"en-US\">{once}</Speak>\
                  <Speak language=\"en-US\">{once}</Speak></GetDigits><Hangup/></Response>"
             )
         );
