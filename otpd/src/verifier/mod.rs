@@ -35,7 +35,7 @@ pub use begin::Claim;
 pub use bypass::BypassFailure;
 pub use enroll::{EnrollRequest, Failure, Placed};
 pub use log::Position;
-pub use test_message::{TestFailure, TestRequest, Tested};
+pub use test_message::{Arrival, TestFailure, TestRequest, Tested};
 pub use upkeep::Unconfirmed;
 
 use crate::{
