@@ -278,13 +278,11 @@ impl Connection {
                 let opted_out = row.opted_out.clone().map(opt_out);
                 self.reply(&wire::Listed { subscriber, opted_out }, true).await?;
             }
-            match page.into_iter().last() {
-                Some(last) => after = Some(last.account),
-                None => {
-                    let end = wire::Listed { subscriber: None, opted_out: None };
-                    return self.reply(&end, false).await;
-                }
-            }
+            let Some(last) = page.into_iter().last() else {
+                let end = wire::Listed { subscriber: None, opted_out: None };
+                return self.reply(&end, false).await;
+            };
+            after = Some(last.account);
         }
     }
 }

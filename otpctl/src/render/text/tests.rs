@@ -140,13 +140,14 @@ fn changes_say_what_they_mean_for_logins() {
     }
 }
 
-pub(in crate::render) fn opted_out() -> Option<OptOut> {
-    Some(OptOut { at: NOON, gateway: "telnyx".into() })
+fn opted_out() -> OptOut {
+    OptOut { at: NOON, gateway: "telnyx".into() }
 }
 
 #[test]
 fn who_wants_no_messages_is_shown() {
-    let text = super::shown(&Shown { opted_out: opted_out(), ..shown(vec![]) }, &zone(), Some(80));
+    let text =
+        super::shown(&Shown { opted_out: Some(opted_out()), ..shown(vec![]) }, &zone(), Some(80));
     let line = "messages             opted out since 2026-08-01T14:00:00+02:00 (telnyx)";
     assert!(text.lines().any(|found| found == line), "{text}");
     let text = super::shown(&shown(vec![]), &zone(), Some(80));
@@ -172,7 +173,7 @@ fn a_list_is_a_line_a_subscriber() {
         ..alice()
     };
     assert_eq!(
-        super::list(&[(alice(), opted_out()), (bob, None)], &zone(), Some(80)),
+        super::list(&[(alice(), Some(opted_out())), (bob, None)], &zone(), Some(80)),
         "USER   PHONE            STATE              CHANNEL  VERIFIED\n\
          alice  +1 ••• ••• ••42  active, opted out  sms      2026-08-01T14:01:00+02:00\n\
          bob    +1 ••• ••• ••42  pending            voice    -\n"
@@ -195,7 +196,7 @@ fn long_names_stay_within_80_columns() {
     };
     let status = StatusReply { gateways: vec![gateway], problems: vec![long.repeat(3)], ..quiet() };
     let texts = [
-        super::list(&[(subscriber, opted_out())], &zone(), Some(80)),
+        super::list(&[(subscriber, Some(opted_out()))], &zone(), Some(80)),
         super::shown(&shown, &zone(), Some(80)),
         super::status(&status, Some(80)),
     ];

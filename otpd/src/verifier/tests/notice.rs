@@ -203,9 +203,9 @@ async fn stop_is_heard_and_start_and_an_unlocking() {
     assert_eq!((token, step.verdict), (None, Some(Verdict::Denied)));
     assert!(step.text.expect("words").contains("ending 42 were stopped by a reply with STOP."));
     // Also not to see whether a gateway works.
-    let test =
+    let trial =
         TestRequest { phone: Secret::new("+12025550142".into()), gateway: None, voice: false };
-    let refused = house.verifier.test_message(test.clone(), 0).await;
+    let refused = house.verifier.test_message(trial, 0).await;
     assert_eq!(refused, Err(TestFailure::Other(Failure::Refused(Refusal::OptedOut))));
     // It is stored.
     let mut house = house.crash().await;
@@ -216,13 +216,11 @@ async fn stop_is_heard_and_start_and_an_unlocking() {
     house.writes("+12025550142", Keyword::Stop).await;
     let done = house.verifier.manage(&root, Verb::Unlock, 0).await.expect("a commit");
     assert!(done.expect("enrolled").opted_in);
-    let (token, _, code) = {
-        let mut claim = House::claim();
-        claim.connection = Some("203.0.113.9 50009 192.0.2.1 22 1".into());
-        let verifier = Arc::clone(&house.verifier);
-        let (begun, text) = tokio::join!(verifier.begin(claim), house.accept());
-        (begun.0.expect("a challenge"), begun.1, code(&text))
-    };
+    let mut claim = House::claim();
+    claim.connection = Some("203.0.113.9 50009 192.0.2.1 22 1".into());
+    let verifier = Arc::clone(&house.verifier);
+    let (begun, words) = tokio::join!(verifier.begin(claim), house.accept());
+    let (token, code) = (begun.0.expect("a challenge"), code(&words));
     assert_eq!(house.answer(token, &code).await, Some(Verdict::Granted));
 }
 
