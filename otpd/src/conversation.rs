@@ -78,6 +78,9 @@ pub fn first(view: &View) -> Step {
         }
         (_, Progress::Lost) => return ask(&format!("{}\n{}", lost(view), commands(view))),
         (_, Progress::Failed) => return ask(&format!("{}\n{}", failed(view), retry(view))),
+        (_, Progress::Stopped) => {
+            return ask(&format!("{}\n{}", stopped(&view.ending), retry(view)));
+        }
     };
     ask(&format!("{how} (ref {}).\n{}", view.reference, commands(view)))
 }
@@ -109,12 +112,19 @@ pub fn again(notice: Notice, view: &View, setting: &Setting<'_>) -> Step {
         Notice::NoMoreMessages => {
             format!("No more codes are sent in this login. Use the newest one, ref {reference}.")
         }
-        Notice::Held(held) if view.progress == Progress::Failed => {
+        Notice::Held(held) if matches!(view.progress, Progress::Failed | Progress::Stopped) => {
             let recover =
                 if view.recovery > 0 { "\nType a recovery code, or: ? = help" } else { "" };
             format!("{}{recover}", no_message(held, setting))
         }
         Notice::Held(held) => format!("{}\n{}", no_message(held, setting), newest(view)),
+        Notice::Stopped => {
+            let onward = match view.progress {
+                Progress::Sending | Progress::Sent => newest(view),
+                Progress::Lost | Progress::Failed | Progress::Stopped => retry(view),
+            };
+            format!("{}\n{onward}", stopped(&view.ending))
+        }
         Notice::NoVoice => format!("Voice calls are not available here.\n{}", commands(view)),
         Notice::RecoveryWrong { tries_left } => {
             format!("{}\n{}", recovery::wrong(tries_left), onward(view))
@@ -157,6 +167,12 @@ pub fn denied(
         Denial::Country => Some(format!(
             "Codes can no longer be sent to the country of {account}'s number.\n\
              Ask your administrator.   Request id {request}"
+        )),
+        Denial::OptedOut(ending) => Some(format!(
+            "{}\n\
+             To undo that, send START to their sender, or ask your administrator\n\
+             to run: otpctl unlock {account}   Request id {request}",
+            by_stop(ending)
         )),
         Denial::Full => return unavailable(host),
         Denial::Held(held) => Some(locked(held, account, request, setting)),
@@ -344,6 +360,9 @@ fn fresh(besides: &str, what: &str, view: &View) -> String {
         }
         (Progress::Lost, _) => return format!("{besides}\n{}\n{}", lost(view), commands(view)),
         (Progress::Failed, _) => return format!("{besides}\n{}\n{}", failed(view), retry(view)),
+        (Progress::Stopped, _) => {
+            return format!("{besides}\n{}\n{}", stopped(&view.ending), retry(view));
+        }
     };
     format!("{besides}\n{how}")
 }
@@ -366,15 +385,26 @@ fn failed(view: &View) -> String {
     format!("{what} to the number ending {} could not be sent.", view.ending)
 }
 
+/// Whoever reads this may not be who sent STOP, and carriers let nobody else undo it but them: an
+/// administrator lifts what is remembered here, and only START what the vendor remembers.
+fn stopped(ending: impl std::fmt::Display) -> String {
+    let undo = "To undo that, send START to their sender, or ask your administrator.";
+    format!("{}\n{undo}", by_stop(ending))
+}
+
+fn by_stop(ending: impl std::fmt::Display) -> String {
+    format!("Messages to the number ending {ending} were stopped by a reply with STOP.")
+}
+
 /// What can be typed besides, whether there is a code or not.
 fn onward(view: &View) -> String {
     match view.progress {
         Progress::Sending | Progress::Sent | Progress::Lost => commands(view),
-        Progress::Failed => retry(view),
+        Progress::Failed | Progress::Stopped => retry(view),
     }
 }
 
-/// What helps after [`failed`]: there is no code to type.
+/// What helps after [`failed`] and [`stopped`]: there is no code to type.
 fn retry(view: &View) -> String {
     let wait = match view.resend_in {
         0 => String::new(),

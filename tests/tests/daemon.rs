@@ -19,6 +19,8 @@ mod lists;
 mod log;
 #[path = "daemon/numbers.rs"]
 mod numbers;
+#[path = "daemon/opt_out.rs"]
+mod opt_out;
 #[path = "daemon/people.rs"]
 mod people;
 #[path = "daemon/recovery.rs"]

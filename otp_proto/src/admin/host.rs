@@ -61,6 +61,27 @@ pub struct Tested {
     /// What went wrong, at whichever gateway.
     #[serde(default)]
     pub reason: Option<String>,
+    /// What the vendor says became of it in the ten seconds after it took it; null: it does not tell,
+    /// or took nothing.
+    #[serde(default)]
+    pub arrival: Option<Arrival>,
+    /// Why it did not arrive.
+    #[serde(default)]
+    pub arrival_reason: Option<String>,
+}
+
+/// What became of a message that a vendor took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Arrival {
+    /// The carrier says that it arrived.
+    Delivered,
+    /// The carrier will not say.
+    Unconfirmed,
+    /// It did not arrive.
+    Undelivered,
+    /// Nobody knows yet.
+    UnderWay,
 }
 
 /// Asks how the daemon is.

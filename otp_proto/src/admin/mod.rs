@@ -7,14 +7,16 @@ mod subscriber;
 mod trail;
 
 pub use error::{AdminError, NoLiveCode};
-pub use host::{ConfirmClock, Gateway, GatewayState, Status, StatusReply, TestMessage, Tested};
+pub use host::{
+    Arrival, ConfirmClock, Gateway, GatewayState, Status, StatusReply, TestMessage, Tested,
+};
 pub use recovery::{
     Bypass, BypassListed, Bypasses, Grant, Granted, MadeCodes, RecoveryCodes, RevokeBypass, Revoked,
 };
 pub use subscriber::{
     Changed, Channel, Delivery, DeliveryStatus, Disable, Enable, Enroll, Enrolled, Limit, List,
-    Listed, Register, Registered, Remove, Resend, Resent, Reveal, Revealed, Show, Shown, State,
-    Subscriber, Unlock, Verify,
+    Listed, OptOut, Register, Registered, Remove, Resend, Resent, Reveal, Revealed, Show, Shown,
+    State, Subscriber, Unlock, Unlocked, Verify,
 };
 pub use trail::{Log, Logged, Record, Watch, Watched};
 
@@ -44,7 +46,7 @@ methods! {
     Disable -> Changed;
     Enable -> Changed;
     Remove -> Empty;
-    Unlock -> Changed;
+    Unlock -> Unlocked;
     RecoveryCodes -> MadeCodes;
     Bypass -> Granted;
     Bypasses -> BypassListed;

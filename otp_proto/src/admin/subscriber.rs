@@ -47,6 +47,15 @@ pub struct Subscriber {
     pub verified_at: Option<i64>,
 }
 
+/// An end to messages that the person at a number asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OptOut {
+    /// When it became known, Unix milliseconds.
+    pub at: i64,
+    /// The gateway that was told.
+    pub gateway: String,
+}
+
 /// A limit that holds now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limit {
@@ -181,6 +190,9 @@ pub struct Listed {
     /// Null ends the list.
     #[serde(default)]
     pub subscriber: Option<Subscriber>,
+    /// Since when the person at the number wants no messages; none is sent then.
+    #[serde(default)]
+    pub opted_out: Option<OptOut>,
 }
 
 /// Asks for everything about one account.
@@ -212,6 +224,9 @@ pub struct Shown {
     /// Why the newest message of the last minutes did not arrive, as its carrier reported.
     #[serde(default)]
     pub undelivered: Option<String>,
+    /// Since when the person at the number wants no messages; none is sent then.
+    #[serde(default)]
+    pub opted_out: Option<OptOut>,
 }
 
 /// Asks for a number in full; root's alone.
@@ -253,10 +268,20 @@ pub struct Remove {
     pub user: String,
 }
 
-/// Ends the limits that wrong codes brought.
+/// Ends the limits that wrong codes brought, and an opt-out of the number.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Unlock {
     /// The account.
     pub user: String,
+}
+
+/// Reply to [`Unlock`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unlocked {
+    /// The account as it is now.
+    pub subscriber: Subscriber,
+    /// Messages may go to the number again, and could not before.
+    #[serde(default)]
+    pub opted_in: bool,
 }

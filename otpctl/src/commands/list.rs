@@ -13,9 +13,11 @@ use crate::{
 /// would be worse than none.
 pub(crate) fn run(session: &Session) -> Result<Outcome, Failure> {
     let mut rows = Vec::new();
-    session.call_more(&admin::List {}, |reply: admin::Listed| rows.extend(reply.subscriber))?;
+    session.call_more(&admin::List {}, |reply: admin::Listed| {
+        rows.extend(reply.subscriber.map(|subscriber| (subscriber, reply.opted_out)));
+    })?;
     if session.json {
-        let rows: Vec<_> = rows.iter().map(json::Subscriber::new).collect();
+        let rows: Vec<_> = rows.iter().map(json::Listed::new).collect();
         return Ok(Outcome::done(json::text(&rows)));
     }
     let mut outcome = Outcome::done(text::list(&rows, &session.zone, session.width));

@@ -2,7 +2,7 @@
 
 use otp_proto::{
     Secret,
-    admin::{self, DeliveryStatus},
+    admin::{self, Arrival, DeliveryStatus},
 };
 
 use super::Outcome;
@@ -19,6 +19,9 @@ pub(crate) fn run(session: &Session, arguments: cli::TestMessage) -> Result<Outc
     let tested = session.call(&admin::TestMessage { phone: Secret::new(phone), gateway, voice })?;
     let value = json::Tested::new(&tested);
     Ok(match tested.status {
+        DeliveryStatus::Accepted if tested.arrival == Some(Arrival::Undelivered) => {
+            Outcome::incomplete(session, &value, numbers::test_lost(&tested))
+        }
         DeliveryStatus::Accepted | DeliveryStatus::Sending => {
             Outcome::either(session, &value, || numbers::tested(&tested))
         }

@@ -1,4 +1,4 @@
-//! `otpctl unlock`: ends what wrong codes brought.
+//! `otpctl unlock`: ends what wrong codes brought, and an opt-out.
 
 use otp_proto::admin;
 
@@ -10,13 +10,8 @@ use crate::{
     session::Session,
 };
 
-/// Ends the account's limits on wrong codes.
+/// Ends the account's limits on wrong codes, and the opt-out of its number.
 pub(crate) fn run(session: &Session, user: cli::User) -> Result<Outcome, Failure> {
-    let changed = session.call(&admin::Unlock { user: user.user })?;
-    Ok(Outcome::either(session, &json::Subscriber::new(&changed.subscriber), || {
-        text::changed(
-            &changed.subscriber,
-            "is unlocked: the limits that wrong codes brought are over",
-        )
-    }))
+    let unlocked = session.call(&admin::Unlock { user: user.user })?;
+    Ok(Outcome::either(session, &json::Unlocked::new(&unlocked), || text::unlocked(&unlocked)))
 }

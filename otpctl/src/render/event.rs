@@ -88,11 +88,9 @@ fn known(event: &Event) -> (Tone, &'static str, String) {
             (Good, "login granted", place(service, source.as_deref()))
         }
         Event::LoginBypassed { service, source, bypass, granted_by, reason, uses_left } => {
-            let by = format!("granted by {}", person(*granted_by));
-            let left = uses_left.map(|uses| format!("{} left", count(uses, "use", "uses")));
             let place = place(service, source.as_deref());
-            let details = [bypass.clone(), by, left.unwrap_or_default(), place, reason.clone()];
-            (Bad, "login without a code by a bypass", join(details))
+            let details = bypassed(bypass, *granted_by, *uses_left, place, reason);
+            (Bad, "login without a code by a bypass", details)
         }
         Event::CodeWithheld { service, source, reason } => {
             let place = place(service, source.as_deref());
@@ -117,49 +115,37 @@ fn known(event: &Event) -> (Tone, &'static str, String) {
         Event::MessageHeld { limit, until: _ } => (Bad, "message held back", limit.clone()),
         Event::ConversionLow { scope, country, messages, answered, blocked } => {
             let of = format!("{answered} of {messages} in an hour");
-            let scope = format!("{scope} in {country}");
             let blocked = if *blocked { "blocked" } else { "" };
-            (Bad, "few messages answered", join([scope, of, blocked.to_owned()]))
+            let details = join([format!("{scope} in {country}"), of, blocked.to_owned()]);
+            (Bad, "few messages answered", details)
         }
         Event::SiteUnderAttack {} => {
             (Bad, "many wrong codes on this host", "codes have eight digits now".to_owned())
         }
         Event::MessageSent { gateway, vendor_id, certain } => {
             let id = vendor_id.as_ref().map(|id| format!("id {id}")).unwrap_or_default();
-            let details = join([gateway.clone(), id]);
-            match certain {
-                true => (Plain, "message accepted", details),
-                false => (Plain, "message perhaps sent", details),
-            }
+            let what = if *certain { "message accepted" } else { "message perhaps sent" };
+            (Plain, what, join([gateway.clone(), id]))
         }
         Event::MessageFailed { gateway, reason } => {
             (Bad, "message failed", join([gateway.clone(), reason.clone()]))
         }
         Event::MessageUndelivered { gateway, vendor_id, reason, then } => {
-            let id = format!("id {vendor_id}");
-            let details = join([gateway.clone(), id, reason.clone(), then.replace('-', " ")]);
-            (Bad, "message did not arrive", details)
+            let (id, then) = (format!("id {vendor_id}"), then.replace('-', " "));
+            (Bad, "message did not arrive", join([gateway.clone(), id, reason.clone(), then]))
         }
         Event::MessageStatus { gateway, vendor_id, status } => {
-            let details = join([gateway.clone(), format!("id {vendor_id}")]);
-            match status.as_str() {
-                "delivered" => (Good, "message delivered", details),
-                "unconfirmed" => {
-                    (Plain, "message perhaps delivered, the carrier does not say", details)
-                }
-                other => (Plain, "message followed", join([details, other.to_owned()])),
-            }
+            followed(status, join([gateway.clone(), format!("id {vendor_id}")]))
         }
         Event::OptedOut { ending, gateway } => {
             let details = join([format!("..{ending}"), gateway.clone()]);
             (Bad, "messages stopped by a reply with STOP", details)
         }
-        Event::OptedIn { ending, gateway: Some(gateway) } => {
-            let details = join([format!("..{ending}"), gateway.clone()]);
-            (Plain, "messages allowed again by START", details)
-        }
-        Event::OptedIn { ending, gateway: None } => {
-            (Plain, "messages allowed again", format!("..{ending}"))
+        Event::OptedIn { ending, gateway } => {
+            let by = if gateway.is_some() { "START" } else { "otpctl unlock" };
+            let by = format!("by {by}");
+            let gateway = gateway.clone().unwrap_or_default();
+            (Plain, "messages allowed again", join([format!("..{ending}"), by, gateway]))
         }
         Event::Enrolled { ending, country, channel, replaced } => {
             (Plain, "number registered", number(ending, country, channel, *replaced))
@@ -169,26 +155,19 @@ fn known(event: &Event) -> (Tone, &'static str, String) {
         Event::Enabled {} => (Plain, "enabled", String::new()),
         Event::Removed {} => (Plain, "number removed", String::new()),
         Event::RecoveryCodesMade { codes, replaced } => {
+            let void = (*replaced > 0).then(|| format!("{replaced} earlier void"));
             let made = count(*codes, "code", "codes");
-            let void =
-                if *replaced > 0 { format!("{replaced} earlier void") } else { String::new() };
-            (Plain, "recovery codes made", join([made, void]))
+            (Plain, "recovery codes made", join([made, void.unwrap_or_default()]))
         }
         Event::BypassGranted { bypass, seconds, uses, from, reason } => {
-            let uses = uses.map(|uses| count(uses, "use", "uses")).unwrap_or_default();
-            let from = from.as_ref().map(|from| format!("from {from}")).unwrap_or_default();
-            let lasts = format!("for {seconds} s");
-            (Bad, "bypass granted", join([bypass.clone(), lasts, uses, from, reason.clone()]))
+            (Bad, "bypass granted", granted(bypass, *seconds, *uses, from.as_deref(), reason))
         }
         Event::BypassRevoked { bypass } => (Plain, "bypass ended", bypass.clone()),
         Event::Unlocked {} => (Plain, "unlocked", String::new()),
         Event::NumberRevealed { ending } => (Plain, "number shown in full", format!("..{ending}")),
         Event::TestMessage { ending, country, channel, gateway, reference } => {
-            let to = format!("{} to ..{ending}", message(channel));
-            let by = gateway.as_ref().map(|gateway| format!("through {gateway}"));
-            let reference = format!("ref {reference}");
-            let details = [to, country.clone(), reference, by.unwrap_or_default()];
-            (Plain, "test message", join(details))
+            let to = [ending, country, channel, reference];
+            (Plain, "test message", tried(to, gateway.as_deref()))
         }
         Event::ClockConfirmed { ahead_seconds } => {
             let way = if *ahead_seconds < 0 { "behind" } else { "ahead" };
@@ -197,6 +176,44 @@ fn known(event: &Event) -> (Tone, &'static str, String) {
         // The verb stands before it.
         Event::Refused { verb: _, reason, until: _ } => (Bad, "refused", reason.clone()),
     }
+}
+
+/// How far a message is that a vendor took; `details` name it.
+fn followed(status: &str, details: String) -> (Tone, &'static str, String) {
+    match status {
+        "delivered" => (Tone::Good, "message delivered", details),
+        "unconfirmed" => {
+            (Tone::Plain, "message perhaps delivered, the carrier does not say", details)
+        }
+        other => (Tone::Plain, "message followed", join([details, other.to_owned()])),
+    }
+}
+
+/// A login by a bypass.
+fn bypassed(bypass: &str, by: u32, uses: Option<u32>, place: String, reason: &str) -> String {
+    let left = uses.map(|uses| format!("{} left", count(uses, "use", "uses"))).unwrap_or_default();
+    let by = format!("granted by {}", person(by));
+    join([bypass.to_owned(), by, left, place, reason.to_owned()])
+}
+
+/// A bypass that was granted.
+fn granted(
+    bypass: &str,
+    seconds: u64,
+    uses: Option<u32>,
+    from: Option<&str>,
+    reason: &str,
+) -> String {
+    let uses = uses.map(|uses| count(uses, "use", "uses")).unwrap_or_default();
+    let from = from.map(|from| format!("from {from}")).unwrap_or_default();
+    join([bypass.to_owned(), format!("for {seconds} s"), uses, from, reason.to_owned()])
+}
+
+/// A test message: to which number, country and channel, with which reference, through whom.
+fn tried([ending, country, channel, reference]: [&String; 4], gateway: Option<&str>) -> String {
+    let to = format!("{} to ..{ending}", message(channel));
+    let by = gateway.map(|gateway| format!("through {gateway}")).unwrap_or_default();
+    join([to, country.clone(), format!("ref {reference}"), by])
 }
 
 /// A number that was registered.

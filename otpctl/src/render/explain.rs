@@ -83,6 +83,7 @@ struct Summary {
     messages_sent: usize,
     messages_failed: usize,
     messages_undelivered: usize,
+    messages_delivered: usize,
     wrong_codes: usize,
     meaning: String,
     remedy: Option<String>,
@@ -118,6 +119,9 @@ impl<'a> Explained<'a> {
         let messages_failed = count(|event| matches!(event, Event::MessageFailed { .. }));
         let undelivered = |event: &Event| matches!(event, Event::MessageUndelivered { .. });
         let recovered = count(|event| matches!(event, Event::RecoveryCodeUsed { .. })) > 0;
+        // A receipt may come after the success that it was waited for.
+        let succeeds = |record: &&Record| Event::of(record).is_some_and(|event| succeeds(&event));
+        let over = story.iter().find(succeeds).unwrap_or(last).at;
         let mut summary = Summary {
             request: first.request.clone(),
             user: first.user.clone(),
@@ -131,16 +135,28 @@ impl<'a> Explained<'a> {
             messages_sent,
             messages_failed,
             messages_undelivered: events.iter().filter(|event| undelivered(event)).count(),
+            messages_delivered: count(delivered),
             wrong_codes: count(|event| matches!(event, Event::CodeWrong { .. })),
             meaning: String::new(),
             remedy: None,
             recovered,
             until_millis: until,
-            seconds: last.at.saturating_sub(first.at) / 1000,
+            seconds: over.saturating_sub(first.at) / 1000,
         };
         summary.conclude();
         Some(Self { summary, records: story })
     }
+}
+
+fn succeeds(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::LoginGranted { .. } | Event::LoginBypassed { .. } | Event::Verified { .. }
+    )
+}
+
+fn delivered(event: &Event) -> bool {
+    matches!(event, Event::MessageStatus { status, .. } if status == "delivered")
 }
 
 /// Service and address, from the first event that tells them.
@@ -257,6 +273,7 @@ impl Summary {
             End::Granted if self.recovered => plain("a recovery code was typed"),
             End::Bypassed => plain("an administrator had granted a bypass"),
             End::Granted => plain("the right code was typed in time"),
+            End::Tested if self.messages_delivered > 0 => plain("the message arrived"),
             End::Tested if self.messages_sent > 0 => {
                 plain("a vendor took the message; whether it arrived, says the telephone")
             }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use otp_proto::admin::{self, Channel, DeliveryStatus, State};
+use otp_proto::admin::{self, Arrival, Channel, DeliveryStatus, OptOut, State};
 use serde::Serialize;
 
 use super::{is_hidden, text::Lock, time::utc};
@@ -65,6 +65,35 @@ impl<'a> Subscriber<'a> {
     }
 }
 
+/// A row of `list`.
+#[derive(Serialize)]
+pub(crate) struct Listed<'a> {
+    #[serde(flatten)]
+    subscriber: Subscriber<'a>,
+    opted_out_at: Option<String>,
+}
+
+impl<'a> Listed<'a> {
+    pub(crate) fn new((subscriber, opted_out): &'a (admin::Subscriber, Option<OptOut>)) -> Self {
+        let opted_out_at = opted_out.as_ref().map(|opted_out| utc(opted_out.at));
+        Self { subscriber: Subscriber::new(subscriber), opted_out_at }
+    }
+}
+
+/// Result of `unlock`.
+#[derive(Serialize)]
+pub(crate) struct Unlocked<'a> {
+    #[serde(flatten)]
+    subscriber: Subscriber<'a>,
+    opted_in: bool,
+}
+
+impl<'a> Unlocked<'a> {
+    pub(crate) fn new(unlocked: &'a admin::Unlocked) -> Self {
+        Self { subscriber: Subscriber::new(&unlocked.subscriber), opted_in: unlocked.opted_in }
+    }
+}
+
 /// A limit that holds now.
 #[derive(Serialize)]
 struct Limit<'a> {
@@ -86,6 +115,8 @@ pub(crate) struct Shown<'a> {
     live_challenges: u32,
     recovery_codes_left: u32,
     undelivered: Option<&'a str>,
+    opted_out_at: Option<String>,
+    opted_out_by: Option<&'a str>,
     limits: Vec<Limit<'a>>,
     bypasses: Vec<Grant<'a>>,
 }
@@ -110,6 +141,8 @@ impl<'a> Shown<'a> {
             live_challenges: shown.live_challenges,
             recovery_codes_left: shown.recovery_codes_left,
             undelivered: shown.undelivered.as_deref(),
+            opted_out_at: shown.opted_out.as_ref().map(|opted_out| utc(opted_out.at)),
+            opted_out_by: shown.opted_out.as_ref().map(|opted_out| opted_out.gateway.as_str()),
             limits: shown.limits.iter().map(limit).collect(),
             bypasses: shown.bypasses.iter().map(Grant::new).collect(),
         }
@@ -186,6 +219,8 @@ pub(crate) struct Tested<'a> {
     gateway: Option<&'a str>,
     vendor_id: Option<&'a str>,
     reason: Option<&'a str>,
+    arrival: Option<Arrival>,
+    arrival_reason: Option<&'a str>,
 }
 
 impl<'a> Tested<'a> {
@@ -197,6 +232,8 @@ impl<'a> Tested<'a> {
             gateway: tested.gateway.as_deref(),
             vendor_id: tested.vendor_id.as_deref(),
             reason: tested.reason.as_deref(),
+            arrival: tested.arrival,
+            arrival_reason: tested.arrival_reason.as_deref(),
         }
     }
 }
@@ -315,6 +352,8 @@ mod tests {
             "live_challenges",
             "recovery_codes_left",
             "undelivered",
+            "opted_out_at",
+            "opted_out_by",
             "limits",
             "bypasses",
         ];

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use otp_proto::admin::{Channel, DeliveryStatus, Tested};
+use otp_proto::admin::{Arrival, Channel, DeliveryStatus, Tested};
 
 use super::{json::Imported, visible, word};
 
@@ -40,7 +40,35 @@ pub(crate) fn tested(tested: &Tested) -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "On the way: {}", visible(reason));
     }
-    text + "See whether it is on the phone: that a gateway took it does not mean that it arrives.\n"
+    text + match tested.arrival {
+        Some(Arrival::Delivered) => "The carrier says that it arrived.\n",
+        Some(Arrival::Unconfirmed) => {
+            "The carrier does not say whether it arrives: see whether it is on the phone.\n"
+        }
+        Some(Arrival::UnderWay | Arrival::Undelivered) => {
+            "The carrier has not said yet whether it arrived: see whether it is on the phone.\n"
+        }
+        None => {
+            "See whether it is on the phone: that a gateway took it does not mean that it arrives.\n"
+        }
+    }
+}
+
+/// `test-message` was taken by a vendor and did not arrive.
+pub(crate) fn test_lost(tested: &Tested) -> String {
+    let gateway = visible(tested.gateway.as_deref().unwrap_or("a gateway"));
+    let vendor = tested.vendor_id.as_deref();
+    let vendor = vendor.map(|id| format!(", its id {}", visible(id))).unwrap_or_default();
+    let reason = tested.arrival_reason.as_deref().map(visible);
+    let before = tested.reason.as_deref();
+    let before = before.map(|reason| format!("; on the way: {}", visible(reason)));
+    format!(
+        "{gateway} took the {} (ref {}{vendor}), but it did not arrive: {}{}",
+        message(tested.channel),
+        visible(&tested.reference),
+        reason.as_deref().unwrap_or("the carrier gives no reason"),
+        before.unwrap_or_default(),
+    )
 }
 
 /// `test-message` could not send.

@@ -13,7 +13,7 @@ pub(crate) struct Meaning {
 
 /// Reasons of denials and names of limits, each with its meaning and its remedy; `USER` stands for
 /// the account.
-pub(crate) const REASONS: [(&str, &str, &str); 37] = [
+pub(crate) const REASONS: [(&str, &str, &str); 38] = [
     ("no-such-account", "the host knows no account of this name", "getent passwd USER"),
     (
         "not-enrolled",
@@ -26,6 +26,11 @@ pub(crate) const REASONS: [(&str, &str, &str); 37] = [
         "country-not-allowed",
         "nothing may be sent to the country of the number any more",
         "add it to delivery.countries, or: otpctl enroll USER PHONE --replace",
+    ),
+    (
+        "opted-out",
+        "messages to the number were stopped by a reply with STOP",
+        "let START be sent to their sender from that telephone, or: otpctl unlock USER",
     ),
     ("tries-used-up", "wrong codes have used up the tries of this login", "log in again"),
     (

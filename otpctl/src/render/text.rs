@@ -2,8 +2,8 @@
 
 use jiff::tz::TimeZone;
 use otp_proto::admin::{
-    Channel, Delivery, DeliveryStatus, Enrolled, GatewayState, Limit, Shown, State, StatusReply,
-    Subscriber,
+    Channel, Delivery, DeliveryStatus, Enrolled, GatewayState, Limit, OptOut, Shown, State,
+    StatusReply, Subscriber, Unlocked,
 };
 
 pub(crate) use super::bypass::{bypassed, bypasses, hand_over, no_bypass, recovery_codes, revoked};
@@ -89,6 +89,21 @@ pub(crate) fn changed(subscriber: &Subscriber, is: &str) -> String {
     format!("{} {is}.\n", visible(&subscriber.user)) + &consequence(subscriber)
 }
 
+/// Result of `unlock`.
+pub(crate) fn unlocked(unlocked: &Unlocked) -> String {
+    let is = "is unlocked: the limits that wrong codes brought are over";
+    let phone = visible(&unlocked.subscriber.phone);
+    let again = if unlocked.opted_in {
+        format!(
+            "Messages may go to {phone} again; a vendor that was told STOP sends them once START \
+             is sent to it from there.\n"
+        )
+    } else {
+        String::new()
+    };
+    changed(&unlocked.subscriber, is) + &again
+}
+
 /// Result of `remove`.
 pub(crate) fn removed(user: &str) -> String {
     format!(
@@ -106,16 +121,21 @@ pub(crate) fn clock_confirmed() -> String {
 }
 
 /// Result of `list`.
-pub(crate) fn list(subscribers: &[Subscriber], zone: &TimeZone, width: Option<u16>) -> String {
+pub(crate) fn list(
+    subscribers: &[(Subscriber, Option<OptOut>)],
+    zone: &TimeZone,
+    width: Option<u16>,
+) -> String {
     if subscribers.is_empty() {
         return String::new();
     }
-    let row = |subscriber: &Subscriber| {
+    let row = |(subscriber, opted_out): &(Subscriber, Option<OptOut>)| {
+        let mark = if opted_out.is_some() { ", opted out" } else { "" };
         let verified = subscriber.verified_at.map_or_else(|| "-".into(), |at| local(at, zone));
         [
             subscriber.user.clone(),
             subscriber.phone.clone(),
-            state(subscriber.state).into(),
+            state(subscriber.state).to_owned() + mark,
             channel(subscriber.channel).into(),
             verified,
         ]
@@ -149,6 +169,9 @@ pub(crate) fn shown(shown: &Shown, zone: &TimeZone, width: Option<u16>) -> Strin
     ];
     if let Some(reason) = &shown.undelivered {
         facts.push(("last message", format!("did not arrive: {reason}")));
+    }
+    if let Some(OptOut { at, gateway }) = &shown.opted_out {
+        facts.push(("messages", format!("opted out since {} ({gateway})", local(*at, zone))));
     }
     let facts = facts_table(facts, width);
     let mut parts = vec![facts];

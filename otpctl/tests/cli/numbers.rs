@@ -36,6 +36,39 @@ fn a_test_message_names_the_gateway_and_what_the_vendor_calls_it() {
 }
 
 #[test]
+fn a_test_message_says_what_became_of_it() {
+    let cases = [
+        ("delivered", "The carrier says that it arrived.\n"),
+        (
+            "unconfirmed",
+            "The carrier does not say whether it arrives: see whether it is on the phone.\n",
+        ),
+        (
+            "under_way",
+            "The carrier has not said yet whether it arrived: see whether it is on the phone.\n",
+        ),
+    ];
+    let reply = |arrival: &str, reason: &str| {
+        let arrival = format!(r#""arrival":"{arrival}","arrival_reason":{reason}}}"#);
+        ACCEPTED.trim_end_matches('}').to_owned() + "," + &arrival
+    };
+    for (arrival, words) in cases {
+        let daemon = Daemon::replies(&reply(arrival, "null"));
+        let (_, run) = daemon.run(&["test-message", "+13125550142"], "");
+        let stdout = format!("telnyx took the message (ref K7, its id m-1).\n{words}");
+        assert_eq!(run, Run::new(0, &stdout, ""), "{arrival}");
+    }
+    let lost = reply("undelivered", "\"40008 Undeliverable\"");
+    let (_, run) = Daemon::replies(&lost).run(&["test-message", "+13125550142"], "");
+    let stderr = "otpctl: telnyx took the message (ref K7, its id m-1), but it did not arrive: \
+         40008 Undeliverable\n";
+    assert_eq!(run, Run::new(1, "", stderr));
+    let (_, run) = Daemon::replies(&lost).run(&["test-message", "+13125550142", "--json"], "");
+    assert_eq!((run.exit, &*run.stderr), (Some(1), stderr));
+    assert!(run.stdout.contains(r#""arrival": "undelivered""#), "{}", run.stdout);
+}
+
+#[test]
 fn a_test_message_without_an_answer_is_not_said_to_be_taken() {
     let reply = ACCEPTED.replace("accepted", "sending").replace("\"m-1\"", "null");
     let reply = reply

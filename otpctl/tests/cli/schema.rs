@@ -22,18 +22,18 @@ const VERBS: [(&str, &[&str], &str); 19] = [
     ("enroll", &["--from", "-"], "enrolled:number already:number failed:number sent:number"),
     ("verify", &["alice", "123456"], "SUBSCRIBER"),
     ("resend", &["alice"], "user:text delivery{DELIVERY}"),
-    ("list", &[], "[SUBSCRIBER]"),
+    ("list", &[], "[SUBSCRIBER opted_out_at:time?]"),
     (
         "show",
         &["alice"],
         "SUBSCRIBER locked:flag locked_until:time? failures_24h:number sends_24h:number \
          live_challenges:number recovery_codes_left:number undelivered:text? \
-         limits[name:text since:time until:time?] bypasses[GRANT]",
+         opted_out_at:time? opted_out_by:text? limits[name:text since:time until:time?] bypasses[GRANT]",
     ),
     ("disable", &["alice"], "SUBSCRIBER"),
     ("enable", &["alice"], "SUBSCRIBER"),
     ("remove", &["alice", "--yes"], "user:text removed:flag"),
-    ("unlock", &["alice"], "SUBSCRIBER"),
+    ("unlock", &["alice"], "SUBSCRIBER opted_in:flag"),
     ("recovery-codes", &["alice"], "user:text codes[text]"),
     ("bypass", &["alice", "--for", "1h", "--reason", "lost phone"], "GRANT"),
     ("bypass", &["alice", "--revoke"], "user:text revoked:number"),
@@ -44,13 +44,15 @@ const VERBS: [(&str, &[&str], &str); 19] = [
         &["7K3F-Q2"],
         "[summary{request:text? user:text service:text? source:text? began_at:time last_at:time \
          outcome:text reason:text? until:time? messages_sent:number messages_failed:number \
-         messages_undelivered:number wrong_codes:number meaning:text remedy:text?} \
+         messages_undelivered:number messages_delivered:number \
+         wrong_codes:number meaning:text remedy:text?} \
          records[RECORD]]",
     ),
     (
         "test-message",
         &["+13125550142"],
-        "status:text channel:text reference:text gateway:text? vendor_id:text? reason:text?",
+        "status:text channel:text reference:text gateway:text? vendor_id:text? reason:text? \
+         arrival:text? arrival_reason:text?",
     ),
     (
         "status",

@@ -147,8 +147,15 @@ fn list_collects_every_row() {
     assert!(lines[2].starts_with(&long));
 
     let (_, run) = Daemon::frames(&[&alice, end]).run(&["list", "--json"], "");
-    let row = ALICE_JSON.trim_end().replace('\n', "\n  ");
+    let row = ALICE_JSON.trim_end_matches("\n}\n").replace('\n', "\n  ");
+    let row = format!("{row},\n    \"opted_out_at\": null\n  }}");
     assert_eq!(run, Run::new(0, &format!("[\n  {row}\n]\n"), ""));
+    let opted_out = r#"},"opted_out":{"at":1785585600000,"gateway":"telnyx"}},"continues""#;
+    let alice = alice.replace("}},\"continues\"", opted_out);
+    let (_, run) = Daemon::frames(&[&alice, end]).run(&["list", "--json"], "");
+    assert!(run.stdout.contains(r#""opted_out_at": "2026-08-01T12:00:00Z""#), "{}", run.stdout);
+    let (_, run) = Daemon::frames(&[&alice, end]).run(&["list"], "");
+    assert!(run.stdout.contains("  active, opted out  sms"), "{}", run.stdout);
 }
 
 #[test]
@@ -203,6 +210,8 @@ wrong-codes-per-hour  2026-08-01T14:00:00+02:00  2026-08-01T14:30:00+02:00
   "live_challenges": 0,
   "recovery_codes_left": 8,
   "undelivered": null,
+  "opted_out_at": null,
+  "opted_out_by": null,
   "limits": [
     {
       "name": "wrong-codes-per-hour",
@@ -232,7 +241,13 @@ fn verbs_that_change_an_account_say_how_it_is_now() {
         assert_eq!(request, wire);
         assert_eq!(run, Run::new(0, &format!("alice {is}.\n{ACTIVE}"), ""), "{verb}");
         let (_, run) = Daemon::replies(&changed()).run(&[verb, "alice", "--json"], "");
-        assert_eq!(run, Run::new(0, ALICE_JSON, ""), "{verb}");
+        let whole = match verb {
+            "unlock" => {
+                ALICE_JSON.trim_end_matches("\n}\n").to_owned() + ",\n  \"opted_in\": false\n}\n"
+            }
+            _ => ALICE_JSON.to_owned(),
+        };
+        assert_eq!(run, Run::new(0, &whole, ""), "{verb}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use otp_proto::login::{Step, Verdict};
 
-use super::{Setting, ask, no_message, tries};
+use super::{Setting, ask, no_message, stopped, tries};
 use crate::domain::{
     account::Account,
     budget::{Held, LimitKind},
@@ -79,6 +79,7 @@ fn why(why: Why, setting: &Setting<'_>) -> String {
     let held = match why {
         Why::Limit(held) => held,
         Why::Country => return "Codes can no longer be sent to your number's country.".to_owned(),
+        Why::OptedOut(ending) => return stopped(ending),
         Why::Full => {
             let host = setting.host;
             return format!(

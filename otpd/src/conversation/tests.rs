@@ -322,3 +322,19 @@ fn references_read_as_they_were_drawn() {
     let reference: Reference = reference("M3");
     assert_eq!(reference.to_string(), "M3");
 }
+
+#[test]
+fn a_login_of_who_wants_no_messages_is_denied_with_the_ways_out() {
+    let number: crate::domain::phone::E164 = "+13125550107".parse().expect("a number");
+    let denial = Denial::OptedOut(number.last_two());
+    let step = denied(denial, &account("alice"), TOKEN.request(), &setting(&zone()));
+    let text = step.text.expect("words");
+    fits(&text);
+    let request = TOKEN.request();
+    let expected = format!(
+        "Messages to the number ending 07 were stopped by a reply with STOP.\n\
+         To undo that, send START to their sender, or ask your administrator\n\
+         to run: otpctl unlock alice   Request id {request}"
+    );
+    assert_eq!(text, expected);
+}

@@ -20,7 +20,7 @@ pub enum Verb {
     /// Forget the number, and with it recovery codes and bypasses. What counts against guessing stays, or removing and enrolling again
     /// would hand out fresh guesses.
     Remove,
-    /// End the limits that wrong codes brought.
+    /// End the limits that wrong codes brought, and an opt-out of the number.
     Unlock,
 }
 
@@ -48,10 +48,18 @@ pub struct Manage {
     pub uid: u32,
 }
 
+/// What a verb has led to.
+#[derive(Clone, Debug)]
+pub struct Managed {
+    /// The enrollment as it is now; for [`Verb::Remove`] as it was.
+    pub enrollment: Enrollment,
+    /// Messages may go to the number again, and could not before.
+    pub opted_in: bool,
+}
+
 impl Manage {
-    /// Decides; the enrollment as it is now (for [`Verb::Remove`] as it was), `None` when the
-    /// account has no number.
-    pub fn decide(&self, records: &Records, now: Timestamp) -> Decided<Option<Enrollment>> {
+    /// Decides; `None` when the account has no number.
+    pub fn decide(&self, records: &Records, now: Timestamp) -> Decided<Option<Managed>> {
         let actor = Actor::Uid(self.uid);
         let mut ledger = Ledger::new(self.account.clone(), actor, records, now);
         let Some(mut enrollment) = ledger.records.enrollment.clone() else {
@@ -84,14 +92,15 @@ impl Manage {
         let kept = (self.verb != Verb::Remove).then(|| enrollment.clone());
         ledger.records.enrollment = kept;
         ledger.note(None, event);
-        ledger.decided(Some(enrollment))
+        let opted_in = self.verb == Verb::Unlock && ledger.opt_in(&enrollment);
+        ledger.decided(Some(Managed { enrollment, opted_in }))
     }
 }
 
 impl Manage {
     /// An account without a number may still have a bypass, which is a way in as well. The verb is
     /// refused all the same, and that is written down.
-    fn without_number(&self, mut ledger: Ledger) -> Decided<Option<Enrollment>> {
+    fn without_number(&self, mut ledger: Ledger) -> Decided<Option<Managed>> {
         if matches!(self.verb, Verb::Disable | Verb::Remove) {
             ledger.records.login.recovery.forget();
             ledger.revoke_bypasses(None);
@@ -104,7 +113,7 @@ impl Manage {
 
 #[cfg(test)]
 mod tests {
-    use super::{Manage, Verb};
+    use super::{Manage, Managed, Verb};
     use crate::domain::{
         account::Account,
         audit::Event,
@@ -133,7 +142,7 @@ mod tests {
         records
     }
 
-    fn manage(verb: Verb, records: &Records) -> super::Decided<Option<Enrollment>> {
+    fn manage(verb: Verb, records: &Records) -> super::Decided<Option<Managed>> {
         let account = Account::new("alice").expect("a name");
         Manage { account, verb, uid: 0 }.decide(records, Timestamp(2000))
     }

@@ -14,7 +14,7 @@
 //! | E.164 | the international form of a phone number |
 //!
 //! `account`, `phone`, `time`, `passcode` are the words; `challenge`, `enrollment`, `budget`,
-//! `recovery`, `bypass`, `policy`, `retention` the rules for one thing each; `login`, `register`,
+//! `opt_out`, `recovery`, `bypass`, `policy`, `retention` the rules for one thing each; `login`, `register`,
 //! `proof`, `manage`, `reveal`, `test_message` the decisions, each taking
 //! [`records::Records`] and the time and returning [`records::Decided`].
 
@@ -26,6 +26,7 @@ pub mod challenge;
 pub mod enrollment;
 pub mod login;
 pub mod manage;
+pub mod opt_out;
 pub mod passcode;
 pub mod phone;
 pub mod policy;

@@ -61,10 +61,26 @@ impl E164 {
         text
     }
 
+    /// [`Self::ending`] as a value of its own.
+    #[must_use]
+    pub fn last_two(&self) -> Ending {
+        Ending(self.ending().parse().unwrap_or_default())
+    }
+
     /// The last two digits: all that a claimant is shown.
     #[must_use]
     pub fn ending(&self) -> &str {
         self.0.get(self.0.len().saturating_sub(2)..).unwrap_or_default()
+    }
+}
+
+/// The last two digits of a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ending(u8);
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:02}", self.0)
     }
 }
 

@@ -12,7 +12,7 @@ use super::{
     budget::{Held, LimitName, later},
     challenge::{Challenge, Channel, Delivery, End, Judgement, Question, Resend},
     enrollment::{Enrollment, NumberIndex, RangeIndex, State},
-    login::{Ledger, Order, Terms, carrier, issued},
+    login::{Ledger, OPTED_OUT, Order, Terms, carrier, issued},
     passcode::{Draw, Passcode, Purpose, Reference},
     phone::{Country, Destination, Line},
     records::{Decided, Records},
@@ -69,6 +69,8 @@ pub enum Refusal {
     LineTakesNoText,
     /// There is no gateway that calls.
     NoVoice,
+    /// The person at the number asked for an end to messages.
+    OptedOut,
     /// A limit holds.
     Held(Held),
     /// The next message may go after this many seconds.
@@ -108,6 +110,7 @@ impl Refusal {
             Self::Country(_) => "country-not-allowed",
             Self::LineTakesNoText => "landline",
             Self::NoVoice => "no-gateway-calls",
+            Self::OptedOut => OPTED_OUT,
             Self::Held(held) => held.limit.as_str(),
             Self::TooSoon(_) => "resend-wait",
             Self::NoCode => "no-code",
@@ -131,6 +134,7 @@ impl Refusal {
             | Self::Country(_)
             | Self::LineTakesNoText
             | Self::NoVoice
+            | Self::OptedOut
             | Self::NoCode
             | Self::Expired
             | Self::Spent
@@ -158,7 +162,7 @@ impl Enroll {
             return refuse(ledger, ENROLL, Refusal::AlreadyEnrolled);
         }
         if let Some(refusal) = unfit(self.destination.line, self.channel, &self.terms)
-            .or_else(|| held(&mut ledger, self.index, &self.terms).map(Refusal::Held))
+            .or_else(|| withholds(&mut ledger, self.index, &self.terms))
         {
             return refuse(ledger, ENROLL, refusal);
         }
@@ -279,17 +283,29 @@ impl Resent {
         if let Resend::In(seconds) = wait {
             return refuse(ledger, RESEND, Refusal::TooSoon(seconds));
         }
-        if let Some(held) = held(&mut ledger, enrollment.index, &self.terms) {
-            return refuse(ledger, RESEND, Refusal::Held(held));
+        if let Some(refusal) = withholds(&mut ledger, enrollment.index, &self.terms) {
+            return refuse(ledger, RESEND, refusal);
         }
         let order = send(&mut ledger, &self.terms, &enrollment, channel, &self.draw);
         ledger.decided(Outcome::Done(Box::new(order)))
     }
 }
 
+/// What keeps a message from going to a number that is not proved: an opt-out, or a limit.
+pub(super) fn withholds(
+    ledger: &mut Ledger,
+    number: NumberIndex,
+    terms: &Terms,
+) -> Option<Refusal> {
+    if ledger.records.opted_out(number).is_some() {
+        return Some(Refusal::OptedOut);
+    }
+    held(ledger, number, terms).map(Refusal::Held)
+}
+
 /// The limit that keeps a message from going to a number that is not proved. A budget that was not
 /// read cannot be charged, so nothing may be sent on it.
-pub(super) fn held(ledger: &mut Ledger, number: NumberIndex, terms: &Terms) -> Option<Held> {
+fn held(ledger: &mut Ledger, number: NumberIndex, terms: &Terms) -> Option<Held> {
     let now = ledger.now;
     let unread = |limit| Some(Held { limit, since: now, until: None });
     let proofs = match ledger.records.number_budget(number) {

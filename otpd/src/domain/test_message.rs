@@ -12,10 +12,10 @@ use super::{
     audit::{Actor, Event},
     challenge::Channel,
     enrollment::NumberIndex,
-    login::{DeliveryResult, Ledger, Terms},
+    login::{Cause, DeliveryResult, LEFT_TO_ADMINISTRATOR, Ledger, Terms},
     passcode::{ChallengeToken, Reference},
     phone::{Destination, E164, Line},
-    proof::{Outcome, Refusal, held, refuse},
+    proof::{Outcome, Refusal, refuse, withholds},
     records::{Decided, Records},
     time::Timestamp,
 };
@@ -73,7 +73,7 @@ impl TestMessage {
             }
             (Channel::Sms, Line::Fixed) => Some(Refusal::LineTakesNoText),
             (Channel::Voice | Channel::Sms, Line::Mobile | Line::Fixed | Line::FixedOrMobile) => {
-                held(&mut ledger, self.index, &self.terms).map(Refusal::Held)
+                withholds(&mut ledger, self.index, &self.terms)
             }
         };
         if let Some(refusal) = refusal {
@@ -134,14 +134,56 @@ impl TestDelivered {
                 let (gateway, vendor_id) = (gateway.clone(), None);
                 ledger.note(self.token, Event::MessageSent { gateway, vendor_id, certain: false });
             }
-            DeliveryResult::Failed => {
-                if let Some(budget) = ledger.records.number_budget(self.index) {
-                    budget.refund_proof(self.charged_at);
-                }
-                if let Some(site) = ledger.records.site() {
-                    site.refund_proof(self.charged_at);
-                }
+            DeliveryResult::Failed => self.refund(&mut ledger),
+            DeliveryResult::OptedOut { gateway, ending } => {
+                self.refund(&mut ledger);
+                ledger.opt_out(self.token, self.index, ending, gateway);
             }
+        }
+        ledger.decided(())
+    }
+
+    fn refund(&self, ledger: &mut Ledger) {
+        if let Some(budget) = ledger.records.number_budget(self.index) {
+            budget.refund_proof(self.charged_at);
+        }
+        if let Some(site) = ledger.records.site() {
+            site.refund_proof(self.charged_at);
+        }
+    }
+}
+
+/// A test message that a vendor took did not arrive. Nobody waits for a code, and an administrator
+/// watches: nothing is sent again.
+#[derive(Clone, Debug)]
+pub struct TestLost {
+    /// The message.
+    pub order: TestOrder,
+    /// Which gateway had taken it.
+    pub gateway: String,
+    /// The vendor's name for it.
+    pub vendor_id: String,
+    /// What the vendor said, masked.
+    pub reason: String,
+    /// What that means.
+    pub cause: Cause,
+}
+
+impl TestLost {
+    /// Decides on the records of [`Account::host`].
+    pub fn decide(&self, records: &Records, now: Timestamp) -> Decided<()> {
+        let mut ledger = Ledger::new(Account::host(), Actor::Daemon, records, now);
+        let TestOrder { token, index, to, .. } = &self.order;
+        let event = Event::MessageUndelivered {
+            gateway: self.gateway.clone(),
+            vendor_id: self.vendor_id.clone(),
+            reason: self.reason.clone(),
+            then: LEFT_TO_ADMINISTRATOR,
+        };
+        ledger.note(*token, event);
+        match self.cause {
+            Cause::OptedOut => ledger.opt_out(*token, *index, to.ending(), &self.gateway),
+            Cause::Route | Cause::Number => {}
         }
         ledger.decided(())
     }

@@ -118,7 +118,10 @@ pub enum Delivered {
     /// No vendor said yes, but some gateway may have sent it: the code may arrive.
     Unknown,
     /// The person asked a vendor to stop; nothing may be sent from now on.
-    OptedOut,
+    OptedOut {
+        /// Whose.
+        gateway: GatewayName,
+    },
     /// A vendor says that nothing can be sent to this number, and no gateway may have sent it.
     Rejected,
     /// Surely not sent by any gateway.
@@ -451,7 +454,7 @@ fn result(attempts: &[Attempt]) -> Delivered {
         Some((gateway, Outcome::Accepted { vendor_id })) => {
             Delivered::Sent { gateway: gateway.clone(), vendor_id: vendor_id.clone() }
         }
-        Some((_, Outcome::OptedOut)) => Delivered::OptedOut,
+        Some((gateway, Outcome::OptedOut)) => Delivered::OptedOut { gateway: gateway.clone() },
         _ if perhaps => Delivered::Unknown,
         Some((_, Outcome::Rejected(_))) => Delivered::Rejected,
         _ => Delivered::Failed,

@@ -14,12 +14,16 @@ use super::{
     connection::{Connection, Done},
     permit::{Right, Target},
     wire::{
-        Fault, channel_in, delivery, fault, fitting, gateway, grant, limit, not_enrolled,
+        Fault, channel_in, delivery, fault, fitting, gateway, grant, limit, not_enrolled, opt_out,
         subscriber,
     },
 };
 use crate::{
-    domain::{login::Typed, manage::Verb},
+    domain::{
+        account::Account,
+        login::Typed,
+        manage::{Managed, Verb},
+    },
     verifier::{EnrollRequest, Unconfirmed, Verifier},
 };
 
@@ -153,6 +157,7 @@ impl Connection {
             recovery_codes_left: summary.recovery.into(),
             bypasses: summary.bypasses.iter().map(|b| grant(&identity.account, b)).collect(),
             undelivered: summary.undelivered,
+            opted_out: summary.opted_out.map(opt_out),
         })
     }
 
@@ -164,8 +169,10 @@ impl Connection {
         self.manage(v, &r.user, Verb::Enable).await
     }
 
-    async fn unlock(&mut self, v: &Verifier, r: wire::Unlock) -> Result<wire::Changed, Fault> {
-        self.manage(v, &r.user, Verb::Unlock).await
+    async fn unlock(&mut self, v: &Verifier, r: wire::Unlock) -> Result<wire::Unlocked, Fault> {
+        let (account, done) = self.managed(v, &r.user, Verb::Unlock).await?;
+        let subscriber = subscriber(&account, &done.enrollment);
+        Ok(wire::Unlocked { subscriber, opted_in: done.opted_in })
     }
 
     async fn remove(&mut self, v: &Verifier, r: wire::Remove) -> Result<Empty, Fault> {
@@ -178,14 +185,24 @@ impl Connection {
         user: &str,
         verb: Verb,
     ) -> Result<wire::Changed, Fault> {
+        let (account, done) = self.managed(verifier, user, verb).await?;
+        Ok(wire::Changed { subscriber: subscriber(&account, &done.enrollment) })
+    }
+
+    async fn managed(
+        &mut self,
+        verifier: &Verifier,
+        user: &str,
+        verb: Verb,
+    ) -> Result<(Account, Managed), Fault> {
         let right = match verb {
             Verb::Disable | Verb::Remove => Right::Revoke,
             Verb::Enable | Verb::Unlock => Right::Administer,
         };
         let identity = self.target(verifier, right, user).await?;
         let done = verifier.manage(&identity, verb, self.peer.uid).await?;
-        let enrollment = done.ok_or_else(|| not_enrolled(&identity.account))?;
-        Ok(wire::Changed { subscriber: subscriber(&identity.account, &enrollment) })
+        let done = done.ok_or_else(|| not_enrolled(&identity.account))?;
+        Ok((identity.account, done))
     }
 
     async fn status(
@@ -258,12 +275,14 @@ impl Connection {
             };
             for row in &page {
                 let subscriber = Some(subscriber(&row.account, &row.enrollment));
-                self.reply(&wire::Listed { subscriber }, true).await?;
+                let opted_out = row.opted_out.clone().map(opt_out);
+                self.reply(&wire::Listed { subscriber, opted_out }, true).await?;
             }
-            match page.into_iter().last() {
-                Some(last) => after = Some(last.account),
-                None => return self.reply(&wire::Listed { subscriber: None }, false).await,
-            }
+            let Some(last) = page.into_iter().last() else {
+                let end = wire::Listed { subscriber: None, opted_out: None };
+                return self.reply(&end, false).await;
+            };
+            after = Some(last.account);
         }
     }
 }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     domain::{account::Account, proof::Refusal},
-    verifier::{EnrollRequest, Failure, TestFailure, TestRequest, Verifier},
+    verifier::{Arrival, EnrollRequest, Failure, TestFailure, TestRequest, Verifier},
 };
 
 impl Connection {
@@ -66,7 +66,18 @@ impl Connection {
             gateway: done.gateway,
             vendor_id: done.vendor_id,
             reason: done.reason,
+            arrival: done.arrival.as_ref().map(|(arrival, _)| arrived(*arrival)),
+            arrival_reason: done.arrival.and_then(|(_, reason)| reason),
         })
+    }
+}
+
+fn arrived(arrival: Arrival) -> wire::Arrival {
+    match arrival {
+        Arrival::Delivered => wire::Arrival::Delivered,
+        Arrival::Unconfirmed => wire::Arrival::Unconfirmed,
+        Arrival::Undelivered => wire::Arrival::Undelivered,
+        Arrival::UnderWay => wire::Arrival::UnderWay,
     }
 }
 

@@ -13,6 +13,7 @@ use crate::{
         challenge::Channel,
         enrollment::{Enrollment, State},
         login::Progress,
+        opt_out::OptOut,
         proof::Refusal,
     },
     gateway::route::{GatewayHealth, GatewayState},
@@ -57,6 +58,10 @@ pub(super) fn subscriber(account: &Account, enrollment: &Enrollment) -> wire::Su
     }
 }
 
+pub(super) fn opt_out(opted_out: OptOut) -> wire::OptOut {
+    wire::OptOut { at: opted_out.at.0, gateway: opted_out.gateway }
+}
+
 pub(super) fn delivery(placed: Placed) -> wire::Delivery {
     wire::Delivery {
         status: progress(placed.progress),
@@ -71,7 +76,7 @@ pub(super) fn progress(progress: Progress) -> wire::DeliveryStatus {
     match progress {
         Progress::Sending => wire::DeliveryStatus::Sending,
         Progress::Sent => wire::DeliveryStatus::Accepted,
-        Progress::Lost | Progress::Failed => wire::DeliveryStatus::Failed,
+        Progress::Lost | Progress::Failed | Progress::Stopped => wire::DeliveryStatus::Failed,
     }
 }
 
@@ -184,6 +189,11 @@ pub(super) fn refused(refusal: Refusal, user: String) -> AdminError {
         ),
         Refusal::NoVoice => because(
             "no gateway calls: delivery.voice in the configuration of otpd names none".into(),
+        ),
+        Refusal::OptedOut => because(
+            "messages to this number were stopped by a reply with STOP; START, sent from it to their \
+             sender, undoes that, or otpctl unlock of a user who has the number"
+                .into(),
         ),
         Refusal::Held(held) => AdminError::LimitReached { limit: limit(&held) },
         Refusal::TooSoon(retry_after_seconds) => AdminError::TooSoon { retry_after_seconds },

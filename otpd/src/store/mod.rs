@@ -20,7 +20,8 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use sqlite::{
-    AuditRow, Counts, OpenError, Reader, Sqlite, Stale, Subscriber, Trail, is_in_use,
+    AuditRow, BudgetId, Counts, Idle, OpenError, Reader, Sqlite, Stale, Subscriber, Trail,
+    is_in_use,
 };
 pub use upkeep::{Chore, Deleted, SHORTAGE, Shortage};
 pub use working::Working;
@@ -88,8 +89,11 @@ pub trait Engine {
         &mut self,
         scopes: &[Scope],
     ) -> impl Future<Output = Result<Working, StoreError>> + Send;
-    /// Writes what changed, appends the audit, commits.
-    fn commit(&mut self, working: &Working) -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// Writes what changed, appends the audit, commits; of what is committed it may keep the rows.
+    fn commit(
+        &mut self,
+        working: &mut Working,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
     /// Gives the transaction up, if one is open.
     fn abort(&mut self) -> impl Future<Output = ()> + Send;
     /// After a transaction that failed, gives up what was kept for a full disk; true when that

@@ -14,7 +14,7 @@ use std::{
 use tokio::sync::oneshot;
 use tracing::{error, info};
 
-use super::{Reader, Scope, Store, StoreError, queue};
+use super::{BudgetId, Idle, Reader, Scope, Store, StoreError, queue};
 use crate::{
     clock::{Agreement, Clock},
     domain::{audit::AuditEvent, retention::Forget, time::Timestamp},
@@ -32,8 +32,12 @@ pub enum Chore {
         /// The newest to go.
         until: Timestamp,
     },
-    /// Deletes budgets in which nothing counts any more at `now`, at most a thousand.
+    /// Enters the next thousand audit events into what finds them by account and by request.
+    Index,
+    /// Deletes those of these budgets in which nothing counts any more at `now`.
     Budgets {
+        /// Which were found idle.
+        idle: Vec<BudgetId>,
         /// The time.
         now: Timestamp,
     },
@@ -132,10 +136,15 @@ impl Store {
                 break;
             }
         }
+        let mut after = None;
         while !paused() {
-            let rows = self.tidy(Chore::Budgets { now: clock.now() }).await?;
-            deleted.budgets += u64::from(rows);
-            if rows < PIECE {
+            let Idle { idle, last } = reader.idle(after, clock.now()).await?;
+            if !idle.is_empty() {
+                let rows = self.tidy(Chore::Budgets { idle, now: clock.now() }).await?;
+                deleted.budgets += u64::from(rows);
+            }
+            after = last;
+            if after.is_none() {
                 break;
             }
         }
@@ -157,6 +166,15 @@ impl Store {
             }
         }
         Ok(deleted)
+    }
+
+    /// Has the newest events found by account and by request from now on, until all are.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the rest is entered the next time, and looked through until then.
+    pub async fn index(&self) -> Result<(), StoreError> {
+        while !self.shortage.holds() && self.tidy(Chore::Index).await? == PIECE {}
+        Ok(())
     }
 
     /// Writes down when the clocks last agreed, for the next run. In doubt as well: that is then

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Scope;
+use super::{Scope, sqlite::Recent};
 use crate::domain::{
     account::Account,
     audit::AuditEvent,
@@ -206,6 +206,25 @@ impl Working {
         let traffic = self.traffic.iter();
         changes.traffic.extend(traffic.filter_map(|(key, slot)| Some((*key, slot.changed()?))));
         changes
+    }
+
+    /// Hands over the rows as they are now, once they are committed.
+    pub(super) fn keep_in(&mut self, recent: &mut Recent) {
+        for (account, AccountSlot { enrollment, login }) in std::mem::take(&mut self.accounts) {
+            for token in tokens(&login.read).difference(&tokens(&login.now)) {
+                recent.owners.take(token);
+            }
+            for challenge in &login.now.challenges {
+                recent.owners.put(challenge.token, account.clone());
+            }
+            recent.accounts.put(account, (enrollment.now, login.now));
+        }
+        for (key, slot) in std::mem::take(&mut self.budgets) {
+            recent.budgets.put(key, slot.now);
+        }
+        for (key, slot) in std::mem::take(&mut self.traffic) {
+            recent.traffic.put(key, slot.now);
+        }
     }
 
     pub(super) fn into_audit(self) -> Vec<AuditEvent> {

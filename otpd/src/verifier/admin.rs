@@ -12,7 +12,8 @@ use crate::{
         challenge::Delivery,
         enrollment::Enrollment,
         login::{LoginState, holding},
-        manage::{Manage, Verb},
+        manage::{Manage, Managed, Verb},
+        opt_out::OptOut,
         time::DAY,
     },
     gateway::route::GatewayHealth,
@@ -38,6 +39,8 @@ pub struct Summary {
     pub bypasses: Vec<Bypass>,
     /// Why the newest message did not arrive, where a carrier reported that.
     pub undelivered: Option<String>,
+    /// Since when nothing may be sent to the number, if that is so.
+    pub opted_out: Option<OptOut>,
 }
 
 /// How the daemon is.
@@ -84,6 +87,7 @@ impl Verifier {
                 recovery: login.recovery.left(),
                 bypasses: login.bypasses.current(now).cloned().collect(),
                 undelivered: undelivered(login),
+                opted_out: records.opted_out(enrollment.index).cloned(),
                 enrollment,
             }
         }))
@@ -117,7 +121,7 @@ impl Verifier {
         identity: &Identity,
         verb: Verb,
         uid: u32,
-    ) -> Result<Option<Enrollment>, StoreError> {
+    ) -> Result<Option<Managed>, StoreError> {
         match verb {
             // Denies more, and needs next to no room.
             Verb::Disable => {}

@@ -69,7 +69,7 @@ impl Verifier {
             }
             Answered::Ask(notice, mut view, order) => {
                 if let Some(order) = order {
-                    view.progress = self.send_and_wait(&site, *order, begun).await;
+                    view.report(self.send_and_wait(&site, *order, begun).await);
                 }
                 conversation::again(notice, &view, &self.setting(&site))
             }

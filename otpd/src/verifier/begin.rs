@@ -111,7 +111,7 @@ impl Verifier {
             }
             Ok(Begun::Resumed(view)) => (Some(view.token), conversation::first(&view)),
             Ok(Begun::Issued(mut view, order)) => {
-                view.progress = self.send_and_wait(&site, *order, called).await;
+                view.report(self.send_and_wait(&site, *order, called).await);
                 (Some(view.token), conversation::first(&view))
             }
             Err(error) => {

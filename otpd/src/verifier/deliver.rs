@@ -162,7 +162,8 @@ impl Courier {
             drop(message);
             let taken = taken(&delivery);
             let (delivered, sent) = record(&order, delivery);
-            let scope = Scope::Challenge(order.token);
+            // Named with its number: who opted out has done so also when the account has another by now.
+            let scope = Scope::Number { account: order.account.clone(), number: order.index };
             let decide = move |records: &_, now| delivered.decide(records, now);
             if let Err(error) = courier.store.transact(scope, decide).await {
                 // A restart would take the code for lost and send a fresh one; that is all.
@@ -193,7 +194,7 @@ fn taken(delivery: &Delivery) -> Option<(GatewayName, VendorMessageId)> {
         Routed::Sent { gateway, vendor_id: Some(id) } => Some((gateway.clone(), id.clone())),
         Routed::Sent { vendor_id: None, .. }
         | Routed::Unknown
-        | Routed::OptedOut
+        | Routed::OptedOut { .. }
         | Routed::Rejected
         | Routed::Failed => None,
     }
@@ -260,12 +261,15 @@ fn record(order: &Order, delivery: Delivery) -> (Delivered, Sent) {
             let gateway = perhaps.unwrap_or_default();
             (DeliveryResult::Perhaps { gateway }, Progress::Sending)
         }
-        Routed::OptedOut | Routed::Rejected | Routed::Failed => {
-            (DeliveryResult::Failed, Progress::Failed)
+        Routed::OptedOut { gateway } => {
+            let ending = order.to.ending().to_owned();
+            (DeliveryResult::OptedOut { gateway: gateway.0, ending }, Progress::Stopped)
         }
+        Routed::Rejected | Routed::Failed => (DeliveryResult::Failed, Progress::Failed),
     };
     let told = failures.iter().map(|(gateway, reason)| format!("{gateway}: {reason}"));
-    let reason = (progress == Progress::Failed).then(|| told.collect::<Vec<_>>().join("; "));
+    let unsent = matches!(progress, Progress::Failed | Progress::Stopped);
+    let reason = unsent.then(|| told.collect::<Vec<_>>().join("; "));
     let delivered = Delivered {
         token: order.token,
         issued_at: order.issued_at,
@@ -284,7 +288,7 @@ pub(super) fn reason(outcome: &Outcome) -> Option<String> {
         Outcome::Accepted { .. } => None,
         Outcome::Rejected(reason) => Some(format!("refused the number: {reason}")),
         Outcome::Retryable { reason, .. } => Some(reason.clone()),
-        Outcome::OptedOut => Some("the person has opted out of messages".to_owned()),
+        Outcome::OptedOut => Some("the person stopped messages by a reply with STOP".to_owned()),
         Outcome::Misconfigured(reason) => Some(format!("configuration: {reason}")),
         Outcome::Unknown(reason) => Some(format!("no clear answer: {reason}")),
     }

@@ -9,11 +9,11 @@ use tracing::error;
 use super::{
     Site,
     deliver::{Courier, compose},
-    taken::Taken,
+    taken::{Code, Taken, What},
 };
 use crate::{
     domain::login::{Arrived, Cause, Order, Undelivered},
-    gateway::{GatewayName, Message, Status, VendorMessageId},
+    gateway::{GatewayName, Status, VendorMessageId},
     store::{Scope, StoreError},
 };
 
@@ -43,17 +43,8 @@ impl Courier {
         gateway: GatewayName,
         id: VendorMessageId,
     ) {
-        let taken = Arc::new(Taken::new(site, order, gateway, id));
-        let told = self.messages.enter(&taken, self.clock.now());
-        if !told.is_empty() {
-            let (courier, taken) = (self.clone(), Arc::clone(&taken));
-            tokio::spawn(async move {
-                for status in told {
-                    courier.hear(&taken, status).await;
-                }
-            });
-        }
-        if !self.can_ask(&taken) {
+        let taken = self.enter(What::Code(Box::new(Code { site, order })), gateway, id);
+        if self.question(&taken).is_none() {
             return;
         }
         let Ok(place) = Arc::clone(&self.followed).try_acquire_owned() else { return };
@@ -67,6 +58,26 @@ impl Courier {
         });
     }
 
+    /// Listens from now on to what is told about a message, and to what was told already.
+    pub(super) fn enter(
+        &self,
+        what: What,
+        gateway: GatewayName,
+        id: VendorMessageId,
+    ) -> Arc<Taken> {
+        let taken = Arc::new(Taken::new(what, gateway, id));
+        let told = self.messages.enter(&taken, self.clock.now());
+        if !told.is_empty() {
+            let (courier, taken) = (self.clone(), Arc::clone(&taken));
+            tokio::spawn(async move {
+                for status in told {
+                    courier.hear(&taken, status).await;
+                }
+            });
+        }
+        taken
+    }
+
     /// What a vendor told about a message by itself, and proved to have told.
     pub(super) async fn told(&self, gateway: GatewayName, id: VendorMessageId, status: Status) {
         if let Some(taken) = self.messages.find((gateway, id), &status) {
@@ -77,7 +88,7 @@ impl Courier {
     /// Somebody says that there is news of a message: its vendor is asked, in a task of its own.
     pub(super) fn hinted(&self, gateway: GatewayName, id: VendorMessageId) {
         let Some(taken) = self.messages.get(&(gateway, id)) else { return };
-        if !self.can_ask(&taken) {
+        if self.question(&taken).is_none() {
             return;
         }
         let Ok(place) = Arc::clone(&self.followed).try_acquire_owned() else { return };
@@ -91,13 +102,22 @@ impl Courier {
         });
     }
 
-    fn can_ask(&self, taken: &Taken) -> bool {
+    /// What the vendor is asked about a message; `None` where it cannot tell, and of test messages,
+    /// whose sender asks.
+    fn question(&self, taken: &Taken) -> Option<impl Future<Output = Status> + use<>> {
+        let What::Code(code) = &taken.what else { return None };
+        let Code { site, order } = &**code;
+        let message = compose(site, order, self.clock.now());
         // A future that is not awaited asks nothing.
-        taken.site.routes.status(&taken.gateway, &self.message(taken), &taken.id).is_some()
-    }
-
-    fn message(&self, taken: &Taken) -> Message {
-        compose(&taken.site, &taken.order, self.clock.now())
+        site.routes.status(&taken.gateway, &message, &taken.id).map(drop)?;
+        let (routes, gateway, id) =
+            (Arc::clone(&site.routes), taken.gateway.clone(), taken.id.clone());
+        Some(async move {
+            match routes.status(&gateway, &message, &id) {
+                Some(asking) => asking.await,
+                None => Status::UnderWay,
+            }
+        })
     }
 
     /// Asks until nobody waits for the message; ended from outside when it is at its end.
@@ -115,12 +135,8 @@ impl Courier {
     }
 
     async fn ask(&self, taken: &Arc<Taken>) {
-        let message = self.message(taken);
-        let Some(asking) = taken.site.routes.status(&taken.gateway, &message, &taken.id) else {
-            return;
-        };
+        let Some(asking) = self.question(taken) else { return };
         let status = asking.await;
-        drop(message);
         self.hear(taken, status).await;
     }
 
@@ -130,13 +146,17 @@ impl Courier {
         if *over {
             return;
         }
-        let recorded = match status {
-            Status::UnderWay | Status::Unknown(_) => return,
-            Status::Delivered => self.arrived(taken, true).await.map(|()| None),
-            Status::Unconfirmed => self.arrived(taken, false).await.map(|()| None),
-            Status::Failed { reason, cause } => {
-                let reason = self.message(taken).masked(&reason);
-                self.undelivered(taken, reason, cause).await
+        let recorded = match (&taken.what, status) {
+            (_, Status::UnderWay | Status::Unknown(_)) => return,
+            (What::Test { tell, .. }, end) => {
+                tell.send_replace(Some(end));
+                Ok(None)
+            }
+            (What::Code(code), Status::Delivered) => self.arrived(taken, code, true).await,
+            (What::Code(code), Status::Unconfirmed) => self.arrived(taken, code, false).await,
+            (What::Code(code), Status::Failed { reason, cause }) => {
+                let message = compose(&code.site, &code.order, self.clock.now());
+                self.undelivered(taken, code, message.masked(&reason), cause).await
             }
         };
         let again = match recorded {
@@ -148,23 +168,28 @@ impl Courier {
         *over = true;
         self.messages.leave(taken);
         taken.ended.notify_one();
-        if let Some(again) = again {
-            self.send(Arc::clone(&taken.site), again);
+        if let (Some(again), What::Code(code)) = (again, &taken.what) {
+            self.send(Arc::clone(&code.site), again);
         }
     }
 
     async fn is_awaited(&self, taken: &Taken) -> bool {
-        match self.reader.account(taken.order.account.clone()).await {
-            Ok(records) => {
-                taken.order.is_awaited(&records.login, &taken.gateway.0, self.clock.now())
-            }
+        let What::Code(code) = &taken.what else { return false };
+        let order = &code.order;
+        match self.reader.account(order.account.clone()).await {
+            Ok(records) => order.is_awaited(&records.login, &taken.gateway.0, self.clock.now()),
             // It costs a request at most.
             Err(_) => true,
         }
     }
 
-    async fn arrived(&self, taken: &Taken, confirmed: bool) -> Result<(), StoreError> {
-        let Taken { order, gateway, id, .. } = taken;
+    async fn arrived(
+        &self,
+        taken: &Taken,
+        code: &Code,
+        confirmed: bool,
+    ) -> Result<Option<Order>, StoreError> {
+        let (Taken { gateway, id, .. }, order) = (taken, &code.order);
         let report = Arrived {
             account: order.account.clone(),
             token: order.token,
@@ -176,16 +201,19 @@ impl Courier {
         let decide = move |records: &_, now| report.decide(records, now);
         let decided = self.store.transact(scope, decide).await;
         let request = order.token.request();
-        decided.inspect_err(|error| error!(%error, %request, "a receipt was not recorded"))
+        decided
+            .inspect_err(|error| error!(%error, %request, "a receipt was not recorded"))
+            .map(|()| None)
     }
 
     async fn undelivered(
         &self,
         taken: &Taken,
+        code: &Code,
         reason: String,
         cause: Cause,
     ) -> Result<Option<Order>, StoreError> {
-        let Taken { site, order, gateway, id, .. } = taken;
+        let (Taken { gateway, id, .. }, Code { site, order }) = (taken, code);
         let mut lost_by: Vec<_> = order.lost_by.iter().cloned().map(GatewayName).collect();
         lost_by.push(gateway.clone());
         let report = Undelivered {

@@ -39,7 +39,7 @@ pub use calls::{CallToken, Words};
 pub use enroll::{EnrollRequest, Failure, Placed};
 pub use log::Position;
 pub use readiness::Readiness;
-pub use test_message::{TestFailure, TestRequest, Tested};
+pub use test_message::{Arrival, TestFailure, TestRequest, Tested};
 pub use upkeep::Unconfirmed;
 
 use crate::{

@@ -1,11 +1,16 @@
 //! What vendors tell without being asked.
 
-use tracing::info;
+use tracing::{error, info};
 
 use super::Verifier;
 use crate::{
-    domain::phone::E164,
+    domain::{
+        account::Account,
+        opt_out::{Inbound, Wish},
+        phone::E164,
+    },
     gateway::{GatewayName, Keyword, Notice},
+    store::Scope,
 };
 
 impl Verifier {
@@ -18,7 +23,9 @@ impl Verifier {
                 self.courier.told(gateway.clone(), id, status).await;
             }
             Notice::Hint { id } => self.courier.hinted(gateway.clone(), id),
-            Notice::Inbound { from, keyword } => self.inbound(gateway, &from, keyword),
+            Notice::Inbound { from, keyword } => {
+                self.inbound(gateway, &from, keyword).await;
+            }
         }
     }
 
@@ -29,8 +36,35 @@ impl Verifier {
         self.courier.messages.strangers()
     }
 
-    fn inbound(&self, gateway: &GatewayName, from: &E164, keyword: Keyword) {
-        let from = from.masked();
-        info!(%gateway, from, ?keyword, "somebody wrote to the number that sends codes");
+    async fn inbound(&self, gateway: &GatewayName, from: &E164, keyword: Keyword) {
+        let wish = match keyword {
+            Keyword::Stop => Wish::Stop,
+            Keyword::Start => Wish::Start,
+            // The vendor answers HELP, and nobody answers the rest.
+            Keyword::Help | Keyword::Other => {
+                let from = from.masked();
+                info!(%gateway, from, ?keyword, "somebody wrote to a sender of codes");
+                return;
+            }
+        };
+        let number = self.keys.index(from);
+        let accounts = self.reader.accounts_with(number).await.unwrap_or_else(|error| {
+            error!(%error, "whose number it is that asks for an end to messages is not known");
+            // Not forgotten for that.
+            vec![Account::host()]
+        });
+        let inbound = Inbound {
+            number,
+            ending: from.ending().to_owned(),
+            gateway: gateway.0.clone(),
+            wish,
+            accounts,
+        };
+        let scope = Scope::Number { account: Account::host(), number };
+        let decide = move |records: &_, now| inbound.decide(records, now);
+        if let Err(error) = self.store.transact(scope, decide).await {
+            // The vendor knows, and says so when it is asked to send.
+            error!(%error, %gateway, ?keyword, "what somebody asked of a sender was not recorded");
+        }
     }
 }

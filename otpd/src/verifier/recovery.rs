@@ -58,8 +58,13 @@ impl Verifier {
         tokio::spawn(async move {
             let _on_its_way = on_its_way;
             let Recovered { account, token, left, tell } = recovered;
-            let mut told =
-                Told { account: account.clone(), token, failures: Vec::new(), sent: None };
+            let mut told = Told {
+                account: account.clone(),
+                token,
+                failures: Vec::new(),
+                sent: None,
+                opted_out: None,
+            };
             if let Some(to) = tell {
                 let text = conversation::used_text(left, &site.message.host);
                 let message = Message {
@@ -88,7 +93,11 @@ impl Verifier {
                             .map(|attempt| (attempt.gateway.0.clone(), None, false));
                         perhaps.take(1).last()
                     }
-                    Routed::OptedOut | Routed::Rejected | Routed::Failed => None,
+                    Routed::OptedOut { gateway } => {
+                        told.opted_out = Some((message.to.clone(), gateway.0));
+                        None
+                    }
+                    Routed::Rejected | Routed::Failed => None,
                 };
             }
             let decide = move |records: &_, now| told.decide(records, now);

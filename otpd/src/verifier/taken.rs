@@ -13,7 +13,7 @@ use std::{
 };
 
 use tokio::{
-    sync::{Mutex as Turn, Notify},
+    sync::{Mutex as Turn, Notify, watch},
     time::Instant,
 };
 
@@ -31,8 +31,7 @@ const EARLY: usize = 256;
 
 /// A message that a vendor took.
 pub(super) struct Taken {
-    pub(super) site: Arc<Site>,
-    pub(super) order: Order,
+    pub(super) what: What,
     pub(super) gateway: GatewayName,
     pub(super) id: VendorMessageId,
     /// Held while what was told is acted on; true once the message is at its end, so that nothing is
@@ -44,15 +43,36 @@ pub(super) struct Taken {
     asked: Mutex<Option<Instant>>,
 }
 
+/// What a message is, by who acts on how far it is.
+pub(super) enum What {
+    /// One with a code.
+    Code(Box<Code>),
+    /// A test message: whoever waits for it is told.
+    Test {
+        tell: watch::Sender<Option<Status>>,
+        /// When nobody waits any more.
+        until: Timestamp,
+    },
+}
+
+/// A message with a code, and the rules under which it was sent.
+pub(super) struct Code {
+    pub(super) site: Arc<Site>,
+    pub(super) order: Order,
+}
+
 impl Taken {
-    pub(super) fn new(
-        site: Arc<Site>,
-        order: Order,
-        gateway: GatewayName,
-        id: VendorMessageId,
-    ) -> Self {
+    pub(super) fn new(what: What, gateway: GatewayName, id: VendorMessageId) -> Self {
         let (over, ended, asked) = (Turn::default(), Notify::default(), Mutex::default());
-        Self { site, order, gateway, id, over, ended, asked }
+        Self { what, gateway, id, over, ended, asked }
+    }
+
+    /// When there is nothing to do about it any more.
+    fn until(&self) -> Timestamp {
+        match &self.what {
+            What::Code(code) => code.order.expires_at,
+            What::Test { until, .. } => *until,
+        }
     }
 
     /// Notes that the vendor is asked now; false when that was so less than `pause` ago.
@@ -86,7 +106,7 @@ struct Shared {
 #[derive(Default)]
 struct Table {
     taken: BTreeMap<Key, Arc<Taken>>,
-    /// In the order of their coming, with when their codes die.
+    /// In the order of their coming, with the end of the interest in them.
     order: VecDeque<(Key, Timestamp)>,
     early: VecDeque<(Key, Status)>,
 }
@@ -97,7 +117,7 @@ impl Messages {
         let key = taken.key();
         let mut table = self.table();
         table.taken.insert(key.clone(), Arc::clone(taken));
-        table.order.push_back((key.clone(), taken.order.expires_at));
+        table.order.push_back((key.clone(), taken.until()));
         table.forget(now);
         let (told, early) = std::mem::take(&mut table.early).into_iter().partition(|e| e.0 == key);
         table.early = early;
@@ -144,17 +164,20 @@ impl Messages {
 }
 
 impl Table {
-    /// Forgets those whose codes are dead, and the oldest when there are too many.
+    /// Forgets those that nobody waits for any more, and the oldest when there are too many.
     fn forget(&mut self, now: Timestamp) {
-        while let Some((key, expires_at)) = self.order.front() {
-            if *expires_at > now && self.order.len() <= REMEMBERED {
+        while let Some((key, until)) = self.order.front() {
+            if *until > now && self.order.len() <= REMEMBERED {
                 return;
             }
             // One that came later under this name stays.
-            if self.taken.get(key).is_some_and(|taken| taken.order.expires_at == *expires_at) {
+            if self.taken.get(key).is_some_and(|taken| taken.until() == *until) {
                 self.taken.remove(key);
             }
             self.order.pop_front();
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,32 +1,65 @@
 //! A message without a code, to see whether a gateway delivers.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use rand::RngExt;
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until, timeout_at},
+};
 use tracing::error;
 
 use super::{
     Failure, Site, Verifier,
     deliver::{EXCHANGE, Sent, reason},
     enroll::refused_by_store,
+    taken::What,
 };
 use crate::{
     conversation,
     domain::{
         account::Account,
         challenge::Channel,
-        login::{DeliveryResult, Progress},
+        login::{Arrived, DeliveryResult, Progress},
         passcode::{Draw, Reference},
-        test_message::{TestDelivered, TestMessage, TestOrder},
+        test_message::{TestDelivered, TestLost, TestMessage, TestOrder},
     },
     gateway::{
-        GatewayName, Message, MessageId, Outcome,
+        GatewayName, Message, MessageId, Outcome, Status, VendorMessageId,
         route::{Delivered, Delivery, Unroutable},
     },
     random,
     store::Scope,
 };
+
+/// When a vendor is asked what became of a test message, counted from when it took it. Sooner than
+/// for a login: an administrator looks on.
+const LOOKS: [Duration; 5] = [
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+    Duration::from_secs(6),
+    Duration::from_secs(8),
+];
+/// How long an administrator is kept waiting for that. With [`EXCHANGE`] it stays within the 20 s that
+/// `otpctl` waits for an answer.
+const WATCHED: Duration = Duration::from_secs(10);
+
+/// What became of a message that a vendor took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// The carrier says that it arrived.
+    Delivered,
+    /// The carrier will not say.
+    Unconfirmed,
+    /// It did not arrive.
+    Undelivered,
+    /// Nobody knows yet.
+    UnderWay,
+}
 
 /// What an administrator wants to see delivered.
 #[derive(Clone, Debug)]
@@ -69,10 +102,13 @@ pub struct Tested {
     pub vendor_id: Option<String>,
     /// Why it failed, or what gateways that did not take it said.
     pub reason: Option<String>,
+    /// What the vendor says became of it, and why it did not arrive; `None`: it does not tell.
+    pub arrival: Option<(Arrival, Option<String>)>,
 }
 
 impl Verifier {
-    /// Sends a message without a code, and waits for the vendor's answer for 8 s at most.
+    /// Sends a message without a code, waits for the vendor's answer for 8 s at most, and then for up
+    /// to 10 s for what becomes of the message.
     ///
     /// # Errors
     /// [`TestFailure`]; nothing was sent, but after [`Failure::Unavailable`] perhaps.
@@ -103,7 +139,14 @@ impl Verifier {
         let scope = Scope::Number { account: Account::host(), number };
         let decide = move |records: &_, now| message.decide(records, now);
         let order = self.decide(scope, uid, decide).await?;
-        Ok(self.try_out(site, order, named, begun).await)
+        let mut tested = self.try_out(Arc::clone(&site), order.clone(), named, begun).await;
+        if let (Progress::Sent, Some(gateway), Some(id)) =
+            (tested.progress, &tested.gateway, &tested.vendor_id)
+        {
+            let (gateway, id) = (GatewayName(gateway.clone()), VendorMessageId(id.clone()));
+            tested.arrival = self.look_after_it(&site, order, gateway, id).await;
+        }
+        Ok(tested)
     }
 
     /// Sends in a task of its own: an administrator who goes away must not cut a request to a
@@ -127,6 +170,7 @@ impl Verifier {
             gateway: None,
             vendor_id: None,
             reason: None,
+            arrival: None,
         };
         let result = Arc::new(Mutex::new(unsettled));
         let shared = Arc::clone(&result);
@@ -151,6 +195,97 @@ impl Verifier {
         // What is not settled by then is said to be on its way, which it is.
         let _ = tokio::time::timeout_at(begun + EXCHANGE, sent.wait_for(Option::is_some)).await;
         result.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Verifier {
+    /// Asks, and listens, until the message is at its end or the time for that is over; what is known
+    /// then, where the gateway can tell.
+    async fn look_after_it(
+        &self,
+        site: &Site,
+        order: TestOrder,
+        gateway: GatewayName,
+        id: VendorMessageId,
+    ) -> Option<(Arrival, Option<String>)> {
+        let (taken_at, message) = (Instant::now(), compose(site, &order));
+        site.routes.status(&gateway, &message, &id).map(drop)?;
+        let (tell, mut told) = watch::channel(None);
+        let what = What::Test { tell, until: self.clock.now().after(WATCHED) };
+        let taken = self.courier.enter(what, gateway.clone(), id.clone());
+        let asked = async {
+            for look in LOOKS {
+                sleep_until(taken_at + look).await;
+                let status = site.routes.status(&gateway, &message, &id)?.await;
+                if is_end(&status) {
+                    return Some(status);
+                }
+            }
+            None
+        };
+        let ended = async {
+            let heard =
+                async { told.wait_for(Option::is_some).await.ok().and_then(|end| end.clone()) };
+            tokio::select! {
+                Some(end) = asked => Some(end),
+                Some(end) = heard => Some(end),
+                else => None,
+            }
+        };
+        let end = timeout_at(taken_at + WATCHED, ended).await.ok().flatten();
+        self.courier.messages.leave(&taken);
+        Some(self.note_end(order, gateway, id, end, &message).await)
+    }
+
+    async fn note_end(
+        &self,
+        order: TestOrder,
+        GatewayName(gateway): GatewayName,
+        VendorMessageId(vendor_id): VendorMessageId,
+        end: Option<Status>,
+        message: &Message,
+    ) -> (Arrival, Option<String>) {
+        let (token, scope) =
+            (order.token, Scope::Number { account: Account::host(), number: order.index });
+        let arrived = |confirmed| Arrived {
+            account: Account::host(),
+            token,
+            gateway: gateway.clone(),
+            vendor_id: vendor_id.clone(),
+            confirmed,
+        };
+        let (arrival, noted) = match end {
+            Some(Status::Delivered) => {
+                let arrived = arrived(true);
+                let decide = move |records: &_, now| arrived.decide(records, now);
+                ((Arrival::Delivered, None), self.store.transact(scope, decide).await)
+            }
+            Some(Status::Unconfirmed) => {
+                let arrived = arrived(false);
+                let decide = move |records: &_, now| arrived.decide(records, now);
+                ((Arrival::Unconfirmed, None), self.store.transact(scope, decide).await)
+            }
+            Some(Status::Failed { reason, cause }) => {
+                let reason = message.masked(&reason);
+                let lost = TestLost { order, gateway, vendor_id, reason: reason.clone(), cause };
+                let decide = move |records: &_, now| lost.decide(records, now);
+                ((Arrival::Undelivered, Some(reason)), self.store.transact(scope, decide).await)
+            }
+            Some(Status::UnderWay | Status::Unknown(_)) | None => {
+                ((Arrival::UnderWay, None), Ok(()))
+            }
+        };
+        if let Err(error) = noted {
+            error!(%error, request = %token.request(), "a receipt was not recorded");
+        }
+        arrival
+    }
+}
+
+fn is_end(status: &Status) -> bool {
+    match status {
+        Status::Delivered | Status::Unconfirmed | Status::Failed { .. } => true,
+        Status::UnderWay | Status::Unknown(_) => false,
     }
 }
 
@@ -192,7 +327,11 @@ fn record(order: &TestOrder, delivery: Delivery) -> (TestDelivered, Tested) {
             let result = DeliveryResult::Perhaps { gateway: perhaps.clone() };
             (result, Progress::Sending, Some(perhaps), None)
         }
-        Delivered::OptedOut | Delivered::Rejected | Delivered::Failed => {
+        Delivered::OptedOut { gateway: GatewayName(gateway) } => {
+            let ending = order.to.ending().to_owned();
+            (DeliveryResult::OptedOut { gateway, ending }, Progress::Stopped, None, None)
+        }
+        Delivered::Rejected | Delivered::Failed => {
             (DeliveryResult::Failed, Progress::Failed, None, None)
         }
     };
@@ -201,5 +340,5 @@ fn record(order: &TestOrder, delivery: Delivery) -> (TestDelivered, Tested) {
     let TestOrder { token, index, charged_at, channel, reference, .. } = *order;
     let reason = (!told.is_empty()).then_some(told);
     let delivered = TestDelivered { token, index, charged_at, failures, result };
-    (delivered, Tested { progress, channel, reference, gateway, vendor_id, reason })
+    (delivered, Tested { progress, channel, reference, gateway, vendor_id, reason, arrival: None })
 }

@@ -1,6 +1,7 @@
 //! The use cases over a real store, with gateways that do as they are told.
 
 mod follow;
+mod notice;
 mod numbers;
 mod stand_ins;
 

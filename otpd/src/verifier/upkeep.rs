@@ -29,7 +29,7 @@ pub enum Unconfirmed {
 }
 
 impl Verifier {
-    /// Looks after the clock and the reserve every minute, and deletes what is old every hour, the
+    /// Looks after the clock, the reserve and the audit's index every minute, and deletes what is old every hour, the
     /// first time after a minute. Ends with the runtime.
     pub async fn look_after(&self) {
         self.store.remember(&self.clock).await;
@@ -42,6 +42,9 @@ impl Verifier {
             let _in_doubt = self.clock.doubt();
             if let Err(error) = self.store.tidy(Chore::Reserve).await {
                 error!(%error, "the reserve was not looked after");
+            }
+            if let Err(error) = self.store.index().await {
+                error!(%error, "the newest events are found slowly for now");
             }
             if round == 0 {
                 let keep_audit = self.site().keep_audit;

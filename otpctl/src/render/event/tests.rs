@@ -194,9 +194,13 @@ fn messages() -> Vec<Case> {
         (
             "opted-in",
             json!({ "ending": "42", "gateway": "telnyx" }),
-            "messages allowed again by START: ..42, telnyx",
+            "messages allowed again: ..42, by START, telnyx",
         ),
-        ("opted-in", json!({ "ending": "42", "gateway": null }), "messages allowed again: ..42"),
+        (
+            "opted-in",
+            json!({ "ending": "42", "gateway": null }),
+            "messages allowed again: ..42, by otpctl unlock",
+        ),
     ]
 }
 

@@ -266,6 +266,18 @@ fn an_outage_of_the_gateways_leads_to_status() {
     }
 }
 
+fn delivered() -> (&'static str, Value) {
+    let details = json!({ "gateway": "telnyx", "vendor_id": "m-1", "status": "delivered" });
+    ("message-status", details)
+}
+
+#[test]
+fn a_receipt_after_the_success_makes_the_login_no_longer() {
+    let records = story(&[issued("login"), sent(), granted(), delivered()]);
+    let summary = told(&records, 0).summary;
+    assert_eq!((summary.seconds, summary.messages_delivered), (2, 1));
+}
+
 #[test]
 fn what_stands_in_for_a_code_is_said() {
     let used = ("recovery-code-used", json!({ "left": 7 }));
@@ -292,6 +304,11 @@ fn what_stands_in_for_a_code_is_said() {
             vec![issued("login"), sent(), lost.clone(), ended("cancelled")],
             "the user interrupted it or went away, or an administrator ended it; the carrier \
              reports that a message did not arrive",
+        ),
+        (
+            "a test message that arrived",
+            vec![test_message(), sent(), delivered()],
+            "the message arrived",
         ),
         (
             "a test message that a vendor took",

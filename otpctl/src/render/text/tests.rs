@@ -1,7 +1,7 @@
 use jiff::tz::{TimeZone, offset};
 use otp_proto::admin::{
-    Channel, Delivery, DeliveryStatus, Enrolled, Gateway, GatewayState, Limit, Shown, State,
-    StatusReply, Subscriber,
+    Channel, Delivery, DeliveryStatus, Enrolled, Gateway, GatewayState, Limit, OptOut, Shown,
+    State, StatusReply, Subscriber, Unlocked,
 };
 
 use super::Lock;
@@ -39,6 +39,7 @@ pub(in crate::render) fn shown(limits: Vec<Limit>) -> Shown {
         recovery_codes_left: 8,
         bypasses: Vec::new(),
         undelivered: None,
+        opted_out: None,
     }
 }
 
@@ -139,6 +140,29 @@ fn changes_say_what_they_mean_for_logins() {
     }
 }
 
+fn opted_out() -> OptOut {
+    OptOut { at: NOON, gateway: "telnyx".into() }
+}
+
+#[test]
+fn who_wants_no_messages_is_shown() {
+    let text =
+        super::shown(&Shown { opted_out: Some(opted_out()), ..shown(vec![]) }, &zone(), Some(80));
+    let line = "messages             opted out since 2026-08-01T14:00:00+02:00 (telnyx)";
+    assert!(text.lines().any(|found| found == line), "{text}");
+    let text = super::shown(&shown(vec![]), &zone(), Some(80));
+    assert!(!text.contains("opted out"), "{text}");
+}
+
+#[test]
+fn unlocking_says_that_messages_may_go_again() {
+    let unlocked = |opted_in| super::unlocked(&Unlocked { subscriber: alice(), opted_in });
+    assert!(!unlocked(false).contains("Messages"));
+    let again = "\nMessages may go to +1 ••• ••• ••42 again; a vendor that was told STOP sends \
+                 them once START is sent to it from there.\n";
+    assert!(unlocked(true).ends_with(again), "{}", unlocked(true));
+}
+
 #[test]
 fn a_list_is_a_line_a_subscriber() {
     let bob = Subscriber {
@@ -149,10 +173,10 @@ fn a_list_is_a_line_a_subscriber() {
         ..alice()
     };
     assert_eq!(
-        super::list(&[alice(), bob], &zone(), Some(80)),
-        "USER   PHONE            STATE    CHANNEL  VERIFIED\n\
-         alice  +1 ••• ••• ••42  active   sms      2026-08-01T14:01:00+02:00\n\
-         bob    +1 ••• ••• ••42  pending  voice    -\n"
+        super::list(&[(alice(), Some(opted_out())), (bob, None)], &zone(), Some(80)),
+        "USER   PHONE            STATE              CHANNEL  VERIFIED\n\
+         alice  +1 ••• ••• ••42  active, opted out  sms      2026-08-01T14:01:00+02:00\n\
+         bob    +1 ••• ••• ••42  pending            voice    -\n"
     );
     assert_eq!(super::list(&[], &zone(), Some(80)), "");
 }
@@ -172,7 +196,7 @@ fn long_names_stay_within_80_columns() {
     };
     let status = StatusReply { gateways: vec![gateway], problems: vec![long.repeat(3)], ..quiet() };
     let texts = [
-        super::list(&[subscriber], &zone(), Some(80)),
+        super::list(&[(subscriber, Some(opted_out()))], &zone(), Some(80)),
         super::shown(&shown, &zone(), Some(80)),
         super::status(&status, Some(80)),
     ];

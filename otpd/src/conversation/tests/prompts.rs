@@ -55,6 +55,29 @@ fn the_first_prompt() {
              Code: ",
         ),
         (
+            "stopped",
+            View { progress: Progress::Stopped, resend_in: 30, may_call: false, ..sms.clone() },
+            "Messages to the number ending 42 were stopped by a reply with STOP.\n\
+             To undo that, send START to their sender, or ask your administrator.\n\
+             r = try again in 30 seconds, ? = help\n\
+             Code: ",
+        ),
+        (
+            "stopped, with recovery codes",
+            View {
+                progress: Progress::Stopped,
+                resend_in: 0,
+                may_call: false,
+                recovery: 8,
+                ..sms.clone()
+            },
+            "Messages to the number ending 42 were stopped by a reply with STOP.\n\
+             To undo that, send START to their sender, or ask your administrator.\n\
+             Type a recovery code, or:\n\
+             r = try again, ? = help\n\
+             Code: ",
+        ),
+        (
             "failed, a while ago",
             View { progress: Progress::Failed, resend_in: 0, may_call: false, ..sms },
             "The text message to the number ending 42 could not be sent.\n\
@@ -222,4 +245,21 @@ fn the_prompt_when_nothing_is_sent() {
              Type the code, or: r = send again, ? = help\n",
         ),
     ]);
+}
+
+#[test]
+fn a_resend_to_who_wants_no_messages_says_so() {
+    let stopped = "Messages to the number ending 42 were stopped by a reply with STOP.\n\
+                   To undo that, send START to their sender, or ask your administrator.\n";
+    let cases = [
+        (Progress::Sent, "The newest code, ref K7, still works.\nCode: "),
+        (Progress::Sending, "The newest code, ref K7, still works.\nCode: "),
+        (Progress::Stopped, "r = try again in 24 seconds, ? = help\nCode: "),
+    ];
+    for (progress, rest) in cases {
+        let mut view = view();
+        view.report(progress);
+        let step = again(Notice::Stopped, &view, &setting(&zone()));
+        assert_eq!(prompt(&step), format!("{stopped}{rest}"), "{progress:?}");
+    }
 }

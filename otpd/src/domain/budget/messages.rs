@@ -10,6 +10,7 @@ use super::{
 };
 use crate::domain::{
     challenge::Channel,
+    opt_out::OptOut,
     passcode::ChallengeToken,
     time::{DAY, HOUR, Timestamp},
 };
@@ -200,6 +201,10 @@ pub struct Budget {
     /// Messages to prove the number, ascending; the newest [`PROOFS_PER_DAY`] are enough.
     #[n(1)]
     proofs: Vec<Timestamp>,
+    /// Whether the person at the number asked for an end to messages. Rows from before this field
+    /// have none.
+    #[n(2)]
+    pub opted_out: Option<OptOut>,
 }
 
 impl Budget {
@@ -207,6 +212,7 @@ impl Budget {
     pub fn settle(&mut self, now: Timestamp) {
         self.messages.settle(now);
         self.proofs.iter_mut().for_each(|at| *at = (*at).min(now));
+        self.opted_out.iter_mut().for_each(|opted_out| opted_out.at = opted_out.at.min(now));
     }
 
     /// The limit that keeps an unproved number from getting a message, if it holds.
@@ -228,9 +234,13 @@ impl Budget {
         }
     }
 
-    /// From when on nothing in it counts any more: 24 hours after its newest event.
+    /// From when on nothing in it counts any more: 24 hours after its newest event, and never while
+    /// no message may be sent to the number.
     #[must_use]
     pub fn idle_at(&self) -> Timestamp {
+        if self.opted_out.is_some() {
+            return Timestamp(i64::MAX);
+        }
         let proofs = self.proofs.iter().map(|at| at.after(DAY));
         proofs.fold(self.messages.idle_at(), Ord::max)
     }

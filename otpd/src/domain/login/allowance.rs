@@ -53,7 +53,7 @@ impl Ledger {
     /// Asks whether a message may go to the enrolled number.
     ///
     /// # Errors
-    /// Why not: the country, or the limit that holds longest.
+    /// Why not: the country, an opt-out, or the limit that holds longest.
     pub(super) fn allow(
         &mut self,
         enrollment: &Enrollment,
@@ -63,6 +63,9 @@ impl Ledger {
     ) -> Result<Allowance, Denial> {
         if !terms.countries.contains(&enrollment.destination.country) {
             return Err(Denial::Country);
+        }
+        if self.records.opted_out(enrollment.index).is_some() {
+            return Err(Denial::OptedOut(enrollment.number().last_two()));
         }
         let (now, limits) = (self.now, &terms.limits);
         let standing = self.standing(source, terms);

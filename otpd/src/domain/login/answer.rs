@@ -5,7 +5,8 @@ use std::{sync::Arc, time::Duration};
 use zeroize::Zeroizing;
 
 use super::{
-    Denial, Ledger, Order, Recovered, Terms, View, Withheld, WithheldNotice, recovery::notice,
+    Denial, Ledger, OPTED_OUT, Order, Recovered, Terms, View, Withheld, WithheldNotice,
+    recovery::notice,
 };
 use crate::domain::{
     audit::{Actor, Event},
@@ -111,6 +112,8 @@ pub enum Notice {
     NoMoreMessages,
     /// A limit keeps the message from being sent.
     Held(Held),
+    /// The person at the number asked for an end to messages.
+    Stopped,
     /// There is nothing that could call.
     NoVoice,
     /// Not a recovery code of the account.
@@ -264,7 +267,8 @@ impl Answer {
             Proof::Code => Answered::Granted,
             Proof::Recovery { left } => {
                 let account = &ledger.account;
-                let notice = notice(&self.terms, account, token, enrollment, left);
+                let stopped = ledger.records.opted_out(enrollment.index).is_some();
+                let notice = notice(&self.terms, account, token, enrollment, left, stopped);
                 Answered::Recovered(Box::new(notice))
             }
         };
@@ -328,6 +332,11 @@ impl Answer {
                 ledger.note(self.token, Event::held(held));
                 self.ask(ledger, enrollment, Notice::Held(held))
             }
+            // What was sent before can still be typed.
+            Err(Denial::OptedOut(_)) => {
+                ledger.note(self.token, Event::MessageHeld { limit: OPTED_OUT, until: None });
+                self.ask(ledger, enrollment, Notice::Stopped)
+            }
             Err(denial) => self.go_on_without_code(ledger, enrollment, denial, End::Cancelled),
         }
     }
@@ -353,11 +362,8 @@ impl Answer {
             }
         }
         let recovery = ledger.recovery_usable(ledger.source_of(self.token), &self.terms);
-        match ledger.challenge(self.token) {
-            Some(challenge) => {
-                let view = View::of(challenge, enrollment, &self.terms, recovery, ledger.now);
-                ledger.decided(Answered::Ask(notice, view, None))
-            }
+        match ledger.view(self.token, enrollment, &self.terms, recovery) {
+            Some(view) => ledger.decided(Answered::Ask(notice, view, None)),
             None => ledger.decided(Answered::Unknown),
         }
     }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    Denial, LIVE_PER_ACCOUNT, LIVE_PER_SOURCE, Ledger, Order, Terms, View, Withheld, issued,
+    Denial, LIVE_PER_ACCOUNT, LIVE_PER_SOURCE, Ledger, Order, Progress, Terms, View, Withheld,
+    issued,
 };
 use crate::domain::{
     account::{Account, Source},
@@ -138,11 +139,8 @@ impl Begin {
             };
         }
         let recovery = ledger.recovery_usable(self.source, &self.terms);
-        match ledger.challenge(token) {
-            Some(challenge) => {
-                let view = View::of(challenge, enrollment, &self.terms, recovery, ledger.now);
-                ledger.decided(Begun::Resumed(view))
-            }
+        match ledger.view(token, enrollment, &self.terms, recovery) {
+            Some(view) => ledger.decided(Begun::Resumed(view)),
             None => self.deny(ledger, Denial::Silent),
         }
     }
@@ -255,6 +253,26 @@ impl Ledger {
 
     pub(super) fn challenge_mut(&mut self, token: ChallengeToken) -> Option<&mut Challenge> {
         self.records.login.challenges.iter_mut().find(|challenge| challenge.token == token)
+    }
+
+    /// What the prompt of a challenge tells that goes on.
+    pub(super) fn view(
+        &self,
+        token: ChallengeToken,
+        enrollment: &Enrollment,
+        terms: &Terms,
+        recovery: u8,
+    ) -> Option<View> {
+        let challenge = self.challenge(token)?;
+        let mut view = View::of(challenge, enrollment, terms, recovery, self.now);
+        let nothing_came = match view.progress {
+            Progress::Failed | Progress::Lost => true,
+            Progress::Sending | Progress::Sent | Progress::Stopped => false,
+        };
+        if nothing_came && self.records.opted_out(enrollment.index).is_some() {
+            view.report(Progress::Stopped);
+        }
+        Some(view)
     }
 
     /// Puts a fresh code in the place of the newest one, within the budgets, and charges it.

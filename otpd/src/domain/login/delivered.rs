@@ -27,6 +27,13 @@ pub enum Result {
     },
     /// Surely none took it.
     Failed,
+    /// The person at the number told one of them to stop, so no other was asked.
+    OptedOut {
+        /// Which gateway.
+        gateway: String,
+        /// The number's last two digits.
+        ending: String,
+    },
 }
 
 /// Records the end of sending one message, of a login or of an enrollment.
@@ -76,6 +83,11 @@ impl Delivered {
             }
             Result::Failed => {
                 self.refund(&mut ledger);
+                Delivery::Unsent
+            }
+            Result::OptedOut { gateway, ending } => {
+                self.refund(&mut ledger);
+                ledger.opt_out(self.token, self.index, ending, gateway);
                 Delivery::Unsent
             }
         };

@@ -20,6 +20,7 @@ pub use begin::{Begin, Begun};
 pub use delivered::{Delivered, Result as DeliveryResult};
 pub use recover::Recover;
 pub use recovery::{Recovered, Retell, Told};
+pub(super) use undelivered::LEFT_TO_ADMINISTRATOR;
 pub use undelivered::{Cause, REPEATS, Undelivered};
 pub use withheld::{Why, Withheld, WithheldNotice};
 
@@ -35,7 +36,7 @@ use super::{
     challenge::{AttemptKey, Challenge, Channel, CodeRules, Delivery, Issuer, Resend, State},
     enrollment::{Enrollment, NumberIndex},
     passcode::{ChallengeToken, Passcode, Purpose, Reference},
-    phone::{Country, E164, Line},
+    phone::{Country, E164, Ending, Line},
     policy::{SharedSources, Unenrolled},
     records::Records,
     recovery::Recovery,
@@ -295,6 +296,8 @@ pub enum Progress {
     Lost,
     /// No gateway took it.
     Failed,
+    /// The person at the number asked for an end to messages, so that none goes out.
+    Stopped,
 }
 
 /// All that a prompt tells.
@@ -323,6 +326,13 @@ pub struct View {
 }
 
 impl View {
+    /// Says how far the newest message is by now.
+    pub fn report(&mut self, progress: Progress) {
+        self.progress = progress;
+        // A call would be a message all the same.
+        self.may_call &= progress != Progress::Stopped;
+    }
+
     /// `recovery`: recovery codes that could be used now.
     fn of(
         challenge: &Challenge,
@@ -352,6 +362,9 @@ impl View {
     }
 }
 
+/// The fixed word of the audit for what an opt-out keeps from happening.
+pub(super) const OPTED_OUT: &str = "opted-out";
+
 /// Why a login is denied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Denial {
@@ -365,6 +378,8 @@ pub enum Denial {
     Disabled,
     /// Nothing may be sent to the number's country any more.
     Country,
+    /// The person at the number, which ends so, asked for an end to messages.
+    OptedOut(Ending),
     /// A limit holds.
     Held(Held),
     /// The store has no room for a new code.
@@ -391,6 +406,7 @@ impl Denial {
             Self::NotVerified => "not-verified",
             Self::Disabled => "disabled",
             Self::Country => "country-not-allowed",
+            Self::OptedOut(_) => OPTED_OUT,
             Self::Held(held) => held.limit.as_str(),
             Self::Full => "store-full",
             Self::Spent => "tries-used-up",
@@ -413,6 +429,7 @@ impl Denial {
             | Self::NotVerified
             | Self::Disabled
             | Self::Country
+            | Self::OptedOut(_)
             | Self::Full
             | Self::Spent
             | Self::Expired

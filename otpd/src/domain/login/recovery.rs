@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Answer, Answered, Denial, Ledger, Notice, Terms, WithheldNotice, answer::Proof};
 use crate::domain::{
     account::Account,
-    audit::{Actor, AuditEvent, Event},
+    audit::{Actor, Event},
     challenge::{Challenge, End},
     enrollment::Enrollment,
     passcode::ChallengeToken,
@@ -24,8 +24,8 @@ pub struct Recovered {
     pub token: ChallengeToken,
     /// Recovery codes not used yet.
     pub left: u8,
-    /// Where the owner can be told by a text message: nowhere when the line takes none, or nothing
-    /// may be sent to its country.
+    /// Where the owner can be told by a text message: nowhere when the line takes none, nothing may be
+    /// sent to its country, or its owner asked for an end to messages.
     pub tell: Option<E164>,
 }
 
@@ -78,16 +78,19 @@ impl Answer {
     }
 }
 
-/// The owner's notice that a code was used, `left` of them being left.
+/// The owner's notice that a code was used, `left` of them being left. `stopped`: nothing may be sent
+/// to the number.
 pub(super) fn notice(
     terms: &Terms,
     account: &Account,
     token: ChallengeToken,
     enrollment: &Enrollment,
     left: u8,
+    stopped: bool,
 ) -> Recovered {
     let to = &enrollment.destination;
-    let sendable = terms.countries.contains(&to.country)
+    let sendable = !stopped
+        && terms.countries.contains(&to.country)
         && match to.line {
             Line::Mobile | Line::FixedOrMobile => true,
             Line::Fixed => false,
@@ -112,7 +115,9 @@ impl Retell {
         let notice = match (&records.account, &records.enrollment) {
             (Some(account), Some(enrollment)) if recovery.untold() == Some(self.token) => {
                 let left = recovery.left();
-                Some(Box::new(notice(&self.terms, account, self.token, enrollment, left)))
+                let stopped = records.opted_out(enrollment.index).is_some();
+                let (terms, token) = (&self.terms, self.token);
+                Some(Box::new(notice(terms, account, token, enrollment, left, stopped)))
             }
             (Some(_) | None, Some(_) | None) => None,
         };
@@ -140,19 +145,15 @@ pub struct Told {
     pub failures: Vec<(String, String)>,
     /// The gateway that took it or may have, the vendor's name for it, and whether that is certain.
     pub sent: Option<(String, Option<String>, bool)>,
+    /// The number and the gateway that says that it was told to stop.
+    pub opted_out: Option<(E164, String)>,
 }
 
 impl Told {
     /// Writes it down. The message is no code: it is charged to no budget, for
     /// there are never more of them than recovery codes.
     pub fn decide(&self, records: &Records, now: Timestamp) -> Decided<()> {
-        let about = |event| AuditEvent {
-            at: now,
-            request: Some(self.token.request()),
-            account: self.account.clone(),
-            actor: Actor::Daemon,
-            event,
-        };
+        let mut ledger = Ledger::new(self.account.clone(), Actor::Daemon, records, now);
         let failed = self.failures.iter().cloned();
         let failed = failed.map(|(gateway, reason)| Event::MessageFailed { gateway, reason });
         let sent = self.sent.clone().map(|(gateway, vendor_id, certain)| Event::MessageSent {
@@ -161,9 +162,13 @@ impl Told {
             certain,
         });
         let told = Event::OwnerTold { about: "recovery-code-used", sent: sent.is_some() };
-        let audit = failed.chain(sent).chain([told]).map(about).collect();
-        let mut records = records.clone();
-        records.login.recovery.told(self.token);
-        Decided { records, audit, answer: () }
+        failed.chain(sent).chain([told]).for_each(|event| ledger.note(self.token, event));
+        ledger.records.login.recovery.told(self.token);
+        if let Some((number, gateway)) = &self.opted_out
+            && let Some(same) = records.enrollment.as_ref().filter(|now| now.number() == number)
+        {
+            ledger.opt_out(self.token, same.index, number.ending(), gateway);
+        }
+        ledger.decided(())
     }
 }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::{Denial, Ledger, LoginState, Order, Terms};
+use super::{Denial, Ledger, LoginState, OPTED_OUT, Order, Terms};
 use crate::domain::{
     audit::{Actor, Event},
     challenge::{Challenge, Delivery},
@@ -18,6 +18,9 @@ use crate::domain::{
 /// Times that one login's messages are sent again by themselves. A claimant's own resends are
 /// counted apart.
 pub const REPEATS: u8 = 2;
+
+/// The fixed word for a loss that an administrator watches, who asks for the next message.
+pub(in crate::domain) const LEFT_TO_ADMINISTRATOR: &str = "left-to-administrator";
 
 /// Why a message did not arrive, by what that says about another gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +69,13 @@ impl Undelivered {
             then,
         };
         ledger.note(self.order.token, event);
+        match self.cause {
+            Cause::OptedOut => {
+                let ending = self.order.to.ending();
+                ledger.opt_out(self.order.token, self.order.index, ending, &self.gateway);
+            }
+            Cause::Route | Cause::Number => {}
+        }
         ledger.decided(again)
     }
 
@@ -81,14 +91,13 @@ impl Undelivered {
             Delivery::Undelivered { gateway: self.gateway.clone(), reason: self.reason.clone() };
         let (repeats, source) = (challenge.repeats, challenge.source);
         match self.cause {
-            Cause::OptedOut => return Err("opted-out"),
+            Cause::OptedOut => return Err(OPTED_OUT),
             Cause::Number => return Err("bad-number"),
             Cause::Route => {}
         }
         match order.purpose {
             Purpose::Login => {}
-            // An administrator watches, and asks for the next message.
-            Purpose::Enrollment => return Err("left-to-administrator"),
+            Purpose::Enrollment => return Err(LEFT_TO_ADMINISTRATOR),
         }
         let enrollment = ledger.records.enrollment.clone().filter(|enrollment| {
             matches!(enrollment.state, State::Active { .. }) && enrollment.index == order.index

@@ -7,6 +7,7 @@ use crate::domain::{
     challenge::{Challenge, End, Question},
     enrollment::Enrollment,
     passcode::{ChallengeToken, Purpose},
+    phone::Ending,
     records::Decided,
 };
 
@@ -31,6 +32,8 @@ pub enum Why {
     Limit(Held),
     /// Nothing may be sent to the number's country any more.
     Country,
+    /// The person at the number, which ends so, asked for an end to messages.
+    OptedOut(Ending),
     /// The store has no room for a new code.
     Full,
     /// What kept the code back is over: another login gets one.
@@ -44,6 +47,7 @@ impl Why {
         match denial {
             Denial::Held(held) => Some(Self::Limit(held)),
             Denial::Country => Some(Self::Country),
+            Denial::OptedOut(ending) => Some(Self::OptedOut(ending)),
             Denial::Full => Some(Self::Full),
             Denial::NoAccount
             | Denial::NotEnrolled

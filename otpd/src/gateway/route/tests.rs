@@ -113,10 +113,14 @@ async fn the_next_gateway_is_asked_only_where_it_may_do_better() {
         ("after a wrong key", vec![misconfigured(), accepted()], sent("b")),
         ("after all others", vec![unknown(), retryable(), accepted()], sent("c")),
         ("bad number", vec![rejected()], Delivered::Rejected),
-        ("opted out", vec![Outcome::OptedOut], Delivered::OptedOut),
+        ("opted out", vec![Outcome::OptedOut], Delivered::OptedOut { gateway: name("a") }),
         ("bad number later", vec![retryable(), rejected()], Delivered::Rejected),
         ("perhaps sent before that", vec![unknown(), rejected()], Delivered::Unknown),
-        ("opted out after all", vec![unknown(), Outcome::OptedOut], Delivered::OptedOut),
+        (
+            "opted out after all",
+            vec![unknown(), Outcome::OptedOut],
+            Delivered::OptedOut { gateway: name("b") },
+        ),
         ("all fail", vec![retryable(), misconfigured(), retryable()], Delivered::Failed),
         ("one perhaps", vec![retryable(), unknown(), misconfigured()], Delivered::Unknown),
     ];

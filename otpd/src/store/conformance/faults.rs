@@ -69,7 +69,7 @@ impl<E: Engine + Send> Engine for Failing<E> {
         fault.map_or(Ok(working), Err)
     }
 
-    async fn commit(&mut self, working: &Working) -> Result<(), StoreError> {
+    async fn commit(&mut self, working: &mut Working) -> Result<(), StoreError> {
         let fault = self.plan.commits.lock().unwrap().pop_front().flatten();
         if fault == Some(StoreError::Unavailable) {
             return Err(StoreError::Unavailable);

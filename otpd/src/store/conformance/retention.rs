@@ -12,6 +12,7 @@ use crate::{
         audit::{Actor, AuditEvent, Event},
         budget::Purse,
         challenge::{Channel, End},
+        opt_out::OptOut,
         passcode::ChallengeToken,
         records::{Decided, Records},
         time::{DAY, HOUR, Timestamp},
@@ -138,6 +139,35 @@ pub(super) async fn an_enrolled_account_keeps_its_row(subject: &impl Subject) {
     let after = house.read().await;
     assert!(after.enrollment.is_some() && after.login.challenges.is_empty());
     assert_eq!(house.rows(), [1, 0, 1]);
+}
+
+pub(super) async fn an_opt_out_is_kept(subject: &impl Subject) {
+    let house = House::new(subject).await;
+    let scope = || Scope::Number { account: account("alice"), number: number(1) };
+    let set = |opted_out: Option<OptOut>| {
+        changing(move |records| {
+            records.enrollment = Some(enrollment("+13125550123", 1));
+            let budget = records.number_budget(number(1)).expect("the scope names it");
+            budget.opted_out.clone_from(&opted_out);
+        })
+    };
+    let opted_out = OptOut { at: NOW, gateway: "telnyx".to_owned() };
+    house.running.store.transact(scope(), set(Some(opted_out.clone()))).await.expect("a commit");
+    house.times.at(DAY * 9, 0);
+    assert_eq!(house.forget().await.budgets, 0);
+    assert_eq!(house.read().await.opted_out(number(1)), Some(&opted_out));
+    let reader = subject.reader(keys(1));
+    let listed = reader.subscribers(None, 10).await.expect("a read");
+    assert_eq!(
+        listed.iter().map(|row| row.opted_out.clone()).collect::<Vec<_>>(),
+        [Some(opted_out)]
+    );
+    assert_eq!(reader.accounts_with(number(1)).await, Ok(vec![account("alice")]));
+    assert_eq!(reader.accounts_with(number(2)).await, Ok(Vec::new()));
+    house.running.store.transact(scope(), set(None)).await.expect("a commit");
+    assert_eq!(house.forget().await.budgets, 1, "now it is as idle as any");
+    let listed = reader.subscribers(None, 10).await.expect("a read");
+    assert!(listed.iter().all(|row| row.opted_out.is_none()));
 }
 
 pub(super) async fn nothing_in_doubt(subject: &impl Subject) {

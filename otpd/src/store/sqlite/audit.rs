@@ -1,9 +1,11 @@
 //! The audit trail, read back: by id, so that nothing is missed and nothing comes twice.
 
-use std::fmt::Write;
+pub(super) mod index;
+
+use std::{fmt::Write, time::Duration};
 
 use rusqlite::{
-    Connection, Row, params_from_iter,
+    Connection, OptionalExtension, Row, params_from_iter,
     types::{Type, Value as Column},
 };
 use serde_json::{Map, Value};
@@ -47,25 +49,102 @@ pub struct Trail {
     pub request: Option<RequestId>,
 }
 
+/// A clock that is set back by less than an hour is followed, so events are in the order of their
+/// times but for that much.
+const OUT_OF_ORDER: Duration = Duration::from_hours(2);
+
+/// Events with ids after the first and up to the second.
+type Span = (i64, i64);
+
+/// Which end of a span comes first.
+#[derive(Clone, Copy)]
+enum Order {
+    OldestFirst,
+    NewestFirst,
+}
+
 impl Trail {
-    /// The condition, and what stands in it: events after `after`, up to `last`.
-    fn condition(&self, after: i64, last: i64) -> (String, Vec<Column>) {
-        let mut condition = "id > ?1 AND id <= ?2".to_owned();
-        let mut columns = vec![Column::from(after), Column::from(last)];
-        // A plus sign keeps SQLite from going by time and then sorting all of it by id.
+    /// A query for `columns` of the events in `span`: of those that are entered in the index where
+    /// `indexed` says so, else of all by their ids.
+    fn query(
+        &self,
+        columns: &str,
+        indexed: bool,
+        (after, last): Span,
+        order: Order,
+        limit: u32,
+    ) -> (String, Vec<Column>) {
+        let request = self.request.map(|request| Column::from(request.0));
+        let account = self.account.as_ref().map(|name| Column::from(name.as_str().to_owned()));
+        // A CROSS JOIN is gone through in the order in which it is written.
+        let (from, by) = match (indexed, &request, &account) {
+            (true, Some(_), _) => {
+                ("audit_request AS mark CROSS JOIN audit AS found USING (id)", "mark")
+            }
+            (true, None, Some(_)) => {
+                ("audit_account AS mark CROSS JOIN audit AS found USING (id)", "mark")
+            }
+            (true, None, None) | (false, _, _) => ("audit AS found", "found"),
+        };
+        let mut query =
+            format!("SELECT {columns} FROM {from} WHERE {by}.id > ?1 AND {by}.id <= ?2");
+        let mut values = vec![Column::from(after), Column::from(last)];
+        let of_request = if request.is_some() { by } else { "found" };
+        let of_account = if request.is_none() { by } else { "found" };
         let parts = [
-            ("+at >= ", self.since.map(|since| Column::from(since.0))),
-            ("account = ", self.account.as_ref().map(|name| name.as_str().to_owned().into())),
-            ("request = ", self.request.map(|request| request.0.into())),
+            (of_request, "request =", request),
+            (of_account, "account =", account),
+            ("found", "at >=", self.since.map(|since| Column::from(since.0))),
         ];
-        for (part, column) in parts {
-            if let Some(column) = column {
-                columns.push(column);
+        for (table, condition, value) in parts {
+            if let Some(value) = value {
+                values.push(value);
                 // Writing to a string cannot fail.
-                let _ = write!(condition, " AND {part}?{}", columns.len());
+                let _ = write!(query, " AND {table}.{condition} ?{}", values.len());
             }
         }
-        (condition, columns)
+        let direction = match order {
+            Order::OldestFirst => "",
+            Order::NewestFirst => " DESC",
+        };
+        values.push(limit.into());
+        let _ = write!(query, " ORDER BY {by}.id{direction} LIMIT ?{}", values.len());
+        (query, values)
+    }
+
+    /// Up to `limit` events in `span`: what the index knows by the index, the few others one by one.
+    fn find<T>(
+        &self,
+        db: &Connection,
+        columns: &str,
+        (after, last): Span,
+        order: Order,
+        limit: u32,
+        read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<Vec<T>> {
+        // One state of the database for all of it.
+        let _transaction = db.unchecked_transaction()?;
+        let entered = match (&self.account, self.request) {
+            (None, None) => after,
+            (Some(_), _) | (_, Some(_)) => index::entered(db)?.clamp(after, last.max(after)),
+        };
+        let mut spans = [(true, (after, entered)), (false, (entered, last))];
+        match order {
+            Order::OldestFirst => {}
+            Order::NewestFirst => spans.reverse(),
+        }
+        let mut all = Vec::new();
+        for (indexed, span) in spans {
+            let left = limit.saturating_sub(u32::try_from(all.len()).unwrap_or(u32::MAX));
+            if span.0 < span.1 && left > 0 {
+                let (query, values) = self.query(columns, indexed, span, order, left);
+                let mut select = db.prepare_cached(&query)?;
+                for row in select.query_map(params_from_iter(values), &read)? {
+                    all.push(row?);
+                }
+            }
+        }
+        Ok(all)
     }
 }
 
@@ -94,25 +173,13 @@ impl Reader {
     ) -> Result<i64, StoreError> {
         self.read(move |db, _| {
             let begin = match trail.since {
-                // Of the index alone: no row before is read.
-                Some(since) => db
-                    .prepare_cached("SELECT min(id) FROM audit WHERE at >= ?1")?
-                    .query_row([since.0], |row| row.get::<_, Option<i64>>(0))?
-                    .map_or(last, |first| first - 1),
+                Some(since) => before(db, since.before(OUT_OF_ORDER), last)?,
                 None => 0,
             };
             let Some(count) = count else { return Ok(begin) };
-            let (condition, mut columns) = trail.condition(begin, last);
-            columns.push(count.into());
-            let select = format!(
-                "SELECT id FROM audit WHERE {condition} ORDER BY id DESC LIMIT ?{}",
-                columns.len()
-            );
-            let mut select = db.prepare_cached(&select)?;
-            let mut ids =
-                select.query_map(params_from_iter(columns), |row| row.get::<_, i64>(0))?;
-            let first = ids.try_fold(None, |_, id| id.map(Some))?;
-            Ok(first.map_or(last, |first| first - 1))
+            let newest = Order::NewestFirst;
+            let ids = trail.find(db, "found.id", (begin, last), newest, count, |row| row.get(0))?;
+            Ok(ids.last().map_or(last, |first: &i64| first - 1))
         })
         .await
     }
@@ -128,27 +195,32 @@ impl Reader {
         last: i64,
         limit: u32,
     ) -> Result<Vec<AuditRow>, StoreError> {
-        self.read(move |db, _| page(db, &trail, after, last, limit)).await
+        let columns = "found.id, found.at, found.request, found.account, found.actor, found.event";
+        self.read(move |db, _| {
+            trail.find(db, columns, (after, last), Order::OldestFirst, limit, event)
+        })
+        .await
     }
 }
 
-fn page(
-    db: &Connection,
-    trail: &Trail,
-    after: i64,
-    last: i64,
-    limit: u32,
-) -> rusqlite::Result<Vec<AuditRow>> {
-    let (condition, mut columns) = trail.condition(after, last);
-    columns.push(limit.into());
-    let select = format!(
-        "SELECT id, at, request, account, actor, event FROM audit WHERE {condition}
-         ORDER BY id LIMIT ?{}",
-        columns.len()
-    );
-    let mut select = db.prepare_cached(&select)?;
-    let found = select.query_map(params_from_iter(columns), event)?;
-    found.collect()
+/// The id before the first event of `since` or later, of those up to `last`, by halving: events are
+/// about in the order of their times.
+fn before(db: &Connection, since: Timestamp, last: i64) -> rusqlite::Result<i64> {
+    let select = "SELECT id, at FROM audit WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT 1";
+    let mut first = db.prepare_cached(select)?;
+    let (mut older, mut end) = (0, last);
+    while older < end {
+        let middle = older + (end - older) / 2;
+        let found = first
+            .query_row([middle, end], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))
+            .optional()?;
+        match found {
+            Some((id, at)) if at < since.0 => older = id,
+            // Nothing older in the upper half.
+            Some(_) | None => end = middle,
+        }
+    }
+    Ok(older)
 }
 
 fn event(row: &Row<'_>) -> rusqlite::Result<AuditRow> {

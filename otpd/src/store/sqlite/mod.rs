@@ -2,6 +2,7 @@
 
 mod audit;
 mod read;
+mod recent;
 mod reserve;
 mod rows;
 mod upkeep;
@@ -19,7 +20,8 @@ use tracing::error;
 
 pub use audit::{AuditRow, Trail};
 pub use read::{Counts, Reader, Subscriber};
-pub use upkeep::Stale;
+pub(super) use recent::Recent;
+pub use upkeep::{BudgetId, Idle, Stale};
 
 use reserve::Reserve;
 
@@ -83,6 +85,7 @@ pub struct Sqlite {
     keys: Keys,
     /// Accounts with a number; `None` when they have to be counted: that reads the whole table.
     enrolled: Option<u32>,
+    recent: Recent,
     reserve: Reserve,
     /// The last transaction found the disk full.
     full: bool,
@@ -160,8 +163,8 @@ impl Sqlite {
                 db.execute(insert, params![keys.check.as_slice()]).map_err(failed)?;
             }
         }
-        let mut sqlite =
-            Self { db, keys, enrolled: None, reserve: Reserve::open(path), full: false };
+        let (recent, reserve) = (Recent::default(), Reserve::open(path));
+        let mut sqlite = Self { db, keys, enrolled: None, recent, reserve, full: false };
         sqlite.settle_in();
         Ok(sqlite)
     }
@@ -169,6 +172,7 @@ impl Sqlite {
     fn read(&mut self, scopes: &[Scope]) -> rusqlite::Result<Working> {
         // IMMEDIATE takes the write lock now: nothing read below can change before the commit.
         self.db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        self.recent.check(&self.db)?;
         let mut working = Working::default();
         let mut accounts = std::collections::BTreeSet::<Account>::new();
         let mut budgets = std::collections::BTreeSet::<BudgetKey>::new();
@@ -190,15 +194,20 @@ impl Sqlite {
             }
         }
         for account in accounts {
-            let (enrollment, login) = rows::account(&self.db, &self.keys, &account)?;
+            let (enrollment, login) = match self.recent.accounts.take(&account) {
+                Some(rows) => rows,
+                None => rows::account(&self.db, &self.keys, &account)?,
+            };
             working.add_account(account, enrollment, login);
         }
         budgets.extend(working.budgets_needed());
         for key in budgets {
-            working.add_budget(key, rows::budget(&self.db, key)?);
+            let recent = self.recent.budgets.take(&key);
+            working.add_budget(key, recent.map_or_else(|| rows::budget(&self.db, key), Ok)?);
         }
         for key in working.traffic_needed() {
-            working.add_traffic(key, rows::traffic(&self.db, key)?);
+            let recent = self.recent.traffic.take(&key);
+            working.add_traffic(key, recent.map_or_else(|| rows::traffic(&self.db, key), Ok)?);
         }
         let enrolled = match self.enrolled.take() {
             Some(enrolled) => enrolled,
@@ -208,7 +217,10 @@ impl Sqlite {
         Ok(working)
     }
 
-    fn owner(&self, token: ChallengeToken) -> rusqlite::Result<Option<Account>> {
+    fn owner(&mut self, token: ChallengeToken) -> rusqlite::Result<Option<Account>> {
+        if let Some(account) = self.recent.owners.take(&token) {
+            return Ok(Some(account));
+        }
         let mut select =
             self.db.prepare_cached("SELECT account FROM challenge WHERE token = ?1")?;
         select.query_row([token.0.as_slice()], |row| rows::name(row, 0)).optional()
@@ -247,13 +259,14 @@ impl Engine for Sqlite {
         self.read(scopes).map_err(|error| self.failed("read", &error))
     }
 
-    async fn commit(&mut self, working: &Working) -> Result<(), StoreError> {
+    async fn commit(&mut self, working: &mut Working) -> Result<(), StoreError> {
         self.write(working).map_err(|error| self.failed("write", &error))?;
         let committed = self.db.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
         match committed {
             Ok(_) => {
                 // After anything else they are counted again.
                 self.enrolled = Some(working.enrolled());
+                working.keep_in(&mut self.recent);
                 Ok(())
             }
             Err(error) => Err(self.failed_to_commit("commit", &error)),
@@ -278,6 +291,10 @@ impl Engine for Sqlite {
     }
 
     async fn tidy(&mut self, chore: &Chore) -> Result<u32, StoreError> {
+        match chore {
+            Chore::Budgets { .. } => self.recent.forget_budgets(),
+            Chore::Audit { .. } | Chore::Index | Chore::Agreed { .. } | Chore::Reserve => {}
+        }
         self.carry_out(chore).map_err(|error| self.failed_to_commit("upkeep", &error))
     }
 }

@@ -10,10 +10,12 @@ use super::{OpenError, open, rows};
 use crate::{
     domain::{
         account::Account,
+        budget::Budget,
         bypass::Bypass,
         challenge::Instance,
-        enrollment::{Enrollment, State},
+        enrollment::{Enrollment, NumberIndex, State},
         login::LoginState,
+        opt_out::OptOut,
         passcode::ChallengeToken,
         records::{BudgetKey, Records, TrafficKey},
         time::Timestamp,
@@ -32,6 +34,8 @@ pub struct Subscriber {
     pub account: Account,
     /// Its number.
     pub enrollment: Enrollment,
+    /// Since when nothing may be sent there, if that is so.
+    pub opted_out: Option<OptOut>,
 }
 
 /// How many of what there are.
@@ -118,15 +122,34 @@ impl Reader {
     ) -> Result<Vec<Subscriber>, StoreError> {
         self.read(move |db, keys| {
             let mut select = db.prepare_cached(
-                "SELECT account, number, number_index, details FROM enrollment
+                "SELECT account, number, number_index, details, budget.state FROM enrollment
+                 LEFT JOIN budget ON budget.kind = ?3 AND budget.key = number_index
                  WHERE account > ?1 ORDER BY account LIMIT ?2",
             )?;
             let after = after.as_ref().map_or("", Account::as_str);
-            let found = select.query_map(params![after, limit], |row| {
+            let found = select.query_map(params![after, limit, rows::NUMBER], |row| {
                 let account = rows::name(row, 0)?;
                 let enrollment = rows::enrollment(keys, &account, row, 1)?;
-                Ok(Subscriber { account, enrollment })
+                let budget = row.get_ref(4)?.as_blob_or_null()?;
+                let budget = budget.map(|budget| rows::decode::<Budget>(4, budget)).transpose()?;
+                let opted_out = budget.and_then(|budget| budget.opted_out);
+                Ok(Subscriber { account, enrollment, opted_out })
             })?;
+            found.collect()
+        })
+        .await
+    }
+
+    /// The accounts with this number, in the order of their names.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn accounts_with(&self, number: NumberIndex) -> Result<Vec<Account>, StoreError> {
+        self.read(move |db, _| {
+            let mut select = db.prepare_cached(
+                "SELECT account FROM enrollment WHERE number_index = ?1 ORDER BY account",
+            )?;
+            let found = select.query_map([number.0.as_slice()], |row| rows::name(row, 0))?;
             found.collect()
         })
         .await

@@ -162,9 +162,12 @@ pub(super) fn put_login(
 /// `budget.kind` and `budget.key`.
 type Key = (i64, [u8; 16]);
 
+/// `budget.kind` of numbers.
+pub(super) const NUMBER: i64 = 1;
+
 fn budget_key(key: BudgetKey) -> Key {
     match key {
-        BudgetKey::Number(index) => (1, index.0),
+        BudgetKey::Number(index) => (NUMBER, index.0),
     }
 }
 

@@ -6,14 +6,14 @@
 use rusqlite::{ErrorCode, OptionalExtension, params};
 use tracing::{debug, error, warn};
 
-use super::{OpenError, Reader, Sqlite, report, reserve::NO_ROOM, rows};
+use super::{OpenError, Reader, Sqlite, audit::index, report, reserve::NO_ROOM, rows};
 use crate::{
     clock::Agreement,
     domain::{account::Account, retention::is_stale, time::Timestamp},
-    store::{Chore, StoreError, upkeep::PIECE},
+    store::{Chore, StoreError},
 };
 
-/// Rows of logins that one look takes.
+/// Rows of logins, or of budgets, that one look takes.
 const PAGE: u32 = 1000;
 /// After so many pages of new log it is moved into the database: `SQLite`'s default. The log keeps
 /// its size meanwhile, so in the long run it needs no room.
@@ -30,7 +30,48 @@ pub struct Stale {
     pub last: Option<Account>,
 }
 
+/// Names a budget as the table does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BudgetId {
+    kind: i64,
+    key: Vec<u8>,
+}
+
+/// Budgets in which nothing counts any more.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Idle {
+    /// Which, of those that were looked at.
+    pub idle: Vec<BudgetId>,
+    /// Where the next look begins; `None`: these were the last.
+    pub last: Option<BudgetId>,
+}
+
 impl Reader {
+    /// Looks at a page of budgets, in their order, after `after`.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn idle(&self, after: Option<BudgetId>, now: Timestamp) -> Result<Idle, StoreError> {
+        self.read(move |db, _| {
+            let mut select = db.prepare_cached(
+                "SELECT kind, key, idle_at <= ?3 FROM budget WHERE (kind, key) > (?1, ?2)
+                 ORDER BY kind, key LIMIT ?4",
+            )?;
+            let after = after.unwrap_or(BudgetId { kind: 0, key: Vec::new() });
+            let mut found = select.query(params![after.kind, after.key, now.0, PAGE])?;
+            let mut page = Idle::default();
+            while let Some(row) = found.next()? {
+                let id = BudgetId { kind: row.get(0)?, key: row.get(1)? };
+                if row.get(2)? {
+                    page.idle.push(id.clone());
+                }
+                page.last = Some(id);
+            }
+            Ok(page)
+        })
+        .await
+    }
+
     /// Looks at a page of accounts, in the order of their names, after `after`.
     ///
     /// # Errors
@@ -81,22 +122,18 @@ impl Sqlite {
         let db = &self.db;
         let rows = match chore {
             Chore::Reserve => return Ok(u32::from(self.regain())),
-            Chore::Audit { until } => {
-                // The newest row stays, so that its id is never given to another event: whoever
-                // follows the trail goes by ids.
+            Chore::Audit { until } => return index::cut_off(db, *until),
+            Chore::Index => return index::enter(db),
+            Chore::Budgets { idle, now } => {
+                db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+                // It may have been charged since it was looked at.
                 let mut delete = db.prepare_cached(
-                    "DELETE FROM audit WHERE id IN
-                     (SELECT id FROM audit WHERE at <= ?1 AND id < (SELECT max(id) FROM audit)
-                      ORDER BY at LIMIT ?2)",
+                    "DELETE FROM budget WHERE kind = ?1 AND key = ?2 AND idle_at <= ?3",
                 )?;
-                delete.execute(params![until.0, PIECE])?
-            }
-            Chore::Budgets { now } => {
-                let mut delete = db.prepare_cached(
-                    "DELETE FROM budget WHERE (kind, key) IN
-                     (SELECT kind, key FROM budget WHERE idle_at <= ?1 LIMIT ?2)",
-                )?;
-                delete.execute(params![now.0, PIECE])?
+                let delete = |key: &BudgetId| delete.execute(params![key.kind, key.key, now.0]);
+                let deleted = idle.iter().map(delete).sum::<rusqlite::Result<usize>>()?;
+                db.prepare_cached("COMMIT")?.execute([])?;
+                deleted
             }
             Chore::Agreed { agreement, event } => {
                 let agreement = rows::encode(agreement)?;

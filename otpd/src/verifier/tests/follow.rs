@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Lets the runtime's time pass, and what then falls due begin.
-async fn pass(seconds: u64) {
+pub(super) async fn pass(seconds: u64) {
     tokio::time::pause();
     tokio::time::advance(Duration::from_millis(seconds * 1000 + 1)).await;
     tokio::time::resume();

@@ -211,7 +211,13 @@ fn a_use_is_told_of_once() {
     };
     let notice = retell(&mut scene).expect("nobody was told");
     assert_eq!((notice.left, notice.token), (7, token));
-    let told = Told { account: account("alice"), token, failures: Vec::new(), sent: None };
+    let told = Told {
+        account: account("alice"),
+        token,
+        failures: Vec::new(),
+        sent: None,
+        opted_out: None,
+    };
     scene.decide(Some(account("alice")), None, |records, now| told.decide(records, now));
     assert!(retell(&mut scene).is_none(), "told, or not to be told");
 }
@@ -336,7 +342,7 @@ fn what_became_of_telling_is_written_down_and_changes_nothing_else() {
         before.recovery.told(token);
         scene.audit.clear();
         let was_sent = sent.is_some();
-        let told = Told { account: account("alice"), token, failures, sent };
+        let told = Told { account: account("alice"), token, failures, sent, opted_out: None };
         scene.decide(Some(account("alice")), None, |records, now| told.decide(records, now));
         assert_eq!((scene.login("alice"), scene.charged()), (before, charged), "{name}");
         let last = scene.audit.last().expect("an event");

@@ -3,11 +3,11 @@
 use rusqlite::{Connection, params};
 use serde_json::json;
 
-use super::{Reader, Trail};
+use super::{Order, Reader, Trail};
 use crate::{
     domain::{account::Account, audit::Actor, passcode::RequestId, time::Timestamp},
     keys::MasterKey,
-    store::Sqlite,
+    store::{Chore, Engine, Sqlite},
 };
 
 /// Id, time, request, account.
@@ -23,6 +23,7 @@ const ROWS: [(i64, i64, Option<u32>, &str); 6] = [
 
 struct House {
     reader: Reader,
+    sqlite: Sqlite,
     db: Connection,
     _dir: tempfile::TempDir,
 }
@@ -31,14 +32,14 @@ fn house() -> House {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("otpd.db");
     let keys = MasterKey::from_bytes([1; 32]).derive();
-    drop(Sqlite::open(&path, keys.clone()).expect("a database"));
+    let sqlite = Sqlite::open(&path, keys.clone()).expect("a database");
     let db = Connection::open(&path).expect("the same");
     for (id, at, request, account) in ROWS {
         let insert = "INSERT INTO audit VALUES (?1, ?2, ?3, ?4, '{\"uid\":5}', ?5)";
         let event = r#"{"event":"code-wrong","tries_left":2}"#;
         db.execute(insert, params![id, at, request, account, event]).expect("a row");
     }
-    House { reader: Reader::open(&path, keys).expect("the same"), db, _dir: dir }
+    House { reader: Reader::open(&path, keys).expect("the same"), sqlite, db, _dir: dir }
 }
 
 fn account(name: &str) -> Account {
@@ -46,6 +47,10 @@ fn account(name: &str) -> Account {
 }
 
 impl House {
+    async fn index(&mut self) {
+        self.sqlite.tidy(&Chore::Index).await.expect("entered");
+    }
+
     /// The ids of what a list of the trail holds.
     async fn list(&self, trail: Trail, count: Option<u32>) -> Vec<i64> {
         let last = self.reader.newest_event().await.expect("an id");
@@ -61,9 +66,25 @@ impl House {
     }
 }
 
+/// Whether nothing, some or all of the trail is entered in its index makes no difference.
 #[tokio::test]
 async fn a_list_is_what_it_is_asked_for_and_in_order() {
-    let house = house();
+    let mut house = house();
+    assert_lists(&house).await;
+    for entered in [0_i64, 1, 4, 8] {
+        house.db.execute("DELETE FROM audit_account WHERE id > ?1", [entered]).expect("a part");
+        house.db.execute("DELETE FROM audit_request WHERE id > ?1", [entered]).expect("a part");
+        let put = "INSERT OR REPLACE INTO meta VALUES ('audit-indexed', ?1)";
+        house.db.execute(put, [entered.to_be_bytes().as_slice()]).expect("a mark");
+        house.index().await;
+        assert_lists(&house).await;
+        let put = "INSERT OR REPLACE INTO meta VALUES ('audit-indexed', ?1)";
+        house.db.execute(put, [entered.to_be_bytes().as_slice()]).expect("a mark");
+        assert_lists(&house).await;
+    }
+}
+
+async fn assert_lists(house: &House) {
     let all = Trail::default;
     let since = |at| Trail { since: Some(Timestamp(at)), ..all() };
     let of = |name| Trail { account: Some(account(name)), ..all() };
@@ -118,28 +139,49 @@ async fn an_empty_trail_ends_at_once() {
     assert!(house.list(since, None).await.is_empty());
 }
 
+#[tokio::test]
+async fn what_is_entered_is_entered_once_and_goes_with_its_events() {
+    let mut house = house();
+    let count = |house: &House, table: &str| -> i64 {
+        let select = format!("SELECT count(*) FROM {table}");
+        house.db.query_row(&select, [], |row| row.get(0)).expect("a number")
+    };
+    assert_eq!(house.sqlite.tidy(&Chore::Index).await, Ok(6));
+    assert_eq!(house.sqlite.tidy(&Chore::Index).await, Ok(0));
+    assert_eq!((count(&house, "audit_account"), count(&house, "audit_request")), (6, 4));
+    let until = |at| Chore::Audit { until: Timestamp(at) };
+    assert_eq!(house.sqlite.tidy(&until(99)).await, Ok(0));
+    assert_eq!(house.sqlite.tidy(&until(200)).await, Ok(3), "in the order of the commits");
+    assert_eq!((count(&house, "audit_account"), count(&house, "audit_request")), (3, 1));
+    assert_eq!(house.sqlite.tidy(&until(i64::MAX)).await, Ok(2), "the newest stays");
+    assert_eq!(house.list(Trail::default(), None).await, [9]);
+    assert_eq!((count(&house, "audit_account"), count(&house, "audit_request")), (1, 0));
+}
+
 #[test]
 fn no_list_sorts_what_it_need_not() {
     let house = house();
     let (since, request) = (Some(Timestamp(5)), Some(RequestId(7)));
+    let of = Trail { account: Some(account("a")), since, request: None };
+    let about = Trail { request, ..Trail::default() };
     let cases = [
-        ("everything", Trail::default(), "PRIMARY KEY"),
-        ("since", Trail { since, ..Trail::default() }, "PRIMARY KEY"),
-        (
-            "an account",
-            Trail { account: Some(account("a")), since, request: None },
-            "audit_account",
-        ),
-        ("a request", Trail { request, ..Trail::default() }, "audit_request"),
+        ("everything", Trail::default(), false, "INTEGER PRIMARY KEY"),
+        ("since", Trail { since, ..Trail::default() }, false, "INTEGER PRIMARY KEY"),
+        ("an account", of.clone(), true, "mark USING PRIMARY KEY (account=? AND id>? AND id<?)"),
+        ("a request", about.clone(), true, "mark USING PRIMARY KEY (request=? AND id>? AND id<?)"),
+        ("an account's newest", of, false, "INTEGER PRIMARY KEY"),
+        ("a request's newest", about, false, "INTEGER PRIMARY KEY"),
     ];
-    for (name, trail, way) in cases {
-        let (condition, columns) = trail.condition(0, 9);
-        let select =
-            format!("EXPLAIN QUERY PLAN SELECT * FROM audit WHERE {condition} ORDER BY id LIMIT 5");
-        let mut plan = house.db.prepare(&select).expect("a query");
-        let rows = plan
-            .query_map(rusqlite::params_from_iter(columns), |row| row.get::<_, String>("detail"));
-        let plan = rows.expect("a plan").collect::<Result<Vec<_>, _>>().expect("text").join("; ");
-        assert!(plan.contains(way) && !plan.contains("TEMP B-TREE"), "{name}: {plan}");
+    for (name, trail, indexed, way) in cases {
+        for order in [Order::OldestFirst, Order::NewestFirst] {
+            let (query, values) = trail.query("found.at", indexed, (0, 9), order, 5);
+            let mut plan = house.db.prepare(&format!("EXPLAIN QUERY PLAN {query}")).expect("one");
+            let rows = plan.query_map(rusqlite::params_from_iter(values), |row| {
+                row.get::<_, String>("detail")
+            });
+            let plan = rows.expect("a plan").collect::<Result<Vec<_>, _>>().expect("text");
+            let plan = plan.join("; ");
+            assert!(plan.contains(way) && !plan.contains("TEMP B-TREE"), "{name}: {plan}");
+        }
     }
 }

@@ -1,0 +1,305 @@
+//! What vendors tell by themselves.
+
+use std::sync::Arc;
+
+use otp_proto::{Secret, login::Verdict};
+
+use super::{House, Outcome, accepted, code, follow::pass};
+use crate::{
+    domain::{
+        audit::Event,
+        login::Cause,
+        manage::Verb,
+        proof::Refusal,
+        records::{Decided, Records},
+    },
+    gateway::{GatewayName, Keyword, Notice, Status, VendorMessageId},
+    store::Scope,
+    verifier::{Arrival, Failure, TestFailure, TestRequest, follow::FOLLOWED},
+};
+
+fn failed(cause: Cause) -> Status {
+    // The vendor repeats the number, which must not be written down.
+    Status::Failed { reason: "40006 +12025550142 unreachable".to_owned(), cause }
+}
+
+impl House {
+    async fn told(&self, gateway: &str, status: Status) {
+        let id = VendorMessageId("id-1".into());
+        let notice = Notice::Progress { id, status };
+        self.verifier.notice(&GatewayName(gateway.into()), notice).await;
+    }
+
+    async fn hint(&self, gateway: &str) {
+        let id = VendorMessageId("id-1".into());
+        self.verifier.notice(&GatewayName(gateway.into()), Notice::Hint { id }).await;
+    }
+
+    async fn writes(&self, from: &str, keyword: Keyword) {
+        let from = from.parse().expect("a number");
+        let notice = Notice::Inbound { from, keyword };
+        self.verifier.notice(&GatewayName("first".into()), notice).await;
+    }
+
+    /// What was written down about messages after vendors took them, and about opt-outs.
+    async fn ends(&self) -> Vec<String> {
+        // What was decided before is written down before this is.
+        let nothing = |records: &Records, _| Decided {
+            records: records.clone(),
+            audit: Vec::new(),
+            answer: (),
+        };
+        let scope = Scope::Account(self.root.account.clone());
+        self.verifier.store.transact(scope, nothing).await.expect("a commit");
+        let events = self.audit.lock().unwrap();
+        let of = |event: &Event| match event {
+            Event::MessageUndelivered { gateway, then, reason, .. } => {
+                assert!(!reason.contains("5550142"), "{reason}");
+                Some(format!("{gateway} lost: {then}"))
+            }
+            Event::MessageStatus { gateway, status, .. } => Some(format!("{gateway} {status}")),
+            Event::OptedOut { ending, gateway } => Some(format!("out ..{ending} {gateway}")),
+            Event::OptedIn { ending, gateway } => Some(format!("in ..{ending} {gateway:?}")),
+            _ => None,
+        };
+        events.iter().filter_map(|event| of(&event.event)).collect()
+    }
+
+    async fn nobody_is_asked(&mut self) {
+        while self.verifier.courier.followed.available_permits() < FOLLOWED {
+            tokio::task::yield_now().await;
+        }
+        assert!(self.asked.try_recv().is_err());
+    }
+}
+
+/// A house where nothing is followed yet: the proof's message is at its end.
+async fn house() -> House {
+    let mut house = House::new().await;
+    house.told("first", Status::Unconfirmed).await;
+    house.nobody_is_asked().await;
+    assert_eq!(house.ends().await, ["first unconfirmed"]);
+    house.audit.lock().unwrap().clear();
+    house
+}
+
+#[tokio::test]
+async fn a_receipt_ends_the_asking_and_is_written_down_once() {
+    for (status, expected) in
+        [(Status::Delivered, "first delivered"), (Status::Unconfirmed, "first unconfirmed")]
+    {
+        let mut house = house().await;
+        let (token, _, code) = house.begin().await;
+        house.told("first", Status::UnderWay).await;
+        assert_eq!(house.verifier.courier.followed.available_permits(), FOLLOWED - 1);
+        for _ in 0..3 {
+            house.told("first", status.clone()).await;
+        }
+        house.told("first", failed(Cause::Route)).await;
+        // Without a second of waiting.
+        house.nobody_is_asked().await;
+        assert_eq!(house.ends().await, [expected]);
+        assert!(house.vendors.try_recv().is_err());
+        assert_eq!(house.answer(token, &code).await, Some(Verdict::Granted));
+    }
+}
+
+#[tokio::test]
+async fn a_receipt_of_a_loss_sends_by_the_next_gateway_at_once_and_once() {
+    let mut house = house().await;
+    let (token, _, first) = house.begin().await;
+    let (one, other) = (failed(Cause::Route), failed(Cause::Route));
+    tokio::join!(house.told("first", one), house.told("first", other));
+    let handed = house.vendors.recv().await.expect("a message");
+    assert_eq!((handed.gateway, code(&handed.text)), ("second", first.clone()));
+    handed.settle.send(accepted()).expect("it waits");
+    house.verifier.drained().await;
+    house.told("first", Status::Delivered).await;
+    assert_eq!(house.ends().await, ["first lost: sent-again"]);
+    let sends = house.verifier.show(&house.root).await.expect("a read").expect("enrolled").sends;
+    assert_eq!(sends, 2, "charged like any message");
+    house.told("second", Status::Delivered).await;
+    assert_eq!(house.ends().await, ["first lost: sent-again", "second delivered"]);
+    house.nobody_is_asked().await;
+    assert_eq!(house.answer(token, &first).await, Some(Verdict::Granted));
+}
+
+#[tokio::test]
+async fn a_poll_and_a_receipt_about_one_message_are_one() {
+    let mut house = house().await;
+    house.begin().await;
+    pass(5).await;
+    let asked = house.asked.recv().await.expect("a question");
+    house.told("first", Status::Delivered).await;
+    // The task that asked has ended; its answer comes too late.
+    house.nobody_is_asked().await;
+    assert!(asked.tell.send(failed(Cause::Route)).is_err());
+    assert_eq!(house.ends().await, ["first delivered"]);
+}
+
+#[tokio::test]
+async fn a_receipt_that_comes_before_the_vendors_own_reply_is_not_lost() {
+    let mut house = house().await;
+    let verifier = Arc::clone(&house.verifier);
+    let (begun, text) = tokio::join!(verifier.begin(House::claim()), async {
+        let handed = house.vendors.recv().await.expect("a message");
+        house.told("first", failed(Cause::Route)).await;
+        handed.settle.send(accepted()).expect("it waits");
+        house.accept().await
+    });
+    house.verifier.drained().await;
+    assert_eq!(house.ends().await, ["first lost: sent-again"]);
+    let token = begun.0.expect("a challenge");
+    assert_eq!(house.answer(token, &code(&text)).await, Some(Verdict::Granted));
+}
+
+#[tokio::test]
+async fn what_nobody_sent_is_ignored_and_counted() {
+    let house = house().await;
+    let before = house.verifier.unknown_receipts();
+    for status in [Status::Delivered, failed(Cause::OptedOut), failed(Cause::Route)] {
+        house.told("third", status).await;
+    }
+    house.hint("third").await;
+    assert_eq!(house.verifier.unknown_receipts(), before + 3);
+    assert!(house.ends().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_hint_has_the_vendor_asked_at_once_but_not_without_end() {
+    let mut house = house().await;
+    house.begin().await;
+    for _ in 0..5 {
+        house.hint("first").await;
+    }
+    let asked = house.asked.recv().await.expect("a question");
+    asked.tell.send(Status::UnderWay).expect("it waits");
+    pass(3).await;
+    assert!(house.asked.try_recv().is_err(), "asked once for five hints");
+    house.hint("first").await;
+    let asked = house.asked.recv().await.expect("a question");
+    asked.tell.send(Status::Delivered).expect("it waits");
+    house.nobody_is_asked().await;
+    assert_eq!(house.ends().await, ["first delivered"]);
+}
+
+#[tokio::test]
+async fn stop_is_heard_and_start_and_an_unlocking() {
+    let house = house().await;
+    let root = house.root.clone();
+    let shown = async |house: &House| {
+        let shown = house.verifier.show(&root).await.expect("a read").expect("enrolled");
+        shown.opted_out.map(|opted_out| opted_out.gateway)
+    };
+    house.writes("+12025550142", Keyword::Help).await;
+    house.writes("+12025550142", Keyword::Other).await;
+    assert!(house.audit.lock().unwrap().is_empty(), "the vendor answers HELP");
+    house.writes("+12025550142", Keyword::Stop).await;
+    house.writes("+12025550142", Keyword::Stop).await;
+    house.writes("+12025550199", Keyword::Stop).await;
+    assert_eq!(house.ends().await, ["out ..42 first"]);
+    assert_eq!(shown(&house).await.as_deref(), Some("first"));
+    let (token, step) = house.verifier.begin(House::claim()).await;
+    assert_eq!((token, step.verdict), (None, Some(Verdict::Denied)));
+    assert!(step.text.expect("words").contains("ending 42 were stopped by a reply with STOP."));
+    // Also not to see whether a gateway works.
+    let trial =
+        TestRequest { phone: Secret::new("+12025550142".into()), gateway: None, voice: false };
+    let refused = house.verifier.test_message(trial, 0).await;
+    assert_eq!(refused, Err(TestFailure::Other(Failure::Refused(Refusal::OptedOut))));
+    // It is stored.
+    let mut house = house.crash().await;
+    assert_eq!(shown(&house).await.as_deref(), Some("first"));
+    house.writes("+12025550142", Keyword::Start).await;
+    assert_eq!(house.ends().await, ["in ..42 Some(\"first\")"]);
+    assert_eq!(shown(&house).await, None);
+    house.writes("+12025550142", Keyword::Stop).await;
+    let done = house.verifier.manage(&root, Verb::Unlock, 0).await.expect("a commit");
+    assert!(done.expect("enrolled").opted_in);
+    let mut claim = House::claim();
+    claim.connection = Some("203.0.113.9 50009 192.0.2.1 22 1".into());
+    let verifier = Arc::clone(&house.verifier);
+    let (begun, words) = tokio::join!(verifier.begin(claim), house.accept());
+    let (token, code) = (begun.0.expect("a challenge"), code(&words));
+    assert_eq!(house.answer(token, &code).await, Some(Verdict::Granted));
+}
+
+#[tokio::test]
+async fn a_vendor_that_refuses_for_an_opt_out_ends_all_sending() {
+    let mut house = house().await;
+    let verifier = Arc::clone(&house.verifier);
+    let (begun, _) = tokio::join!(verifier.begin(House::claim()), house.settle(Outcome::OptedOut));
+    let prompt = begun.1.prompt.expect("a prompt").text;
+    assert!(prompt.contains("ending 42 were stopped by a reply with STOP."), "{prompt}");
+    assert!(house.vendors.try_recv().is_err(), "another sender would be a way around it");
+    assert_eq!(house.ends().await, ["out ..42 first"]);
+    let again = verifier.resend(&house.root, false, 0).await.map(|placed| placed.progress);
+    assert_eq!(again, Err(Failure::Refused(Refusal::AlreadyVerified)));
+    let listed = verifier.page(None).await.expect("a list");
+    assert!(listed.iter().all(|row| row.opted_out.is_some()));
+}
+
+#[tokio::test]
+async fn a_test_message_is_followed_until_its_end_is_known() {
+    let test = || TestRequest {
+        phone: Secret::new("+12025550177".into()),
+        gateway: Some("first".into()),
+        voice: false,
+    };
+    let cases = [
+        (Status::Delivered, (Arrival::Delivered, None), "first delivered"),
+        (Status::Unconfirmed, (Arrival::Unconfirmed, None), "first unconfirmed"),
+        (
+            Status::Failed { reason: "40008 no +12025550177".to_owned(), cause: Cause::Route },
+            (Arrival::Undelivered, Some("40008 no +1 ••• ••• ••77".to_owned())),
+            "first lost: left-to-administrator",
+        ),
+    ];
+    for by_receipt in [false, true] {
+        for (status, arrival, noted) in &cases {
+            let mut house = House::empty().await;
+            let verifier = Arc::clone(&house.verifier);
+            let (tested, _asked) = tokio::join!(verifier.test_message(test(), 0), async {
+                house.accept().await;
+                house.verifier.drained().await;
+                for _ in 0..3 {
+                    tokio::task::yield_now().await;
+                }
+                pass(1).await;
+                let asked = house.asked.recv().await.expect("a question");
+                if by_receipt {
+                    house.told("first", status.clone()).await;
+                    return Some(asked);
+                }
+                asked.tell.send(status.clone()).expect("it waits");
+                None
+            });
+            let tested = tested.expect("a message");
+            assert_eq!(tested.arrival.as_ref(), Some(arrival), "{by_receipt}");
+            assert_eq!(house.ends().await, [*noted]);
+            assert!(house.vendors.try_recv().is_err(), "nothing is sent again");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_test_message_of_which_nothing_is_heard_is_under_way() {
+    let mut house = House::empty().await;
+    let verifier = Arc::clone(&house.verifier);
+    let phone = Secret::new("+12025550177".into());
+    let test = TestRequest { phone, gateway: None, voice: false };
+    let (tested, _asked) = tokio::join!(verifier.test_message(test, 0), async {
+        house.accept().await;
+        house.verifier.drained().await;
+        for _ in 0..3 {
+            tokio::task::yield_now().await;
+        }
+        pass(1).await;
+        // The vendor never answers this.
+        let asked = house.asked.recv().await.expect("a question");
+        pass(9).await;
+        asked
+    });
+    assert_eq!(tested.expect("a message").arrival, Some((Arrival::UnderWay, None)));
+    assert!(house.ends().await.is_empty());
+}

@@ -1,0 +1,81 @@
+//! A vendor that takes every message at once, and the phones behind it.
+
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    io,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use http_body_util::{BodyExt, Full};
+use hyper::{
+    Request, Response,
+    body::{Bytes, Incoming},
+    service::service_fn,
+};
+use hyper_util::rt::TokioIo;
+use serde::Deserialize;
+use tokio::net::TcpListener;
+
+/// The newest code that each number got.
+#[derive(Clone, Default)]
+pub struct Phones(Arc<Mutex<HashMap<String, String>>>);
+
+/// A message as the configured gateway and the peers post it.
+#[derive(Deserialize)]
+struct Text {
+    to: String,
+    text: String,
+}
+
+impl Phones {
+    /// Takes the code that came to a number.
+    #[must_use]
+    pub fn take(&self, number: &str) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(number)
+    }
+
+    fn ring(&self, text: Text) {
+        let code = text.text.split(' ').next().unwrap_or_default().to_owned();
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(text.to, code);
+    }
+}
+
+/// Takes messages on a loopback port until the runtime ends.
+///
+/// # Errors
+/// When the port is taken.
+pub async fn serve(port: u16, phones: Phones) -> io::Result<()> {
+    let listener = TcpListener::bind(("127.0.0.1", port)).await?;
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let _ = stream.set_nodelay(true);
+            let phones = phones.clone();
+            let service = service_fn(move |request| accept(request, phones.clone()));
+            tokio::spawn(async move {
+                // A server under test that ends cuts its connections.
+                let _ = hyper::server::conn::http1::Builder::new()
+                    .serve_connection(TokioIo::new(stream), service)
+                    .await;
+            });
+        }
+    });
+    Ok(())
+}
+
+async fn accept(
+    request: Request<Incoming>,
+    phones: Phones,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let text = match request.into_body().collect().await {
+        Ok(body) => serde_json::from_slice(&body.to_bytes()).ok(),
+        Err(_) => None,
+    };
+    let Some(text) = text else {
+        let mut refused = Response::default();
+        *refused.status_mut() = hyper::StatusCode::BAD_REQUEST;
+        return Ok(refused);
+    };
+    phones.ring(text);
+    Ok(Response::new(Full::from("{\"id\":\"m-1\"}")))
+}
