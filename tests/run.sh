@@ -131,6 +131,28 @@ add "$ok" "$bad"
 if [ "$status" != 0 ]; then fail "documentation tests"; fi
 
 check "release build" cargo build --quiet --release --locked -p otpd -p otpctl -p pam_otp
+check "build of the carriers' stand-in" cargo build --quiet --release --locked -p otpd_tests --bin carrier
+
+title "the vendors' own clients and validators"
+venvs=$target/vendors
+# A library that cannot be had is a vendor that was not tested: it fails.
+tests/vendors/venvs.sh "$venvs" || fail "the environments of the vendors' clients"
+vendors() { # SCRIPT PROGRAM: once in each environment, with the vendors whose libraries it has
+  local environment name vendors status log
+  for environment in "main telnyx plivo twilio" "signalwire signalwire"; do
+    read -r name vendors <<<"$environment"
+    log=$results/vendors-$1-$name.log
+    status=0
+    # shellcheck disable=SC2086 # one word a vendor
+    "$venvs/$name/bin/python" -B "tests/vendors/$1" "$2" $vendors 2>&1 | tee "$log" || status=$?
+    if [[ $(tail -1 "$log") =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed$ ]]; then
+      report "$1 $vendors" "$status" "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}"
+    else
+      report "$1 $vendors" "$status"
+    fi
+  done
+}
+vendors clients.py "$target/release/carrier"
 
 title "end to end"
 status=0

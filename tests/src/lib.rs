@@ -2,6 +2,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a harness fails its test by panicking")]
 #![expect(clippy::missing_panics_doc, reason = "everything here panics when the test has failed")]
 
+pub mod carrier;
 pub mod daemon;
 pub mod pam;
 pub mod phone;
