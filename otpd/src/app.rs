@@ -224,8 +224,7 @@ fn start(path: &Path, config: Config) -> Result<Daemon, StartError> {
     let instance = Instance(random::system().random());
     let metrics = Metrics::default();
     let listeners = Listeners::bind(config.http.as_ref());
-    let reached = listeners.public.is_some();
-    let site = site(&config, &keys, instance, &metrics, reached)?;
+    let site = site(&config, &keys, instance, &metrics)?;
     let counted = metrics.clone();
     let sink = move |event: &AuditEvent| {
         audit_log::write(event);
@@ -310,7 +309,7 @@ impl Daemon {
     fn listen(&mut self, stop: &Shutdown) {
         let listeners = std::mem::take(&mut self.listeners);
         if let Some(listener) = listeners.public.and_then(registered) {
-            let public = public(&self.config);
+            let public = public_of(&self.config);
             let limits = http::Limits::new(&public.trusted_proxies);
             let (verifier, clock) = (Arc::clone(&self.verifier), self.clock.clone());
             let (gate, notices) = Gate::new(verifier, clock, self.metrics.clone(), public);
@@ -351,8 +350,7 @@ impl Daemon {
         config.store = self.config.store.clone();
         config.log.format = self.config.log.format;
         config.http = config.http.map(|http| http.listening_as(self.config.http.as_ref()));
-        let reached = self.gate.is_some();
-        let site = site(&config, &self.keys, self.instance, &self.metrics, reached)?;
+        let site = site(&config, &self.keys, self.instance, &self.metrics)?;
         for warning in &config.warnings {
             warn!("{warning}");
         }
@@ -361,7 +359,7 @@ impl Daemon {
         }
         self.verifier.replace_site(site);
         if let Some(gate) = &self.gate {
-            gate.replace_public(public(&config));
+            gate.replace_public(public_of(&config));
         }
         self.config = config;
         Ok(())
@@ -437,7 +435,7 @@ fn registered(listener: TcpListener) -> Option<tokio::net::TcpListener> {
 }
 
 /// What vendors are told, and what they prove themselves by.
-fn public(config: &Config) -> http::Public {
+fn public_of(config: &Config) -> http::Public {
     let public = config.http.as_ref().and_then(|http| http.public.as_ref());
     let keys = config.gateways.iter();
     let keys =
@@ -449,18 +447,20 @@ fn public(config: &Config) -> http::Public {
     }
 }
 
-/// The rules for logins that the configuration makes. `reached` says that vendors can reach this
-/// daemon.
+/// The rules for logins that the configuration makes.
+///
+/// Vendors are told where to come by also while nobody listens there, for want of a port or of a
+/// restart: a call then says nothing, rather than a code to whatever answers.
 fn site(
     config: &Config,
     keys: &Keys,
     instance: Instance,
     metrics: &Metrics,
-    reached: bool,
 ) -> Result<Site, StartError> {
     let delivery = &config.delivery;
     let mut routes = routes(config)?.counted(metrics.tally());
-    let public = reached.then(|| public(config));
+    let public = config.http.as_ref().and_then(|http| http.public.as_ref());
+    let public = public.map(|_| public_of(config));
     if let Some(public) = &public {
         let reports = public.keys.iter();
         let report = |(name, keys): (&GatewayName, &VendorKeys)| {

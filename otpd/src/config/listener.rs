@@ -31,12 +31,14 @@ pub struct Public {
 }
 
 impl Http {
-    /// The same, listening where the daemon listens already; a listener that it has not is not
-    /// there before a restart.
+    /// The same, listening where the daemon listens already.
     #[must_use]
     pub fn listening_as(self, running: Option<&Self>) -> Self {
         let listen = running.and_then(|http| http.public.as_ref()).map(|public| public.listen);
-        let public = self.public.zip(listen).map(|(public, listen)| Public { listen, ..public });
+        let public = self.public.map(|public| {
+            let listen = listen.unwrap_or(public.listen);
+            Public { listen, ..public }
+        });
         let admin_listen = running.map_or(self.admin_listen, |http| http.admin_listen);
         Self { public, admin_listen }
     }
