@@ -22,7 +22,7 @@ use crate::{
     random,
 };
 
-/// Calls at once whose words are kept; a further one has none, and its gateway is passed over.
+/// Calls at once whose words are kept; a further one takes the place of that which ends first.
 const CALLS: usize = 1024;
 
 /// Names a call in the URL of its words: 128 random bits, good for this call only.
@@ -109,8 +109,10 @@ impl Calls {
         };
         let mut calls = self.lock();
         calls.retain(|_, call| call.until > now);
-        if calls.len() >= CALLS {
-            return;
+        if calls.len() >= CALLS
+            && let Some(first) = calls.iter().min_by_key(|(_, call)| call.until).map(|(t, _)| *t)
+        {
+            calls.remove(&first);
         }
         calls.insert(token, call);
         let name = u128::from_be_bytes(token.0);
