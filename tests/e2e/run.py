@@ -35,6 +35,7 @@ def binds(artifacts, root):
         (artifacts / "otpd", "/usr/sbin/otpd"),
         (artifacts / "otpctl", "/usr/bin/otpctl"),
         (artifacts / "libpam_otp.so", module),
+        (artifacts / "carrier", "/usr/local/bin/carrier"),
     ]
     found = []
     for here, there in pairs:

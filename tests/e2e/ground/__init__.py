@@ -3,6 +3,7 @@
 A scenario is a function `def name(g)` under `scenarios/`, marked with `@scenario`; `g` is a `Ground`.
 """
 
+from .carrier import Carrier
 from .clients import PacketLogin, Ssh, Terminal, by_prompt, packet_login, ssh_options
 from .machine import PASSWORD_ONLY, Sshd, key_and_code, pam, password_and_code, wait_port, write
 from .otpd import CONFIG, SOCKET, Frames, Otpd, otpctl, otpctl_json, settings, toml

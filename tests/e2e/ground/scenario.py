@@ -56,6 +56,7 @@ class Ground:
     def __init__(self, booted=False, rounds=1):
         self.rounds = rounds
         self.phone = None
+        self.carriers = []
         self.syslog = None if booted else Syslog()
         self.otpd = None
         self.sshd = None
@@ -193,9 +194,10 @@ class Ground:
         if self.otpd and self.otpd.alive:
             self.otpd.stop()
         logs = self.logs()
+        texts = [text for source in (self.phone, *self.carriers) if source for text in source.texts]
         for name, log in logs.items():
             check("panicked at" not in log, f"{name} panicked")
-            for text in self.phone.texts if self.phone else ():
+            for text in texts:
                 for secret in re.findall(r"\b\d{6,8}\b", text.text) + [text.to]:
                     # Not the digits of a longer number, nor the fraction of a time of day.
                     named = re.search(rf"(?<![\d.]){re.escape(secret)}(?!\d)", log)
