@@ -17,7 +17,7 @@ class Vendor:
     keys: dict
     # A code of a message that was lost on its way, and how the log words it.
     lost: tuple
-    # A refusal that is not about the number: what is ordered, and a part of the reason.
+    # A refusal of our key: what is ordered, and a part of the reason.
     refused: tuple = ("401", "401")
     more: dict = field(default_factory=dict)
 
@@ -103,9 +103,9 @@ def refuses(g, vendor):
     person = g.ssh_to_code("alice")
     person.code(g.code_for("alice"))
     person.granted()
-    [gateway] = [one for one in g.otpctl_json("status")["gateways"] if one["name"] == vendor.kind]
-    check(gateway["state"] != "ready" or part in g.otpd.log, f"nothing says why: {gateway}")
-    check(part in g.otpd.log, f"the log does not say {part!r}")
+    failed = g.wait_audit("message-failed", "alice")
+    equal(failed["gateway"], vendor.kind, "who refused")
+    check(part in failed["reason"], f"the reason does not say {part!r}: {failed['reason']}")
     carrier.expect_nothing(g.number("alice"))
     no_key_in_logs(g, vendor)
 
