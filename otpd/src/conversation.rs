@@ -9,7 +9,7 @@ mod recovery;
 use jiff::{RoundMode, Unit, ZonedRound, tz::TimeZone};
 use otp_proto::login::{Prompt, Step, Verdict};
 
-pub use recovery::{recovered, used_text, withheld, withheld_again};
+pub use recovery::{recovered, replaced_text, used_text, withheld, withheld_again};
 
 use crate::domain::{
     account::Account,

@@ -53,6 +53,15 @@ pub fn used_text(left: u8, host: &str) -> zeroize::Zeroizing<String> {
     ))
 }
 
+/// The text message that tells whoever has the old number; it holds no code. One GSM-7 segment.
+#[must_use]
+pub fn replaced_text(host: &str) -> zeroize::Zeroizing<String> {
+    let host = super::segment(host);
+    zeroize::Zeroizing::new(format!(
+        "Your login codes for {host} go to another number from now on. Not you? Tell IT."
+    ))
+}
+
 /// `That is not one of your recovery codes. 4 tries left in this hour.`
 pub(super) fn wrong(tries_left: u8) -> String {
     let left = tries(tries_left);

@@ -14,7 +14,7 @@ use super::{
     enrollment::{Enrollment, NumberIndex, RangeIndex, State},
     login::{Ledger, OPTED_OUT, Order, Terms, carrier, issued},
     passcode::{Draw, Passcode, Purpose, Reference},
-    phone::{Country, Destination, Line},
+    phone::{Country, Destination, E164, Line},
     records::{Decided, Records},
     register::enter,
     time::Timestamp,
@@ -145,13 +145,20 @@ impl Refusal {
     }
 }
 
+/// A number that was entered, and the message that proves it.
+#[derive(Clone, Debug)]
+pub struct Enrolled {
+    /// The account as it is now.
+    pub enrollment: Enrollment,
+    /// What is to be sent.
+    pub order: Box<Order>,
+    /// The proved number that it took the place of, which is told so.
+    pub replaced: Option<E164>,
+}
+
 impl Enroll {
     /// Decides; the account as it is now and the message to send.
-    pub fn decide(
-        &self,
-        records: &Records,
-        now: Timestamp,
-    ) -> Decided<Outcome<(Enrollment, Box<Order>)>> {
+    pub fn decide(&self, records: &Records, now: Timestamp) -> Decided<Outcome<Enrolled>> {
         let actor = Actor::Uid(self.uid);
         let mut ledger = Ledger::new(self.account.clone(), actor, records, now);
         let country = self.destination.country;
@@ -168,9 +175,9 @@ impl Enroll {
         }
         let enrollment =
             Enrollment::new(self.destination.clone(), self.index, self.range, self.channel, now);
-        let enrollment = enter(&mut ledger, enrollment, Some(self.draw.token));
+        let (enrollment, replaced) = enter(&mut ledger, enrollment, Some(self.draw.token));
         let order = send(&mut ledger, &self.terms, &enrollment, self.channel, &self.draw);
-        ledger.decided(Outcome::Done((enrollment, Box::new(order))))
+        ledger.decided(Outcome::Done(Enrolled { enrollment, order: Box::new(order), replaced }))
     }
 }
 

@@ -10,7 +10,7 @@ use super::{
     enrollment::{Enrollment, NumberIndex, RangeIndex, State},
     login::{Ledger, Terms},
     passcode::ChallengeToken,
-    phone::Destination,
+    phone::{Destination, E164},
     proof::{ENROLL, Outcome, Refusal, refuse, unfit},
     records::{Decided, Records},
     time::Timestamp,
@@ -44,6 +44,8 @@ pub struct Registered {
     pub enrollment: Enrollment,
     /// The number was there before, in the same way, and stays as it is, proved or not.
     pub unchanged: bool,
+    /// The proved number that it took the place of, which is told so.
+    pub replaced: Option<E164>,
 }
 
 impl Register {
@@ -58,7 +60,8 @@ impl Register {
         if let Some(old) = &ledger.records.enrollment {
             let same_way = self.channel.is_none_or(|channel| channel == old.channel);
             if old.destination.number == self.destination.number && same_way {
-                let registered = Registered { enrollment: old.clone(), unchanged: true };
+                let registered =
+                    Registered { enrollment: old.clone(), unchanged: true, replaced: None };
                 return ledger.decided(Outcome::Done(registered));
             }
             if !self.replace {
@@ -71,17 +74,19 @@ impl Register {
         }
         let enrollment =
             Enrollment::new(self.destination.clone(), self.index, self.range, channel, now);
-        let enrollment = enter(&mut ledger, enrollment, None);
-        ledger.decided(Outcome::Done(Registered { enrollment, unchanged: false }))
+        let (enrollment, replaced) = enter(&mut ledger, enrollment, None);
+        ledger.decided(Outcome::Done(Registered { enrollment, unchanged: false, replaced }))
     }
 }
 
-/// Puts a number in its place, and ends what went to the one before.
+/// Puts a number in its place, and ends what went to the one before. With it the number that is to be
+/// told, so that nobody loses the second factor without a word: one that was proved, is another one and
+/// has not opted out.
 pub(super) fn enter(
     ledger: &mut Ledger,
     mut enrollment: Enrollment,
     request: Option<ChallengeToken>,
-) -> Enrollment {
+) -> (Enrollment, Option<E164>) {
     // Whatever waits for a code that went to the old number ends with it, and counts for that number.
     ledger.end_all(End::Cancelled);
     let old = ledger.records.enrollment.take();
@@ -100,7 +105,11 @@ pub(super) fn enter(
         replaced: old.is_some(),
     };
     ledger.note(request, event);
-    enrollment
+    let told = old.filter(|old| {
+        let another = old.number() != enrollment.number();
+        another && old.verified_at().is_some() && ledger.records.opted_out(old.index).is_none()
+    });
+    (enrollment, told.map(|old| old.destination.number))
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::{
         login::{Order, Progress, Typed},
         passcode::{Draw, Reference},
         phone::{self, Destination, NumberError},
-        proof::{Enroll, Outcome, Refusal, Resent, Verify},
+        proof::{Enroll, Enrolled, Outcome, Refusal, Resent, Verify},
         records::{Decided, Records},
         time::Timestamp,
     },
@@ -94,7 +94,11 @@ impl Verifier {
         };
         let scope = Scope::Number { account: identity.account.clone(), number };
         let decide = move |records: &_, now| enroll.decide(records, now);
-        let (enrollment, order) = self.decide(scope, uid, decide).await?;
+        let Enrolled { enrollment, order, replaced } = self.decide(scope, uid, decide).await?;
+        if let Some(old) = replaced {
+            let site = Arc::clone(&site);
+            self.tell_replaced(site, &identity.account, Some(order.token), old);
+        }
         Ok((enrollment, self.place(&site, *order).await))
     }
 

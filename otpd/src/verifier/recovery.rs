@@ -1,10 +1,11 @@
-//! Recovery codes are made, and their use is told to the account's owner.
+//! Recovery codes are made; an account's owner is told of their use, and of a number that was replaced.
 
 use std::sync::Arc;
 
 use rand::RngExt;
 use tokio::sync::watch;
 use tracing::error;
+use zeroize::Zeroizing;
 
 use super::{
     Failure, Site, Verifier,
@@ -14,12 +15,18 @@ use crate::{
     accounts::Identity,
     conversation,
     domain::{
+        account::Account,
         challenge::Channel,
-        login::{Progress, Recovered, Told},
+        login::{About, Progress, Recovered, Told},
+        passcode::ChallengeToken,
+        phone::E164,
         recovery::{CODES, MakeCodes, RecoveryCode, RecoveryHash},
         time::HOUR,
     },
-    gateway::{Message, MessageId, Outcome, route::Delivered as Routed},
+    gateway::{
+        Message, MessageId, Outcome,
+        route::{Delivered as Routed, Delivery},
+    },
     random,
     store::Scope,
 };
@@ -47,28 +54,53 @@ impl Verifier {
         Ok(codes)
     }
 
-    /// Tells the owner of an account by a text message that a recovery code was used, in a task of
-    /// its own: the login waits for nothing.
+    /// Tells the owner of an account by a text message that a recovery code was used.
     pub(super) fn tell_owner(&self, site: Arc<Site>, recovered: Recovered) {
+        let Recovered { account, token, left, tell } = recovered;
+        let text = conversation::used_text(left, &site.message.host);
+        let (token, about) = (Some(token), About::RecoveryCodeUsed);
+        self.tell(site, Notice { account, token, about, to: tell, text });
+    }
+
+    /// Tells whoever has a number that it was replaced: the owner, if it was not the owner's wish.
+    pub(super) fn tell_replaced(
+        &self,
+        site: Arc<Site>,
+        account: &Account,
+        token: Option<ChallengeToken>,
+        to: E164,
+    ) {
+        let text = conversation::replaced_text(&site.message.host);
+        let about = About::NumberReplaced;
+        self.tell(site, Notice { account: account.clone(), token, about, to: Some(to), text });
+    }
+
+    /// Sends a notice in a task of its own: nobody waits for it but the daemon's end.
+    fn tell(&self, site: Arc<Site>, notice: Notice) {
         let (publish, sent) = watch::channel(None);
-        // In the place of the login's own message, which nobody waits for any more.
-        let on_its_way = self.courier.in_flight.enter(recovered.token, sent);
+        let place = match (notice.about, notice.token) {
+            // In the place of the login's own message, which nobody waits for any more.
+            (About::RecoveryCodeUsed, Some(token)) => token,
+            (About::RecoveryCodeUsed | About::NumberReplaced, _) => {
+                ChallengeToken(random::system().random())
+            }
+        };
+        let on_its_way = self.courier.in_flight.enter(place, sent);
         let (store, clock) = (self.store.clone(), self.clock.clone());
-        let id = MessageId(random::system().random());
         tokio::spawn(async move {
             let _on_its_way = on_its_way;
-            let Recovered { account, token, left, tell } = recovered;
+            let Notice { account, token, about, to, text } = notice;
             let mut told = Told {
                 account: account.clone(),
                 token,
+                about,
                 failures: Vec::new(),
                 sent: None,
                 opted_out: None,
             };
-            if let Some(to) = tell {
-                let text = conversation::used_text(left, &site.message.host);
+            if let Some(to) = to {
                 let message = Message {
-                    id,
+                    id: MessageId(random::system().random()),
                     to,
                     channel: Channel::Sms,
                     text,
@@ -78,33 +110,47 @@ impl Verifier {
                     report_url: None,
                 };
                 let delivery = site.routes.deliver(&message, None, || clock.now()).await;
-                let failed = delivery.attempts.iter().filter_map(|attempt| {
-                    Some((attempt.gateway.0.clone(), reason(&attempt.outcome)?))
-                });
-                told.failures = failed.collect();
-                told.sent = match delivery.result {
-                    Routed::Sent { gateway, vendor_id } => {
-                        Some((gateway.0, vendor_id.map(|id| id.0), true))
-                    }
-                    Routed::Unknown => {
-                        let perhaps = delivery.attempts.iter().rev();
-                        let perhaps = perhaps
-                            .filter(|attempt| matches!(attempt.outcome, Outcome::Unknown(_)))
-                            .map(|attempt| (attempt.gateway.0.clone(), None, false));
-                        perhaps.take(1).last()
-                    }
-                    Routed::OptedOut { gateway } => {
-                        told.opted_out = Some((message.to.clone(), gateway.0));
-                        None
-                    }
-                    Routed::Rejected | Routed::Failed => None,
-                };
+                note(&mut told, &message, delivery);
             }
             let decide = move |records: &_, now| told.decide(records, now);
             if let Err(error) = store.transact(Scope::Account(account), decide).await {
-                error!(%error, request = %token.request(), "a notice was not recorded");
+                let request = token.map(ChallengeToken::request);
+                error!(%error, ?request, "a notice was not recorded");
             }
             let _ = publish.send(Some(Sent { progress: Progress::Sent, reason: None }));
         });
     }
+}
+
+/// A message without a code to an account's owner.
+struct Notice {
+    account: Account,
+    /// What it is recorded with.
+    token: Option<ChallengeToken>,
+    about: About,
+    /// The number; `None`: there is none to tell.
+    to: Option<E164>,
+    text: Zeroizing<String>,
+}
+
+/// What became of it.
+fn note(told: &mut Told, message: &Message, delivery: Delivery) {
+    let perhaps = delivery.attempts.iter().rev().find_map(|attempt| match attempt.outcome {
+        Outcome::Unknown(_) => Some(attempt.gateway.0.clone()),
+        _ => None,
+    });
+    let failed = delivery
+        .attempts
+        .iter()
+        .filter_map(|attempt| Some((attempt.gateway.0.clone(), reason(&attempt.outcome)?)));
+    told.failures = failed.collect();
+    told.sent = match delivery.result {
+        Routed::Sent { gateway, vendor_id } => Some((gateway.0, vendor_id.map(|id| id.0), true)),
+        Routed::Unknown => perhaps.map(|gateway| (gateway, None, false)),
+        Routed::OptedOut { gateway } => {
+            told.opted_out = Some((message.to.clone(), gateway.0));
+            None
+        }
+        Routed::Rejected | Routed::Failed => None,
+    };
 }

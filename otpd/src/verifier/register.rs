@@ -36,6 +36,10 @@ impl Verifier {
         };
         let scope = Scope::Number { account: identity.account.clone(), number };
         let decide = move |records: &_, now| register.decide(records, now);
-        self.decide(scope, uid, decide).await
+        let mut registered: Registered = self.decide(scope, uid, decide).await?;
+        if let Some(old) = registered.replaced.take() {
+            self.tell_replaced(site, &identity.account, None, old);
+        }
+        Ok(registered)
     }
 }

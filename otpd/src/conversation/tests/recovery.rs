@@ -4,7 +4,9 @@ use otp_proto::login::Verdict;
 
 use super::{NOW, TOKEN, fits, held, prompt, setting, view, zone};
 use crate::{
-    conversation::{again, denied, first, recovered, used_text, withheld, withheld_again},
+    conversation::{
+        again, denied, first, recovered, replaced_text, used_text, withheld, withheld_again,
+    },
     domain::{
         budget::LimitName,
         challenge::Channel,
@@ -198,6 +200,12 @@ fn the_message_to_the_owner_fits_one_segment() {
         *used_text(7, "web01"),
         "A recovery code was used to log in to web01. 7 left. Not you? Tell IT."
     );
-    let text = used_text(0, &"w[€".repeat(100));
-    assert!(text.len() <= 160 && !text.contains(['[', '€']), "{}", *text);
+    assert_eq!(
+        *replaced_text("web01"),
+        "Your login codes for web01 go to another number from now on. Not you? Tell IT."
+    );
+    let host = "w[€".repeat(100);
+    for text in [used_text(0, &host), replaced_text(&host)] {
+        assert!(text.len() <= 160 && !text.contains(['[', '€']), "{}", *text);
+    }
 }

@@ -19,7 +19,7 @@ pub use arrived::Arrived;
 pub use begin::{Begin, Begun};
 pub use delivered::{Delivered, Result as DeliveryResult};
 pub use recover::Recover;
-pub use recovery::{Recovered, Retell, Told};
+pub use recovery::{About, Recovered, Retell, Told};
 pub(super) use undelivered::LEFT_TO_ADMINISTRATOR;
 pub use undelivered::{Cause, REPEATS, Undelivered};
 pub use withheld::{Why, Withheld, WithheldNotice};

@@ -134,13 +134,36 @@ impl Ledger {
     }
 }
 
+/// What an owner is told by a message without a code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    /// A recovery code let somebody in.
+    RecoveryCodeUsed,
+    /// Another number took the place of this one.
+    NumberReplaced,
+}
+
+impl About {
+    /// As it is written down.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::RecoveryCodeUsed => "recovery-code-used",
+            Self::NumberReplaced => "number-replaced",
+        }
+    }
+}
+
 /// What became of the message that tells the owner.
 #[derive(Clone, Debug)]
 pub struct Told {
     /// Whose.
     pub account: Account,
-    /// The login it was about.
-    pub token: ChallengeToken,
+    /// The login, or the proof of the new number, that it was about; `None`: a number that was entered
+    /// without a message.
+    pub token: Option<ChallengeToken>,
+    /// What it was about.
+    pub about: About,
     /// Gateways that did not take it, with their reasons.
     pub failures: Vec<(String, String)>,
     /// The gateway that took it or may have, the vendor's name for it, and whether that is certain.
@@ -151,7 +174,7 @@ pub struct Told {
 
 impl Told {
     /// Writes it down. The message is no code: it is charged to no budget, for
-    /// there are never more of them than recovery codes.
+    /// there are never more of them than recovery codes and proved numbers.
     pub fn decide(&self, records: &Records, now: Timestamp) -> Decided<()> {
         let mut ledger = Ledger::new(self.account.clone(), Actor::Daemon, records, now);
         let failed = self.failures.iter().cloned();
@@ -161,13 +184,15 @@ impl Told {
             vendor_id,
             certain,
         });
-        let told = Event::OwnerTold { about: "recovery-code-used", sent: sent.is_some() };
+        let told = Event::OwnerTold { about: self.about.as_str(), sent: sent.is_some() };
         failed.chain(sent).chain([told]).for_each(|event| ledger.note(self.token, event));
-        ledger.records.login.recovery.told(self.token);
-        if let Some((number, gateway)) = &self.opted_out
+        if let (About::RecoveryCodeUsed, Some(token)) = (self.about, self.token) {
+            ledger.records.login.recovery.told(token);
+        }
+        if let (Some(token), Some((number, gateway))) = (self.token, &self.opted_out)
             && let Some(same) = records.enrollment.as_ref().filter(|now| now.number() == number)
         {
-            ledger.opt_out(self.token, same.index, number.ending(), gateway);
+            ledger.opt_out(token, same.index, number.ending(), gateway);
         }
         ledger.decided(())
     }

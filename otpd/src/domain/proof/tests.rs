@@ -1,6 +1,6 @@
 //! Numbers entered and proved, step by step.
 
-use super::{Enroll, Outcome, Refusal, Resent, Verify};
+use super::{Enroll, Enrolled, Outcome, Refusal, Resent, Verify};
 use crate::domain::{
     account::Account,
     budget::LimitName,
@@ -57,7 +57,7 @@ fn enroll(scene: &mut Scene, asked: Asked) -> Result<(Enrollment, Order), Refusa
     let decided = scene.decide(Some(owner), number, |records, now| enroll.decide(records, now));
     assert!(scene.audit.len() > before, "{decided:?} left no event");
     match decided {
-        Outcome::Done((enrollment, order)) => {
+        Outcome::Done(Enrolled { enrollment, order, .. }) => {
             scene.orders.push((*order).clone());
             Ok((enrollment, *order))
         }

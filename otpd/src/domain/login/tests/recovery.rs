@@ -13,7 +13,7 @@ use crate::domain::{
     budget::Standing,
     challenge::End,
     challenge::State,
-    login::{Notice, Retell, Told},
+    login::{About, Notice, Retell, Told},
     manage::Verb,
     passcode::ChallengeToken,
     phone::Line,
@@ -213,7 +213,8 @@ fn a_use_is_told_of_once() {
     assert_eq!((notice.left, notice.token), (7, token));
     let told = Told {
         account: account("alice"),
-        token,
+        token: Some(token),
+        about: About::RecoveryCodeUsed,
         failures: Vec::new(),
         sent: None,
         opted_out: None,
@@ -342,7 +343,14 @@ fn what_became_of_telling_is_written_down_and_changes_nothing_else() {
         before.recovery.told(token);
         scene.audit.clear();
         let was_sent = sent.is_some();
-        let told = Told { account: account("alice"), token, failures, sent, opted_out: None };
+        let told = Told {
+            account: account("alice"),
+            token: Some(token),
+            about: About::RecoveryCodeUsed,
+            failures,
+            sent,
+            opted_out: None,
+        };
         scene.decide(Some(account("alice")), None, |records, now| told.decide(records, now));
         assert_eq!((scene.login("alice"), scene.charged()), (before, charged), "{name}");
         let last = scene.audit.last().expect("an event");
