@@ -67,7 +67,7 @@ trap summary EXIT
 title "packages"
 missing=()
 for package in gcc libc6-dev libc6-dbg libpam0g-dev pkg-config binutils mmdebstrap systemd-container \
-  util-linux iproute2 python3 python3-pip valgrind strace; do
+  util-linux iproute2 python3 python3-pip python3-venv valgrind strace; do
   dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q '^install ok' || missing+=("$package")
 done
 if [ ${#missing[@]} -gt 0 ]; then
@@ -106,6 +106,20 @@ if [[ $summary =~ ([0-9]+)\ tests?\ run:\ ([0-9]+)\ passed ]]; then
 else
   report "nextest" "$status"
 fi
+
+title "requests that the vendors' own libraries sign"
+for environment in "main telnyx plivo twilio" "signalwire signalwire"; do
+  read -r venv vendors <<<"$environment"
+  status=0
+  # shellcheck disable=SC2086 # several words
+  { cargo build --quiet --locked -p otpd --example callback &&
+    tests/vendors/venvs.sh "$target/vendors" &&
+    "$target/vendors/$venv/bin/python" tests/vendors/receipts.py "$target/debug/examples/callback" $vendors; } \
+    2>&1 | tee "$results/receipts-$venv.log" || status=$?
+  # shellcheck disable=SC2046 # two numbers
+  report "receipts of $vendors" "$status" \
+    $(sed -nE 's/^([0-9]+) passed, ([0-9]+) failed$/\1 \2/p' "$results/receipts-$venv.log" | tail -1)
+done
 
 title "documentation tests"
 status=0

@@ -159,6 +159,29 @@ pub enum Event {
         /// `sent-again`, or why it was not: a fixed word.
         then: String,
     },
+    /// A vendor said how far a message was that it had taken, and that this was the end of it.
+    MessageStatus {
+        /// Which gateway.
+        gateway: String,
+        /// The vendor's name for it.
+        vendor_id: String,
+        /// `delivered`, or `unconfirmed`: the carrier did not say.
+        status: String,
+    },
+    /// The person at a number asked for an end to messages: no more were sent to it.
+    OptedOut {
+        /// Last two digits.
+        ending: String,
+        /// Who was told: a gateway.
+        gateway: String,
+    },
+    /// That was over.
+    OptedIn {
+        /// Last two digits.
+        ending: String,
+        /// The gateway that was told; none: an administrator unlocked the account.
+        gateway: Option<String>,
+    },
     /// A number was entered.
     Enrolled {
         /// Last two digits.
@@ -287,7 +310,7 @@ mod tests {
         let kinds = Event::kinds();
         assert_eq!(kinds.first().map(String::as_str), Some("login-ignored"));
         assert_eq!(kinds.last().map(String::as_str), Some("refused"));
-        assert_eq!(kinds.len(), 32, "{kinds:?}");
+        assert_eq!(kinds.len(), 35, "{kinds:?}");
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The composition root: the only file that knows which adapters there are.
 
 use std::{
+    io,
+    net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -17,8 +19,13 @@ use crate::{
     audit_log,
     clock::Clock,
     config::{self, Config, ConfigErrors},
-    domain::{challenge::Instance, login::Terms, time::DAY},
-    gateway::route::{self, Routes},
+    domain::{audit::AuditEvent, challenge::Instance, login::Terms, time::DAY},
+    gateway::{
+        GatewayName,
+        callback::Keys as VendorKeys,
+        route::{self, Routes},
+    },
+    http::{self, Gate, Metrics},
     ipc::{self, Backend},
     keys::{KeyError, Keys, MasterKey},
     random,
@@ -162,7 +169,46 @@ struct Daemon {
     keys: Keys,
     instance: Instance,
     verifier: Arc<Verifier>,
+    clock: Clock,
+    metrics: Metrics,
+    listeners: Listeners,
+    gate: Option<Arc<Gate>>,
+    acting: Option<tokio::task::JoinHandle<()>>,
     store: std::thread::JoinHandle<()>,
+}
+
+/// Where HTTP comes in, bound at the start.
+#[derive(Default)]
+struct Listeners {
+    /// For vendors.
+    public: Option<TcpListener>,
+    /// For health and metrics.
+    admin: Option<TcpListener>,
+}
+
+impl Listeners {
+    /// Binds what the configuration wants. What cannot be bound is said and done without: nobody is
+    /// kept from logging in because a port is taken.
+    fn bind(http: Option<&config::Http>) -> Self {
+        let Some(http) = http else { return Self::default() };
+        let public = http.public.as_ref().map(|public| (public.listen, "http.listen"));
+        let bound = |(address, key)| {
+            bind(address).inspect_err(|error| {
+                error!(%address, %error, "{key} cannot be listened on: logins go on without it; \
+                       free the port or choose another, and restart");
+            })
+        };
+        Self {
+            public: public.and_then(|listen| bound(listen).ok()),
+            admin: bound((http.admin_listen, "http.admin-listen")).ok(),
+        }
+    }
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let listener = TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
 }
 
 /// Opens what the configuration names.
@@ -176,19 +222,39 @@ fn start(path: &Path, config: Config) -> Result<Daemon, StartError> {
     let clock = Clock::system(sqlite.agreement()?).map_err(StartError::Clock)?;
     let reader = Reader::open(database, keys.clone())?;
     let instance = Instance(random::system().random());
-    let site = site(&config, &keys, instance)?;
-    let (store, thread) = Store::start(sqlite, clock.clone(), Arc::new(audit_log::write))?;
+    let metrics = Metrics::default();
+    let listeners = Listeners::bind(config.http.as_ref());
+    let reached = listeners.public.is_some();
+    let site = site(&config, &keys, instance, &metrics, reached)?;
+    let counted = metrics.clone();
+    let sink = move |event: &AuditEvent| {
+        audit_log::write(event);
+        counted.note(event);
+    };
+    let (store, thread) = Store::start(sqlite, clock.clone(), Arc::new(sink))?;
     let verifier = Verifier::new(Parts {
         store,
         reader,
         accounts: Accounts::start()?,
         directory: Accounts::start()?,
-        clock,
+        clock: clock.clone(),
         keys: keys.clone(),
         zone: TimeZone::system(),
         site,
     });
-    Ok(Daemon { path: path.into(), config, keys, instance, verifier, store: thread })
+    Ok(Daemon {
+        path: path.into(),
+        config,
+        keys,
+        instance,
+        verifier,
+        clock,
+        metrics,
+        listeners,
+        gate: None,
+        acting: None,
+        store: thread,
+    })
 }
 
 impl Daemon {
@@ -207,6 +273,7 @@ impl Daemon {
         tokio::spawn(async move { verifier.recover_lost().await });
         let verifier = Arc::clone(&self.verifier);
         tokio::spawn(async move { verifier.look_after().await });
+        self.listen(&stop);
         let backend = Backend::Working(Arc::clone(&self.verifier));
         let mut served = std::pin::pin!(ipc::serve(listener, backend, stop.clone()));
         let mut stopping = stop;
@@ -218,10 +285,18 @@ impl Daemon {
             }
         };
         systemd::notify_stopping();
+        // With the gate goes the last way in; what came through it was answered with a yes.
+        self.gate = None;
+        let acting = self.acting.take();
         // What was handed to a vendor is waited for, so that the next run need not send it again.
         let farewell = async {
             if !ended {
                 served.await;
+            }
+            if let Some(acting) = acting
+                && acting.await.is_err()
+            {
+                error!("what acts on vendors' notices panicked");
             }
             self.verifier.drained().await;
         };
@@ -229,6 +304,25 @@ impl Daemon {
             warn!("not everything that was under way ended; the next run goes on with it");
         }
         self.store
+    }
+
+    /// Starts what serves HTTP.
+    fn listen(&mut self, stop: &Shutdown) {
+        let listeners = std::mem::take(&mut self.listeners);
+        if let Some(listener) = listeners.public.and_then(registered) {
+            let public = public(&self.config);
+            let limits = http::Limits::new(&public.trusted_proxies);
+            let (verifier, clock) = (Arc::clone(&self.verifier), self.clock.clone());
+            let (gate, notices) = Gate::new(verifier, clock, self.metrics.clone(), public);
+            self.acting = Some(tokio::spawn(notices.act(Arc::clone(&self.verifier))));
+            let router = http::public(Arc::clone(&gate));
+            tokio::spawn(http::serve(listener, router, limits, stop.clone()));
+            self.gate = Some(gate);
+        }
+        if let Some(listener) = listeners.admin.and_then(registered) {
+            let router = http::admin(Arc::clone(&self.verifier), self.metrics.clone());
+            tokio::spawn(http::serve(listener, router, http::Limits::default(), stop.clone()));
+        }
     }
 
     /// Reads the configuration again; a wrong one changes nothing.
@@ -256,7 +350,9 @@ impl Daemon {
         config.server = self.config.server.clone();
         config.store = self.config.store.clone();
         config.log.format = self.config.log.format;
-        let site = site(&config, &self.keys, self.instance)?;
+        config.http = config.http.map(|http| http.listening_as(self.config.http.as_ref()));
+        let reached = self.gate.is_some();
+        let site = site(&config, &self.keys, self.instance, &self.metrics, reached)?;
         for warning in &config.warnings {
             warn!("{warning}");
         }
@@ -264,6 +360,9 @@ impl Daemon {
             warn!(%error, "the log keeps its level");
         }
         self.verifier.replace_site(site);
+        if let Some(gate) = &self.gate {
+            gate.replace_public(public(&config));
+        }
         self.config = config;
         Ok(())
     }
@@ -332,10 +431,44 @@ fn routes(config: &Config) -> Result<Routes, route::OpenError> {
     route::open(&config.gateways, &config.delivery.sms, &config.delivery.voice)
 }
 
-/// The rules for logins that the configuration makes.
-fn site(config: &Config, keys: &Keys, instance: Instance) -> Result<Site, StartError> {
+fn registered(listener: TcpListener) -> Option<tokio::net::TcpListener> {
+    let listener = tokio::net::TcpListener::from_std(listener);
+    listener.inspect_err(|error| error!(%error, "a listener for HTTP cannot be used")).ok()
+}
+
+/// What vendors are told, and what they prove themselves by.
+fn public(config: &Config) -> http::Public {
+    let public = config.http.as_ref().and_then(|http| http.public.as_ref());
+    let keys = config.gateways.iter();
+    let keys =
+        keys.filter_map(|(name, settings)| Some((name.clone(), VendorKeys::of(name, settings)?)));
+    http::Public {
+        url: public.map(|public| public.url.clone()).unwrap_or_default(),
+        keys: keys.collect(),
+        trusted_proxies: public.map(|public| public.trusted_proxies.clone()).unwrap_or_default(),
+    }
+}
+
+/// The rules for logins that the configuration makes. `reached` says that vendors can reach this
+/// daemon.
+fn site(
+    config: &Config,
+    keys: &Keys,
+    instance: Instance,
+    metrics: &Metrics,
+    reached: bool,
+) -> Result<Site, StartError> {
     let delivery = &config.delivery;
-    let routes = routes(config)?;
+    let mut routes = routes(config)?.counted(metrics.tally());
+    let public = reached.then(|| public(config));
+    if let Some(public) = &public {
+        let reports = public.keys.iter();
+        let report = |(name, keys): (&GatewayName, &VendorKeys)| {
+            (name.clone(), keys.report_url(&public.url, name))
+        };
+        routes = routes.reporting(reports.map(report).collect());
+    }
+    let public_url = public.map(|public| public.url.as_str().into());
     let terms = Terms {
         unenrolled: config.policy.unenrolled,
         rules: config.code,
@@ -351,6 +484,7 @@ fn site(config: &Config, keys: &Keys, instance: Instance) -> Result<Site, StartE
         message: config.message.clone(),
         delivery: delivery.clone(),
         routes: Arc::new(routes),
+        public_url,
         admin_group: config.server.admin_group.clone(),
         keep_audit: DAY * u32::from(config.log.audit_days),
     })

@@ -225,6 +225,12 @@ pub fn spoken_test(host: &str) -> zeroize::Zeroizing<String> {
     zeroize::Zeroizing::new(format!("{text} {again}{text}"))
 }
 
+/// What a call says when its code is gone: the login ended, or the daemon was restarted.
+#[must_use]
+pub fn spoken_over(host: &str) -> String {
+    format!("This call from {host} has nothing to say any more. Please ask for another one.")
+}
+
 /// What a call asks before it says its words, so that no voicemail hears them.
 #[must_use]
 pub fn spoken_question(host: &str) -> String {

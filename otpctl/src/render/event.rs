@@ -140,6 +140,27 @@ fn known(event: &Event) -> (Tone, &'static str, String) {
             let details = join([gateway.clone(), id, reason.clone(), then.replace('-', " ")]);
             (Bad, "message did not arrive", details)
         }
+        Event::MessageStatus { gateway, vendor_id, status } => {
+            let details = join([gateway.clone(), format!("id {vendor_id}")]);
+            match status.as_str() {
+                "delivered" => (Good, "message delivered", details),
+                "unconfirmed" => {
+                    (Plain, "message perhaps delivered, the carrier does not say", details)
+                }
+                other => (Plain, "message followed", join([details, other.to_owned()])),
+            }
+        }
+        Event::OptedOut { ending, gateway } => {
+            let details = join([format!("..{ending}"), gateway.clone()]);
+            (Bad, "messages stopped by a reply with STOP", details)
+        }
+        Event::OptedIn { ending, gateway: Some(gateway) } => {
+            let details = join([format!("..{ending}"), gateway.clone()]);
+            (Plain, "messages allowed again by START", details)
+        }
+        Event::OptedIn { ending, gateway: None } => {
+            (Plain, "messages allowed again", format!("..{ending}"))
+        }
         Event::Enrolled { ending, country, channel, replaced } => {
             (Plain, "number registered", number(ending, country, channel, *replaced))
         }

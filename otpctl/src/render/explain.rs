@@ -166,6 +166,9 @@ fn whence(event: &Event) -> Option<(String, Option<String>)> {
         | Event::MessageSent { .. }
         | Event::MessageFailed { .. }
         | Event::MessageUndelivered { .. }
+        | Event::MessageStatus { .. }
+        | Event::OptedOut { .. }
+        | Event::OptedIn { .. }
         | Event::Enrolled { .. }
         | Event::Verified { .. }
         | Event::Disabled {}
@@ -227,6 +230,9 @@ fn end(events: &[Event], stale: bool) -> (End, Option<String>, Option<i64>) {
             | Event::MessageSent { .. }
             | Event::MessageFailed { .. }
             | Event::MessageUndelivered { .. }
+            | Event::MessageStatus { .. }
+            | Event::OptedOut { .. }
+            | Event::OptedIn { .. }
             | Event::Enrolled { .. }
             | Event::Disabled {}
             | Event::Enabled {}

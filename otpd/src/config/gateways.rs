@@ -73,7 +73,7 @@ fn read_one(
     match kind.as_ref().map(|kind| kind.value) {
         Some("telnyx") => {
             if voice {
-                check_key_press(&section, delivery, answers);
+                telnyx::check_calls(&section, delivery, answers);
             }
             telnyx::read(section, folders, voice).map(Settings::Telnyx)
         }

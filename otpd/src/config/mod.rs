@@ -11,6 +11,7 @@ mod flowroute;
 mod gateways;
 mod http;
 mod limits;
+mod listener;
 mod message;
 mod plivo;
 mod policy;
@@ -21,11 +22,15 @@ mod telnyx;
 mod twilio;
 mod vendor;
 
-use std::path::{Path, PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 pub use self::{
     delivery::Delivery,
     errors::{ConfigError, ConfigErrors},
+    listener::{Http, Public},
     message::{
         DEFAULT_TEXT, LONGEST_CODE, LONGEST_REFERENCE, LONGEST_SERVICE, Message, MessageTemplate,
         TemplateError,
@@ -70,6 +75,8 @@ pub struct Config {
     pub delivery: Delivery,
     /// The gateways, by name; those of [`Delivery`] are among them.
     pub gateways: Vec<(GatewayName, Settings)>,
+    /// What comes in by HTTP, if anything does.
+    pub http: Option<Http>,
     /// What is logged.
     pub log: Log,
     /// What is odd but keeps nothing from starting, a line each, with file and key.
@@ -83,10 +90,19 @@ impl Config {
         let changes = [
             ("server", self.server != newer.server),
             ("store", self.store != newer.store),
+            ("http.listen", self.listens() != newer.listens()),
             // Spans that are open hold what the old form made of their fields.
             ("log.format", self.log.format != newer.log.format),
         ];
         changes.into_iter().filter(|(_, changed)| *changed).map(|(name, _)| name).collect()
+    }
+}
+
+impl Config {
+    /// Where the daemon listens for HTTP: for vendors, and for administrators' machines.
+    fn listens(&self) -> (Option<SocketAddr>, Option<SocketAddr>) {
+        let public = self.http.as_ref().and_then(|http| http.public.as_ref());
+        (public.map(|public| public.listen), self.http.as_ref().map(|http| http.admin_listen))
     }
 }
 
@@ -153,8 +169,9 @@ fn read(
     let tables = root.section("gateway").sections();
     let names: Vec<&str> = tables.iter().map(|(name, _)| name.value).collect();
     let delivery = delivery::read(root.section("delivery"), &names);
-    // Whether vendors can fetch what a call says: [http] is not in this version yet.
-    let answers = false;
+    let http = listener::read(root.section("http"));
+    // Whether vendors can fetch what a call says.
+    let answers = http.as_ref().is_some_and(|http| http.public.is_some());
     let (limits, shared_sources) = limits::read(root.section("limits"), code);
     let config = Config {
         server: server::read_server(root.section("server")),
@@ -166,6 +183,7 @@ fn read(
         shared_sources,
         gateways: gateways::read(tables, &delivery, folders, answers),
         delivery,
+        http,
         log: server::read_log(root.section("log")),
         warnings: Vec::new(),
     };

@@ -49,15 +49,13 @@ pub(super) struct Section<'t> {
     /// Where the table is; its key is empty for the file itself.
     pub(super) place: Place,
     known: Vec<&'static str>,
-    /// Said to be wrong already, and not to be offered.
-    refused: Vec<&'static str>,
 }
 
 impl<'t> Section<'t> {
     /// The whole file.
     pub(super) fn root(table: &'t DeTable<'t>, report: &'t Report<'t>) -> Self {
         let place = Place { key: String::new(), offset: None };
-        Self { report, table: Some(table), place, known: Vec::new(), refused: Vec::new() }
+        Self { report, table: Some(table), place, known: Vec::new() }
     }
 
     /// The place of a key of this table, whether it is there or not.
@@ -87,7 +85,7 @@ impl<'t> Section<'t> {
             table
         });
         let place = self.place_of(key);
-        Self { report: self.report, table, place, known: Vec::new(), refused: Vec::new() }
+        Self { report: self.report, table, place, known: Vec::new() }
     }
 
     /// The tables of this table, by names that the site chose.
@@ -102,7 +100,6 @@ impl<'t> Section<'t> {
                     table: Some(table),
                     place: place.clone(),
                     known: Vec::new(),
-                    refused: Vec::new(),
                 };
                 found.push((Text { value: name.get_ref(), place }, section));
             } else {
@@ -331,21 +328,12 @@ impl<'t> Section<'t> {
         self.report.warn(place, text);
     }
 
-    /// Says that a key, if it is there, is one of a later version.
-    pub(super) fn not_yet(&mut self, key: &'static str, expected: &str) {
-        let place = self.place_of(key);
-        if place.offset.is_some() {
-            self.refused.push(key);
-            self.error(&place, "is not in this version yet", expected, "remove it");
-        }
-    }
-
     /// Says which keys nobody asked for.
     pub(super) fn finish(self) {
         let mut known = self.known.clone();
         known.sort_unstable();
         let names = self.table.into_iter().flat_map(DeTable::iter).map(|(name, _)| name.get_ref());
-        let strange = |name: &str| !known.contains(&name) && !self.refused.contains(&name);
+        let strange = |name: &str| !known.contains(&name);
         for name in names.filter(|name| strange(name)) {
             let remedy = match nearest(name, &known) {
                 Some(meant) => format!("did you mean `{meant}`? Rename or remove it"),

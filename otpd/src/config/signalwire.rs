@@ -7,7 +7,10 @@ use super::{
     raw::Section,
     vendor::{is_number, is_uuid, read_base_url, read_key},
 };
-use crate::{domain::phone::E164, gateway::settings::SignalWireSettings};
+use crate::{
+    domain::phone::E164,
+    gateway::settings::{Key, SignalWireSettings},
+};
 
 /// Reads the table; none when something that cannot be done without is wrong. `voice` says that the
 /// gateway is to carry calls, `answers` that a vendor can fetch their words by `[http]`.
@@ -28,13 +31,7 @@ pub(super) fn read(
     let project_id = read_project(&mut section);
     let api_token =
         read_key(&mut section, folders, "api-token-file", "API token", "signalwire.token");
-    // It may be missing, but not wrong.
-    let signing_key = section.place_of("signing-key-file").offset.is_some().then(|| {
-        read_key(&mut section, folders, "signing-key-file", "signing key", "signalwire.key")
-    });
-    if signing_key.is_none() {
-        let _ = section.text("signing-key-file");
-    }
+    let signing_key = read_signing_key(&mut section, folders, voice);
     let from = read_from(&mut section, voice);
     let ca_file = read_ca_file(&mut section, folders);
     section.finish();
@@ -42,7 +39,7 @@ pub(super) fn read(
         base_url: base_url?,
         project_id: project_id?,
         api_token: api_token?,
-        signing_key: signing_key.flatten(),
+        signing_key,
         from: from?,
         ca_file,
     })
@@ -91,6 +88,18 @@ fn read_project(section: &mut Section<'_>) -> Option<String> {
         return None;
     }
     Some(text.value.to_owned())
+}
+
+/// The key that proves who fetches and who tells. Without it nothing is heard, and no call can say
+/// anything.
+fn read_signing_key(section: &mut Section<'_>, folders: Folders<'_>, voice: bool) -> Option<Key> {
+    let there = section.place_of("signing-key-file").offset.is_some();
+    if voice || there {
+        return read_key(section, folders, "signing-key-file", "signing key", "signalwire.key");
+    }
+    // Known, although it is not there.
+    let _ = section.text("signing-key-file");
+    None
 }
 
 fn read_from(section: &mut Section<'_>, voice: bool) -> Option<String> {

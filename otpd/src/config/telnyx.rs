@@ -1,15 +1,19 @@
 //! `[gateway.NAME]` with `kind = "telnyx"`.
 
 use super::{
+    delivery::Delivery,
     errors::quote,
     files::Folders,
     http::{missing, read_ca_file},
     raw::Section,
-    vendor::{is_name, is_number, is_uuid, read_base_url, read_key},
+    vendor::{check_key_press, is_name, is_number, is_uuid, read_base_url, read_key},
 };
 use crate::{
     domain::phone::E164,
-    gateway::settings::{TelnyxSettings, TexmlSettings},
+    gateway::{
+        callback::telnyx::PublicKey,
+        settings::{TelnyxSettings, TexmlSettings},
+    },
 };
 
 /// Reads the table; none when something that cannot be done without is wrong. `voice` says that the
@@ -24,19 +28,38 @@ pub(super) fn read(
     let from = read_from(&mut section, profile.is_some(), voice);
     let texml = read_texml(&mut section, voice);
     let api_key = read_key(&mut section, folders, "api-key-file", "API key", "telnyx.key");
+    let webhook_public_key = read_public_key(&mut section);
     let ca_file = read_ca_file(&mut section, folders);
-    for key in LATER {
-        section.not_yet(key, "keys of text messages whose arrival otpd asks for");
-    }
     section.finish();
     Some(TelnyxSettings {
         base_url: base_url?,
         from,
         messaging_profile_id: profile,
+        webhook_public_key,
         api_key: api_key?,
         texml,
         ca_file,
     })
+}
+
+/// Against calls that cannot ask for a key press: without `[http]`, and without the key that proves
+/// that it is Telnyx who fetches what a call says.
+pub(super) fn check_calls(section: &Section<'_>, delivery: &Delivery, answers: bool) {
+    let key = section.place_of("webhook-public-key");
+    if !answers || key.offset.is_some() {
+        check_key_press(section, delivery, answers);
+    } else if delivery.voice_without_key_press {
+        let text = "says codes to whoever answers, and to voicemail: without webhook-public-key no \
+                    call asks for a key press";
+        section.warn(&section.place, text);
+    } else {
+        let found = "is missing, and the gateway is in delivery.voice";
+        let expected = "Telnyx's public key: without it nobody can tell who fetches what a call \
+                        says, and no call can ask for a key press";
+        let remedy = "copy it from Telnyx's portal, or accept that with \
+                      delivery.voice-without-key-press = true";
+        section.error(&key, found, expected, remedy);
+    }
 }
 
 /// The sender. Names need a profile: Telnyx asks for it. Calls need a number.
@@ -113,7 +136,15 @@ fn read_texml(section: &mut Section<'_>, voice: bool) -> Option<TexmlSettings> {
     })
 }
 
+fn read_public_key(section: &mut Section<'_>) -> Option<PublicKey> {
+    let text = section.text("webhook-public-key")?;
+    let key = PublicKey::parse(text.value);
+    if key.is_none() {
+        let expected = "32 bytes in base64, like in Telnyx's portal under Keys & Credentials";
+        section.error(&text.place, "is no public key", expected, "copy the public key again");
+    }
+    key
+}
+
 /// Where Telnyx's API is.
 const BASE_URL: &str = "https://api.telnyx.com";
-/// Keys of what a later version does: receipts.
-const LATER: &[&str] = &["webhook-public-key"];

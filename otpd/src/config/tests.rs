@@ -103,7 +103,7 @@ fn the_shipped_configuration_shows_the_defaults_and_every_key() {
 
     // The error of an unknown key lists those that there are.
     let strange = "strange = 1\n";
-    let tables = ["server", "store", "policy", "code", "message", "limits", "log"];
+    let tables = ["server", "store", "policy", "code", "message", "limits", "log", "http"];
     let mut text = tables.map(|table| format!("[{table}]\n{strange}")).concat();
     text += &SMALLEST.replace("[delivery]", "[delivery]\nstrange = 1");
     text += strange;
@@ -132,6 +132,7 @@ fn what_a_reload_cannot_take_over_is_named() {
         ("format", with("[log]\nformat = 'json'"), vec!["log.format"]),
         ("store", with("[store]\nurl = 'sqlite:/x'"), vec!["store"]),
         ("server", with("[server]\nsocket = '/x/y'"), vec!["server"]),
+        ("http", with("[http]"), vec!["http.listen"]),
     ];
     for (name, text, expected) in cases {
         let newer = check_text(&with(&text.replace(SMALLEST, ""))).unwrap();

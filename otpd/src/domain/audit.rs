@@ -185,6 +185,29 @@ pub enum Event {
         /// `sent-again`, or why it was not: a fixed word.
         then: &'static str,
     },
+    /// A vendor said how far a message is that it had taken, and that this is the end of it.
+    MessageStatus {
+        /// Which gateway.
+        gateway: String,
+        /// The vendor's name for it.
+        vendor_id: String,
+        /// `delivered`, or `unconfirmed`: the carrier does not say.
+        status: &'static str,
+    },
+    /// The person at a number asked for an end to messages: no more are sent to it.
+    OptedOut {
+        /// Last two digits.
+        ending: String,
+        /// Who was told: a gateway.
+        gateway: String,
+    },
+    /// That is over.
+    OptedIn {
+        /// Last two digits.
+        ending: String,
+        /// The gateway that was told; none: an administrator unlocked the account.
+        gateway: Option<String>,
+    },
     /// A number was entered.
     Enrolled {
         /// Last two digits.

@@ -52,6 +52,9 @@ struct Attributes<'a> {
     to: &'a str,
     from: &'a str,
     body: &'a str,
+    /// Where Flowroute reports.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dlr_callback: Option<&'a str>,
 }
 
 /// The body of a request to send in version 2.
@@ -94,7 +97,9 @@ impl Dialect for Api {
         })?;
         let body = match self.version {
             FlowrouteVersion::V22 | FlowrouteVersion::V21 => {
-                let attributes = Attributes { to: &to, from: &self.from, body: &message.text };
+                let dlr_callback = message.report_url.as_ref().map(|url| url.as_str());
+                let attributes =
+                    Attributes { to: &to, from: &self.from, body: &message.text, dlr_callback };
                 serde_json::to_vec(&Body { data: Data { kind: "message", attributes } })
             }
             FlowrouteVersion::V2 => {

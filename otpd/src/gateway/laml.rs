@@ -190,18 +190,39 @@ pub(super) fn status(
         };
         return Status::Unknown(redactor.reason(&said));
     }
-    match Record::read(reply).map(|record| (record.progress(channel), record)) {
-        Some((Progress::Delivered, _)) => Status::Delivered,
-        Some((Progress::UnderWay, _)) => Status::UnderWay,
-        Some((Progress::Failed(word), record)) => {
-            let (reason, meaning) = failed(word, &record, codes);
+    let status = Record::read(reply)
+        .and_then(|record| described(channel, &record, codes, &|text| redactor.reason(text)));
+    // Not with the body: it holds the text.
+    status.unwrap_or_else(|| Status::Unknown("no status that is documented".to_owned()))
+}
+
+/// How far a message or a call is that the vendor describes without being asked, and its name; `None`
+/// for a word that is not documented. `clean` makes reasons fit for a log.
+pub(super) fn told_by_itself(
+    channel: Channel,
+    description: Value,
+    codes: Codes,
+    clean: &dyn Fn(&str) -> String,
+) -> Option<(VendorMessageId, Status)> {
+    let record = Record::of(description);
+    Some((record.id()?, described(channel, &record, codes, clean)?))
+}
+
+fn described(
+    channel: Channel,
+    record: &Record,
+    codes: Codes,
+    clean: &dyn Fn(&str) -> String,
+) -> Option<Status> {
+    match record.progress(channel) {
+        Progress::Delivered => Some(Status::Delivered),
+        Progress::UnderWay => Some(Status::UnderWay),
+        Progress::Failed(word) => {
+            let (reason, meaning) = failed(word, record, codes);
             let cause = meaning.map_or(Cause::Route, Meaning::cause);
-            Status::Failed { reason: redactor.reason(&reason), cause }
+            Some(Status::Failed { reason: clean(&reason), cause })
         }
-        // Not with the body: it holds the text.
-        Some((Progress::Unclear, _)) | None => {
-            Status::Unknown("no status that is documented".to_owned())
-        }
+        Progress::Unclear => None,
     }
 }
 

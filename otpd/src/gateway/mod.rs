@@ -2,6 +2,7 @@
 
 mod basic;
 mod breaker;
+pub mod callback;
 mod client;
 mod command;
 mod escape;
@@ -17,6 +18,7 @@ pub mod route;
 pub mod settings;
 mod signalwire;
 pub mod spoken;
+pub mod tally;
 mod telnyx;
 #[cfg(test)]
 mod testing;
@@ -80,6 +82,18 @@ pub struct Message {
     /// Where the vendor of a call may fetch what is spoken, where `[http]` is on. The token in it
     /// serves this call only. `None`: the words go with the request, and no key is asked for.
     pub answer_url: Option<Zeroizing<String>>,
+    /// Where the vendor may report how far the message is, by itself; it may hold what only the
+    /// vendor is told. Set for each gateway anew. `None`: nobody listens.
+    pub report_url: Option<Zeroizing<String>>,
+}
+
+impl Message {
+    /// What somebody says about it, fit for a log: one short line without the code, and with the
+    /// number masked.
+    #[must_use]
+    pub fn masked(&self, text: &str) -> String {
+        redact::Redactor::new(self, []).reason(text)
+    }
 }
 
 impl fmt::Debug for Message {
@@ -145,6 +159,12 @@ pub enum Notice {
         id: VendorMessageId,
         /// How far.
         status: Status,
+    },
+    /// Somebody who could not prove to be the vendor says that there is news of a message: it is
+    /// asked after.
+    Hint {
+        /// The vendor's name for it.
+        id: VendorMessageId,
     },
     /// Somebody wrote to the number that sends.
     Inbound {

@@ -46,7 +46,7 @@ enum Way {
 
 /// A text message.
 #[derive(Serialize)]
-struct Text<'a> {
+struct Sms<'a> {
     src: &'a str,
     dst: &'a str,
     text: &'a str,
@@ -56,6 +56,9 @@ struct Text<'a> {
     log: &'static str,
     /// Seconds that it may wait in Plivo's queue.
     message_expiry: u64,
+    /// Where Plivo reports, by POST unless it is told otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<&'a str>,
 }
 
 /// A call.
@@ -69,6 +72,9 @@ struct Call<'a> {
     ring_timeout: u16,
     /// Seconds that it may last.
     time_limit: u16,
+    /// Where Plivo reports the call's end, by POST unless it is told otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hangup_url: Option<&'a str>,
 }
 
 /// A run of a PHLO: what its start node gets. The flow decides what it uses.
@@ -201,8 +207,10 @@ impl Api {
     }
 
     fn way(&self, channel: Channel) -> Way {
+        if self.phlo {
+            return Way::Phlo;
+        }
         match channel {
-            _ if self.phlo => Way::Phlo,
             Channel::Sms => Way::Text,
             Channel::Voice => Way::Call,
         }
@@ -215,7 +223,7 @@ impl Api {
 
     fn text(&self, message: &Message) -> Result<Zeroizing<Vec<u8>>, String> {
         let (shortest, longest) = EXPIRY;
-        json(&Text {
+        json(&Sms {
             src: self.from.as_deref().unwrap_or_default(),
             dst: message.to.expose(),
             text: &message.text,
@@ -223,6 +231,7 @@ impl Api {
             // Neither text nor number are kept.
             log: "false",
             message_expiry: message.valid_for.as_secs().clamp(shortest, longest),
+            url: message.report_url.as_ref().map(|url| url.as_str()),
         })
     }
 
@@ -240,6 +249,7 @@ impl Api {
             answer_method: "POST",
             ring_timeout: RING,
             time_limit: TALK,
+            hangup_url: message.report_url.as_ref().map(|url| url.as_str()),
         })
     }
 
@@ -324,22 +334,37 @@ fn status(channel: Channel, reply: &Reply, redactor: &Redactor<'_>) -> Status {
     };
     let success = (200..=299).contains(&reply.status);
     let Some(record) = body(reply).filter(|body| success && body.is_object()) else {
-        return match (channel, reply.status) {
-            // A call has a record once it ended.
-            (Channel::Voice, 404) => Status::UnderWay,
-            _ => {
-                let said = format!("HTTP {}: {}", reply.status, reply::said(reply));
-                Status::Unknown(redactor.reason(&said))
-            }
-        };
-    };
-    match read(&record) {
-        Progress::Delivered => Status::Delivered,
-        Progress::UnderWay => Status::UnderWay,
-        Progress::Failed { told, cause } => {
-            Status::Failed { reason: redactor.reason(&told), cause }
+        // A call has a record once it ended.
+        if channel == Channel::Voice && reply.status == 404 {
+            return Status::UnderWay;
         }
-        Progress::Unclear => Status::Unknown("no status that is documented".to_owned()),
+        let said = format!("HTTP {}: {}", reply.status, reply::said(reply));
+        return Status::Unknown(redactor.reason(&said));
+    };
+    described(read(&record), &|text| redactor.reason(text))
+        .unwrap_or_else(|| Status::Unknown("no status that is documented".to_owned()))
+}
+
+/// How far a message or a call is that Plivo describes without being asked; `None` for what is not
+/// documented. `clean` makes reasons fit for a log.
+pub(super) fn told_by_itself(
+    channel: Channel,
+    record: &Value,
+    clean: &dyn Fn(&str) -> String,
+) -> Option<Status> {
+    let progress = match channel {
+        Channel::Sms => record::message(record),
+        Channel::Voice => call::progress(record),
+    };
+    described(progress, clean)
+}
+
+fn described(progress: Progress, clean: &dyn Fn(&str) -> String) -> Option<Status> {
+    match progress {
+        Progress::Delivered => Some(Status::Delivered),
+        Progress::UnderWay => Some(Status::UnderWay),
+        Progress::Failed { told, cause } => Some(Status::Failed { reason: clean(&told), cause }),
+        Progress::Unclear => None,
     }
 }
 

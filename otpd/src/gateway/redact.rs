@@ -40,10 +40,7 @@ impl<'a> Redactor<'a> {
         for key in &self.keys {
             text = text.replace(key, "[key]");
         }
-        let words: Vec<&str> =
-            text.split(|c: char| c.is_whitespace() || c.is_control() || is_invisible(c)).collect();
-        let line = words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
-        cut(line, MAX_REASON)
+        line(&text)
     }
 
     /// A reason of [`Self::reason`]'s with a hint after it, which is never what is cut off.
@@ -77,6 +74,26 @@ impl<'a> Redactor<'a> {
         }
         clean + text.get(copied..).unwrap_or_default()
     }
+}
+
+/// A reason for administrators, where the message is not at hand: every group of digits that could
+/// hold a code or a number is left out.
+pub(super) fn masked(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    let mut copied = 0;
+    for (start, group) in groups(text).filter(|(_, group)| digits(group).len() >= TELLING) {
+        clean.push_str(text.get(copied..start).unwrap_or_default().trim_end_matches(['+', '(']));
+        clean.push_str("[digits]");
+        copied = start + group.len();
+    }
+    line(&(clean + text.get(copied..).unwrap_or_default()))
+}
+
+/// One line of at most [`MAX_REASON`] characters, without control characters.
+fn line(text: &str) -> String {
+    let apart = |c: char| c.is_whitespace() || c.is_control() || is_invisible(c);
+    let words: Vec<&str> = text.split(apart).filter(|word| !word.is_empty()).collect();
+    cut(words.join(" "), MAX_REASON)
 }
 
 /// A line of at most `most` characters, with a sign that something is missing.
@@ -120,7 +137,7 @@ fn is_invisible(c: char) -> bool {
 mod tests {
     use std::time::Duration;
 
-    use super::{MAX_REASON, Redactor, Zeroizing};
+    use super::{MAX_REASON, Redactor, Zeroizing, masked};
     use crate::{
         domain::challenge::Channel,
         gateway::{Message, MessageId},
@@ -135,6 +152,7 @@ mod tests {
             code: None,
             valid_for: Duration::from_mins(5),
             answer_url: None,
+            report_url: None,
         }
     }
 
@@ -168,6 +186,21 @@ mod tests {
         ];
         for (name, spoken, reply, expected) in cases {
             assert_eq!(reason(spoken, reply), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn without_the_message_every_long_group_of_digits_is_left_out() {
+        let cases = [
+            ("a code", "your code 482913 is", "your code [digits] is"),
+            ("spelled", "4, 8, 2, 9, 1, 3", "[digits]"),
+            ("a number", "to +1 (312) 555-0142: busy", "to [digits]: busy"),
+            ("short ones stay", "error 30007; carrier 12", "error 30007; carrier 12"),
+            ("apart", "30007; 12345", "30007; 12345"),
+            ("lines", "a\nb\u{202e}", "a b"),
+        ];
+        for (name, text, expected) in cases {
+            assert_eq!(masked(text), expected, "{name}");
         }
     }
 

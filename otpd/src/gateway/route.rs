@@ -9,6 +9,8 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use zeroize::Zeroizing;
+
 pub use single::Unroutable;
 
 use super::{
@@ -22,7 +24,9 @@ use super::{
     plivo,
     redact::Redactor,
     settings::Settings,
-    signalwire, telnyx, twilio,
+    signalwire,
+    tally::Tally,
+    telnyx, twilio,
     vendor::{Dialect, Vendor},
 };
 use crate::domain::{challenge::Channel, time::Timestamp};
@@ -32,6 +36,8 @@ pub struct Routes {
     gateways: BTreeMap<GatewayName, Slot>,
     sms: Vec<GatewayName>,
     voice: Vec<GatewayName>,
+    tally: Tally,
+    reports: BTreeMap<GatewayName, Zeroizing<String>>,
 }
 
 /// Why the routes cannot be set up. Names the gateway; the remedy is in the problem.
@@ -218,8 +224,13 @@ impl Routes {
         sms: &[GatewayName],
         voice: &[GatewayName],
     ) -> Result<Self, OpenError> {
-        let mut routes =
-            Self { gateways: BTreeMap::new(), sms: sms.to_vec(), voice: voice.to_vec() };
+        let mut routes = Self {
+            gateways: BTreeMap::new(),
+            sms: sms.to_vec(),
+            voice: voice.to_vec(),
+            tally: Tally::default(),
+            reports: BTreeMap::new(),
+        };
         for (name, gateway) in gateways {
             let slot = Slot { gateway, record: Mutex::default() };
             if routes.gateways.insert(name.clone(), slot).is_some() {
@@ -238,6 +249,19 @@ impl Routes {
             }
         }
         Ok(routes)
+    }
+
+    /// The same routes, with what becomes of messages counted in `tally`.
+    #[must_use]
+    pub fn counted(self, tally: Tally) -> Self {
+        Self { tally, ..self }
+    }
+
+    /// The same routes, with messages that say where their vendor may report; gateways that are not
+    /// among `urls` are not told.
+    #[must_use]
+    pub fn reporting(self, urls: BTreeMap<GatewayName, Zeroizing<String>>) -> Self {
+        Self { reports: urls, ..self }
     }
 
     /// Whether calls can be made at all.
@@ -316,9 +340,13 @@ impl Routes {
             if valid_for.is_zero() {
                 break;
             }
-            let message = Message { valid_for, ..message.clone() };
+            let report_url = self.reports.get(name).cloned();
+            // Whoever cannot prove to be the vendor is not told what a call says.
+            let answer_url = message.answer_url.clone().filter(|_| report_url.is_some());
+            let message = Message { valid_for, answer_url, report_url, ..message.clone() };
             let outcome = telling_nothing(slot.gateway.send(&message).await, &message);
             slot.record().note(&outcome, now());
+            self.tally.count(name, message.channel, &outcome);
             let attempt = Attempt { gateway: name.clone(), outcome };
             let ended = is_final(&attempt.outcome);
             attempts.push(attempt);
@@ -354,7 +382,7 @@ impl Routes {
 
 impl fmt::Debug for Routes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { gateways: _, sms, voice } = self;
+        let Self { gateways: _, sms, voice, tally: _, reports: _ } = self;
         f.debug_struct("Routes").field("sms", sms).field("voice", voice).finish_non_exhaustive()
     }
 }

@@ -4,6 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use zeroize::Zeroizing;
 
+use super::callback::telnyx::PublicKey;
 use crate::domain::phone::E164;
 
 /// A gateway's settings by its kind.
@@ -51,6 +52,8 @@ pub struct TelnyxSettings {
     pub from: Option<String>,
     /// The messaging profile, a UUID.
     pub messaging_profile_id: Option<String>,
+    /// By which Telnyx proves what it tells; without it nothing is heard.
+    pub webhook_public_key: Option<PublicKey>,
     /// The API key.
     pub api_key: Key,
     /// What calls need; without, there are none.
@@ -59,10 +62,10 @@ pub struct TelnyxSettings {
     pub ca_file: Option<PathBuf>,
 }
 
-/// Telnyx's calls by TeXML.
+/// Telnyx's calls by `TeXML`.
 #[derive(Clone, Debug)]
 pub struct TexmlSettings {
-    /// The TeXML application, a long number.
+    /// The `TeXML` application, a long number.
     pub application_sid: String,
     /// The account or organization, a UUID.
     pub account_sid: String,

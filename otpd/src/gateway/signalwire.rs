@@ -86,12 +86,13 @@ impl Api {
 
     fn text(&self, message: &Message) -> Request {
         let valid_for = seconds(message.valid_for);
-        let fields = [
+        let mut fields = vec![
             ("To", message.to.expose()),
-            ("From", &self.from),
-            ("Body", &message.text),
-            ("ValidityPeriod", &valid_for),
+            ("From", self.from.as_str()),
+            ("Body", message.text.as_str()),
+            ("ValidityPeriod", valid_for.as_str()),
         ];
+        fields.extend(message.report_url.as_ref().map(|url| ("StatusCallback", url.as_str())));
         self.account.post(Channel::Sms, &fields)
     }
 
@@ -100,13 +101,14 @@ impl Api {
         let Some(url) = &message.answer_url else {
             return Err(NO_ANSWER.to_owned());
         };
-        let fields = [
+        let mut fields = vec![
             ("To", message.to.expose()),
-            ("From", &self.from),
-            ("Url", url),
+            ("From", self.from.as_str()),
+            ("Url", url.as_str()),
             ("Method", "POST"),
             ("Timeout", RING),
         ];
+        fields.extend(message.report_url.as_ref().map(|url| ("StatusCallback", url.as_str())));
         Ok(self.account.post(Channel::Voice, &fields))
     }
 }
@@ -120,7 +122,7 @@ fn seconds(valid_for: Duration) -> String {
     valid_for.as_secs().clamp(1, LONGEST).to_string()
 }
 
-const CODES: Codes = Codes { meaning, is_about_sender };
+pub(super) const CODES: Codes = Codes { meaning, is_about_sender };
 
 /// By `SignalWire`'s list of error codes, which has Twilio's numbers and, for some of them, another
 /// meaning: 21606 is about the recipient here, 21408 about a URL.

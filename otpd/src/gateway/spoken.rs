@@ -11,7 +11,7 @@ use crate::conversation::AGAIN;
 /// How a vendor writes a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Markup {
-    /// Twilio's TwiML, as `SignalWire` (cXML) and Telnyx (`TeXML`) read it too.
+    /// Twilio's `TwiML`, as `SignalWire` (cXML) and Telnyx (`TeXML`) read it too.
     Twiml,
     /// Plivo's XML.
     Plivo,

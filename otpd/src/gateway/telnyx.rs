@@ -13,6 +13,7 @@ use reqwest::{
     header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue},
 };
 use serde::Serialize;
+use serde_json::Value;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
@@ -56,6 +57,8 @@ struct Body<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
     encoding: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    webhook_url: Option<&'a str>,
 }
 
 /// Why a call is not made; the configuration's checks come before that.
@@ -185,6 +188,7 @@ impl Api {
             kind: "SMS",
             // Refused where the text needs another alphabet, rather than sent in several parts.
             encoding: "gsm7",
+            webhook_url: message.report_url.as_ref().map(|url| url.as_str()),
         };
         serde_json::to_vec(&fields).map(Zeroizing::new)
     }
@@ -272,6 +276,20 @@ fn undocumented() -> Status {
 fn status(reply: &Reply, redactor: &Redactor<'_>) -> Status {
     let record = Record::read(reply).filter(|_| (200..=299).contains(&reply.status));
     let Some(record) = record else { return untold(reply, redactor) };
+    described(&record, &|text| redactor.reason(text))
+}
+
+/// How far a message is that Telnyx describes without being asked, and its name. `clean` makes
+/// reasons fit for a log.
+pub(super) fn told_by_itself(
+    message: Value,
+    clean: &dyn Fn(&str) -> String,
+) -> Option<(VendorMessageId, Status)> {
+    let record = Record::of(message);
+    Some((record.id()?, described(&record, clean)))
+}
+
+fn described(record: &Record, clean: &dyn Fn(&str) -> String) -> Status {
     match record.progress() {
         Progress::Delivered => Status::Delivered,
         Progress::UnderWay => Status::UnderWay,
@@ -279,7 +297,7 @@ fn status(reply: &Reply, redactor: &Redactor<'_>) -> Status {
         Progress::Failed(word) => {
             let problems = record.problems();
             let cause = decisive(&problems).map_or(Cause::Route, Meaning::cause);
-            Status::Failed { reason: redactor.reason(&told(word, &problems)), cause }
+            Status::Failed { reason: clean(&told(word, &problems)), cause }
         }
         Progress::Unclear => undocumented(),
     }

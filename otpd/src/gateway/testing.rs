@@ -34,6 +34,7 @@ pub(super) fn message(channel: Channel) -> Message {
         code: None,
         valid_for: Duration::from_mins(5),
         answer_url: None,
+        report_url: None,
     }
 }
 

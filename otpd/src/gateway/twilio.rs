@@ -109,6 +109,7 @@ impl Api {
         fields.push(("ValidityPeriod", &valid_for));
         // Replaces letters beyond GSM-7 by ones that look alike; digits are all in it.
         fields.push(("SmartEncoded", "true"));
+        fields.extend(message.report_url.as_ref().map(|url| ("StatusCallback", url.as_str())));
         self.account.post(Channel::Sms, &fields)
     }
 
@@ -118,14 +119,14 @@ impl Api {
         };
         let mut fields = vec![("To", message.to.expose()), ("From", from)];
         let document;
-        match &message.answer_url {
-            Some(url) => fields.extend([("Url", url.as_str()), ("Method", "POST")]),
-            None => {
-                document = Markup::Twiml.says(&message.text);
-                fields.push(("Twiml", &document));
-            }
+        if let Some(url) = &message.answer_url {
+            fields.extend([("Url", url.as_str()), ("Method", "POST")]);
+        } else {
+            document = Markup::Twiml.says(&message.text);
+            fields.push(("Twiml", &document));
         }
         fields.extend([("Timeout", RING), ("TimeLimit", TALK)]);
+        fields.extend(message.report_url.as_ref().map(|url| ("StatusCallback", url.as_str())));
         Ok(self.account.post(Channel::Voice, &fields))
     }
 }
@@ -135,7 +136,7 @@ fn seconds(valid_for: Duration) -> String {
     valid_for.as_secs().clamp(1, LONGEST).to_string()
 }
 
-const CODES: Codes = Codes { meaning, is_about_sender };
+pub(super) const CODES: Codes = Codes { meaning, is_about_sender };
 
 /// By Twilio's dictionary of errors.
 fn meaning(code: u32) -> Option<Meaning> {

@@ -68,7 +68,10 @@ pub async fn serve(listener: &UnixListener, backend: Backend, mut stop: Shutdown
             () = stop.requested() => break,
             accepted = listener.accept() => accepted,
             // Collects what has ended, so that the set does not grow.
-            Some(_) = connections.join_next() => continue,
+            Some(_) = connections.join_next() => {
+                backend.count(connections.len());
+                continue;
+            }
         };
         let stream = match accepted {
             Ok((stream, _)) => stream,
@@ -87,6 +90,7 @@ pub async fn serve(listener: &UnixListener, backend: Backend, mut stop: Shutdown
             debug!(uid = peer.uid, "too many connections; one was turned away");
             continue;
         };
+        backend.count(connections.len() + 1);
         let connection = Connection::new(stream, peer, backend.clone(), common.clone());
         connections.spawn(async move {
             connection.serve().await;

@@ -46,3 +46,13 @@ pub enum Backend {
         reason: Arc<str>,
     },
 }
+
+impl Backend {
+    /// Notes how many connections are open, for whoever watches the daemon.
+    fn count(&self, open: usize) {
+        match self {
+            Self::Working(verifier) => verifier.set_connections(open),
+            Self::Broken { .. } => {}
+        }
+    }
+}

@@ -16,6 +16,7 @@ mod conformance;
 
 use std::{sync::Arc, time::Duration};
 
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use sqlite::{
@@ -106,6 +107,7 @@ pub struct Store {
     queue: mpsc::Sender<queue::Item>,
     shortage: Shortage,
     news: watch::Receiver<()>,
+    timing: Histogram,
 }
 
 impl Store {
@@ -127,9 +129,24 @@ impl Store {
             tell.send_replace(());
         });
         let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-        let serve = move || runtime.block_on(queue::run(engine, clock, sink, receiver));
+        // From half a millisecond to eight seconds.
+        let timing = Histogram::new(exponential_buckets(0.0005, 2.0, 15));
+        let timed = timing.clone();
+        let serve = move || runtime.block_on(queue::run(engine, clock, sink, timed, receiver));
         let thread = threads::spawn("store", serve)?;
-        Ok((Self { queue: sender, shortage, news }, thread))
+        Ok((Self { queue: sender, shortage, news, timing }, thread))
+    }
+
+    /// Decisions that wait or are being made.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        self.queue.max_capacity() - self.queue.capacity()
+    }
+
+    /// How long transactions take, from their begin to the end of their commit, in seconds.
+    #[must_use]
+    pub fn commit_seconds(&self) -> Histogram {
+        self.timing.clone()
     }
 
     /// Changes whenever events were committed, and ends with the engine.

@@ -8,7 +8,11 @@ use std::{
     },
 };
 
-use tokio::sync::{mpsc, oneshot};
+use prometheus_client::metrics::histogram::Histogram;
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 use tracing::error;
 
 use super::{AuditSink, BATCH, Chore, Engine, Scope, StoreError};
@@ -117,6 +121,7 @@ pub(super) async fn run<E: Engine>(
     mut engine: E,
     clock: Clock,
     sink: AuditSink,
+    timing: Histogram,
     mut queue: mpsc::Receiver<Item>,
 ) {
     let mut items = Vec::with_capacity(BATCH);
@@ -128,7 +133,12 @@ pub(super) async fn run<E: Engine>(
                 Item::Tidy(errand) => errands.push(errand),
             }
         }
-        match batch(&mut engine, &clock, &mut jobs).await {
+        let begun = Instant::now();
+        let committed = batch(&mut engine, &clock, &mut jobs).await;
+        if committed.is_ok() && !jobs.is_empty() {
+            timing.observe(begun.elapsed().as_secs_f64());
+        }
+        match committed {
             Err(StoreError::Unavailable) if jobs.len() > 1 => {
                 // Surely nothing was committed. One by one, only the culprit fails.
                 let mut in_a_row = 0;

@@ -13,7 +13,7 @@ use tokio::{
 };
 use tracing::error;
 
-use super::{Site, Verifier, follow::FOLLOWED};
+use super::{Site, Verifier, calls::Calls, follow::FOLLOWED, taken::Messages};
 use crate::{
     clock::Clock,
     conversation,
@@ -99,7 +99,9 @@ pub(super) struct Courier {
     pub(super) reader: Reader,
     pub(super) clock: Clock,
     pub(super) in_flight: InFlight,
-    /// One for every message that is followed.
+    pub(super) messages: Messages,
+    pub(super) calls: Calls,
+    /// One for every message that is asked after.
     pub(super) followed: Arc<Semaphore>,
 }
 
@@ -140,7 +142,9 @@ impl Verifier {
 impl Courier {
     pub(super) fn new(store: Store, reader: Reader, clock: Clock) -> Self {
         let followed = Arc::new(Semaphore::new(FOLLOWED));
-        Self { store, reader, clock, in_flight: InFlight::default(), followed }
+        let (in_flight, messages) = (InFlight::default(), Messages::default());
+        let calls = Calls::default();
+        Self { store, reader, clock, in_flight, messages, calls, followed }
     }
 
     /// Hands a message to the gateways in a task of its own: a claimant who goes away must not cut
@@ -151,7 +155,9 @@ impl Courier {
         let courier = self.clone();
         tokio::spawn(async move {
             let _on_its_way = on_its_way;
-            let message = compose(&site, &order, courier.clock.now());
+            let now = courier.clock.now();
+            let mut message = compose(&site, &order, now);
+            courier.calls.place(&site, &mut message, Some(&order), now);
             let delivery = courier.hand_over(&site, &order, &message).await;
             drop(message);
             let taken = taken(&delivery);
@@ -221,9 +227,16 @@ pub(super) fn compose(site: &Site, order: &Order, now: crate::domain::time::Time
     };
     let valid_for = order.expires_at.since(now);
     let id = message_id(order);
-    let code = Some(zeroize::Zeroizing::new(order.code.expose().to_owned()));
-    let (to, channel) = (order.to.clone(), order.channel);
-    Message { id, to, channel, text, code, valid_for, answer_url: None }
+    Message {
+        id,
+        to: order.to.clone(),
+        channel: order.channel,
+        text,
+        code: Some(zeroize::Zeroizing::new(order.code.expose().to_owned())),
+        valid_for,
+        answer_url: None,
+        report_url: None,
+    }
 }
 
 /// What is written down about a delivery, and what is said about it.

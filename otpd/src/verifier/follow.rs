@@ -1,5 +1,5 @@
-//! Messages after a vendor took them: asked after for as long as somebody waits, so that one that did
-//! not arrive goes out again by another gateway.
+//! Messages after a vendor took them: asked after for as long as somebody waits, and listened to when
+//! the vendor tells by itself, so that one that did not arrive goes out again by another gateway.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,10 +9,11 @@ use tracing::error;
 use super::{
     Site,
     deliver::{Courier, compose},
+    taken::Taken,
 };
 use crate::{
-    domain::login::{Cause, Order, Undelivered},
-    gateway::{GatewayName, Status, VendorMessageId},
+    domain::login::{Arrived, Cause, Order, Undelivered},
+    gateway::{GatewayName, Message, Status, VendorMessageId},
     store::{Scope, StoreError},
 };
 
@@ -24,21 +25,17 @@ const POLLS: [Duration; 4] = [
     Duration::from_secs(40),
 ];
 
-/// Messages that are followed at once; one more is not: to ask is a favour, and must not keep the
+/// Messages that are asked after at once; one more is not: to ask is a favour, and must not keep the
 /// daemon from sending.
 pub(super) const FOLLOWED: usize = 256;
 
-/// A message that a vendor took.
-struct Taken {
-    site: Arc<Site>,
-    order: Order,
-    gateway: GatewayName,
-    id: VendorMessageId,
-}
+/// Anybody may send a hint, so it has a vendor asked about a message at most this often.
+const PAUSE: Duration = Duration::from_secs(3);
 
 impl Courier {
-    /// Follows a message in a task of its own, where its gateway can tell and there is room. Nothing
-    /// waits for that task: it may end with the daemon at any point.
+    /// Follows a message: listens to what its vendor tells, and asks in a task of its own where that
+    /// can tell and there is room. Nothing waits for that task: it may end with the daemon at any
+    /// point.
     pub(super) fn follow(
         &self,
         site: Arc<Site>,
@@ -46,46 +43,114 @@ impl Courier {
         gateway: GatewayName,
         id: VendorMessageId,
     ) {
-        let message = compose(&site, &order, self.clock.now());
-        // A future that is not awaited asks nothing.
-        if site.routes.status(&gateway, &message, &id).is_none() {
+        let taken = Arc::new(Taken::new(site, order, gateway, id));
+        let told = self.messages.enter(&taken, self.clock.now());
+        if !told.is_empty() {
+            let (courier, taken) = (self.clone(), Arc::clone(&taken));
+            tokio::spawn(async move {
+                for status in told {
+                    courier.hear(&taken, status).await;
+                }
+            });
+        }
+        if !self.can_ask(&taken) {
             return;
         }
         let Ok(place) = Arc::clone(&self.followed).try_acquire_owned() else { return };
         let (courier, accepted) = (self.clone(), Instant::now());
-        let taken = Taken { site, order, gateway, id };
         tokio::spawn(async move {
-            let lost = courier.watch(&taken, accepted).await;
-            drop(place);
-            if let Some(again) = lost {
-                courier.send(taken.site, again);
+            let _place = place;
+            tokio::select! {
+                () = courier.watch(&taken, accepted) => {}
+                () = taken.ended.notified() => {}
             }
         });
     }
 
-    /// Asks until the message is at its end or nobody waits for it; what to send instead.
-    async fn watch(&self, taken: &Taken, accepted: Instant) -> Option<Order> {
-        let Taken { site, order, gateway, id } = taken;
+    /// What a vendor told about a message by itself, and proved to have told.
+    pub(super) async fn told(&self, gateway: GatewayName, id: VendorMessageId, status: Status) {
+        if let Some(taken) = self.messages.find((gateway, id), &status) {
+            self.hear(&taken, status).await;
+        }
+    }
+
+    /// Somebody says that there is news of a message: its vendor is asked, in a task of its own.
+    pub(super) fn hinted(&self, gateway: GatewayName, id: VendorMessageId) {
+        let Some(taken) = self.messages.get(&(gateway, id)) else { return };
+        if !self.can_ask(&taken) {
+            return;
+        }
+        let Ok(place) = Arc::clone(&self.followed).try_acquire_owned() else { return };
+        if !taken.may_ask(PAUSE) {
+            return;
+        }
+        let courier = self.clone();
+        tokio::spawn(async move {
+            let _place = place;
+            courier.ask(&taken).await;
+        });
+    }
+
+    fn can_ask(&self, taken: &Taken) -> bool {
+        // A future that is not awaited asks nothing.
+        taken.site.routes.status(&taken.gateway, &self.message(taken), &taken.id).is_some()
+    }
+
+    fn message(&self, taken: &Taken) -> Message {
+        compose(&taken.site, &taken.order, self.clock.now())
+    }
+
+    /// Asks until nobody waits for the message; ended from outside when it is at its end.
+    async fn watch(&self, taken: &Arc<Taken>, accepted: Instant) {
         for poll in POLLS {
             sleep_until(accepted + poll).await;
             if !self.is_awaited(taken).await {
-                return None;
+                return;
             }
-            let message = compose(site, order, self.clock.now());
-            match site.routes.status(gateway, &message, id)?.await {
-                Status::Delivered | Status::Unconfirmed => return None,
-                Status::UnderWay | Status::Unknown(_) => {}
-                Status::Failed { reason, cause } => {
-                    match self.undelivered(taken, reason, cause).await {
-                        Ok(again) => return again,
-                        // Surely not written down: the next answer says the same once more.
-                        Err(StoreError::Unavailable | StoreError::Full) => {}
-                        Err(StoreError::Unknown) => return None,
-                    }
-                }
+            // Asked a moment ago on a hint: that has said it.
+            if taken.may_ask(PAUSE) {
+                self.ask(taken).await;
             }
         }
-        None
+    }
+
+    async fn ask(&self, taken: &Arc<Taken>) {
+        let message = self.message(taken);
+        let Some(asking) = taken.site.routes.status(&taken.gateway, &message, &taken.id) else {
+            return;
+        };
+        let status = asking.await;
+        drop(message);
+        self.hear(taken, status).await;
+    }
+
+    /// Acts on how far a message is, once, however often and by whichever way it is told.
+    async fn hear(&self, taken: &Arc<Taken>, status: Status) {
+        let mut over = taken.over.lock().await;
+        if *over {
+            return;
+        }
+        let recorded = match status {
+            Status::UnderWay | Status::Unknown(_) => return,
+            Status::Delivered => self.arrived(taken, true).await.map(|()| None),
+            Status::Unconfirmed => self.arrived(taken, false).await.map(|()| None),
+            Status::Failed { reason, cause } => {
+                let reason = self.message(taken).masked(&reason);
+                self.undelivered(taken, reason, cause).await
+            }
+        };
+        let again = match recorded {
+            Ok(again) => again,
+            // Surely not written down: whatever is told next says the same once more.
+            Err(StoreError::Unavailable | StoreError::Full) => return,
+            Err(StoreError::Unknown) => None,
+        };
+        *over = true;
+        self.messages.leave(taken);
+        taken.ended.notify_one();
+        if let Some(again) = again {
+            self.send(Arc::clone(&taken.site), again);
+        }
     }
 
     async fn is_awaited(&self, taken: &Taken) -> bool {
@@ -98,13 +163,29 @@ impl Courier {
         }
     }
 
+    async fn arrived(&self, taken: &Taken, confirmed: bool) -> Result<(), StoreError> {
+        let Taken { order, gateway, id, .. } = taken;
+        let report = Arrived {
+            account: order.account.clone(),
+            token: order.token,
+            gateway: gateway.0.clone(),
+            vendor_id: id.0.clone(),
+            confirmed,
+        };
+        let scope = Scope::Account(order.account.clone());
+        let decide = move |records: &_, now| report.decide(records, now);
+        let decided = self.store.transact(scope, decide).await;
+        let request = order.token.request();
+        decided.inspect_err(|error| error!(%error, %request, "a receipt was not recorded"))
+    }
+
     async fn undelivered(
         &self,
         taken: &Taken,
         reason: String,
         cause: Cause,
     ) -> Result<Option<Order>, StoreError> {
-        let Taken { site, order, gateway, id } = taken;
+        let Taken { site, order, gateway, id, .. } = taken;
         let mut lost_by: Vec<_> = order.lost_by.iter().cloned().map(GatewayName).collect();
         lost_by.push(gateway.clone());
         let report = Undelivered {
@@ -116,7 +197,7 @@ impl Courier {
             cause,
             others: site.routes.has_other(order.channel, &lost_by),
         };
-        let scope = Scope::Account(order.account.clone());
+        let scope = Scope::Number { account: order.account.clone(), number: order.index };
         let decide = move |records: &_, now| report.decide(records, now);
         let decided = self.store.transact(scope, decide).await;
         let request = order.token.request();

@@ -6,21 +6,25 @@ mod answer;
 mod attend;
 mod begin;
 mod bypass;
+mod calls;
 mod deliver;
 mod enroll;
 mod follow;
 mod log;
+mod notice;
+mod readiness;
 mod recover;
 mod recovery;
 mod register;
 mod reveal;
+mod taken;
 mod test_message;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod upkeep;
 
 use std::{
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock, atomic::AtomicUsize},
     time::Duration,
 };
 
@@ -31,8 +35,10 @@ pub use admin::{Status, Summary};
 pub use attend::Attendance;
 pub use begin::Claim;
 pub use bypass::BypassFailure;
+pub use calls::{CallToken, Words};
 pub use enroll::{EnrollRequest, Failure, Placed};
 pub use log::Position;
+pub use readiness::Readiness;
 pub use test_message::{TestFailure, TestRequest, Tested};
 pub use upkeep::Unconfirmed;
 
@@ -64,6 +70,8 @@ pub struct Site {
     pub delivery: Delivery,
     /// The gateways.
     pub routes: Arc<Routes>,
+    /// Where vendors reach this daemon, without a slash at its end; `None` where they do not.
+    pub public_url: Option<Arc<str>>,
     /// The group that may administer.
     pub admin_group: String,
     /// How long the audit trail is kept in the store.
@@ -83,6 +91,7 @@ pub struct Verifier {
     courier: deliver::Courier,
     attendance: attend::Attended,
     refusals: Quota,
+    connections: AtomicUsize,
 }
 
 /// The parts of a [`Verifier`].
@@ -123,6 +132,7 @@ impl Verifier {
             site: RwLock::new(Arc::new(parts.site)),
             attendance: attend::Attended::default(),
             refusals: Quota::default(),
+            connections: AtomicUsize::new(0),
         })
     }
 

@@ -70,6 +70,7 @@ impl Verifier {
                     code: None,
                     valid_for: HOUR,
                     answer_url: None,
+                    report_url: None,
                 };
                 let delivery = site.routes.deliver(&message, None, || clock.now()).await;
                 let failed = delivery.attempts.iter().filter_map(|attempt| {

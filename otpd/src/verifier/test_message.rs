@@ -119,6 +119,7 @@ impl Verifier {
         let (publish, mut sent) = watch::channel(None);
         let on_its_way = self.courier.in_flight.enter(order.token, sent.clone());
         let (store, clock) = (self.store.clone(), self.clock.clone());
+        let calls = self.courier.calls.clone();
         let unsettled = Tested {
             progress: Progress::Sending,
             channel,
@@ -131,7 +132,8 @@ impl Verifier {
         let shared = Arc::clone(&result);
         tokio::spawn(async move {
             let _on_its_way = on_its_way;
-            let message = compose(&site, &order);
+            let mut message = compose(&site, &order);
+            calls.place(&site, &mut message, None, clock.now());
             let delivery = match &named {
                 Some(name) => site.routes.deliver_by(name, &message, || clock.now()).await,
                 None => site.routes.deliver(&message, None, || clock.now()).await,
@@ -166,6 +168,7 @@ fn compose(site: &Site, order: &TestOrder) -> Message {
         code: None,
         valid_for: site.terms.rules.life,
         answer_url: None,
+        report_url: None,
     }
 }
 

@@ -84,13 +84,13 @@ impl Gateway for Scripted {
 }
 
 /// A daemon without a socket.
-struct House {
-    verifier: Arc<Verifier>,
+pub(crate) struct House {
+    pub(crate) verifier: Arc<Verifier>,
     vendors: mpsc::UnboundedReceiver<Handed>,
     asked: mpsc::UnboundedReceiver<Asked>,
     audit: Arc<Mutex<Vec<AuditEvent>>>,
     now: Arc<Mutex<Timestamp>>,
-    root: Identity,
+    pub(crate) root: Identity,
     dir: tempfile::TempDir,
 }
 
@@ -119,7 +119,7 @@ impl House {
         house
     }
 
-    async fn empty() -> Self {
+    pub(crate) async fn empty() -> Self {
         Self::open(tempfile::tempdir().expect("a directory"), Instance(1)).await
     }
 
@@ -174,6 +174,7 @@ impl House {
                 voice_without_key_press: false,
             },
             routes: Arc::new(routes),
+            public_url: None,
             admin_group: "otpd-admin".into(),
             keep_audit: 400 * DAY,
         };

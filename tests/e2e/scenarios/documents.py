@@ -23,7 +23,7 @@ def the_configuration_in_readme(g):
     done = run("otpd", "--check", check_status=2)
     check("countries" in done.err, f"the shipped file lacks nothing that has to be filled in: {done.err!r}")
     # Every key that it explains is known, in the place where it stands, with the value that is said.
-    keys = re.sub(r"^#(?=\[gateway|[a-z][\w-]* = )", "", shipped, flags=re.MULTILINE)
+    keys = re.sub(r"^#(?=\[gateway|\[http\]|[a-z][\w-]* = )", "", shipped, flags=re.MULTILINE)
     write("/etc/otpd/site.key", open("/etc/ssh/ssh_host_ed25519_key.pub").read(), 0o600)
     for name in ("telnyx.key", "twilio.token", "signalwire.token", "signalwire.key"):
         write(f"/etc/otpd/{name}", "KEY0189A\n", 0o600)

@@ -171,6 +171,32 @@ fn messages() -> Vec<Case> {
             }),
             "message did not arrive: telnyx, id m-1, absent subscriber, sent again",
         ),
+        (
+            "message-status",
+            json!({ "gateway": "telnyx", "vendor_id": "m-1", "status": "delivered" }),
+            "message delivered: telnyx, id m-1",
+        ),
+        (
+            "message-status",
+            json!({ "gateway": "telnyx", "vendor_id": "m-1", "status": "unconfirmed" }),
+            "message perhaps delivered, the carrier does not say: telnyx, id m-1",
+        ),
+        (
+            "message-status",
+            json!({ "gateway": "telnyx", "vendor_id": "m-1", "status": "read" }),
+            "message followed: telnyx, id m-1, read",
+        ),
+        (
+            "opted-out",
+            json!({ "ending": "42", "gateway": "telnyx" }),
+            "messages stopped by a reply with STOP: ..42, telnyx",
+        ),
+        (
+            "opted-in",
+            json!({ "ending": "42", "gateway": "telnyx" }),
+            "messages allowed again by START: ..42, telnyx",
+        ),
+        ("opted-in", json!({ "ending": "42", "gateway": null }), "messages allowed again: ..42"),
     ]
 }
 

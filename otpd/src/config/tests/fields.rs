@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use super::{check, check_text, with};
 use crate::{
-    config::{Format, Level, Log, Server, Store},
+    config::{Format, Http, Level, Log, Public, Server, Store},
     domain::{
         budget::{Conversion, Limits},
         challenge::CodeRules,
@@ -191,6 +191,53 @@ fn one_gateway(keys: &str) -> crate::config::Config {
 }
 
 #[test]
+fn calls_whose_words_a_vendor_can_fetch_ask_for_a_key_press() {
+    const CALLS: &str = "[gateway.t]\nkind='telnyx'\nfrom='+13125550123'\napi-key-file='a.key'\n\
+                         texml-application-id='1293384261075731499'\n\
+                         texml-account-sid='61bf923e-5e4d-4595-a110-56190ea18a1b'\n";
+    const KEY: &str = "webhook-public-key='RCmTBlAEqh5MSPTdAVgZTAI0m8xmTNluQA6iaZGKjVE='\n";
+    const PLIVO: &str = "[gateway.t]\nkind='plivo'\nfrom='+13125550123'\n\
+                         auth-id='MAJHUDTEYWLSIUYTDBCZ'\nauth-token-file='a.key'\n";
+    const HTTP: &str = "[http]\nlisten='127.0.0.1:8643'\npublic-url='https://otp.example.com'\n";
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.key");
+    std::fs::write(&file, "KEY0189A\n").unwrap();
+    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let accepting = "voice-without-key-press=true\n";
+    let cases = [
+        ("telnyx", "", [CALLS, KEY, HTTP].concat(), ""),
+        ("telnyx without its key", "", [CALLS, HTTP].concat(), "webhook-public-key` is missing"),
+        (
+            "telnyx without its key, accepted",
+            accepting,
+            [CALLS, HTTP].concat(),
+            "without webhook-public-key no call asks for a key press",
+        ),
+        ("telnyx without [http]", "", [CALLS, KEY].concat(), "add [http], or accept it"),
+        (
+            "telnyx without [http], accepted",
+            accepting,
+            [CALLS, KEY].concat(),
+            "without [http] no call asks for a key press",
+        ),
+        ("plivo", "", [PLIVO, HTTP].concat(), ""),
+        ("plivo without [http]", accepting, PLIVO.to_owned(), "add [http] or a phlo-id"),
+    ];
+    for (name, delivery, tables, expected) in cases {
+        let text =
+            format!("[delivery]\ncountries=['US']\nsms=['t']\nvoice=['t']\n{delivery}{tables}");
+        let said = match check(&folder.path().join("otpd.toml"), &text, None, "web1") {
+            Ok(config) => config.warnings.join("\n"),
+            Err(errors) => errors.to_string(),
+        };
+        assert!(
+            said.contains(expected) && said.is_empty() == expected.is_empty(),
+            "{name}: {said}"
+        );
+    }
+}
+
+#[test]
 fn every_key_of_twilio_arrives() {
     const SID: &str = "AC0123456789abcdef0123456789ABCDEF";
     const SERVICE: &str = "MG0123456789abcdef0123456789abcdef";
@@ -351,4 +398,31 @@ fn what_is_odd_is_a_warning() {
     for (name, tables, expected) in cases {
         assert_eq!(check_text(&with(tables)).unwrap().warnings, [expected], "{name}");
     }
+}
+
+#[test]
+fn http_is_off_unless_its_table_is_there() {
+    let public = |text: &str| {
+        let config = check_text(&with(text)).unwrap();
+        (config.http, config.warnings.len())
+    };
+    assert_eq!(public(""), (None, 0));
+    let loopback = "127.0.0.1:9643".parse().unwrap();
+    assert_eq!(public("[http]"), (Some(Http { public: None, admin_listen: loopback }), 0));
+    let all = "[http]\nlisten='[::]:8643'\npublic-url='https://otp.example.com/x/'\n\
+               trusted-proxies=['192.0.2.7', '10.1.2.3/8']\nadmin-listen='192.0.2.1:9'";
+    let told = Public {
+        listen: "[::]:8643".parse().unwrap(),
+        url: "https://otp.example.com/x".to_owned(),
+        trusted_proxies: vec!["192.0.2.7/32".parse().unwrap(), "10.0.0.0/8".parse().unwrap()],
+    };
+    let admin_listen = "192.0.2.1:9".parse().unwrap();
+    let http = Http { public: Some(told.clone()), admin_listen };
+    assert_eq!(public(all), (Some(http.clone()), 2), "both listen beyond this machine");
+
+    // What a reload says is heard where the daemon listens already.
+    let moved = Public { listen: "127.0.0.1:1".parse().unwrap(), ..told.clone() };
+    let moved = Http { public: Some(moved), admin_listen: loopback };
+    assert_eq!(moved.clone().listening_as(Some(&http)), http);
+    assert_eq!(moved.listening_as(None).public, None);
 }

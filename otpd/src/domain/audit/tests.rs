@@ -70,6 +70,11 @@ fn next(event: &Event) -> Option<Event> {
             then: "sent-again",
         },
         Event::MessageUndelivered { .. } => {
+            Event::MessageStatus { gateway, vendor_id: "m-1".to_owned(), status: "delivered" }
+        }
+        Event::MessageStatus { .. } => Event::OptedOut { ending, gateway },
+        Event::OptedOut { .. } => Event::OptedIn { ending, gateway: Some(gateway) },
+        Event::OptedIn { .. } => {
             Event::Enrolled { ending, country, channel: "sms", replaced: false }
         }
         Event::Enrolled { .. } => Event::Verified { ending },

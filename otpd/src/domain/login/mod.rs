@@ -3,6 +3,7 @@
 mod abandon;
 mod allowance;
 mod answer;
+mod arrived;
 mod begin;
 mod bypassed;
 mod delivered;
@@ -14,6 +15,7 @@ mod withheld;
 pub use abandon::Abandon;
 pub use allowance::holding;
 pub use answer::{Answer, Answered, Notice, Typed};
+pub use arrived::Arrived;
 pub use begin::{Begin, Begun};
 pub use delivered::{Delivered, Result as DeliveryResult};
 pub use recover::Recover;

@@ -366,3 +366,23 @@ proptest! {
         prop_assert!(success || matches!(told, Status::Unknown(_)));
     }
 }
+
+#[tokio::test]
+async fn flowroute_is_told_where_to_report_from_version_2_1_on() {
+    const REPORTS: &str = "https://h.example/receipts/flowroute/0123";
+    for version in VERSIONS {
+        let vendor = StandIn::start(version).await;
+        let report_url = Some(Zeroizing::new(REPORTS.to_owned()));
+        let message = Message { report_url, ..message(Channel::Sms) };
+        let settings = settings(version, vendor.server.url(""));
+        let outcome = gateway(&settings).send(&message).await;
+        assert!(matches!(outcome, Outcome::Accepted { .. }), "{outcome:?}");
+        let body: Value = serde_json::from_str(&vendor.server.seen()[0].body).unwrap();
+        let told = body.pointer("/data/attributes/dlr_callback").and_then(Value::as_str);
+        let expected = match version {
+            FlowrouteVersion::V22 | FlowrouteVersion::V21 => Some(REPORTS),
+            FlowrouteVersion::V2 => None,
+        };
+        assert_eq!(told, expected, "{version:?}");
+    }
+}

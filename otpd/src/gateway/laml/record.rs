@@ -29,6 +29,11 @@ impl Record {
         body.is_object().then_some(Self(body))
     }
 
+    /// What the vendor describes without being asked.
+    pub(super) fn of(description: Value) -> Self {
+        Self(description)
+    }
+
     /// The vendor's name for it.
     pub(super) fn id(&self) -> Option<VendorMessageId> {
         VendorMessageId::checked(self.0.get("sid")?.as_str()?)

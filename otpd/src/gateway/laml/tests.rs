@@ -5,11 +5,11 @@ use std::time::Duration;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::testing::{BOTH, StandIn, TOKEN, Who, error};
+use super::testing::{BOTH, StandIn, TOKEN, Who, error, form};
 use crate::{
     domain::{challenge::Channel, login::Cause, time::Timestamp},
     gateway::{
-        GatewayName, Outcome, Status, VendorMessageId,
+        GatewayName, Message, Outcome, Status, VendorMessageId,
         client::Reply,
         redact::Redactor,
         route::{Delivered, Routes},
@@ -447,6 +447,24 @@ proptest! {
                 prop_assert!(kind(&sent) != "accepted");
                 prop_assert!(matches!(told, Status::Unknown(_)));
             }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_vendor_is_told_where_to_report() {
+    const REPORTS: &str = "https://otp.example.com/receipts/main?x=1&y=2";
+    for who in BOTH {
+        let vendor = StandIn::start(who).await;
+        for channel in [Channel::Sms, Channel::Voice] {
+            let url = |text: &str| Some(zeroize::Zeroizing::new(text.to_owned()));
+            let (report_url, answer_url) = (url(REPORTS), url("https://otp.example.com/answer/1"));
+            let message = Message { report_url, answer_url, ..message(channel) };
+            assert!(matches!(vendor.send(&message).await, Outcome::Accepted { .. }));
+            let seen = vendor.server.seen();
+            let fields = form(&seen.last().unwrap().body);
+            let told: Vec<_> = fields.iter().filter(|(name, _)| name == "StatusCallback").collect();
+            assert_eq!(told, [&("StatusCallback".to_owned(), REPORTS.to_owned())]);
         }
     }
 }

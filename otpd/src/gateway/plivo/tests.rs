@@ -347,3 +347,17 @@ proptest! {
         }
     }
 }
+
+#[tokio::test]
+async fn plivo_is_told_where_to_report() {
+    let vendor = StandIn::start().await;
+    let url = |text: &str| Some(Zeroizing::new(text.to_owned()));
+    for (channel, field) in [(Channel::Sms, "url"), (Channel::Voice, "hangup_url")] {
+        let (report_url, answer_url) = (url("https://h.example/r"), url("https://h.example/a"));
+        let message = Message { report_url, answer_url, ..message(channel) };
+        let outcome = gateway(&settings(vendor.server.url(""))).send(&message).await;
+        assert!(matches!(outcome, Outcome::Accepted { .. }), "{outcome:?}");
+        let body: Value = serde_json::from_str(&vendor.server.seen().last().unwrap().body).unwrap();
+        assert_eq!(body[field], "https://h.example/r");
+    }
+}

@@ -55,8 +55,12 @@ impl Routes {
     ) -> Delivery {
         let mut attempts = Vec::new();
         if let Some(slot) = self.gateways.get(name) {
-            let outcome = slot.gateway.send(message).await;
+            let report_url = self.reports.get(name).cloned();
+            let answer_url = message.answer_url.clone().filter(|_| report_url.is_some());
+            let message = Message { answer_url, report_url, ..message.clone() };
+            let outcome = slot.gateway.send(&message).await;
             slot.record().note(&outcome, now());
+            self.tally.count(name, message.channel, &outcome);
             attempts.push(Attempt { gateway: name.clone(), outcome });
         }
         Delivery { result: result(&attempts), attempts }

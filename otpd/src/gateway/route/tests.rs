@@ -289,3 +289,14 @@ fn a_delivery_may_run_in_a_task() {
     let message = message(Channel::Sms);
     is_send(routes.deliver(&message, None, || NOW));
 }
+
+#[tokio::test]
+async fn each_gateway_is_told_its_own_place_to_report_to() {
+    let (main, other) = (fake(&[unknown()]), fake(&[accepted()]));
+    let url = zeroize::Zeroizing::new("https://h.example/receipts/main".to_owned());
+    let urls = std::collections::BTreeMap::from([(name("main"), url.clone())]);
+    let routes = routes(&[("main", &main), ("other", &other)]).reporting(urls);
+    assert_eq!(deliver(&routes, None, NOW).await.result, sent("other"));
+    let told = |fake: &Fake| fake.seen.lock().unwrap().first().and_then(|m| m.report_url.clone());
+    assert_eq!((told(&main), told(&other)), (Some(url), None));
+}

@@ -28,6 +28,11 @@ impl Record {
         body.get_mut("data").map(Value::take).map(Self)
     }
 
+    /// A message that Telnyx describes without being asked.
+    pub(super) fn of(message: Value) -> Self {
+        Self(message)
+    }
+
     /// Telnyx's name for the message.
     pub(super) fn id(&self) -> Option<VendorMessageId> {
         VendorMessageId::checked(self.0.get("id")?.as_str()?)

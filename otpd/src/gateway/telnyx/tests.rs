@@ -32,6 +32,7 @@ fn settings(base_url: String) -> TelnyxSettings {
         base_url,
         from: Some("+13125550123".to_owned()),
         messaging_profile_id: None,
+        webhook_public_key: None,
         api_key: Key { secret: Zeroizing::new(KEY.to_owned()), file: "telnyx.key".to_owned() },
         texml: None,
         ca_file: None,

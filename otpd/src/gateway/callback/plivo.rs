@@ -1,0 +1,148 @@
+//! Plivo: HMAC-SHA256 with the account's token. Version 3 signs the URL, its query, the fields and a
+//! nonce; version 2, which messages still carry, only the URL and the nonce.
+
+use std::fmt::Write as _;
+
+use hmac::{Hmac, KeyInit, Mac};
+use reqwest::Method;
+use serde_json::json;
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use super::{
+    Callback, Caller, Mark, Refusal, Told,
+    form::{Fields, split},
+    from_base64, mark, number,
+};
+use crate::{
+    domain::challenge::Channel,
+    gateway::{Keyword, Notice, VendorMessageId, plivo::told_by_itself, redact, spoken::Markup},
+};
+
+/// The account's token, with which Plivo signs.
+#[derive(Clone)]
+pub struct Token(Hmac<Sha256>);
+
+/// What a signature covers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Covers {
+    /// URL, query and fields.
+    All,
+    /// The URL without its query: the fields may be anybody's.
+    Url,
+}
+
+impl Token {
+    /// Takes the token; it is not kept as text.
+    #[must_use]
+    pub fn new(token: &str) -> Option<Self> {
+        <Hmac<Sha256> as KeyInit>::new_from_slice(token.as_bytes()).ok().map(Self)
+    }
+
+    pub(super) fn told(&self, callback: &Callback<'_>) -> Result<Told, Refusal> {
+        let (covers, mark) = self.verify(callback)?;
+        let notices =
+            notices(&callback.fields()).into_iter().map(|notice| match (covers, notice) {
+                // Asked after before it counts.
+                (Covers::Url, Notice::Progress { id, .. }) => Notice::Hint { id },
+                (Covers::All | Covers::Url, notice) => notice,
+            });
+        Ok(Told { notices: notices.collect(), mark })
+    }
+
+    /// Only a signature over the fields tells which call it is.
+    pub(super) fn caller(&self, callback: &Callback<'_>) -> Result<Caller, Refusal> {
+        match self.verify(callback)? {
+            (Covers::All, _) => {}
+            (Covers::Url, _) => return Err(Refusal::Unsigned),
+        }
+        let fields = callback.fields();
+        let call = fields.get("CallUUID").ok_or(Refusal::Unreadable)?.to_owned();
+        Ok(Caller { call, pressed: fields.get("Digits").is_some(), markup: Markup::Plivo })
+    }
+
+    /// What is signed, and the nonce: the same one twice is a repeat, whatever the fields say.
+    fn verify(&self, callback: &Callback<'_>) -> Result<(Covers, Mark), Refusal> {
+        if let (Some(signatures), Some(nonce)) =
+            (callback.header("x-plivo-signature-v3"), callback.header("x-plivo-signature-v3-nonce"))
+            && self.signed(&version_3(callback, nonce), signatures)
+        {
+            return Ok((Covers::All, mark(&[b"v3", nonce.as_bytes()])));
+        }
+        let signature = callback.header("x-plivo-signature-v2");
+        let nonce = callback.header("x-plivo-signature-v2-nonce");
+        if let (Some(signature), Some(nonce)) = (signature, nonce) {
+            let signed = Zeroizing::new(format!("{}{nonce}", split(callback.url).0));
+            let right = self.signed(&signed, signature);
+            let covers = (Covers::Url, mark(&[b"v2", nonce.as_bytes()]));
+            return if right { Ok(covers) } else { Err(Refusal::Forged) };
+        }
+        let any = callback.headers.contains_key("x-plivo-signature-v3");
+        Err(if any { Refusal::Forged } else { Refusal::Unsigned })
+    }
+
+    /// Whether one of the signatures, of which a change of tokens brings two, is ours.
+    fn signed(&self, text: &str, signatures: &str) -> bool {
+        let right = |signature: &str| {
+            let mac = self.0.clone().chain_update(text);
+            from_base64(signature).is_ok_and(|signature| mac.verify_slice(&signature).is_ok())
+        };
+        signatures.split(',').map(str::trim).any(right)
+    }
+}
+
+/// What version 3 signs: `URL?sorted query.sorted fields.nonce`, as Plivo's libraries build it, with
+/// the question mark that they leave before fields where there is no query.
+fn version_3(callback: &Callback<'_>, nonce: &str) -> Zeroizing<String> {
+    let mut text = Zeroizing::new(split(callback.url).0.to_owned());
+    let query = Fields::of_query(callback.url);
+    let get = *callback.method == Method::GET;
+    let body = if get { Fields::of(b"") } else { callback.fields() };
+    if !query.is_empty() || !body.is_empty() {
+        text.push('?');
+    }
+    for (index, (name, value)) in query.sorted().into_iter().enumerate() {
+        let separator = if index == 0 { "" } else { "&" };
+        let _ = write!(text, "{separator}{name}={value}");
+    }
+    if !query.is_empty() && !body.is_empty() {
+        text.push('.');
+    }
+    for (name, value) in body.sorted() {
+        let _ = write!(text, "{name}{value}");
+    }
+    let _ = write!(text, ".{nonce}");
+    text
+}
+
+/// By the words and codes of the API's own answers.
+fn notices(fields: &Fields) -> Option<Notice> {
+    if let Some(status) = fields.get("Status") {
+        let id = VendorMessageId::checked(fields.get("MessageUUID")?)?;
+        let record = json!({
+            "message_state": status.to_ascii_lowercase(),
+            "error_code": fields.get("ErrorCode"),
+        });
+        let status = told_by_itself(Channel::Sms, &record, &redact::masked)?;
+        return Some(Notice::Progress { id, status });
+    }
+    if let Some(status) = fields.get("CallStatus") {
+        let name = fields.get("RequestUUID").or(fields.get("CallUUID"))?;
+        let id = VendorMessageId::checked(name)?;
+        let status = status.to_ascii_lowercase();
+        let answered = status == "completed";
+        let ended =
+            answered || matches!(&*status, "busy" | "failed" | "timeout" | "no-answer" | "cancel");
+        let record = json!({
+            "call_status": status,
+            "answer_time": if answered { "told" } else { "" },
+            "end_time": if ended { "told" } else { "" },
+            "hangup_cause_code": fields.get("HangupCauseCode"),
+            "hangup_cause_name": fields.get("HangupCauseName"),
+        });
+        let status = told_by_itself(Channel::Voice, &record, &redact::masked)?;
+        return Some(Notice::Progress { id, status });
+    }
+    let from = number(fields.get("From")?)?;
+    Some(Notice::Inbound { from, keyword: Keyword::of(fields.get("Text")?) })
+}

@@ -1,0 +1,61 @@
+//! `GET|POST /answer/{token}`: what a call says, fetched by the vendor that makes it.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Path, Request, State},
+    http::{
+        HeaderValue, Method, StatusCode,
+        header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE},
+    },
+    response::{IntoResponse, Response},
+};
+use tokio::time::Instant;
+
+use super::{Gate, Taken, take};
+use crate::verifier::{CallToken, Words};
+
+/// Says the words to the vendor whose call it is.
+pub(super) async fn answer(
+    State(gate): State<Arc<Gate>>,
+    Path(name): Path<String>,
+    request: Request,
+) -> Response {
+    // Not HEAD, which axum would take for GET: it could pin the call.
+    if !matches!(*request.method(), Method::GET | Method::POST) {
+        return (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, "GET, POST")]).into_response();
+    }
+    let public = gate.public();
+    let taken: Taken = match take(request, &public.trusted_proxies).await {
+        Ok(taken) => taken,
+        Err(answer) => return answer,
+    };
+    let checked = Instant::now();
+    let url = taken.url(&public);
+    let callback = taken.callback(&url, &gate.clock);
+    // The token does not say which gateway's turn it was when the message went out.
+    let known =
+        public.keys.iter().find_map(|(name, keys)| Some((name, keys.caller(&callback).ok()?)));
+    let token = CallToken::parse(&name);
+    let Some((gateway, caller)) = known else {
+        // Whoever has the token is most likely the vendor, and this site's setting is wrong.
+        if token.is_some_and(|token| gate.verifier.expects(token)) {
+            gate.tell_of_call(taken.peer);
+        }
+        return gate.refuse(checked).await;
+    };
+    let Some(token) = token else { return gate.refuse(checked).await };
+    let words = gate.verifier.words(token, gateway, &caller.call, caller.pressed).await;
+    let document = match words {
+        Words::Question(question) => caller.markup.asks(&question, &url),
+        Words::Said(words) => caller.markup.says(&words),
+        Words::Over(words) => caller.markup.says(&words),
+        Words::NotTheirs => return gate.refuse(checked).await,
+    };
+    // From here on the code is in buffers of the HTTP library, which do not wipe.
+    let mut response = document.as_str().to_owned().into_response();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/xml; charset=utf-8"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,173 @@
+//! Accepting connections, and how many: one request each, in bounded time.
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv6Addr},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use axum::Router;
+use hyper::{
+    body::Incoming,
+    server::conn::http1,
+    service::{Service, service_fn},
+};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use ipnet::IpNet;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+};
+use tracing::{debug, warn};
+
+use super::{ARRIVAL, Peer};
+use crate::shutdown::Shutdown;
+
+/// Connections at once.
+const ALL: usize = 100;
+/// Of those, at most this many from one address, or one /64 of IPv6; a trusted proxy may have all.
+const PER_ADDRESS: usize = 20;
+/// How long a connection may last, its answer included.
+const WHOLE: Duration = Duration::from_secs(20);
+/// Longest head of a request, bytes.
+const HEAD: usize = 16 * 1024;
+
+/// How many connections there may be, and whose.
+#[derive(Clone, Default)]
+pub struct Limits {
+    taken: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    proxies: Arc<[IpNet]>,
+}
+
+/// One connection's place; it is free again when this is dropped.
+struct Seat {
+    limits: Limits,
+    address: IpAddr,
+}
+
+impl Limits {
+    /// Limits that do not hold a proxy's many users for one.
+    #[must_use]
+    pub fn new(proxies: &[IpNet]) -> Self {
+        Self { taken: Arc::default(), proxies: proxies.into() }
+    }
+
+    fn take(&self, address: IpAddr) -> Option<Seat> {
+        let proxy = self.proxies.iter().any(|network| network.contains(&address));
+        let address = site_of(address);
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = taken.get(&address).copied().unwrap_or_default();
+        let free = taken.values().sum::<usize>() < ALL && (proxy || own < PER_ADDRESS);
+        free.then(|| {
+            *taken.entry(address).or_insert(0) += 1;
+            Seat { limits: self.clone(), address }
+        })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut taken = self.limits.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = taken.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                taken.remove(&self.address);
+            }
+        }
+    }
+}
+
+/// One customer has a whole /64 of IPv6.
+fn site_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => IpAddr::V4(address),
+        IpAddr::V6(address) => {
+            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)))
+        }
+    }
+}
+
+/// Serves until `stop`. A surplus connection is closed at once. What is under way at the end is cut
+/// off: a vendor that had no answer tells again.
+pub async fn serve(listener: TcpListener, router: Router, limits: Limits, mut stop: Shutdown) {
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            () = stop.requested() => return,
+            accepted = listener.accept() => accepted,
+            // Collects what has ended, so that the set does not grow.
+            Some(_) = connections.join_next() => continue,
+        };
+        let (stream, peer) = match accepted {
+            Ok((stream, peer)) => (stream, peer.ip()),
+            Err(error) => {
+                warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        let Some(seat) = limits.take(peer) else {
+            debug!(%peer, "too many connections; one was turned away");
+            continue;
+        };
+        connections.spawn(converse(stream, peer, router.clone(), seat));
+    }
+}
+
+/// One request and its answer.
+async fn converse(stream: TcpStream, peer: IpAddr, router: Router, seat: Seat) {
+    let inner = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(Peer(peer));
+        inner.call(request)
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(ARRIVAL)
+        .keep_alive(false)
+        .max_buf_size(HEAD)
+        .serve_connection(TokioIo::new(stream), service);
+    match tokio::time::timeout(WHOLE, connection).await {
+        Ok(Ok(())) => {}
+        // Not what was sent: only that it was no HTTP, or broke off.
+        Ok(Err(_)) => debug!(%peer, "a connection broke off"),
+        Err(_) => debug!(%peer, "a connection took too long"),
+    }
+    drop(seat);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ALL, Limits, PER_ADDRESS, site_of};
+
+    #[test]
+    fn nobody_but_a_proxy_has_all_seats() {
+        let limits = Limits::new(&["127.0.0.1/32".parse().unwrap()]);
+        let own = "192.0.2.1".parse().unwrap();
+        let own: Vec<_> = std::iter::from_fn(|| limits.take(own)).collect();
+        assert_eq!(own.len(), PER_ADDRESS);
+        let proxy = "127.0.0.1".parse().unwrap();
+        let rest: Vec<_> = std::iter::from_fn(|| limits.take(proxy)).collect();
+        assert_eq!(own.len() + rest.len(), ALL);
+        drop(own);
+        assert!(limits.take("192.0.2.9".parse().unwrap()).is_some(), "seats are free again");
+    }
+
+    #[test]
+    fn addresses_of_one_customer_are_one() {
+        let cases = [
+            ("two of a /64", "2001:db8::1", "2001:db8::ffff:0:0:2", true),
+            ("two networks", "2001:db8::1", "2001:db8:0:1::1", false),
+            ("mapped", "::ffff:192.0.2.1", "192.0.2.1", true),
+            ("two of version 4", "192.0.2.1", "192.0.2.2", false),
+        ];
+        for (name, one, other, same) in cases {
+            let (one, other) = (one.parse().unwrap(), other.parse().unwrap());
+            assert_eq!(site_of(one) == site_of(other), same, "{name}");
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! What calls say, to whom, and for how long.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use otp_proto::Secret;
+use zeroize::Zeroizing;
+
+use super::{Open, status, twilio};
+use crate::{
+    domain::{
+        challenge::Channel,
+        login::{Terms, Typed},
+    },
+    gateway::{Gateway, GatewayName, Message, Outcome, Sending, VendorMessageId, route::Routes},
+    verifier::{EnrollRequest, Site},
+};
+
+/// Takes every call and keeps where its words are, and the words.
+#[derive(Clone, Default)]
+struct Calling(Arc<Mutex<Vec<(String, String)>>>);
+
+impl Gateway for Calling {
+    fn kind(&self) -> &'static str {
+        "calling"
+    }
+
+    fn supports(&self, _: Channel) -> bool {
+        true
+    }
+
+    fn send<'a>(&'a self, message: &'a Message) -> Sending<'a> {
+        let url = message.answer_url.as_ref().expect("a call has one").to_string();
+        self.0.lock().unwrap().push((url, message.text.to_string()));
+        let vendor_id = Some(VendorMessageId("CA1".into()));
+        Box::pin(async move { Outcome::Accepted { vendor_id } })
+    }
+}
+
+impl Calling {
+    /// The path of the newest call's words, and its code.
+    fn newest(&self) -> (String, String) {
+        let calls = self.0.lock().unwrap();
+        let (url, text) = calls.last().expect("a call");
+        let path = url.strip_prefix(super::URL).expect("the public URL").to_owned();
+        let digits = text.split("is: ").nth(1).expect("a code").chars();
+        (path, digits.filter(char::is_ascii_digit).take(6).collect())
+    }
+}
+
+/// A daemon that called root to prove root's number.
+async fn called() -> (Open, Calling) {
+    let open = Open::public().await;
+    let (calling, verifier) = (Calling::default(), &open.house.verifier);
+    let name = GatewayName("twilio".into());
+    let order = [name.clone()];
+    let gateways: Vec<(GatewayName, Box<dyn Gateway>)> = vec![(name, Box::new(calling.clone()))];
+    let reports = BTreeMap::from([(order[0].clone(), Zeroizing::new(String::new()))]);
+    let routes = Routes::new(gateways, &order, &order).expect("it exists").reporting(reports);
+    let before = verifier.site();
+    verifier.replace_site(Site {
+        policy: before.policy.clone(),
+        terms: Arc::new(Terms { voice: true, ..Terms::clone(&before.terms) }),
+        message: before.message.clone(),
+        delivery: before.delivery.clone(),
+        routes: Arc::new(routes),
+        public_url: Some(super::URL.into()),
+        admin_group: before.admin_group.clone(),
+        keep_audit: before.keep_audit,
+    });
+    let phone = Secret::new("+12025550142".into());
+    let request = EnrollRequest { phone, channel: Some(Channel::Voice), replace: false };
+    verifier.enroll(&open.house.root, request, 0).await.expect("a good number");
+    (open, calling)
+}
+
+fn words(answer: &str) -> &str {
+    assert_eq!(status(answer), 200, "{answer}");
+    assert!(answer.contains("content-type: text/xml; charset=utf-8"), "{answer}");
+    assert!(answer.contains("cache-control: no-store"), "{answer}");
+    answer.split("\r\n\r\n").nth(1).expect("a document")
+}
+
+/// As it is said: each digit a word of its own.
+fn spelled(code: &str) -> String {
+    code.chars().map(|digit| format!("{digit}.")).collect::<Vec<_>>().join(" ")
+}
+
+const CALL: &[(&str, &str)] = &[("CallSid", "CA1")];
+const PRESSED: &[(&str, &str)] = &[("CallSid", "CA1"), ("Digits", "1")];
+
+#[tokio::test]
+async fn the_code_is_said_after_a_key_to_the_call_that_asked_first() {
+    let (open, calling) = called().await;
+    let (path, code) = calling.newest();
+    for _ in 0..2 {
+        let asked = open.twilio(&path, CALL).await;
+        let asked = words(&asked);
+        assert!(asked.contains("<Gather") && asked.contains("press 1"), "{asked}");
+        assert!(asked.contains(&format!("action=\"{}{path}\"", super::URL)), "{asked}");
+        assert!(!asked.contains(&spelled(&code)), "{asked}");
+        let said = open.twilio(&path, PRESSED).await;
+        assert_eq!(words(&said).matches(&spelled(&code)).count(), 3, "{said}");
+    }
+    for other in [&[("CallSid", "CA2")][..], &[("CallSid", "CA2"), ("Digits", "1")]] {
+        assert_eq!(status(&open.twilio(&path, other).await), 404, "another call");
+    }
+}
+
+#[tokio::test]
+async fn the_code_is_not_in_the_url_and_the_url_is_no_proof() {
+    let (open, calling) = called().await;
+    let (path, code) = calling.newest();
+    assert!(path.len() == "/answer/".len() + 32 && !path.contains(&code), "{path}");
+    let (signature, body) = twilio(&path, PRESSED);
+    let forged = signature.replace("x-twilio-signature: ", "x-twilio-signature: A");
+    let cases = [
+        ("no signature", "", body.as_str()),
+        ("a wrong one", &forged, &body),
+        ("another's body", &signature, "CallSid=CA9&Digits=1"),
+    ];
+    for (name, headers, body) in cases {
+        assert_eq!(status(&open.post(&path, headers, body).await), 404, "{name}");
+    }
+    for method in ["HEAD", "PUT", "OPTIONS"] {
+        let request = format!("{method} {path} HTTP/1.1\r\nhost: h\r\n\r\n");
+        assert_eq!(status(&open.exchange(&request).await), 405, "{method}");
+    }
+    // None of these has taken the call for itself.
+    assert!(words(&open.twilio(&path, PRESSED).await).contains(&spelled(&code)));
+}
+
+#[tokio::test]
+async fn with_the_challenge_the_words_end() {
+    let (open, calling) = called().await;
+    let (path, code) = calling.newest();
+    words(&open.twilio(&path, CALL).await);
+    let root = &open.house.root;
+    open.house.verifier.verify(root, Typed::new(&code), 0).await.expect("the right code");
+    let over = open.twilio(&path, PRESSED).await;
+    assert!(words(&over).contains("nothing to say any more"), "{over}");
+    assert!(!over.contains(&spelled(&code)), "{over}");
+}
+
+#[tokio::test]
+async fn after_a_restart_the_call_says_to_ask_for_another() {
+    let (open, _) = called().await;
+    let unknown = "/answer/0123456789abcdef0123456789abcdef";
+    let over = open.twilio(unknown, PRESSED).await;
+    assert!(words(&over).contains("Please ask for another one."), "{over}");
+    // Only to the vendor, and only for what may have been a token.
+    assert_eq!(status(&open.post(unknown, "", "CallSid=CA1").await), 404);
+    for strange in ["/answer/x", "/answer/0123456789ABCDEF0123456789abcdef"] {
+        assert_eq!(status(&open.twilio(strange, CALL).await), 404, "{strange}");
+    }
+}

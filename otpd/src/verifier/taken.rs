@@ -1,0 +1,160 @@
+//! Messages that vendors took, by the names that vendors gave them: what a vendor tells about one
+//! later finds it here.
+//!
+//! It is the memory of this run alone. After a restart nobody holds the codes any more, so there is
+//! nothing to send again, and what is told about such a message is not listened to.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use tokio::{
+    sync::{Mutex as Turn, Notify},
+    time::Instant,
+};
+
+use super::Site;
+use crate::{
+    domain::{login::Order, time::Timestamp},
+    gateway::{GatewayName, Status, VendorMessageId},
+};
+
+/// Messages that are remembered; a further one takes the place of the oldest.
+const REMEMBERED: usize = 8192;
+/// What was told about a message before it was known to be taken: a vendor may call back sooner than
+/// its own reply is written down.
+const EARLY: usize = 256;
+
+/// A message that a vendor took.
+pub(super) struct Taken {
+    pub(super) site: Arc<Site>,
+    pub(super) order: Order,
+    pub(super) gateway: GatewayName,
+    pub(super) id: VendorMessageId,
+    /// Held while what was told is acted on; true once the message is at its end, so that nothing is
+    /// acted on twice, whoever tells it and however often.
+    pub(super) over: Turn<bool>,
+    /// Wakes whoever asks after it: there is nothing more to ask.
+    pub(super) ended: Notify,
+    /// When the vendor was asked last.
+    asked: Mutex<Option<Instant>>,
+}
+
+impl Taken {
+    pub(super) fn new(
+        site: Arc<Site>,
+        order: Order,
+        gateway: GatewayName,
+        id: VendorMessageId,
+    ) -> Self {
+        let (over, ended, asked) = (Turn::default(), Notify::default(), Mutex::default());
+        Self { site, order, gateway, id, over, ended, asked }
+    }
+
+    /// Notes that the vendor is asked now; false when that was so less than `pause` ago.
+    pub(super) fn may_ask(&self, pause: std::time::Duration) -> bool {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let may = asked.is_none_or(|at| now.duration_since(at) >= pause);
+        if may {
+            *asked = Some(now);
+        }
+        may
+    }
+
+    fn key(&self) -> Key {
+        (self.gateway.clone(), self.id.clone())
+    }
+}
+
+type Key = (GatewayName, VendorMessageId);
+
+/// The messages of this run. Cheap to clone.
+#[derive(Clone, Default)]
+pub(super) struct Messages(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    table: Mutex<Table>,
+    strangers: AtomicU64,
+}
+
+#[derive(Default)]
+struct Table {
+    taken: BTreeMap<Key, Arc<Taken>>,
+    /// In the order of their coming, with when their codes die.
+    order: VecDeque<(Key, Timestamp)>,
+    early: VecDeque<(Key, Status)>,
+}
+
+impl Messages {
+    /// Enters a message; what was told about it already, the first first.
+    pub(super) fn enter(&self, taken: &Arc<Taken>, now: Timestamp) -> Vec<Status> {
+        let key = taken.key();
+        let mut table = self.table();
+        table.taken.insert(key.clone(), Arc::clone(taken));
+        table.order.push_back((key.clone(), taken.order.expires_at));
+        table.forget(now);
+        let (told, early) = std::mem::take(&mut table.early).into_iter().partition(|e| e.0 == key);
+        table.early = early;
+        told.into_iter().map(|(_, status): (Key, Status)| status).collect()
+    }
+
+    /// The message of this name. What is told about one that is not here is kept for a moment.
+    pub(super) fn find(&self, key: Key, told: &Status) -> Option<Arc<Taken>> {
+        let mut table = self.table();
+        if let Some(taken) = table.taken.get(&key) {
+            return Some(Arc::clone(taken));
+        }
+        self.0.strangers.fetch_add(1, Ordering::Relaxed);
+        table.early.push_back((key, told.clone()));
+        if table.early.len() > EARLY {
+            table.early.pop_front();
+        }
+        None
+    }
+
+    /// The message of this name, if it is here.
+    pub(super) fn get(&self, key: &Key) -> Option<Arc<Taken>> {
+        self.table().taken.get(key).cloned()
+    }
+
+    /// Forgets a message that is at its end.
+    pub(super) fn leave(&self, taken: &Arc<Taken>) {
+        let (mut table, key) = (self.table(), taken.key());
+        // Another one may have its name by now: what is told is then about that.
+        if table.taken.get(&key).is_some_and(|found| Arc::ptr_eq(found, taken)) {
+            table.taken.remove(&key);
+        }
+    }
+
+    /// How often something was told about a message that is not here.
+    pub(super) fn strangers(&self) -> u64 {
+        self.0.strangers.load(Ordering::Relaxed)
+    }
+
+    /// Held for a moment, never across an await.
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.0.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    /// Forgets those whose codes are dead, and the oldest when there are too many.
+    fn forget(&mut self, now: Timestamp) {
+        while let Some((key, expires_at)) = self.order.front() {
+            if *expires_at > now && self.order.len() <= REMEMBERED {
+                return;
+            }
+            // One that came later under this name stays.
+            if self.taken.get(key).is_some_and(|taken| taken.order.expires_at == *expires_at) {
+                self.taken.remove(key);
+            }
+            self.order.pop_front();
+        }
+    }
+}
