@@ -73,9 +73,7 @@ fn read_one(
     match kind.as_ref().map(|kind| kind.value) {
         Some("telnyx") => {
             if voice {
-                // Without its key, nobody knows Telnyx when it fetches what a call says.
-                let knows = section.place_of("webhook-public-key").offset.is_some();
-                check_key_press(&section, delivery, answers && knows);
+                telnyx::check_calls(&section, delivery, answers);
             }
             telnyx::read(section, folders, voice).map(Settings::Telnyx)
         }

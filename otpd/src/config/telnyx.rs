@@ -1,11 +1,12 @@
 //! `[gateway.NAME]` with `kind = "telnyx"`.
 
 use super::{
+    delivery::Delivery,
     errors::quote,
     files::Folders,
     http::{missing, read_ca_file},
     raw::Section,
-    vendor::{is_name, is_number, is_uuid, read_base_url, read_key},
+    vendor::{check_key_press, is_name, is_number, is_uuid, read_base_url, read_key},
 };
 use crate::{
     domain::phone::E164,
@@ -39,6 +40,26 @@ pub(super) fn read(
         texml,
         ca_file,
     })
+}
+
+/// Against calls that cannot ask for a key press: without `[http]`, and without the key that proves
+/// that it is Telnyx who fetches what a call says.
+pub(super) fn check_calls(section: &Section<'_>, delivery: &Delivery, answers: bool) {
+    let key = section.place_of("webhook-public-key");
+    if !answers || key.offset.is_some() {
+        check_key_press(section, delivery, answers);
+    } else if delivery.voice_without_key_press {
+        let text = "says codes to whoever answers, and to voicemail: without webhook-public-key no \
+                    call asks for a key press";
+        section.warn(&section.place, text);
+    } else {
+        let found = "is missing, and the gateway is in delivery.voice";
+        let expected = "Telnyx's public key: without it nobody can tell who fetches what a call \
+                        says, and no call can ask for a key press";
+        let remedy = "copy it from Telnyx's portal, or accept that with \
+                      delivery.voice-without-key-press = true";
+        section.error(&key, found, expected, remedy);
+    }
 }
 
 /// The sender. Names need a profile: Telnyx asks for it. Calls need a number.
@@ -81,16 +102,6 @@ fn read_profile(section: &mut Section<'_>) -> Option<String> {
     Some(text.value.to_owned())
 }
 
-fn read_public_key(section: &mut Section<'_>) -> Option<PublicKey> {
-    let text = section.text("webhook-public-key")?;
-    let key = PublicKey::parse(text.value);
-    if key.is_none() {
-        let expected = "32 bytes in base64, like in Telnyx's portal under Keys & Credentials";
-        section.error(&text.place, "is no public key", expected, "copy the public key again");
-    }
-    key
-}
-
 /// What calls need: both keys or none.
 fn read_texml(section: &mut Section<'_>, voice: bool) -> Option<TexmlSettings> {
     let application = section.text("texml-application-id");
@@ -123,6 +134,16 @@ fn read_texml(section: &mut Section<'_>, voice: bool) -> Option<TexmlSettings> {
         application_sid: application.value.to_owned(),
         account_sid: account.value.to_owned(),
     })
+}
+
+fn read_public_key(section: &mut Section<'_>) -> Option<PublicKey> {
+    let text = section.text("webhook-public-key")?;
+    let key = PublicKey::parse(text.value);
+    if key.is_none() {
+        let expected = "32 bytes in base64, like in Telnyx's portal under Keys & Credentials";
+        section.error(&text.place, "is no public key", expected, "copy the public key again");
+    }
+    key
 }
 
 /// Where Telnyx's API is.

@@ -46,7 +46,7 @@ enum Way {
 
 /// A text message.
 #[derive(Serialize)]
-struct Text<'a> {
+struct Sms<'a> {
     src: &'a str,
     dst: &'a str,
     text: &'a str,
@@ -207,8 +207,10 @@ impl Api {
     }
 
     fn way(&self, channel: Channel) -> Way {
+        if self.phlo {
+            return Way::Phlo;
+        }
         match channel {
-            _ if self.phlo => Way::Phlo,
             Channel::Sms => Way::Text,
             Channel::Voice => Way::Call,
         }
@@ -221,7 +223,7 @@ impl Api {
 
     fn text(&self, message: &Message) -> Result<Zeroizing<Vec<u8>>, String> {
         let (shortest, longest) = EXPIRY;
-        json(&Text {
+        json(&Sms {
             src: self.from.as_deref().unwrap_or_default(),
             dst: message.to.expose(),
             text: &message.text,
@@ -332,14 +334,12 @@ fn status(channel: Channel, reply: &Reply, redactor: &Redactor<'_>) -> Status {
     };
     let success = (200..=299).contains(&reply.status);
     let Some(record) = body(reply).filter(|body| success && body.is_object()) else {
-        return match (channel, reply.status) {
-            // A call has a record once it ended.
-            (Channel::Voice, 404) => Status::UnderWay,
-            _ => {
-                let said = format!("HTTP {}: {}", reply.status, reply::said(reply));
-                Status::Unknown(redactor.reason(&said))
-            }
-        };
+        // A call has a record once it ended.
+        if channel == Channel::Voice && reply.status == 404 {
+            return Status::UnderWay;
+        }
+        let said = format!("HTTP {}: {}", reply.status, reply::said(reply));
+        return Status::Unknown(redactor.reason(&said));
     };
     described(read(&record), &|text| redactor.reason(text))
         .unwrap_or_else(|| Status::Unknown("no status that is documented".to_owned()))

@@ -62,10 +62,10 @@ pub struct TelnyxSettings {
     pub ca_file: Option<PathBuf>,
 }
 
-/// Telnyx's calls by TeXML.
+/// Telnyx's calls by `TeXML`.
 #[derive(Clone, Debug)]
 pub struct TexmlSettings {
-    /// The TeXML application, a long number.
+    /// The `TeXML` application, a long number.
     pub application_sid: String,
     /// The account or organization, a UUID.
     pub account_sid: String,

@@ -124,7 +124,10 @@ def a_number_is_replaced(g):
     person = g.ssh_to_code("alice")
     person.code(g.phone.next_code(other))
     person.granted()
-    g.phone.expect_count(4)
+    told = g.phone.next_text(g.number("alice")).text
+    check("go to another number" in told, f"the old number read {told!r}")
+    equal(g.wait_audit("owner-told", "alice")["about"], "number-replaced", "the notice")
+    g.phone.expect_count(5)
 
 
 @scenario

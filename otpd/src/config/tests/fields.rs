@@ -191,6 +191,53 @@ fn one_gateway(keys: &str) -> crate::config::Config {
 }
 
 #[test]
+fn calls_whose_words_a_vendor_can_fetch_ask_for_a_key_press() {
+    const CALLS: &str = "[gateway.t]\nkind='telnyx'\nfrom='+13125550123'\napi-key-file='a.key'\n\
+                         texml-application-id='1293384261075731499'\n\
+                         texml-account-sid='61bf923e-5e4d-4595-a110-56190ea18a1b'\n";
+    const KEY: &str = "webhook-public-key='RCmTBlAEqh5MSPTdAVgZTAI0m8xmTNluQA6iaZGKjVE='\n";
+    const PLIVO: &str = "[gateway.t]\nkind='plivo'\nfrom='+13125550123'\n\
+                         auth-id='MAJHUDTEYWLSIUYTDBCZ'\nauth-token-file='a.key'\n";
+    const HTTP: &str = "[http]\nlisten='127.0.0.1:8643'\npublic-url='https://otp.example.com'\n";
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.key");
+    std::fs::write(&file, "KEY0189A\n").unwrap();
+    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let accepting = "voice-without-key-press=true\n";
+    let cases = [
+        ("telnyx", "", [CALLS, KEY, HTTP].concat(), ""),
+        ("telnyx without its key", "", [CALLS, HTTP].concat(), "webhook-public-key` is missing"),
+        (
+            "telnyx without its key, accepted",
+            accepting,
+            [CALLS, HTTP].concat(),
+            "without webhook-public-key no call asks for a key press",
+        ),
+        ("telnyx without [http]", "", [CALLS, KEY].concat(), "add [http], or accept it"),
+        (
+            "telnyx without [http], accepted",
+            accepting,
+            [CALLS, KEY].concat(),
+            "without [http] no call asks for a key press",
+        ),
+        ("plivo", "", [PLIVO, HTTP].concat(), ""),
+        ("plivo without [http]", accepting, PLIVO.to_owned(), "add [http] or a phlo-id"),
+    ];
+    for (name, delivery, tables, expected) in cases {
+        let text =
+            format!("[delivery]\ncountries=['US']\nsms=['t']\nvoice=['t']\n{delivery}{tables}");
+        let said = match check(&folder.path().join("otpd.toml"), &text, None, "web1") {
+            Ok(config) => config.warnings.join("\n"),
+            Err(errors) => errors.to_string(),
+        };
+        assert!(
+            said.contains(expected) && said.is_empty() == expected.is_empty(),
+            "{name}: {said}"
+        );
+    }
+}
+
+#[test]
 fn every_key_of_twilio_arrives() {
     const SID: &str = "AC0123456789abcdef0123456789ABCDEF";
     const SERVICE: &str = "MG0123456789abcdef0123456789abcdef";

@@ -1,4 +1,4 @@
-//! Calls by TeXML, Telnyx's mark-up: the words go with the request, or are fetched.
+//! Calls by `TeXML`, Telnyx's mark-up: the words go with the request, or are fetched.
 
 use reqwest::Url;
 use serde::Serialize;
@@ -39,9 +39,10 @@ struct Body<'a> {
     url: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     url_method: Option<&'static str>,
-    /// Where Telnyx reports the call's end, by POST unless it is told otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     status_callback: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status_callback_method: Option<&'static str>,
     /// Seconds that it rings.
     timeout: u16,
     /// Seconds that it may last.
@@ -75,6 +76,7 @@ impl Calls {
     /// The request's body.
     pub(super) fn body(&self, message: &Message) -> serde_json::Result<Zeroizing<Vec<u8>>> {
         let url = message.answer_url.as_ref().map(|url| url.as_str());
+        let reports = message.report_url.as_ref().map(|url| url.as_str());
         let document = url.is_none().then(|| Markup::Twiml.says(&message.text));
         let fields = Body {
             application_sid: &self.application,
@@ -83,7 +85,8 @@ impl Calls {
             texml: document.as_ref().map(|document| document.as_str()),
             url,
             url_method: url.map(|_| "POST"),
-            status_callback: message.report_url.as_ref().map(|url| url.as_str()),
+            status_callback: reports,
+            status_callback_method: reports.map(|_| "POST"),
             timeout: RING,
             time_limit: TALK,
         };

@@ -1,4 +1,4 @@
-//! Calls by TeXML.
+//! Calls by `TeXML`.
 
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
@@ -31,14 +31,21 @@ async fn a_call_carries_its_words_or_says_where_they_are() {
     let vendor = StandIn::start().await;
     let words = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Response><Pause length=\"1\"/>\
                  <Say language=\"en-US\">482913 is your code</Say><Hangup/></Response>";
-    let cases =
-        [(None, json!({"Texml": words})), (Some(url), json!({"Url": url, "UrlMethod": "POST"}))];
+    let cases = [
+        (None, json!({"Texml": words})),
+        (
+            Some(url),
+            json!({"Url": url, "UrlMethod": "POST", "StatusCallback": url,
+                   "StatusCallbackMethod": "POST"}),
+        ),
+    ];
     for (answer_url, how) in cases {
         let reply = json!({"from": "+13125550123", "to": "+13125550142", "status": "queued",
                            "call_sid": SID});
         vendor.next(200, &[], reply.to_string());
         let answer_url = answer_url.map(|url| Zeroizing::new(url.to_owned()));
-        let message = Message { answer_url, ..message(Channel::Voice) };
+        let report_url = answer_url.clone();
+        let message = Message { answer_url, report_url, ..message(Channel::Voice) };
         let outcome = open(&calling(vendor.server.url(""))).send(&message).await;
         assert_eq!(outcome, accepted(SID));
         let seen = vendor.server.seen();
