@@ -221,10 +221,16 @@ impl Who {
 
     fn judge_text(self, fields: &[(String, String)]) -> Result<(), Answer> {
         let known: &[&str] = match self {
-            Self::Twilio => {
-                &["To", "From", "MessagingServiceSid", "Body", "ValidityPeriod", "SmartEncoded"]
-            }
-            Self::SignalWire => &["To", "From", "Body", "ValidityPeriod"],
+            Self::Twilio => &[
+                "To",
+                "From",
+                "MessagingServiceSid",
+                "Body",
+                "ValidityPeriod",
+                "SmartEncoded",
+                "StatusCallback",
+            ],
+            Self::SignalWire => &["To", "From", "Body", "ValidityPeriod", "StatusCallback"],
         };
         self.judge_fields(fields, known)?;
         if field(fields, "MessagingServiceSid").is_some_and(|service| service != SERVICE) {
@@ -246,8 +252,10 @@ impl Who {
 
     fn judge_call(self, fields: &[(String, String)]) -> Result<(), Answer> {
         let known: &[&str] = match self {
-            Self::Twilio => &["To", "From", "Url", "Method", "Twiml", "Timeout", "TimeLimit"],
-            Self::SignalWire => &["To", "From", "Url", "Method", "Timeout"],
+            Self::Twilio => {
+                &["To", "From", "Url", "Method", "Twiml", "Timeout", "TimeLimit", "StatusCallback"]
+            }
+            Self::SignalWire => &["To", "From", "Url", "Method", "Timeout", "StatusCallback"],
         };
         self.judge_fields(fields, known)?;
         if field(fields, "From").is_none() {

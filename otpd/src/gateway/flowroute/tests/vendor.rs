@@ -123,7 +123,11 @@ fn send(version: FlowrouteVersion, state: &mut State, seen: &Seen) -> Result<Ans
         FlowrouteVersion::V2 => (body, "content"),
     };
     let fields = fields.as_object().ok_or_else(|| unprocessable("no attributes"))?;
-    if let Some(odd) = fields.keys().find(|name| !["to", "from", text].contains(&name.as_str())) {
+    let mut names = vec!["to", "from", text];
+    if version != FlowrouteVersion::V2 {
+        names.push("dlr_callback");
+    }
+    if let Some(odd) = fields.keys().find(|name| !names.contains(&name.as_str())) {
         return Err(unprocessable(&format!("{odd} is unknown")));
     }
     let field = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default();

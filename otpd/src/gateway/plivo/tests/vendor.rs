@@ -114,7 +114,7 @@ fn is_e164(text: &str) -> bool {
 }
 
 fn message(fields: &Map<String, Value>) -> Result<Answer, Answer> {
-    let names = ["src", "dst", "text", "type", "log", "message_expiry"];
+    let names = ["src", "dst", "text", "type", "log", "message_expiry", "url", "method"];
     let field = known(fields, &names)?;
     if field("src") != "+13125550123" {
         return Err(refusal(400, "src is not a number of your account"));
@@ -138,7 +138,8 @@ fn message(fields: &Map<String, Value>) -> Result<Answer, Answer> {
 }
 
 fn call(fields: &Map<String, Value>) -> Result<Answer, Answer> {
-    let names = ["from", "to", "answer_url", "answer_method", "ring_timeout", "time_limit"];
+    let urls = ["answer_url", "answer_method", "hangup_url", "hangup_method"];
+    let names = [&["from", "to", "ring_timeout", "time_limit"], &urls[..]].concat();
     let field = known(fields, &names)?;
     if field("from") != "+13125550123" || !is_e164(field("to")) {
         return Err(refusal(400, "`to` is no valid number"));
