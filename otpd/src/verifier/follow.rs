@@ -52,8 +52,9 @@ impl Courier {
         tokio::spawn(async move {
             let _place = place;
             tokio::select! {
-                () = courier.watch(&taken, accepted) => {}
+                biased;
                 () = taken.ended.notified() => {}
+                () = courier.watch(&taken, accepted) => {}
             }
         });
     }
@@ -124,7 +125,8 @@ impl Courier {
     async fn watch(&self, taken: &Arc<Taken>, accepted: Instant) {
         for poll in POLLS {
             sleep_until(accepted + poll).await;
-            if !self.is_awaited(taken).await {
+            // What was told may have taken until now to be written down.
+            if *taken.over.lock().await || !self.is_awaited(taken).await {
                 return;
             }
             // Asked a moment ago on a hint: that has said it.
