@@ -2,6 +2,7 @@
 
 pub mod figures;
 pub mod vendor;
+pub mod wire;
 
 /// The account of this number.
 #[must_use]
