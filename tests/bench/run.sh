@@ -57,7 +57,7 @@ tools=$target/bench
 mkdir -p "$tools"
 cargo build --quiet --release --locked -p otpd -p pam_otp -p otpctl -p otpd_bench
 gcc -O2 -Wall -Wextra -Werror -shared -fPIC -o "$tools/libnss_bench.so.2" tests/bench/directory.c
-gcc -O2 -Wall -Wextra -Werror -o "$tools/login" tests/bench/login.c -lpam
+gcc -O2 -Wall -Wextra -Werror -rdynamic -o "$tools/login" tests/bench/login.c -lpam
 if ! cmp -s tests/bench/express/package-lock.json "$tools/express/package-lock.json"; then
   rm -rf "$tools/express"
   cp -r tests/bench/express "$tools/express.new"

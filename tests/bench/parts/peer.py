@@ -73,6 +73,6 @@ class Peer:
         check("aof_enabled:1" in self.ask("INFO persistence"), "redis keeps no log")
 
     def memory(self):
-        """Of both, kB."""
+        """Of both, bytes."""
         of = (self.node.memory(), self.redis.memory())
         return {name: sum(each[name] for each in of) for name in of[0]}

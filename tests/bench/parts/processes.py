@@ -99,12 +99,12 @@ class Process:
         return (int(fields[11]) + int(fields[12])) / TICK
 
     def memory(self):
-        """What it holds of memory, kB: resident (`rss`), and with what it shares divided (`pss`)."""
+        """What it holds of memory, bytes: resident (`rss`), and with what it shares divided (`pss`)."""
         found = {}
         for file, names in (("status", {"VmRSS:": "rss"}), ("smaps_rollup", {"Pss:": "pss"})):
             with open(f"/proc/{self.pid}/{file}") as lines:
                 for line in lines:
                     words = line.split()
                     if words and words[0] in names:
-                        found[names[words[0]]] = int(words[1])
+                        found[names[words[0]]] = int(words[1]) * 1024
         return found

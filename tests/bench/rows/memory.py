@@ -27,7 +27,7 @@ def measure(stage):
         rounds.append(one)
 
     def megabytes(state, kind):
-        return median(one[state][kind] for one in rounds) / 1024
+        return median(one[state][kind] for one in rounds) / 1e6
 
     check(megabytes("busy", "rss") >= megabytes("idle", "rss"), "256 people take no memory")
     peer = f"{megabytes('peer', 'rss'):.0f} MB"

@@ -52,6 +52,7 @@ class Stacks:
         shutil.copy(stage.programs / "libpam_otp.so", module)
         for service, line in {
             "pam_permit": "",
+            "other": "",  # libpam looks for it at each login, and complains
             "pam_otp": f"auth requisite {module} first_factor_checked socket={otpd.socket}\n",
             "pam_google_authenticator": "auth requisite pam_google_authenticator.so "
             f"secret={self.google} user=root\n",
@@ -121,7 +122,8 @@ def measure(stage):
         return f"{median(own(service)):.0f} us"
 
     def memory(service):
-        return median(one[service]["first"]["private"] - one["pam_permit"]["first"]["private"] for one in rounds)
+        kilobytes = (one[service]["first"]["private"] - one["pam_permit"]["first"]["private"] for one in rounds)
+        return median(kilobytes) * 1.024  # the kernel's are of 1024
 
     def counted(service):
         return sum(calls[service].values()) - sum(calls["pam_permit"].values())
@@ -154,7 +156,7 @@ def measure(stage):
             barred("pam_otp"),
             BARRED,
         ),
-        Row("module, stripped (1000 bytes)", f"{size:.0f} kB", "-", size, SIZE),
+        Row("module, stripped", f"{size:.0f} kB", "-", size, SIZE),
         Row(
             "module's private memory, over pam_permit",
             f"{memory('pam_otp'):.0f} kB",

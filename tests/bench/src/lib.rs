@@ -1,6 +1,7 @@
 //! What the programs that measure share.
 
 pub mod figures;
+pub mod peer;
 pub mod vendor;
 pub mod wire;
 

@@ -11,20 +11,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http_body_util::{BodyExt, Full};
-use hyper::{Request, body::Bytes, client::conn::http1::SendRequest};
-use hyper_util::rt::TokioIo;
 use otpd_bench::{
     figures::Figures,
-    number, user, vendor,
+    number,
+    peer::Peer,
+    user, vendor,
     wire::{self, Failure},
 };
 use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpStream, UnixStream},
+    net::UnixStream,
     sync::Semaphore,
-    task::LocalSet,
+    task::{JoinSet, LocalSet},
 };
 
 /// What to do.
@@ -120,6 +119,7 @@ async fn load(settings: Settings) -> Result<Report, Failure> {
         phones,
         next: Cell::new(0),
         prompted: Cell::new(0),
+        arriving: Semaphore::new(ARRIVING),
         released: Semaphore::new(0),
         settings,
     });
@@ -128,11 +128,14 @@ async fn load(settings: Settings) -> Result<Report, Failure> {
         tokio::task::spawn_local(release(shared.clone()));
     }
     let began = now();
-    let clients: Vec<_> =
-        (0..settings.clients).map(|_| tokio::task::spawn_local(client(shared.clone()))).collect();
+    let mut clients = JoinSet::new();
+    for _ in 0..settings.clients {
+        clients.spawn_local(client(shared.clone()));
+    }
     let mut times = Times::default();
-    for client in clients {
-        let own = client.await?.map_err(|failure| failure.to_string())?;
+    // The first who fails ends it, whoever still waits.
+    while let Some(client) = clients.join_next().await {
+        let own = client??;
         times.cycle.extend(own.cycle);
         times.begin.extend(own.begin);
         times.verify.extend(own.verify);
@@ -147,6 +150,9 @@ async fn load(settings: Settings) -> Result<Report, Failure> {
     })
 }
 
+/// So many of those who will wait arrive at once: how many wait is measured then, not how many come.
+const ARRIVING: usize = 32;
+
 /// What all clients share.
 struct Shared {
     settings: Settings,
@@ -155,6 +161,8 @@ struct Shared {
     next: Cell<u32>,
     /// How many have been shown a prompt.
     prompted: Cell<u32>,
+    /// Permits to arrive, where people wait.
+    arriving: Semaphore,
     /// Closed when nobody shall wait any more.
     released: Semaphore,
 }
@@ -202,8 +210,11 @@ async fn client(shared: Rc<Shared>) -> Result<Times, Failure> {
         let asked;
         match (&settings.server, &mut peer) {
             (Server::Otpd { socket, connection }, _) => {
+                let arriving =
+                    if settings.wait { Some(shared.arriving.acquire().await?) } else { None };
                 let mut wire = Wire::connect(socket).await?;
                 let challenge = wire.begin(&user, nth).await?;
+                drop(arriving);
                 asked = began.elapsed();
                 if settings.wait {
                     shared.wait().await;
@@ -262,37 +273,5 @@ impl Wire {
             }
         }
         Ok(&self.buffer)
-    }
-}
-
-/// A kept connection to the other server.
-struct Peer(SendRequest<Full<Bytes>>);
-
-impl Peer {
-    async fn connect(port: u16) -> Result<Self, Failure> {
-        let stream = TcpStream::connect(("127.0.0.1", port)).await?;
-        stream.set_nodelay(true)?;
-        let (sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        tokio::task::spawn_local(async move {
-            // Its end shows in the next request.
-            let _ = connection.await;
-        });
-        Ok(Self(sender))
-    }
-
-    async fn post(&mut self, path: &str, body: &serde_json::Value) -> Result<(), Failure> {
-        self.0.ready().await?;
-        let request = Request::post(path)
-            .header("host", "127.0.0.1")
-            .header("content-type", "application/json")
-            .body(Full::from(serde_json::to_vec(body)?))?;
-        let reply = self.0.send_request(request).await?;
-        let status = reply.status();
-        let body = reply.into_body().collect().await?.to_bytes();
-        match status.as_u16() {
-            200 => Ok(()),
-            _ => Err(format!("{path}: {status} {}", String::from_utf8_lossy(&body)).into()),
-        }
     }
 }
