@@ -105,7 +105,9 @@ def main(rounds, pairs):
             user = users[logins % len(users)]
             logins += 1
             pair = {}
-            for name, stack, phone in (("code", key_and_code(), stub), ("permit", PERMIT, None)):
+            sides = [("code", key_and_code(), stub), ("permit", PERMIT, None)]
+            # Neither is always the first.
+            for name, stack, phone in sides if logins % 2 else reversed(sides):
                 pam("sshd", stack)
                 pair[name] = log_in(user, g.keys[user], phone)
             told[-1].append(pair)
