@@ -11,6 +11,7 @@ import os
 import pathlib
 import platform
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -52,6 +53,9 @@ def machine(directory):
 def main():
     options = arguments()
     on_disk(options.directory)
+    # Whoever ends this ends what it has started, by way of each `with`.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     # In this process's own mount namespace: the accounts u0, u1, … of directory.c.
     run("mount", "--bind", HERE / "nsswitch.conf", "/etc/nsswitch.conf")
     scratch = pathlib.Path(tempfile.mkdtemp(prefix="otpd-bench-", dir=options.directory))
