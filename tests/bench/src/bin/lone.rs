@@ -10,7 +10,7 @@ use std::{
         fs::FileExt,
         net::{UnixListener, UnixStream},
     },
-    path::Path,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -21,8 +21,10 @@ use otpd_bench::{
 };
 use serde::Serialize;
 
-/// What a small commit writes, bytes.
-const PAGE: u64 = 4096;
+/// What a small commit writes.
+const PAGE: [u8; 4096] = [0; 4096];
+/// Its size, bytes.
+const SIZE: u64 = 4096;
 /// Pages of the file that is written to in turn, as a database's journal is.
 const PAGES: u64 = 1024;
 
@@ -63,10 +65,9 @@ fn main() -> Result<(), Failure> {
             return Err("the echo said something else".into());
         }
         trip.push(took);
-        let place = u64::from(nth) % PAGES * PAGE;
-        let page = [nth.to_le_bytes()[0]; PAGE as usize];
+        let place = u64::from(nth) % PAGES * SIZE;
         let (took, ()) = timed(|| {
-            journal.write_all_at(&page, place)?;
+            journal.write_all_at(&PAGE, place)?;
             journal.sync_data()
         })?;
         sync.push(took);
@@ -104,7 +105,7 @@ fn read_frame(stream: &mut UnixStream) -> io::Result<Vec<u8>> {
 }
 
 /// Starts the echo; where it listens.
-fn echo(directory: &Path) -> io::Result<std::path::PathBuf> {
+fn echo(directory: &Path) -> io::Result<PathBuf> {
     let path = directory.join("echo.sock");
     let listener = UnixListener::bind(&path)?;
     std::thread::spawn(move || {
@@ -124,7 +125,7 @@ fn journal(directory: &Path) -> io::Result<File> {
     let path = directory.join("journal");
     let file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
     for page in 0..PAGES {
-        file.write_all_at(&[0; PAGE as usize], page * PAGE)?;
+        file.write_all_at(&PAGE, page * SIZE)?;
     }
     file.sync_all()?;
     Ok(file)

@@ -139,7 +139,7 @@ async fn cycle(site: &Site, nth: u32) -> Result<(), Failure> {
     let account = Account::new(&user(nth % site.accounts))?;
     let draw = || Draw::new(&mut random::system(), site.terms.rules.digits);
     // Everybody comes from an address of their own, and is never taken for an earlier login.
-    let source = Source::of(IpAddr::V4(Ipv4Addr::from_bits(10 << 24 | nth)));
+    let source = Source::of(IpAddr::V4(Ipv4Addr::from_bits((10 << 24) | nth)));
     let begin = Begin {
         terms: site.terms.clone(),
         account: account.clone(),
