@@ -152,9 +152,9 @@ async fn cycle(site: &Site, nth: u32) -> Result<(), Failure> {
         draw: draw(),
     };
     let decide = move |records: &Records, now: Timestamp| begin.decide(records, now);
-    let begun = site.store.transact(Scope::Account(account), decide).await?;
-    let Begun::Issued(_, order) = begun else {
-        return Err(format!("no code was issued: {begun:?}").into());
+    let issued = site.store.transact(Scope::Account(account), decide).await?;
+    let Begun::Issued(_, order) = issued else {
+        return Err(format!("no code was issued: {issued:?}").into());
     };
     let typed = Typed::new(order.code.expose());
     let answer =
