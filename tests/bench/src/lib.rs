@@ -1,7 +1,9 @@
 //! What the programs that measure share.
 
 pub mod figures;
+pub mod peer;
 pub mod vendor;
+pub mod wire;
 
 /// The account of this number.
 #[must_use]

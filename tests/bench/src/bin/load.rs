@@ -5,25 +5,26 @@
 //! usage: load SETTINGS, where SETTINGS is JSON; see [`Settings`]. Prints the figures as JSON.
 
 use std::{
+    cell::Cell,
     path::PathBuf,
     rc::Rc,
-    sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
 
-use http_body_util::{BodyExt, Full};
-use hyper::{Request, body::Bytes, client::conn::http1::SendRequest};
-use hyper_util::rt::TokioIo;
-use otp_proto::login::{AnswerReply, BeginReply, Verdict};
-use otpd_bench::{figures::Figures, number, user, vendor};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use otpd_bench::{
+    figures::Figures,
+    number,
+    peer::Peer,
+    user, vendor,
+    wire::{self, Failure},
+};
+use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpStream, UnixStream},
-    task::LocalSet,
+    net::UnixStream,
+    sync::Semaphore,
+    task::{JoinSet, LocalSet},
 };
-
-type Failure = Box<dyn std::error::Error>;
 
 /// What to do.
 #[derive(Clone, Deserialize)]
@@ -37,6 +38,10 @@ struct Settings {
     first: u32,
     /// How many accounts there are; they take turns.
     accounts: u32,
+    /// From one account to the next: what has no divisor in common with their number visits all of
+    /// them, in an order that no cache foresees.
+    #[serde(default = "one")]
+    stride: u32,
     /// Where the vendor listens.
     vendor: u16,
     /// Who is asked.
@@ -44,9 +49,14 @@ struct Settings {
     /// Codes are asked for and not typed.
     #[serde(default)]
     leave: bool,
-    /// Everybody who was shown a prompt waits until the standard input ends.
+    /// Everybody who was shown a prompt waits until the standard input ends; `waiting` is printed
+    /// when all do.
     #[serde(default)]
     wait: bool,
+}
+
+fn one() -> u32 {
+    1
 }
 
 #[derive(Clone, Deserialize)]
@@ -105,18 +115,27 @@ fn now() -> Instant {
 async fn load(settings: Settings) -> Result<Report, Failure> {
     let phones = vendor::Phones::default();
     vendor::serve(settings.vendor, phones.clone()).await?;
-    let settings = Rc::new(settings);
-    let next = Rc::new(AtomicU32::new(0));
+    let shared = Rc::new(Shared {
+        phones,
+        next: Cell::new(0),
+        prompted: Cell::new(0),
+        arriving: Semaphore::new(ARRIVING),
+        released: Semaphore::new(0),
+        settings,
+    });
+    let settings = &shared.settings;
+    if settings.wait {
+        tokio::task::spawn_local(release(shared.clone()));
+    }
     let began = now();
-    let clients: Vec<_> = (0..settings.clients)
-        .map(|_| {
-            let (settings, next, phones) = (settings.clone(), next.clone(), phones.clone());
-            tokio::task::spawn_local(client(settings, next, phones))
-        })
-        .collect();
+    let mut clients = JoinSet::new();
+    for _ in 0..settings.clients {
+        clients.spawn_local(client(shared.clone()));
+    }
     let mut times = Times::default();
-    for client in clients {
-        let own = client.await?.map_err(|failure| failure.to_string())?;
+    // The first who fails ends it, whoever still waits.
+    while let Some(client) = clients.join_next().await {
+        let own = client??;
         times.cycle.extend(own.cycle);
         times.begin.extend(own.begin);
         times.verify.extend(own.verify);
@@ -131,34 +150,74 @@ async fn load(settings: Settings) -> Result<Report, Failure> {
     })
 }
 
-/// One person after another, until there are no more.
-async fn client(
-    settings: Rc<Settings>,
-    next: Rc<AtomicU32>,
+/// So many of those who will wait arrive at once: how many wait is measured then, not how many come.
+const ARRIVING: usize = 32;
+
+/// What all clients share.
+struct Shared {
+    settings: Settings,
     phones: vendor::Phones,
-) -> Result<Times, Failure> {
+    /// The next login.
+    next: Cell<u32>,
+    /// How many have been shown a prompt.
+    prompted: Cell<u32>,
+    /// Permits to arrive, where people wait.
+    arriving: Semaphore,
+    /// Closed when nobody shall wait any more.
+    released: Semaphore,
+}
+
+impl Shared {
+    /// Waits with everybody else.
+    #[expect(clippy::print_stdout, reason = "whoever runs this program waits for it")]
+    async fn wait(&self) {
+        self.prompted.set(self.prompted.get() + 1);
+        if self.prompted.get() == self.settings.clients {
+            println!("waiting");
+        }
+        // Nobody ever gets a permit: this ends when the semaphore is closed.
+        let _ = self.released.acquire().await;
+    }
+}
+
+/// Releases everybody when the standard input ends.
+async fn release(shared: Rc<Shared>) {
+    let end = || std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+    // An input that cannot be read has ended, too.
+    let _ = tokio::task::spawn_blocking(end).await;
+    shared.released.close();
+}
+
+/// One person after another, until there are no more.
+async fn client(shared: Rc<Shared>) -> Result<Times, Failure> {
+    let settings = &shared.settings;
     let mut times = Times::default();
     let mut peer = match settings.server {
         Server::Otpd { .. } => None,
         Server::Http { port } => Some(Peer::connect(port).await?),
     };
     loop {
-        let nth = next.fetch_add(1, Ordering::Relaxed);
+        let nth = shared.next.replace(shared.next.get() + 1);
         if nth >= settings.cycles {
             return Ok(times);
         }
-        let account = settings.first + nth % settings.accounts;
+        let step = u64::from(nth) * u64::from(settings.stride) % u64::from(settings.accounts);
+        let account = settings.first + u32::try_from(step)?;
         let (user, number) = (user(account), number(account));
-        let code = || phones.take(&number).ok_or_else(|| format!("no code came to {number}"));
+        let code =
+            || shared.phones.take(&number).ok_or_else(|| format!("no code came to {number}"));
         let began = now();
         let asked;
         match (&settings.server, &mut peer) {
             (Server::Otpd { socket, connection }, _) => {
+                let arriving =
+                    if settings.wait { Some(shared.arriving.acquire().await?) } else { None };
                 let mut wire = Wire::connect(socket).await?;
                 let challenge = wire.begin(&user, nth).await?;
+                drop(arriving);
                 asked = began.elapsed();
                 if settings.wait {
-                    wait().await?;
+                    shared.wait().await;
                 }
                 if settings.leave {
                     times.begin.push(asked);
@@ -185,13 +244,6 @@ async fn client(
     }
 }
 
-/// Until the standard input ends.
-async fn wait() -> Result<(), Failure> {
-    tokio::task::spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink()))
-        .await??;
-    Ok(())
-}
-
 /// A connection to the daemon's socket.
 struct Wire {
     stream: UnixStream,
@@ -204,84 +256,22 @@ impl Wire {
     }
 
     async fn begin(&mut self, user: &str, nth: u32) -> Result<String, Failure> {
-        // Everybody comes from an address of their own, and with every login from another port.
-        let [_, high, middle, low] = nth.to_be_bytes();
-        let address = format!("10.{high}.{middle}.{low}");
-        let call = serde_json::json!({
-            "method": "org.otpd.Login.Begin",
-            "parameters": {
-                "user": user, "service": "sshd", "rhost": address, "tty": "ssh", "ruser": null,
-                "connection": format!("{address} {} 192.0.2.1 22 {nth}", 1024 + nth % 60_000),
-                "first_factor": ["password"],
-            },
-        });
-        let reply: BeginReply = self.call(&call).await?;
-        reply
-            .challenge
-            .ok_or_else(|| format!("{user} was not asked for a code: {:?}", reply.step).into())
+        wire::begun(self.call(&wire::begin(user, nth)?).await?)
     }
 
     async fn answer(&mut self, challenge: &str, code: &str) -> Result<(), Failure> {
-        let call = serde_json::json!({
-            "method": "org.otpd.Login.Answer",
-            "parameters": { "challenge": challenge, "answer": code },
-        });
-        let reply: AnswerReply = self.call(&call).await?;
-        match reply.step.verdict {
-            Some(Verdict::Granted) => Ok(()),
-            _ => Err(format!("the code was not right: {:?}", reply.step).into()),
-        }
+        wire::granted(self.call(&wire::answer(challenge, code)?).await?)
     }
 
-    async fn call<R: DeserializeOwned>(&mut self, call: &serde_json::Value) -> Result<R, Failure> {
-        #[derive(Deserialize)]
-        struct Reply<R> {
-            parameters: R,
-        }
-        let mut frame = serde_json::to_vec(call)?;
-        frame.push(0);
-        self.stream.write_all(&frame).await?;
+    /// Sends a frame; the reply, or what came of it before the connection ended.
+    async fn call(&mut self, frame: &[u8]) -> Result<&[u8], Failure> {
+        self.stream.write_all(frame).await?;
         self.buffer.clear();
         while self.buffer.last() != Some(&0) {
             if self.stream.read_buf(&mut self.buffer).await? == 0 {
-                return Err("the daemon closed the connection".into());
+                break;
             }
         }
-        self.buffer.pop();
-        let reply: Reply<R> = serde_json::from_slice(&self.buffer)
-            .map_err(|error| format!("{error} in {}", String::from_utf8_lossy(&self.buffer)))?;
-        Ok(reply.parameters)
-    }
-}
-
-/// A kept connection to the other server.
-struct Peer(SendRequest<Full<Bytes>>);
-
-impl Peer {
-    async fn connect(port: u16) -> Result<Self, Failure> {
-        let stream = TcpStream::connect(("127.0.0.1", port)).await?;
-        stream.set_nodelay(true)?;
-        let (sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        tokio::task::spawn_local(async move {
-            // Its end shows in the next request.
-            let _ = connection.await;
-        });
-        Ok(Self(sender))
-    }
-
-    async fn post(&mut self, path: &str, body: &serde_json::Value) -> Result<(), Failure> {
-        self.0.ready().await?;
-        let request = Request::post(path)
-            .header("host", "127.0.0.1")
-            .header("content-type", "application/json")
-            .body(Full::from(serde_json::to_vec(body)?))?;
-        let reply = self.0.send_request(request).await?;
-        let status = reply.status();
-        let body = reply.into_body().collect().await?.to_bytes();
-        match status.as_u16() {
-            200 => Ok(()),
-            _ => Err(format!("{path}: {status} {}", String::from_utf8_lossy(&body)).into()),
-        }
+        Ok(&self.buffer)
     }
 }
