@@ -14,8 +14,8 @@ use crate::{domain::account::Account, threads};
 
 /// How long a question may take.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Questions that may wait.
-const QUEUE: usize = 64;
+/// Questions that may wait: one for every connection, so that a burst of logins is no failure of NSS.
+const QUEUE: usize = 512;
 
 /// An account that NSS knows.
 #[derive(Clone, Debug, PartialEq, Eq)]

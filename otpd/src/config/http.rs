@@ -25,7 +25,7 @@ pub(super) fn read(
 ) -> Option<HttpSettings> {
     let url = read_url(&mut section);
     let method = section
-        .choice("method", &[("POST", "POST"), ("PUT", "PUT"), ("GET", "GET")], "POST")
+        .choice("method", &[("POST", "POST"), ("PUT", "PUT"), ("PATCH", "PATCH")], "POST")
         .to_owned();
     let headers = read_headers(&mut section, folders);
     let body = read_body(&mut section, &headers, both);

@@ -31,6 +31,8 @@ pub enum Chore {
     Audit {
         /// The newest to go.
         until: Timestamp,
+        /// The time.
+        now: Timestamp,
     },
     /// Enters the next thousand audit events into what finds them by account and by request.
     Index,
@@ -129,8 +131,9 @@ impl Store {
         let mut deleted = Deleted::default();
         let paused = || clock.doubt().is_some() || self.shortage.holds();
         while !paused() {
-            let until = clock.now().before(keep_audit);
-            let rows = self.tidy(Chore::Audit { until }).await?;
+            let now = clock.now();
+            let until = now.before(keep_audit);
+            let rows = self.tidy(Chore::Audit { until, now }).await?;
             deleted.audit += u64::from(rows);
             if rows < PIECE {
                 break;

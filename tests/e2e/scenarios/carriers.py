@@ -189,7 +189,13 @@ def is_told_of_a_loss(g, vendor):
     sent = g.wait_audit("message-sent", "alice", 2)
     word = {"telnyx": "delivery_failed", "flowroute": "undeliverable"}.get(vendor.kind, "undelivered")
     carrier.status(vendor.kind, sent["vendor_id"], word, vendor.lost[0])
+    until(lambda: any(told["answer"] for told in carrier.callbacks(vendor.kind)), "otpd's answer to the report")
+    answers = [told["answer"] for told in carrier.callbacks(vendor.kind) if told["answer"]]
+    check(all(answer // 100 == 2 for answer in answers), f"a report was refused: {answers}")
     person.code(g.code_for("alice"))
+    if vendor.signs:
+        asked = [request for request in carrier.requests(vendor.kind) if request["method"] == "GET"]
+        check(not asked, f"otpd asked instead of listening: {asked}")
     person.granted()
     equal(g.wait_audit("message-undelivered", "alice")["then"], "sent-again", "the report")
     no_key_in_logs(g, vendor)

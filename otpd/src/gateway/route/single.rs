@@ -1,6 +1,6 @@
 //! A message through one gateway that an administrator names, to see whether it delivers.
 
-use super::{Attempt, Delivery, Routes, result};
+use super::{Attempt, Delivery, Routes, result, telling_nothing};
 use crate::{
     domain::{challenge::Channel, time::Timestamp},
     gateway::{GatewayName, Message},
@@ -58,7 +58,7 @@ impl Routes {
             let report_url = self.reports.get(name).cloned();
             let answer_url = message.answer_url.clone().filter(|_| report_url.is_some());
             let message = Message { answer_url, report_url, ..message.clone() };
-            let outcome = slot.gateway.send(&message).await;
+            let outcome = telling_nothing(slot.gateway.send(&message).await, &message);
             slot.record().note(&outcome, now());
             self.tally.count(name, message.channel, &outcome);
             attempts.push(Attempt { gateway: name.clone(), outcome });

@@ -122,7 +122,7 @@ impl Sqlite {
         let db = &self.db;
         let rows = match chore {
             Chore::Reserve => return Ok(u32::from(self.regain())),
-            Chore::Audit { until } => return index::cut_off(db, *until),
+            Chore::Audit { until, now } => return index::cut_off(db, *until, *now),
             Chore::Index => return index::enter(db),
             Chore::Budgets { idle, now } => {
                 db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;

@@ -63,15 +63,16 @@ fn reason(code: &str) -> &'static str {
 }
 
 pub(super) fn call_record(world: &World, item: &Item) -> Value {
-    let cause = match item.status.as_str() {
-        "completed" => "Normal Hangup",
-        "busy" => "Busy Line",
-        "no-answer" => "No Answer",
-        _ => "Network Error",
+    let (cause, code) = match item.status.as_str() {
+        "completed" => ("Normal Hangup", 4000),
+        "busy" => ("Busy Line", 3010),
+        "no-answer" => ("No Answer", 3000),
+        _ => ("Network Error", 5010),
     };
+    let answered = (item.status == "completed").then(|| item.at.to_string());
     json!({
         "api_id": world.uuid(),
-        "answer_time": null,
+        "answer_time": answered,
         "bill_duration": 0,
         "call_direction": "outbound",
         "call_duration": 0,
@@ -79,7 +80,7 @@ pub(super) fn call_record(world: &World, item: &Item) -> Value {
         "call_uuid": item.id,
         "end_time": item.at.to_string(),
         "from_number": plain(&item.from),
-        "hangup_cause_code": 4000,
+        "hangup_cause_code": code,
         "hangup_cause_name": cause,
         "hangup_source": "Callee",
         "initiation_time": item.at.to_string(),

@@ -36,23 +36,30 @@ pub(in crate::store::sqlite) fn enter(db: &Connection) -> rusqlite::Result<u32> 
 }
 
 /// Deletes the oldest events as far as they are of `until` or before, a thousand at most; how many
-/// there were. The newest stays, so that its id is never given to another event: whoever follows
+/// there were. One that a clock ahead of `now` wrote goes with the first old one after it, or nothing
+/// after it would ever be deleted. The newest stays, so that its id is never given to another event: whoever follows
 /// the trail goes by ids.
 pub(in crate::store::sqlite) fn cut_off(
     db: &Connection,
     until: Timestamp,
+    now: Timestamp,
 ) -> rusqlite::Result<u32> {
     let select = "SELECT id, at FROM audit WHERE id < (SELECT max(id) FROM audit)
                   ORDER BY id LIMIT ?1";
     let mut oldest = db.prepare_cached(select)?;
     let mut found = oldest.query([PIECE])?;
-    let (mut rows, mut last) = (0, None);
+    let (mut rows, mut last, mut ahead) = (0, None, 0);
     // By id, which is the order of the commits: a clock that was set back may keep an event longer.
     while let Some(row) = found.next()? {
-        if row.get::<_, i64>(1)? > until.0 {
+        let (id, at) = (row.get::<_, i64>(0)?, row.get::<_, i64>(1)?);
+        if at > now.0 {
+            ahead += 1;
+        } else if at <= until.0 {
+            (rows, last) = (rows + ahead + 1, Some(id));
+            ahead = 0;
+        } else {
             break;
         }
-        (rows, last) = (rows + 1, Some(row.get::<_, i64>(0)?));
     }
     let Some(last) = last else { return Ok(0) };
     drop(found);

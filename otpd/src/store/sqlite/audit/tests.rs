@@ -149,13 +149,23 @@ async fn what_is_entered_is_entered_once_and_goes_with_its_events() {
     assert_eq!(house.sqlite.tidy(&Chore::Index).await, Ok(6));
     assert_eq!(house.sqlite.tidy(&Chore::Index).await, Ok(0));
     assert_eq!((count(&house, "audit_account"), count(&house, "audit_request")), (6, 4));
-    let until = |at| Chore::Audit { until: Timestamp(at) };
+    let until = |at| Chore::Audit { until: Timestamp(at), now: Timestamp(i64::MAX) };
     assert_eq!(house.sqlite.tidy(&until(99)).await, Ok(0));
     assert_eq!(house.sqlite.tidy(&until(200)).await, Ok(3), "in the order of the commits");
     assert_eq!((count(&house, "audit_account"), count(&house, "audit_request")), (3, 1));
     assert_eq!(house.sqlite.tidy(&until(i64::MAX)).await, Ok(2), "the newest stays");
     assert_eq!(house.list(Trail::default(), None).await, [9]);
     assert_eq!((count(&house, "audit_account"), count(&house, "audit_request")), (1, 0));
+}
+
+#[tokio::test]
+async fn one_event_of_a_clock_that_was_ahead_keeps_no_others() {
+    let mut house = house();
+    let put = "UPDATE audit SET at = 999 WHERE id = 1";
+    house.db.execute(put, []).expect("a clock that was ahead");
+    let until = |at| Chore::Audit { until: Timestamp(at), now: Timestamp(500) };
+    assert_eq!(house.sqlite.tidy(&until(100)).await, Ok(0), "nothing after it is old");
+    assert_eq!(house.sqlite.tidy(&until(200)).await, Ok(3), "it goes with them");
 }
 
 #[test]
