@@ -107,20 +107,6 @@ else
   report "nextest" "$status"
 fi
 
-title "requests that the vendors' own libraries sign"
-for environment in "main telnyx plivo twilio" "signalwire signalwire"; do
-  read -r venv vendors <<<"$environment"
-  status=0
-  # shellcheck disable=SC2086 # several words
-  { cargo build --quiet --locked -p otpd --example callback &&
-    tests/vendors/venvs.sh "$target/vendors" &&
-    "$target/vendors/$venv/bin/python" tests/vendors/receipts.py "$target/debug/examples/callback" $vendors; } \
-    2>&1 | tee "$results/receipts-$venv.log" || status=$?
-  # shellcheck disable=SC2046 # two numbers
-  report "receipts of $vendors" "$status" \
-    $(sed -nE 's/^([0-9]+) passed, ([0-9]+) failed$/\1 \2/p' "$results/receipts-$venv.log" | tail -1)
-done
-
 title "documentation tests"
 status=0
 cargo test --quiet --locked --workspace --doc 2>&1 | tee "$results/doc.log" || status=$?
@@ -153,6 +139,8 @@ vendors() { # SCRIPT PROGRAM: once in each environment, with the vendors whose l
   done
 }
 vendors clients.py "$target/release/carrier"
+check "build of the judge of requests" cargo build --quiet --locked -p otpd --example callback
+vendors receipts.py "$target/debug/examples/callback"
 
 title "end to end"
 status=0
