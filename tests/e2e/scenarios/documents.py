@@ -25,7 +25,7 @@ def the_configuration_in_readme(g):
     # Every key that it explains is known, in the place where it stands, with the value that is said.
     keys = re.sub(r"^#(?=\[gateway|\[http\]|[a-z][\w-]* = )", "", shipped, flags=re.MULTILINE)
     write("/etc/otpd/site.key", open("/etc/ssh/ssh_host_ed25519_key.pub").read(), 0o600)
-    for name in ("telnyx.key", "twilio.token", "signalwire.token", "signalwire.key"):
+    for name in ("telnyx.key", "twilio.token", "signalwire.token", "signalwire.key", "plivo.token", "flowroute.key"):
         write(f"/etc/otpd/{name}", "KEY0189A\n", 0o600)
     for name in ("site-ca.pem", "telnyx-ca.pem"):
         write(f"/etc/otpd/{name}", "", 0o600)
