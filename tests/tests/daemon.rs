@@ -25,6 +25,8 @@ mod opt_out;
 mod people;
 #[path = "daemon/recovery.rs"]
 mod recovery;
+#[path = "daemon/reload.rs"]
+mod reload;
 #[path = "daemon/restart.rs"]
 mod restart;
 #[path = "daemon/rights.rs"]
