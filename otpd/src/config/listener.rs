@@ -102,12 +102,12 @@ pub(super) fn read(mut section: Section<'_>) -> Option<Http> {
         None => Some(ADMIN_LISTEN),
         Some(text) => address(&section, text),
     };
-    if let (Some(text), Some(admin)) = (&admin_text, admin_listen) {
-        if !admin.ip().is_loopback() {
-            let text_of = "is no loopback address: whoever reaches it reads health and metrics, and \
-                           there is no password";
-            section.warn(&text.place, text_of);
-        }
+    if let (Some(text), Some(admin)) = (&admin_text, admin_listen)
+        && !admin.ip().is_loopback()
+    {
+        let text_of = "is no loopback address: whoever reaches it reads health and metrics, and \
+                       there is no password";
+        section.warn(&text.place, text_of);
     }
     if let (Some(listen), Some(admin), Some(place)) = (listen, admin_listen, &listen_text)
         && overlap(listen, admin)

@@ -476,8 +476,7 @@ fn while_nobody_listens_only_calls_that_need_nobody_are_offered() {
                from='+13125550123'",
         ),
     ];
-    let gateways: String =
-        kinds.iter().map(|(name, keys)| format!("[gateway.{name}]\n{keys}\n")).collect();
+    let gateways = kinds.map(|(name, keys)| format!("[gateway.{name}]\n{keys}\n")).concat();
     let config = |key_press: &str| {
         let text = format!(
             "[http]\nlisten='127.0.0.1:8643'\npublic-url='https://otp.example.com'\n\
