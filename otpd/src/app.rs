@@ -18,7 +18,7 @@ use crate::{
     accounts::Accounts,
     audit_log,
     clock::Clock,
-    config::{self, Config, ConfigErrors},
+    config::{self, Config, ConfigErrors, Listening},
     domain::{audit::AuditEvent, challenge::Instance, login::Terms, time::DAY},
     gateway::{
         GatewayName,
@@ -104,7 +104,7 @@ fn load(path: &Path) -> Result<Config, ConfigErrors> {
 /// All that is wrong with it.
 pub fn check(path: &Path) -> Result<Vec<String>, StartError> {
     let config = load(path)?;
-    routes(&config)?;
+    routes(&config, &config.delivery.voice)?;
     Ok(config.warnings)
 }
 
@@ -172,6 +172,8 @@ struct Daemon {
     clock: Clock,
     metrics: Metrics,
     listeners: Listeners,
+    /// What of it is bound, for as long as the daemon runs.
+    bound: Listening,
     gate: Option<Arc<Gate>>,
     acting: Option<tokio::task::JoinHandle<()>>,
     store: std::thread::JoinHandle<()>,
@@ -203,6 +205,12 @@ impl Listeners {
             admin: bound((http.admin_listen, "http.admin-listen")).ok(),
         }
     }
+
+    fn bound(&self) -> Listening {
+        let address =
+            |listener: &Option<TcpListener>| listener.as_ref().and_then(|l| l.local_addr().ok());
+        Listening { public: address(&self.public), admin: address(&self.admin) }
+    }
 }
 
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {
@@ -224,7 +232,8 @@ fn start(path: &Path, config: Config) -> Result<Daemon, StartError> {
     let instance = Instance(random::system().random());
     let metrics = Metrics::default();
     let listeners = Listeners::bind(config.http.as_ref());
-    let site = site(&config, &keys, instance, &metrics)?;
+    let bound = listeners.bound();
+    let site = site(&config, bound, &keys, instance, &metrics)?;
     let counted = metrics.clone();
     let sink = move |event: &AuditEvent| {
         audit_log::write(event);
@@ -250,6 +259,7 @@ fn start(path: &Path, config: Config) -> Result<Daemon, StartError> {
         clock,
         metrics,
         listeners,
+        bound,
         gate: None,
         acting: None,
         store: thread,
@@ -342,15 +352,14 @@ impl Daemon {
 
     fn take_over(&mut self, telemetry: &Telemetry) -> Result<(), StartError> {
         let mut config = load(&self.path)?;
-        for table in self.config.needs_restart(&config) {
+        for table in self.config.needs_restart(&config, self.bound) {
             warn!(table, "a change here is taken over at a restart only");
         }
         // What needs a restart stays as it is, so that a further reload says so again.
         config.server = self.config.server.clone();
         config.store = self.config.store.clone();
         config.log.format = self.config.log.format;
-        config.http = config.http.map(|http| http.listening_as(self.config.http.as_ref()));
-        let site = site(&config, &self.keys, self.instance, &self.metrics)?;
+        let site = site(&config, self.bound, &self.keys, self.instance, &self.metrics)?;
         for warning in &config.warnings {
             warn!("{warning}");
         }
@@ -425,8 +434,8 @@ fn keys(config: &Config, database: &Path) -> Result<Keys, StartError> {
     Ok(master.derive())
 }
 
-fn routes(config: &Config) -> Result<Routes, route::OpenError> {
-    route::open(&config.gateways, &config.delivery.sms, &config.delivery.voice)
+fn routes(config: &Config, voice: &[GatewayName]) -> Result<Routes, route::OpenError> {
+    route::open(&config.gateways, &config.delivery.sms, voice)
 }
 
 fn registered(listener: TcpListener) -> Option<tokio::net::TcpListener> {
@@ -449,18 +458,28 @@ fn public_of(config: &Config) -> http::Public {
 
 /// The rules for logins that the configuration makes.
 ///
-/// Vendors are told where to come by also while nobody listens there, for want of a port or of a
-/// restart: a call then says nothing, rather than a code to whatever answers.
+/// While nobody listens for vendors, for want of a port or of a restart, they are not told to come
+/// by, and no call is made that would have them come.
 fn site(
     config: &Config,
+    bound: Listening,
     keys: &Keys,
     instance: Instance,
     metrics: &Metrics,
 ) -> Result<Site, StartError> {
     let delivery = &config.delivery;
-    let mut routes = routes(config)?.counted(metrics.tally());
-    let public = config.http.as_ref().and_then(|http| http.public.as_ref());
-    let public = public.map(|_| public_of(config));
+    let voice = config.callers(bound);
+    if voice.len() < delivery.voice.len() {
+        let without = delivery.voice.iter().filter(|name| !voice.contains(name));
+        let without = without.map(|name| name.0.as_str()).collect::<Vec<_>>().join(", ");
+        warn!(
+            gateways = without,
+            "no call goes through these, for nothing listens at http.listen; see that its port is \
+             free, and restart"
+        );
+    }
+    let mut routes = routes(config, &voice)?.counted(metrics.tally());
+    let public = config.public(bound).map(|_| public_of(config));
     if let Some(public) = &public {
         let reports = public.keys.iter();
         let report = |(name, keys): (&GatewayName, &VendorKeys)| {

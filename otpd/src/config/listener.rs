@@ -6,9 +6,11 @@ use ipnet::IpNet;
 use reqwest::Url;
 
 use super::{
+    Config,
     errors::quote,
     raw::{Section, Text},
 };
+use crate::gateway::GatewayName;
 
 /// What comes in by HTTP.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,17 +32,44 @@ pub struct Public {
     pub trusted_proxies: Vec<IpNet>,
 }
 
-impl Http {
-    /// The same, listening where the daemon listens already.
+/// Where the daemon listens for HTTP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Listening {
+    /// For vendors.
+    pub public: Option<SocketAddr>,
+    /// For health and metrics.
+    pub admin: Option<SocketAddr>,
+}
+
+impl Listening {
+    /// Where the configuration wants it.
     #[must_use]
-    pub fn listening_as(self, running: Option<&Self>) -> Self {
-        let listen = running.and_then(|http| http.public.as_ref()).map(|public| public.listen);
-        let public = self.public.map(|public| {
-            let listen = listen.unwrap_or(public.listen);
-            Public { listen, ..public }
-        });
-        let admin_listen = running.map_or(self.admin_listen, |http| http.admin_listen);
-        Self { public, admin_listen }
+    pub fn wanted(http: Option<&Http>) -> Self {
+        let public = http.and_then(|http| http.public.as_ref()).map(|public| public.listen);
+        Self { public, admin: http.map(|http| http.admin_listen) }
+    }
+}
+
+impl Config {
+    /// Where vendors are told to come by: nowhere while nobody listens for them.
+    #[must_use]
+    pub fn public(&self, bound: Listening) -> Option<&Public> {
+        self.http.as_ref()?.public.as_ref().filter(|_| bound.public.is_some())
+    }
+
+    /// The gateways that calls go through, in order. Where `[http]` is on but nobody listens, for
+    /// want of a port or of a restart, only those that need nobody to listen: the others would ring
+    /// and say nothing, or say a code without the key press that the configuration asks for.
+    #[must_use]
+    pub fn callers(&self, bound: Listening) -> Vec<GatewayName> {
+        let wanted = self.http.as_ref().is_some_and(|http| http.public.is_some());
+        let unheard = wanted && bound.public.is_none();
+        let without = self.delivery.voice_without_key_press;
+        let calls = |name: &GatewayName| {
+            let found = self.gateways.iter().find(|(gateway, _)| gateway == name);
+            !unheard || found.is_none_or(|(_, settings)| settings.calls_unheard(without))
+        };
+        self.delivery.voice.iter().filter(|name| calls(name)).cloned().collect()
     }
 }
 
@@ -73,16 +102,23 @@ pub(super) fn read(mut section: Section<'_>) -> Option<Http> {
         None => Some(ADMIN_LISTEN),
         Some(text) => address(&section, text),
     };
-    if let (Some(text), Some(admin)) = (&admin_text, admin_listen) {
-        if !admin.ip().is_loopback() {
-            let text_of = "is no loopback address: whoever reaches it reads health and metrics, and \
-                           there is no password";
-            section.warn(&text.place, text_of);
-        }
-        if listen == Some(admin) {
-            let expected = "another address or port than http.listen";
-            section.error(&text.place, "is the same as http.listen", expected, "choose another");
-        }
+    if let (Some(text), Some(admin)) = (&admin_text, admin_listen)
+        && !admin.ip().is_loopback()
+    {
+        let text_of = "is no loopback address: whoever reaches it reads health and metrics, and \
+                       there is no password";
+        section.warn(&text.place, text_of);
+    }
+    if let (Some(listen), Some(admin), Some(place)) = (listen, admin_listen, &listen_text)
+        && overlap(listen, admin)
+    {
+        let (place, other) = match &admin_text {
+            Some(text) => (&text.place, "http.listen".to_owned()),
+            None => (place, format!("http.admin-listen, which is {ADMIN_LISTEN} by default")),
+        };
+        let same = if listen == admin { "is the same as" } else { "takes the same port as" };
+        let expected = "a port for each of the two";
+        section.error(place, format!("{same} {other}"), expected, "choose another port");
     }
     if let (Some(place), Some(listen)) = (listen_text, listen)
         && !listen.ip().is_loopback()
@@ -109,7 +145,19 @@ fn address(section: &Section<'_>, text: &Text<'_>) -> Option<SocketAddr> {
     None
 }
 
-/// https, or http to this machine for tests; without anything behind its path.
+/// Whether a port would be listened on twice: the unspecified address takes in every other of its
+/// family, and that of version 6 also those of version 4.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let (port, other_port) = (one.port(), other.port());
+    let (one, other) = (one.ip().to_canonical(), other.ip().to_canonical());
+    let takes_in = |wide: IpAddr, narrow: IpAddr| {
+        wide.is_unspecified() && (wide.is_ipv6() || narrow.is_ipv4())
+    };
+    port == other_port && (one == other || takes_in(one, other) || takes_in(other, one))
+}
+
+/// https, or http to this machine for tests; a host and perhaps a port, in the spelling that every
+/// program reads alike.
 fn read_url(section: &Section<'_>, text: &Text<'_>) -> Option<String> {
     let expected = "the https address that vendors are told, like https://otp.example.com";
     let refuse = |found: &str, remedy: &str| {
@@ -123,7 +171,7 @@ fn read_url(section: &Section<'_>, text: &Text<'_>) -> Option<String> {
         return refuse("has a user or password in it", "remove it: vendors prove who they are");
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return refuse("has more than a path", "end it before the `?` or `#`");
+        return refuse("has more than a host and a port", "end it before the `?` or `#`");
     }
     let loopback = url.host_str().is_some_and(|host| {
         let host = host.trim_start_matches('[').trim_end_matches(']');
@@ -139,8 +187,20 @@ fn read_url(section: &Section<'_>, text: &Text<'_>) -> Option<String> {
         }
         _ => return refuse("is neither https nor http", "write it like https://…"),
     }
-    // As it is written: vendors sign the text, and a URL that was parsed may be spelled otherwise.
-    Some(text.value.trim_end_matches('/').to_owned())
+    if url.path() != "/" {
+        let remedy = "end it before the path: otpd answers at the root; give it a host name or a \
+                      port of its own";
+        return refuse("has a path", remedy);
+    }
+    // Vendors are told the text and sign it. What only some programs read as an address, like
+    // `https:/host`, or with spaces around it, would reach nobody, or somebody else.
+    let plain = url.as_str().trim_end_matches('/');
+    let written = text.value.strip_suffix('/').unwrap_or(text.value);
+    let with_port = url.port_or_known_default().map(|port| format!("{plain}:{port}"));
+    if written != plain && with_port.as_deref() != Some(written) {
+        return refuse("is not spelled as vendors need it", &format!("write it as {plain}"));
+    }
+    Some(written.to_owned())
 }
 
 fn read_proxies(section: &mut Section<'_>) -> Vec<IpNet> {

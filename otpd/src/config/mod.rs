@@ -22,15 +22,12 @@ mod telnyx;
 mod twilio;
 mod vendor;
 
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 pub use self::{
     delivery::Delivery,
     errors::{ConfigError, ConfigErrors},
-    listener::{Http, Public},
+    listener::{Http, Listening, Public},
     message::{
         DEFAULT_TEXT, LONGEST_CODE, LONGEST_REFERENCE, LONGEST_SERVICE, Message, MessageTemplate,
         TemplateError,
@@ -85,24 +82,17 @@ pub struct Config {
 
 impl Config {
     /// What differs from `newer` and is taken over at a restart only; for a reload to say so.
+    /// `bound` is where the daemon does listen, which may be less than it was told.
     #[must_use]
-    pub fn needs_restart(&self, newer: &Self) -> Vec<&'static str> {
+    pub fn needs_restart(&self, newer: &Self, bound: Listening) -> Vec<&'static str> {
         let changes = [
             ("server", self.server != newer.server),
             ("store", self.store != newer.store),
-            ("http.listen", self.listens() != newer.listens()),
+            ("http.listen", bound != Listening::wanted(newer.http.as_ref())),
             // Spans that are open hold what the old form made of their fields.
             ("log.format", self.log.format != newer.log.format),
         ];
         changes.into_iter().filter(|(_, changed)| *changed).map(|(name, _)| name).collect()
-    }
-}
-
-impl Config {
-    /// Where the daemon listens for HTTP: for vendors, and for administrators' machines.
-    fn listens(&self) -> (Option<SocketAddr>, Option<SocketAddr>) {
-        let public = self.http.as_ref().and_then(|http| http.public.as_ref());
-        (public.map(|public| public.listen), self.http.as_ref().map(|http| http.admin_listen))
     }
 }
 

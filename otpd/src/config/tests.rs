@@ -8,7 +8,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 
-use super::{Config, ConfigErrors, SMALLEST, check, load};
+use super::{Config, ConfigErrors, Listening, SMALLEST, check, load};
 
 const FILE: &str = "/etc/otpd/otpd.toml";
 
@@ -136,8 +136,17 @@ fn what_a_reload_cannot_take_over_is_named() {
     ];
     for (name, text, expected) in cases {
         let newer = check_text(&with(&text.replace(SMALLEST, ""))).unwrap();
-        assert_eq!(old.needs_restart(&newer), expected, "{name}");
+        let bound = Listening::default();
+        assert_eq!(old.needs_restart(&newer, bound), expected, "{name}");
+        // What was read in between does not matter, but where it listens.
+        let http = vec!["http.listen"];
+        let again: Vec<_> = newer.needs_restart(&newer, bound);
+        assert_eq!(again == http, expected == http, "{name}, read again");
     }
+    let listens = check_text(&with("[http]")).unwrap();
+    let bound = Listening::wanted(listens.http.as_ref());
+    assert_eq!(listens.needs_restart(&listens, bound), Vec::<&str>::new());
+    assert_eq!(listens.needs_restart(&old, bound), ["http.listen"], "removed, and still there");
 }
 
 /// TOML's own pieces, so that much of it gets past the parser.

@@ -16,7 +16,12 @@ const TELLING: usize = 6;
 /// Shortest word of a key that is looked for.
 const MIN_KEY: usize = 8;
 
-/// Removes from a text what must not be logged: the message's code and number, and the keys.
+/// Shortest last part of a URL that is looked for: those that are secret have 128 bits in
+/// hexadecimal. A gateway's name is shorter and may be said.
+const MIN_PATH: usize = 32;
+
+/// Removes from a text what must not be logged: the message's code and number, the keys, and what
+/// only the vendor was told, where its reports and its calls' words are.
 pub(super) struct Redactor<'a> {
     message: &'a Message,
     keys: Vec<&'a str>,
@@ -30,17 +35,22 @@ impl<'a> Redactor<'a> {
     ) -> Self {
         // A vendor repeats the key alone, not the scheme before it: `Bearer KEY`.
         let words = secrets.into_iter().flat_map(|secret| secret.split_ascii_whitespace());
-        Self { message, keys: words.filter(|word| word.len() >= MIN_KEY).collect() }
+        let words = words.filter(|word| word.len() >= MIN_KEY);
+        let urls = message.answer_url.iter().chain(&message.report_url);
+        let paths = urls.filter_map(|url| url.rsplit('/').next());
+        let paths = paths.filter(|path| path.len() >= MIN_PATH);
+        Self { message, keys: words.chain(paths).collect() }
     }
 
     /// A reason for administrators: one line of at most [`MAX_REASON`] characters, without control
     /// characters, the code and the keys; the number is masked.
     pub(super) fn reason(&self, text: &str) -> String {
-        let mut text = self.without_digits(text);
+        // The keys first: one that lost some of its digits would be found no more.
+        let mut text = text.to_owned();
         for key in &self.keys {
             text = text.replace(key, "[key]");
         }
-        line(&text)
+        line(&self.without_digits(&text))
     }
 
     /// A reason of [`Self::reason`]'s with a hint after it, which is never what is cut off.
@@ -187,6 +197,31 @@ mod tests {
         for (name, spoken, reply, expected) in cases {
             assert_eq!(reason(spoken, reply), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn what_only_the_vendor_was_told_does_not_reach_a_log() {
+        let token = "0a482913bcdef0123456789abcdef012";
+        let secret = "f13125550142a0123456789abcdef012";
+        let url = |path: &str| Some(Zeroizing::new(format!("https://h.example{path}")));
+        let mut message = message("482913 is it");
+        message.answer_url = url(&format!("/answer/{token}"));
+        message.report_url = url(&format!("/receipts/flowroute/{secret}"));
+        let key = [Zeroizing::new("key482913key".to_owned())];
+        let redactor = Redactor::new(&message, &key);
+        let cases = [
+            (format!("GET /answer/{token}: 404"), "GET /answer/[key]: 404"),
+            (format!("bad callback {secret}"), "bad callback [key]"),
+            ("unknown key482913key".to_owned(), "unknown [key]"),
+            (format!("{token} {secret} 482913"), "[key] [key] [code]"),
+        ];
+        for (reply, expected) in cases {
+            assert_eq!(redactor.reason(&reply), expected);
+        }
+        // A gateway's name is no secret.
+        message.report_url = url("/receipts/signalwire");
+        let redactor = Redactor::new(&message, []);
+        assert_eq!(redactor.reason("see signalwire.token"), "see signalwire.token");
     }
 
     #[test]

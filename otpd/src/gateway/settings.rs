@@ -28,6 +28,23 @@ pub enum Settings {
     File(FileSettings),
 }
 
+impl Settings {
+    /// Whether its calls say their words although vendors cannot fetch them from here.
+    /// `without_key_press` says that they may be said to whoever answers.
+    #[must_use]
+    pub fn calls_unheard(&self, without_key_press: bool) -> bool {
+        match self {
+            // They take the words with the order to call.
+            Self::Telnyx(_) | Self::Twilio(_) => without_key_press,
+            // With a PHLO, its flow has them.
+            Self::Plivo(settings) => settings.phlo_id.is_some(),
+            Self::SignalWire(_) | Self::Flowroute(_) => false,
+            // How they call is the site's own.
+            Self::Http(_) | Self::Command(_) | Self::File(_) => true,
+        }
+    }
+}
+
 /// A key to a vendor's account, which `Debug` does not show.
 #[derive(Clone)]
 pub struct Key {

@@ -103,7 +103,9 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, mut st
             Some(_) = connections.join_next() => continue,
         };
         let (stream, peer) = match accepted {
-            Ok((stream, peer)) => (stream, peer.ip()),
+            // A listener for both families names clients of version 4 by mapped addresses, which no
+            // network of trusted proxies holds.
+            Ok((stream, peer)) => (stream, peer.ip().to_canonical()),
             Err(error) => {
                 warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(Duration::from_millis(50)).await;
@@ -142,7 +144,30 @@ async fn converse(stream: TcpStream, peer: IpAddr, router: Router, seat: Seat) {
 
 #[cfg(test)]
 mod tests {
-    use super::{ALL, Limits, PER_ADDRESS, site_of};
+    use axum::{Router, extract::Request, routing::get};
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::{TcpListener, TcpStream},
+    };
+
+    use super::{ALL, Limits, PER_ADDRESS, Peer, serve, site_of};
+    use crate::shutdown;
+
+    #[tokio::test]
+    async fn a_client_of_version_4_is_one_also_where_both_versions_come_in() {
+        let listener = TcpListener::bind("[::]:0").await.expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let peer = async |request: Request| {
+            request.extensions().get().map(|Peer(peer)| peer.to_string()).unwrap_or_default()
+        };
+        let (_trigger, stop) = shutdown::channel();
+        tokio::spawn(serve(listener, Router::new().route("/", get(peer)), Limits::default(), stop));
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await.expect("it listens");
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n").await.expect("it reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("an answer");
+        assert!(answer.ends_with("\r\n\r\n127.0.0.1"), "{answer}");
+    }
 
     #[test]
     fn nobody_but_a_proxy_has_all_seats() {

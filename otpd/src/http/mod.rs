@@ -87,9 +87,11 @@ pub struct Notices(mpsc::Receiver<(GatewayName, Notice)>);
 /// The newest requests of vendors.
 ///
 /// Vendors but Telnyx put no time into what they sign: a request that somebody recorded stays
-/// right for ever. Remembering the newest keeps a recorded one from being played again for as long
-/// as it matters for a login; what comes after thousands of others, or after a restart, finds no
-/// message that waits for it.
+/// right for ever. Remembering the newest keeps a recorded one from being acted on again while it
+/// is among them and this run lasts, and no longer: there is nothing else to go by. A receipt that
+/// is played again later finds no message that waits for it. A START or STOP of that age does do
+/// something: it allows or ends messages to its number once more, as its sender once wanted. That
+/// takes somebody who read a vendor's request on its way, which is why vendors are told https only.
 #[derive(Default)]
 struct Seen {
     marks: HashSet<(GatewayName, Mark)>,
@@ -256,7 +258,8 @@ fn source(near: IpAddr, head: &Parts, trusted: &[IpNet]) -> IpAddr {
     }
     let lines = head.headers.get_all("x-forwarded-for").iter().rev();
     let named = lines.filter_map(|line| line.to_str().ok());
-    let addresses = named.flat_map(|line| line.rsplit(',')).map(|word| word.trim().parse());
+    let words = named.flat_map(|line| line.rsplit(','));
     // What cannot be read is nobody's word: what stands before it may be anybody's.
-    addresses.map_while(Result::ok).find(|address| !is_trusted(address)).unwrap_or(near)
+    let addresses = words.map_while(|word| word.trim().parse::<IpAddr>().ok());
+    addresses.map(|address| address.to_canonical()).find(|a| !is_trusted(a)).unwrap_or(near)
 }

@@ -4,11 +4,12 @@
 //! which it is, since a restart sends a fresh one.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use rand::RngExt;
+use tracing::error;
 use zeroize::Zeroizing;
 
 use super::{Site, Verifier};
@@ -50,8 +51,9 @@ struct Call {
     question: String,
     until: Timestamp,
     purpose: Purpose,
-    /// Whose call it is: that of the first who asked.
-    caller: Option<(GatewayName, String)>,
+    /// Whose call it is: with each gateway, that of the first who asked. There may be several: the
+    /// same URL goes to the next gateway where it is unclear whether the one before calls.
+    callers: BTreeMap<GatewayName, String>,
 }
 
 /// What a call is for.
@@ -105,7 +107,7 @@ impl Calls {
                 let (token, at) = (order.token, order.issued_at);
                 Purpose::Code(Issued { account: order.account.clone(), token, at })
             }),
-            caller: None,
+            callers: BTreeMap::new(),
         };
         let mut calls = self.lock();
         calls.retain(|_, call| call.until > now);
@@ -131,23 +133,20 @@ impl Calls {
         calls.get(&token).map(|call| call.purpose.clone())
     }
 
-    /// What the call says to whoever asked first, and to nobody else.
+    /// What the call says to the first of a gateway's calls that asked, and to no other of them.
     fn say(
         &self,
         token: CallToken,
-        caller: &(GatewayName, String),
+        gateway: &GatewayName,
+        call: &str,
         pressed: bool,
     ) -> Option<Words> {
         let mut calls = self.lock();
-        let call = calls.get_mut(&token)?;
-        if call.caller.get_or_insert_with(|| caller.clone()) != caller {
+        let Call { words, question, callers, .. } = calls.get_mut(&token)?;
+        if callers.entry(gateway.clone()).or_insert_with(|| call.to_owned()) != call {
             return Some(Words::NotTheirs);
         }
-        Some(if pressed {
-            Words::Said(call.words.clone())
-        } else {
-            Words::Question(call.question.clone())
-        })
+        Some(if pressed { Words::Said(words.clone()) } else { Words::Question(question.clone()) })
     }
 }
 
@@ -165,14 +164,18 @@ impl Verifier {
         let over = || Words::Over(conversation::spoken_over(&self.site().message.host));
         let live = match calls.purpose(token, self.clock.now()) {
             None => return over(),
-            Some(Purpose::Test) => true,
+            Some(Purpose::Test) => Some(true),
             Some(Purpose::Code(issued)) => self.is_live(&issued).await,
         };
-        if !live {
-            calls.lock().remove(&token);
-            return over();
+        match live {
+            Some(true) => calls.say(token, gateway, call, pressed).unwrap_or_else(over),
+            Some(false) => {
+                calls.lock().remove(&token);
+                over()
+            }
+            // Only for now: the vendor may ask again.
+            None => over(),
         }
-        calls.say(token, &(gateway.clone(), call.to_owned()), pressed).unwrap_or_else(over)
     }
 
     /// Whether a call of this run is still to say something.
@@ -181,15 +184,50 @@ impl Verifier {
         self.courier.calls.purpose(token, self.clock.now()).is_some()
     }
 
-    /// Whether the code may still be typed, and no newer one took its place.
-    async fn is_live(&self, issued: &Issued) -> bool {
-        let Ok(records) = self.reader.account(issued.account.clone()).await else { return false };
+    /// Whether the code may still be typed, and no newer one took its place; `None` where the
+    /// store does not tell.
+    async fn is_live(&self, issued: &Issued) -> Option<bool> {
+        let records = self.reader.account(issued.account.clone()).await;
+        let records =
+            records.inspect_err(|error| error!(%error, "a call cannot say its words")).ok()?;
         let now = self.clock.now();
-        records.login.challenges.iter().any(|challenge| {
+        Some(records.login.challenges.iter().any(|challenge| {
             challenge.token == issued.token
                 && challenge.issued_at == issued.at
                 && challenge.is_live()
                 && !challenge.is_expired(now)
-        })
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        BTreeMap, Call, CallToken, Calls, GatewayName, Purpose, Timestamp, Words, Zeroizing,
+    };
+
+    #[test]
+    fn each_gateway_has_one_call() {
+        let (calls, token) = (Calls::default(), CallToken([7; 16]));
+        let call = Call {
+            words: Zeroizing::new("4. 8. 2.".to_owned()),
+            question: "press 1".to_owned(),
+            until: Timestamp(1),
+            purpose: Purpose::Test,
+            callers: BTreeMap::new(),
+        };
+        calls.lock().insert(token, call);
+        for (name, gateway, call, theirs) in [
+            ("the first", "a", "CA1", true),
+            ("another call of its gateway", "a", "CA2", false),
+            ("the next gateway's, where the first was unclear", "b", "call-1", true),
+            ("the first again", "a", "CA1", true),
+            ("another call of the next", "b", "CA1", false),
+        ] {
+            let gateway = GatewayName(gateway.to_owned());
+            let said = calls.say(token, &gateway, call, true).expect("it is there");
+            assert_eq!(matches!(said, Words::Said(_)), theirs, "{name}");
+            assert_eq!(matches!(said, Words::NotTheirs), !theirs, "{name}");
+        }
     }
 }

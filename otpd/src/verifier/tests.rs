@@ -124,6 +124,13 @@ impl House {
         Self::open(tempfile::tempdir().expect("a directory"), Instance(1)).await
     }
 
+    /// Makes the store fail where it reads logins, and work again.
+    pub(crate) fn fail_to_read(&self, fail: bool) {
+        let db = rusqlite::Connection::open(self.dir.path().join("otpd.db")).expect("the database");
+        let (from, to) = if fail { ("login", "gone") } else { ("gone", "login") };
+        db.execute_batch(&format!("ALTER TABLE {from} RENAME TO {to}")).expect("renamed");
+    }
+
     /// As after a crash: everything but the database is new.
     async fn crash(self) -> Self {
         Self::open(self.dir, Instance(2)).await

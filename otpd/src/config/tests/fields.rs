@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use super::{check, check_text, with};
 use crate::{
-    config::{Format, Http, Level, Log, Public, Server, Store},
+    config::{Format, Http, Level, Listening, Log, Public, SMALLEST, Server, Store},
     domain::{
         budget::{Conversion, Limits},
         challenge::CodeRules,
@@ -409,20 +409,94 @@ fn http_is_off_unless_its_table_is_there() {
     assert_eq!(public(""), (None, 0));
     let loopback = "127.0.0.1:9643".parse().unwrap();
     assert_eq!(public("[http]"), (Some(Http { public: None, admin_listen: loopback }), 0));
-    let all = "[http]\nlisten='[::]:8643'\npublic-url='https://otp.example.com/x/'\n\
+    let all = "[http]\nlisten='[::]:8643'\npublic-url='https://otp.example.com:443/'\n\
                trusted-proxies=['192.0.2.7', '10.1.2.3/8']\nadmin-listen='192.0.2.1:9'";
     let told = Public {
         listen: "[::]:8643".parse().unwrap(),
-        url: "https://otp.example.com/x".to_owned(),
+        url: "https://otp.example.com:443".to_owned(),
         trusted_proxies: vec!["192.0.2.7/32".parse().unwrap(), "10.0.0.0/8".parse().unwrap()],
     };
     let admin_listen = "192.0.2.1:9".parse().unwrap();
-    let http = Http { public: Some(told.clone()), admin_listen };
-    assert_eq!(public(all), (Some(http.clone()), 2), "both listen beyond this machine");
+    let http = Http { public: Some(told), admin_listen };
+    assert_eq!(public(all), (Some(http), 2), "both listen beyond this machine");
+}
 
-    // What a reload says is heard where the daemon listens already.
-    let moved = Public { listen: "127.0.0.1:1".parse().unwrap(), ..told.clone() };
-    let moved = Http { public: Some(moved), admin_listen: loopback };
-    assert_eq!(moved.clone().listening_as(Some(&http)), http);
-    assert_eq!(moved.clone().listening_as(None), moved);
+#[test]
+fn addresses_that_vendors_are_told_stay_as_they_are_written() {
+    for url in [
+        "https://otp.example.com",
+        "https://otp.example.com:443",
+        "https://otp.example.com:8443",
+        "https://xn--bcher-kva.example",
+        "https://192.0.2.1",
+        "https://[2001:db8::1]:8443",
+        "http://127.0.0.1:80",
+        "http://[::1]:8080",
+    ] {
+        for written in [url.to_owned(), format!("{url}/")] {
+            let text = format!("[http]\nlisten='127.0.0.1:8643'\npublic-url='{written}'");
+            let http = check_text(&with(&text)).unwrap().http.unwrap();
+            assert_eq!(http.public.unwrap().url, url, "{written}");
+        }
+    }
+}
+
+#[test]
+fn two_listeners_that_can_both_be_bound_are_fine() {
+    for (listen, admin) in [
+        ("127.0.0.1:9000", "127.0.0.1:9001"),
+        ("127.0.0.1:9000", "127.0.0.2:9000"),
+        ("127.0.0.1:9000", "[::1]:9000"),
+        ("0.0.0.0:9000", "[::1]:9000"),
+        ("[::]:9000", "127.0.0.1:9001"),
+    ] {
+        let text = format!(
+            "[http]\nlisten='{listen}'\npublic-url='https://a.example'\nadmin-listen='{admin}'"
+        );
+        assert!(check_text(&with(&text)).is_ok(), "{listen} {admin}");
+    }
+}
+
+#[test]
+fn while_nobody_listens_only_calls_that_need_nobody_are_offered() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("k");
+    std::fs::write(&key, "KEY1\n").unwrap();
+    std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let kinds = [
+        (
+            "w",
+            "kind='twilio'\naccount-sid='AC0123456789abcdef0123456789abcdef'\n\
+               auth-token-file='k'\nfrom='+13125550123'",
+        ),
+        ("c", "kind='command'\nprogram=['/bin/call', '{to}', '{channel}']"),
+        (
+            "p",
+            "kind='plivo'\nauth-id='MA0123456789ABCDEFGH'\nauth-token-file='k'\n\
+               from='+13125550123'",
+        ),
+    ];
+    let gateways = kinds.map(|(name, keys)| format!("[gateway.{name}]\n{keys}\n")).concat();
+    let config = |key_press: &str| {
+        let text = format!(
+            "[http]\nlisten='127.0.0.1:8643'\npublic-url='https://otp.example.com'\n\
+             [delivery]\ncountries=['US']\nsms=['c']\nvoice=['w', 'c', 'p']\n{key_press}\n{gateways}"
+        );
+        super::check(&folder.path().join("otpd.toml"), &text, None, "web1").unwrap()
+    };
+    let asks = config("");
+    let listening = Listening::wanted(asks.http.as_ref());
+    let silent = Listening { public: None, ..listening };
+    let said = config("voice-without-key-press=true");
+    for (name, config, bound, expected) in [
+        ("listening", &asks, listening, &["w", "c", "p"][..]),
+        ("not listening", &asks, silent, &["c"]),
+        ("not listening, words to whoever answers", &said, silent, &["w", "c"]),
+    ] {
+        let callers: Vec<_> = config.callers(bound).into_iter().map(|name| name.0).collect();
+        assert_eq!(callers, expected, "{name}");
+        assert_eq!(config.public(bound).is_some(), bound == listening, "{name}");
+    }
+    let off = check_text(SMALLEST).unwrap();
+    assert_eq!(off.callers(Listening::default()), off.delivery.voice);
 }

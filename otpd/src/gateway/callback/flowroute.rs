@@ -6,7 +6,7 @@ use serde_json::Value;
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
-use super::{Callback, Refusal, Told, form::split, telnyx::json};
+use super::{Callback, Refusal, Told, form::split, mark, telnyx::json};
 use crate::gateway::{GatewayName, Notice, VendorMessageId};
 
 /// What only Flowroute was told: the last part of the path that receipts come by.
@@ -51,6 +51,6 @@ impl Secret {
             || (data.get("from").is_some() && data.get("status").is_none());
         let id = text("/id").and_then(VendorMessageId::checked).filter(|_| !written);
         let notices = id.map(|id| Notice::Hint { id }).into_iter().collect();
-        Ok(Told { notices, mark: callback.mark() })
+        Ok(Told { notices, mark: mark(&[callback.body]) })
     }
 }

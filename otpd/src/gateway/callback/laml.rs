@@ -1,15 +1,16 @@
 //! Twilio, and `SignalWire`, which speaks as Twilio does: HMAC over the URL and the sorted fields, or
-//! over the URL with a hash of the body in it, or, with `SignalWire`, over URL and body.
+//! over the URL with a hash of the body in it, or, with `SignalWire` and no form, over URL and body.
 
 use hmac::{Hmac, KeyInit, Mac};
+use reqwest::Method;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::{
-    Callback, Caller, Refusal, Told,
+    Callback, Caller, Mark, Refusal, Told,
     form::{Fields, split},
-    from_base64, number,
+    from_base64, mark, number,
 };
 use crate::{
     domain::challenge::Channel,
@@ -50,16 +51,16 @@ impl Twilio {
     }
 
     pub(super) fn told(&self, callback: &Callback<'_>) -> Result<Told, Refusal> {
-        self.verify(callback)?;
-        Ok(Told { notices: notices(&callback.fields(), twilio::CODES), mark: callback.mark() })
+        let mark = self.verify(callback)?;
+        Ok(Told { notices: notices(&read(callback), twilio::CODES), mark })
     }
 
     pub(super) fn caller(&self, callback: &Callback<'_>) -> Result<Caller, Refusal> {
         self.verify(callback)?;
-        caller(&callback.fields())
+        caller(&read(callback))
     }
 
-    fn verify(&self, callback: &Callback<'_>) -> Result<(), Refusal> {
+    fn verify(&self, callback: &Callback<'_>) -> Result<Mark, Refusal> {
         let signature = callback.required("x-twilio-signature")?;
         let hash = hash(callback.header("x-twilio-webhooks-signature-settings"))?;
         self.0.fields(hash, callback, signature)
@@ -74,26 +75,33 @@ impl SignalWire {
     }
 
     pub(super) fn told(&self, callback: &Callback<'_>) -> Result<Told, Refusal> {
-        self.verify(callback)?;
-        Ok(Told { notices: notices(&callback.fields(), signalwire::CODES), mark: callback.mark() })
+        let mark = self.verify(callback)?;
+        Ok(Told { notices: notices(&read(callback), signalwire::CODES), mark })
     }
 
     pub(super) fn caller(&self, callback: &Callback<'_>) -> Result<Caller, Refusal> {
         self.verify(callback)?;
-        caller(&callback.fields())
+        caller(&read(callback))
     }
 
-    /// The stronger signature counts where there is one; what is wrong with it is not made good by
-    /// the weaker.
-    fn verify(&self, callback: &Callback<'_>) -> Result<(), Refusal> {
+    /// A form is signed over its fields, and anything else over its bytes. A form whose bytes are
+    /// signed is not taken: both signatures are made with one key, so the fields of one request,
+    /// written one after the other, would pass as the bytes of another with other fields.
+    ///
+    /// The stronger signature over bytes counts where there is one; what is wrong with it is not
+    /// made good by the weaker.
+    fn verify(&self, callback: &Callback<'_>) -> Result<Mark, Refusal> {
         let Self(signer) = self;
+        let signature = callback
+            .header("x-signalwire-signature")
+            .or_else(|| callback.header("x-twilio-signature"));
+        if callback.is_form() {
+            return signer.fields(Hash::Sha1, callback, signature.ok_or(Refusal::Unsigned)?);
+        }
         if let Some(signature) = callback.header("x-signalwire-sha256-signature") {
             return signer.raw(Hash::Sha256, callback, signature);
         }
-        let signature = callback
-            .header("x-signalwire-signature")
-            .or_else(|| callback.header("x-twilio-signature"))
-            .ok_or(Refusal::Unsigned)?;
+        let signature = signature.ok_or(Refusal::Unsigned)?;
         let raw = signer.raw(Hash::Sha1, callback, signature);
         raw.or_else(|_| signer.fields(Hash::Sha1, callback, signature))
     }
@@ -132,20 +140,31 @@ impl Signer {
         }
     }
 
-    /// In hexadecimal, over URL and body.
-    fn raw(&self, hash: Hash, callback: &Callback<'_>, signature: &str) -> Result<(), Refusal> {
+    /// In hexadecimal, over URL and body. The mark is of what was signed, as with
+    /// [`Self::fields`].
+    fn raw(&self, hash: Hash, callback: &Callback<'_>, signature: &str) -> Result<Mark, Refusal> {
         let signature = from_hex(signature).ok_or(Refusal::Forged)?;
-        let right =
-            |url: &String| self.is_right(hash, &[url.as_bytes(), callback.body], &signature);
-        if spellings(callback.url).iter().any(right) { Ok(()) } else { Err(Refusal::Forged) }
+        let urls = spellings(callback.url);
+        let mut signed = urls.iter().map(|url| [url.as_bytes(), callback.body]);
+        let found = signed.find(|parts| self.is_right(hash, parts, &signature));
+        found.map(|parts| mark(&parts)).ok_or(Refusal::Forged)
     }
 
     /// In base64, over the URL and the sorted fields.
     ///
+    /// The mark is of exactly what was signed. Nothing is signed between names and values, nor how
+    /// they were escaped, nor their order: whoever recorded a request can write its fields anew,
+    /// even cut them into other fields, but what is signed stays the same, and so does the mark.
+    ///
     /// A body that is no form is covered only by its hash in the URL. `SignalWire`'s own library
     /// also takes a signature over the URL alone for any body; that would make one signature good
     /// for every body, so it is not taken here.
-    fn fields(&self, hash: Hash, callback: &Callback<'_>, signature: &str) -> Result<(), Refusal> {
+    fn fields(
+        &self,
+        hash: Hash,
+        callback: &Callback<'_>,
+        signature: &str,
+    ) -> Result<Mark, Refusal> {
         let signature = from_base64(signature)?;
         let fields = match (callback.body.is_empty(), callback.is_form()) {
             (true, _) => Fields::of(b""),
@@ -158,14 +177,24 @@ impl Signer {
         sorted.dedup();
         let mut stable: Vec<_> = fields.iter().collect();
         stable.sort_by_key(|(name, _)| *name);
-        let right = |url: &str, fields: &[(&str, &str)]| {
+        let urls = spellings(callback.url);
+        let mut signed = urls.iter().flat_map(|url| [(url, &sorted), (url, &stable)]);
+        let found = signed.find_map(|(url, fields)| {
             let pairs = fields.iter().flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]);
             let parts: Vec<&[u8]> = std::iter::once(url.as_bytes()).chain(pairs).collect();
-            self.is_right(hash, &parts, &signature)
-        };
-        let urls = spellings(callback.url);
-        let found = urls.iter().any(|url| right(url, &sorted) || right(url, &stable));
-        if found { Ok(()) } else { Err(Refusal::Forged) }
+            self.is_right(hash, &parts, &signature).then(|| mark(&parts))
+        });
+        found.ok_or(Refusal::Forged)
+    }
+}
+
+/// The fields of a request that was verified: of the query where the vendor uses GET, else of a
+/// form. What is signed as something else is not read as a form.
+fn read(callback: &Callback<'_>) -> Fields {
+    if *callback.method == Method::GET || callback.is_form() {
+        callback.fields()
+    } else {
+        Fields::of(b"")
     }
 }
 

@@ -193,11 +193,6 @@ impl Callback<'_> {
     fn fields(&self) -> Fields {
         if self.method == Method::GET { Fields::of_query(self.url) } else { Fields::of(self.body) }
     }
-
-    fn mark(&self) -> Mark {
-        let length = u64::try_from(self.url.len()).unwrap_or(u64::MAX);
-        mark(&[&length.to_be_bytes(), self.url.as_bytes(), self.body])
-    }
 }
 
 impl fmt::Debug for Callback<'_> {
@@ -207,6 +202,8 @@ impl fmt::Debug for Callback<'_> {
     }
 }
 
+/// A mark of what a signature covers and nothing else: what it does not cover, whoever repeats a
+/// request can write otherwise.
 fn mark(parts: &[&[u8]]) -> Mark {
     let hash = parts.iter().fold(Sha256::new(), Digest::chain_update);
     Mark(hash.finalize().into())

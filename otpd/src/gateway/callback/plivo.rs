@@ -42,10 +42,12 @@ impl Token {
     pub(super) fn told(&self, callback: &Callback<'_>) -> Result<Told, Refusal> {
         let (covers, mark) = self.verify(callback)?;
         let notices =
-            notices(&callback.fields()).into_iter().map(|notice| match (covers, notice) {
+            notices(&callback.fields()).into_iter().filter_map(|notice| match (covers, notice) {
                 // Asked after before it counts.
-                (Covers::Url, Notice::Progress { id, .. }) => Notice::Hint { id },
-                (Covers::All | Covers::Url, notice) => notice,
+                (Covers::Url, Notice::Progress { id, .. }) => Some(Notice::Hint { id }),
+                // Who writes what is not signed, and Plivo itself keeps to a STOP.
+                (Covers::Url, Notice::Inbound { .. }) => None,
+                (Covers::All | Covers::Url, notice) => Some(notice),
             });
         Ok(Told { notices: notices.collect(), mark })
     }
@@ -61,24 +63,31 @@ impl Token {
         Ok(Caller { call, pressed: fields.get("Digits").is_some(), markup: Markup::Plivo })
     }
 
-    /// What is signed, and the nonce: the same one twice is a repeat, whatever the fields say.
+    /// What is signed, and its mark: nonce and all, so that a repeat is one however the same text
+    /// is cut into fields and nonce, and under version 2 whatever the fields say.
+    ///
+    /// What is wrong with version 3 is not made good by version 2, which signs less.
     fn verify(&self, callback: &Callback<'_>) -> Result<(Covers, Mark), Refusal> {
-        if let (Some(signatures), Some(nonce)) =
-            (callback.header("x-plivo-signature-v3"), callback.header("x-plivo-signature-v3-nonce"))
-            && self.signed(&version_3(callback, nonce), signatures)
-        {
-            return Ok((Covers::All, mark(&[b"v3", nonce.as_bytes()])));
+        let (signatures, nonce) = ("x-plivo-signature-v3", "x-plivo-signature-v3-nonce");
+        if callback.headers.contains_key(signatures) || callback.headers.contains_key(nonce) {
+            let signatures = callback.header(signatures).ok_or(Refusal::Forged)?;
+            let signed = version_3(callback, callback.header(nonce).ok_or(Refusal::Forged)?);
+            return self.checked(Covers::All, &signed, signatures);
         }
-        let signature = callback.header("x-plivo-signature-v2");
-        let nonce = callback.header("x-plivo-signature-v2-nonce");
-        if let (Some(signature), Some(nonce)) = (signature, nonce) {
-            let signed = Zeroizing::new(format!("{}{nonce}", split(callback.url).0));
-            let right = self.signed(&signed, signature);
-            let covers = (Covers::Url, mark(&[b"v2", nonce.as_bytes()]));
-            return if right { Ok(covers) } else { Err(Refusal::Forged) };
-        }
-        let any = callback.headers.contains_key("x-plivo-signature-v3");
-        Err(if any { Refusal::Forged } else { Refusal::Unsigned })
+        let signatures = callback.required("x-plivo-signature-v2")?;
+        let nonce = callback.required("x-plivo-signature-v2-nonce")?;
+        let signed = Zeroizing::new(format!("{}{nonce}", split(callback.url).0));
+        self.checked(Covers::Url, &signed, signatures)
+    }
+
+    fn checked(
+        &self,
+        covers: Covers,
+        signed: &str,
+        signatures: &str,
+    ) -> Result<(Covers, Mark), Refusal> {
+        let right = self.signed(signed, signatures);
+        right.then(|| (covers, mark(&[signed.as_bytes()]))).ok_or(Refusal::Forged)
     }
 
     /// Whether one of the signatures, of which a change of tokens brings two, is ours.

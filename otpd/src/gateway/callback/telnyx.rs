@@ -36,7 +36,8 @@ impl PublicKey {
         // A call's end comes as Twilio tells it, and without codes.
         if callback.is_form() {
             let notices = laml::notices(&callback.fields(), twilio::CODES);
-            return Ok(Told { notices, mark: callback.mark() });
+            // The URL is not signed.
+            return Ok(Told { notices, mark: mark(&[callback.body]) });
         }
         let event: Value = json(callback.body)?;
         let data = event.get("data").ok_or(Refusal::Unreadable)?;

@@ -145,6 +145,17 @@ async fn with_the_challenge_the_words_end() {
 }
 
 #[tokio::test]
+async fn a_store_that_fails_once_does_not_end_the_words() {
+    let (open, calling) = called().await;
+    let (path, code) = calling.newest();
+    open.house.fail_to_read(true);
+    let over = open.twilio(&path, PRESSED).await;
+    assert!(words(&over).contains("nothing to say any more"), "{over}");
+    open.house.fail_to_read(false);
+    assert!(words(&open.twilio(&path, PRESSED).await).contains(&spelled(&code)));
+}
+
+#[tokio::test]
 async fn after_a_restart_the_call_says_to_ask_for_another() {
     let (open, _) = called().await;
     let unknown = "/answer/0123456789abcdef0123456789abcdef";

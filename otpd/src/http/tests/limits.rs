@@ -81,3 +81,28 @@ async fn one_request_a_connection() {
     let answer = open.exchange(&twice).await;
     assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
 }
+
+#[test]
+fn who_sent_a_request_is_said_by_trusted_proxies_alone() {
+    use axum::http::Request;
+
+    let trusted = ["10.0.0.0/8".parse().unwrap(), "127.0.0.1/32".parse().unwrap()];
+    let cases = [
+        ("no proxy", "192.0.2.1", &["192.0.2.9"][..], "192.0.2.1"),
+        ("a proxy", "127.0.0.1", &["192.0.2.9"], "192.0.2.9"),
+        ("what it was told counts not", "127.0.0.1", &["192.0.2.66, 192.0.2.9"], "192.0.2.9"),
+        ("two proxies", "127.0.0.1", &["192.0.2.9", "10.1.2.3"], "192.0.2.9"),
+        ("mapped", "127.0.0.1", &["::ffff:192.0.2.9"], "192.0.2.9"),
+        ("a mapped proxy", "127.0.0.1", &["192.0.2.9, ::ffff:10.1.2.3"], "192.0.2.9"),
+        ("unreadable", "127.0.0.1", &["192.0.2.9, unknown, 10.1.2.3"], "127.0.0.1"),
+        ("nothing said", "127.0.0.1", &[], "127.0.0.1"),
+    ];
+    for (name, near, lines, expected) in cases {
+        let request = lines
+            .iter()
+            .fold(Request::builder(), |request, line| request.header("x-forwarded-for", *line));
+        let (head, ()) = request.body(()).unwrap().into_parts();
+        let source = super::super::source(near.parse().unwrap(), &head, &trusted);
+        assert_eq!(source.to_string(), expected, "{name}");
+    }
+}

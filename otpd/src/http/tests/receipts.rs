@@ -86,13 +86,29 @@ async fn every_refusal_looks_the_same() {
 async fn every_refusal_takes_the_same_time() {
     let open = Open::public().await;
     tokio::time::pause();
-    for (name, path) in [("unknown", "/receipts/nobody"), ("wrong signature", PATH)] {
+    let (signature, body) = twilio(PATH, DELIVERED);
+    let mut took = Vec::new();
+    let wrong = "x-twilio-signature: AAAAAAAAAAAAAAAAAAAAAAAAAAA=\r\n";
+    for (name, path, headers, body) in [
+        ("unknown gateway", "/receipts/nobody", wrong, "MessageSid=SM1"),
+        ("no signature", PATH, "", "MessageSid=SM1"),
+        ("no base64", PATH, "x-twilio-signature: !\r\n", "MessageSid=SM1"),
+        ("wrong signature", PATH, wrong, "MessageSid=SM1"),
+        ("another body's", PATH, &signature, "MessageSid=SM1"),
+        ("another gateway's", "/receipts/flowroute", &signature, &body),
+        ("wrong path", "/receipts/flowroute/00", "", "{}"),
+        ("unknown call", "/answer/0123456789abcdef0123456789abcdef", wrong, "CallSid=CA1"),
+        ("no call", "/answer/x", &signature, &body),
+    ] {
         let begun = tokio::time::Instant::now();
-        let headers = "x-twilio-signature: AAAAAAAAAAAAAAAAAAAAAAAAAAA=\r\n";
-        assert_eq!(status(&open.post(path, headers, "MessageSid=SM1").await), 404);
-        let took = begun.elapsed();
-        assert!(took >= super::super::REFUSAL, "{name}: {took:?}");
+        assert_eq!(status(&open.post(path, headers, body).await), 404, "{name}");
+        took.push((name, begun.elapsed()));
     }
+    // Timers are of whole milliseconds, and never early.
+    let most = super::super::REFUSAL + std::time::Duration::from_millis(1);
+    let (_, first) = took[0];
+    assert!((super::super::REFUSAL..=most).contains(&first), "{first:?}");
+    assert!(took.iter().all(|(_, took)| *took == first), "{took:?}");
 }
 
 #[tokio::test]

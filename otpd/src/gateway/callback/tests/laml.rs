@@ -246,3 +246,79 @@ fn a_notice_has_no_text() {
     let notices: Vec<Notice> = request.notices(&twilio("12345")).unwrap();
     assert!(!format!("{notices:?}").contains("canary"));
 }
+
+/// What is signed is the same, so it is the same request, whatever is made of it.
+#[test]
+fn a_recorded_request_that_is_written_otherwise_has_the_same_mark() {
+    let url = "https://h.example/cb";
+    let body = "Body=x&From=%2B14155550100&MessageSid=SM1";
+    let keyed = ["Body", "x", "From", "+14155550100", "MessageSid", "SM1"];
+    let signature = sha1(&[&[url][..], &keyed].concat());
+    let once = ["Body=x", "From=%2B14155550100", "MessageSid=SM1"];
+    let cases = [
+        ("escaped", "%42ody=%78&From=%2B14155550100&MessageSid=SM1".to_owned()),
+        ("small letters in escapes", body.replace("%2B", "%2b")),
+        ("reordered", [once[2], once[0], once[1]].join("&")),
+        ("doubled", format!("{body}&{body}")),
+        ("a separator more", format!("&{body}&&")),
+        (
+            "cut into other fields",
+            "Body=xFrom&MessageSid=SM1".replace("From", "From%2B14155550100"),
+        ),
+        ("cut into one field", "BodyxFrom%2B14155550100MessageSid=SM1".to_owned()),
+    ];
+    for (keys, header) in
+        [(twilio("12345"), "x-twilio-signature"), (signalwire("12345"), "x-signalwire-signature")]
+    {
+        let mark = |url: &str, body: &str| {
+            let request = Owned::form(url, body).with(header, &signature);
+            request.told(&keys).map(|told| told.mark)
+        };
+        let first = mark(url, body).unwrap();
+        for (name, body) in &cases {
+            // SignalWire keeps what comes twice, so that doubled fields are no longer what it signed.
+            let told = mark(url, body);
+            let refused = *name == "doubled" && matches!(keys, Keys::SignalWire(_));
+            assert!(told == Ok(first) || refused, "{name} {keys:?} {told:?}");
+        }
+        assert_eq!(mark("https://h.example:443/cb", body), Ok(first), "with its port");
+        let other = signed(url, "MessageSid=SM2", &[url, "MessageSidSM2"]);
+        assert_ne!(other.told(&keys).unwrap().mark, first, "another request");
+    }
+}
+
+/// Both of `SignalWire`'s signatures are made with one key: the fields of one request, one after
+/// the other, are the bytes of another.
+#[test]
+fn a_form_whose_bytes_are_signed_is_refused() {
+    use std::fmt::Write as _;
+
+    let (url, body) = ("https://h.example/cb", "From=%2B14155550100&Body=x&OptOutType=STOP");
+    let hex = |bytes: &[u8]| {
+        bytes.iter().fold(String::new(), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
+    };
+    let mac = <Hmac<Sha1> as KeyInit>::new_from_slice(b"12345").unwrap();
+    let sha1 = hex(&mac.chain_update(url).chain_update(body).finalize().into_bytes());
+    let mac = <Hmac<Sha256> as KeyInit>::new_from_slice(b"12345").unwrap();
+    let sha256 = hex(&mac.chain_update(url).chain_update(body).finalize().into_bytes());
+    let keys = signalwire("12345");
+    for (header, signature, expected) in [
+        ("x-signalwire-signature", &sha1, Refusal::Forged),
+        ("x-twilio-signature", &sha1, Refusal::Forged),
+        ("x-signalwire-sha256-signature", &sha256, Refusal::Unsigned),
+    ] {
+        let form = Owned::form(url, body).with(header, signature);
+        assert_eq!(form.told(&keys), Err(expected), "{header}");
+        // Of another kind, it is SignalWire's, but no form, and so says nothing.
+        let other = Owned::post(url, body).with("content-type", "text/plain");
+        assert_eq!(other.with(header, signature).notices(&keys), Ok(Vec::new()), "{header}");
+    }
+    // A form's own signature counts, whatever else comes with it.
+    let fields = ["Body", "x", "From", "+14155550100", "OptOutType", "STOP"];
+    let both = signed(url, body, &[&[url][..], &fields].concat());
+    let both = both.with("x-signalwire-sha256-signature", &sha256);
+    assert_eq!(both.notices(&keys), Ok(inbound(Keyword::Stop)));
+}

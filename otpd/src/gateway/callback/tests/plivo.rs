@@ -91,9 +91,57 @@ fn version_2_signs_no_fields_so_what_they_say_is_a_hint() {
     let again = request("MessageUUID=def&Status=failed", "n1").told(&keys()).unwrap();
     assert_eq!(one.mark, again.mark);
     assert_ne!(one.mark, request(BODY, "n2").told(&keys()).unwrap().mark);
+    // Nor does it say who wrote what: Plivo itself keeps to a STOP.
+    let written = request("From=14155550100&Text=STOP", "n3");
+    assert_eq!(written.notices(&keys()), Ok(Vec::new()));
     // It does not say which call it is.
     let call = request("CallUUID=x", "n1");
     assert_eq!(keys().caller(&call.borrowed()), Err(Refusal::Unsigned));
+}
+
+#[test]
+fn what_is_wrong_with_version_3_is_not_made_good_by_version_2() {
+    let request = |headers: &[(&str, &str)]| {
+        let request = Owned::form("https://h.example/cb", BODY)
+            .with("x-plivo-signature-v2", &sign("https://h.example/cbn1"))
+            .with("x-plivo-signature-v2-nonce", "n1");
+        headers.iter().fold(request, |request, (name, value)| request.with(name, value))
+    };
+    let (signature, nonce) = ("x-plivo-signature-v3", "x-plivo-signature-v3-nonce");
+    let cases = [
+        ("version 2 alone", &[][..], Ok(())),
+        ("both right", &[(signature, WITHOUT_QUERY), (nonce, "12345")], Ok(())),
+        ("a wrong signature", &[(signature, "AAAA"), (nonce, "12345")], Err(Refusal::Forged)),
+        ("an empty one", &[(signature, ""), (nonce, "12345")], Err(Refusal::Forged)),
+        ("another nonce", &[(signature, WITHOUT_QUERY), (nonce, "12346")], Err(Refusal::Forged)),
+        ("no nonce", &[(signature, WITHOUT_QUERY)], Err(Refusal::Forged)),
+        ("a nonce alone", &[(nonce, "12345")], Err(Refusal::Forged)),
+        (
+            "two signatures",
+            &[(signature, WITHOUT_QUERY), (signature, "AAAA"), (nonce, "12345")],
+            Err(Refusal::Forged),
+        ),
+    ];
+    for (name, headers, expected) in cases {
+        assert_eq!(request(headers).told(&keys()).map(drop), expected, "{name}");
+    }
+}
+
+/// The nonce stands at the end of what is signed, behind a dot that a text may hold too.
+#[test]
+fn a_text_cut_into_another_nonce_is_the_same_request() {
+    let signature = sign("https://h.example/cb?From14155550100TextSTOP.now.12345");
+    let request = |body: &str, nonce: &str| {
+        Owned::form("https://h.example/cb", body)
+            .with("x-plivo-signature-v3", &signature)
+            .with("x-plivo-signature-v3-nonce", nonce)
+            .told(&keys())
+            .unwrap()
+    };
+    let one = request("From=14155550100&Text=STOP.now", "12345");
+    let cut = request("From=14155550100&Text=STOP", "now.12345");
+    assert_eq!((one.notices, cut.notices), (inbound(Keyword::Other), inbound(Keyword::Stop)));
+    assert_eq!(one.mark, cut.mark);
 }
 
 #[test]
