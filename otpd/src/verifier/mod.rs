@@ -36,7 +36,7 @@ pub use attend::Attendance;
 pub use begin::Claim;
 pub use bypass::BypassFailure;
 pub use calls::{CallToken, Words};
-pub use enroll::{EnrollRequest, Failure, Placed};
+pub use enroll::{EnrollRequest, Failure, Placed, stopped};
 pub use log::Position;
 pub use readiness::Readiness;
 pub use test_message::{Arrival, TestFailure, TestRequest, Tested};
