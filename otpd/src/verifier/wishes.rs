@@ -19,7 +19,7 @@ const PAUSES: [Duration; 4] = [
     Duration::from_secs(1),
     Duration::from_secs(5),
     Duration::from_secs(15),
-    Duration::from_secs(60),
+    Duration::from_mins(1),
 ];
 /// Numbers whose wishes wait, each in a task of its own: anybody with a telephone can bring one.
 const WAITING: usize = 64;
@@ -146,6 +146,8 @@ mod tests {
         store::StoreError::{self, Full, Unavailable, Unknown},
     };
 
+    type Answer = Result<(), StoreError>;
+
     fn heard(number: u8, wish: Wish) -> Heard {
         let (ending, gateway) = ("42".to_owned(), "telnyx".to_owned());
         Heard { number: NumberIndex([number; 16]), ending, gateway, wish }
@@ -154,20 +156,18 @@ mod tests {
     /// A store that answers like this, and then well; when it was asked, and what for.
     #[derive(Clone)]
     struct Script {
-        answers: Arc<Mutex<VecDeque<Result<(), StoreError>>>>,
+        answers: Arc<Mutex<VecDeque<Answer>>>,
         asked: Arc<Mutex<Vec<(u64, Wish)>>>,
         begun: Instant,
     }
 
     impl Script {
-        fn new(answers: &[Result<(), StoreError>]) -> Self {
+        fn new(answers: &[Answer]) -> Self {
             let answers = Arc::new(Mutex::new(answers.iter().copied().collect()));
             Self { answers, asked: Arc::default(), begun: Instant::now() }
         }
 
-        fn record(
-            &self,
-        ) -> impl Fn(Heard) -> std::future::Ready<Result<(), StoreError>> + Send + 'static {
+        fn record(&self) -> impl Fn(Heard) -> std::future::Ready<Answer> + Send + 'static {
             let script = self.clone();
             move |heard| {
                 let at = script.begun.elapsed().as_secs();
@@ -191,7 +191,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_was_surely_not_written_is_tried_again_for_a_while() {
         let no = Err(Unavailable);
-        let cases: [(&str, StoreError, Vec<Result<(), StoreError>>, Vec<u64>); 5] = [
+        let cases: [(&str, StoreError, Vec<Answer>, Vec<u64>); 5] = [
             ("busy once", Unavailable, vec![], vec![1]),
             ("busy, then full", Unavailable, vec![no, Err(Full)], vec![1, 6, 21]),
             ("for good", Full, vec![no; 9], vec![1, 6, 21, 81]),
