@@ -170,8 +170,9 @@ pub fn denied(
         )),
         Denial::OptedOut(ending) => Some(format!(
             "{}\n\
-             To undo that, send START to their sender, or ask your administrator\n\
-             to run: otpctl unlock {account}   Request id {request}",
+             To undo that, send START to their sender, and then ask your\n\
+             administrator to run:\n\
+             otpctl unlock {account}   Request id {request}",
             by_stop(ending)
         )),
         Denial::Full => return unavailable(host),
@@ -385,10 +386,11 @@ fn failed(view: &View) -> String {
     format!("{what} to the number ending {} could not be sent.", view.ending)
 }
 
-/// Whoever reads this may not be who sent STOP, and carriers let nobody else undo it but them: an
-/// administrator lifts what is remembered here, and only START what the vendor remembers.
+/// Whoever reads this may not be who sent STOP, and carriers let nobody else undo it but them: only START
+/// lifts what the vendor remembers, and where vendors report nothing here, an administrator has to lift
+/// what this daemon does. Two lines, for the prompt that takes recovery codes has three more.
 fn stopped(ending: impl std::fmt::Display) -> String {
-    let undo = "To undo that, send START to their sender, or ask your administrator.";
+    let undo = "Send START to their sender, then ask your administrator: otpctl unlock";
     format!("{}\n{undo}", by_stop(ending))
 }
 

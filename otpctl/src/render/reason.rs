@@ -30,7 +30,7 @@ pub(crate) const REASONS: [(&str, &str, &str); 38] = [
     (
         "opted-out",
         "messages to the number were stopped by a reply with STOP",
-        "let START be sent to their sender from that telephone, or: otpctl unlock USER",
+        "let START be sent to their sender from that telephone, and then: otpctl unlock USER",
     ),
     ("tries-used-up", "wrong codes have used up the tries of this login", "log in again"),
     (

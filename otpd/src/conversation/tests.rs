@@ -333,8 +333,9 @@ fn a_login_of_who_wants_no_messages_is_denied_with_the_ways_out() {
     let request = TOKEN.request();
     let expected = format!(
         "Messages to the number ending 07 were stopped by a reply with STOP.\n\
-         To undo that, send START to their sender, or ask your administrator\n\
-         to run: otpctl unlock alice   Request id {request}"
+         To undo that, send START to their sender, and then ask your\n\
+         administrator to run:\n\
+         otpctl unlock alice   Request id {request}"
     );
     assert_eq!(text, expected);
 }

@@ -55,18 +55,16 @@ pub struct Inbound {
 }
 
 impl Inbound {
-    /// Decides on the records of [`Account::host`]; whether anything changed. Twice is once. Of a
-    /// stranger, whose number no account has and to whom nothing was sent lately, nothing is kept, or
-    /// anybody with a telephone could fill the store.
+    /// Decides on the records of [`Account::host`]; whether anything changed. Twice is once. No STOP of
+    /// a stranger, whose number no account has, is kept: anybody with a telephone could fill the store,
+    /// and there would be no account to unlock. What was kept before it became a stranger's is lifted.
     pub fn decide(&self, records: &Records, now: Timestamp) -> Decided<bool> {
         let mut records = records.clone();
         let stranger = self.accounts.is_empty();
         let changed = records.number_budget(self.number).is_some_and(|budget| {
-            if stranger && budget.is_idle(now) {
-                return false;
-            }
             match (self.wish, &budget.opted_out) {
                 (Wish::Stop, Some(_)) | (Wish::Start, None) => false,
+                (Wish::Stop, None) if stranger => false,
                 (Wish::Stop, None) => {
                     let gateway = self.gateway.clone();
                     budget.opted_out = Some(OptOut { at: now, gateway });

@@ -12,7 +12,7 @@ use super::{
     budget::{Held, LimitName, later},
     challenge::{Challenge, Channel, Delivery, End, Judgement, Question, Resend},
     enrollment::{Enrollment, NumberIndex, RangeIndex, State},
-    login::{Ledger, OPTED_OUT, Order, Terms, carrier, issued},
+    login::{Ledger, OPTED_OUT, Order, Terms, carrier, issued, replaced},
     passcode::{Draw, Passcode, Purpose, Reference},
     phone::{Country, Destination, E164, Line},
     records::{Decided, Records},
@@ -150,8 +150,9 @@ impl Refusal {
 pub struct Enrolled {
     /// The account as it is now.
     pub enrollment: Enrollment,
-    /// What is to be sent.
-    pub order: Box<Order>,
+    /// What is to be sent; `None`: the person at the number asked for an end to messages, which an
+    /// administrator can lift now that the number is an account's.
+    pub order: Option<Box<Order>>,
     /// The proved number that it took the place of, which is told so.
     pub replaced: Option<E164>,
 }
@@ -168,16 +169,33 @@ impl Enroll {
         if ledger.records.enrollment.is_some() && !self.replace {
             return refuse(ledger, ENROLL, Refusal::AlreadyEnrolled);
         }
-        if let Some(refusal) = unfit(self.destination.line, self.channel, &self.terms)
-            .or_else(|| withholds(&mut ledger, self.index, &self.terms))
-        {
+        let stopped = ledger.records.opted_out(self.index).is_some();
+        let own = ledger.records.enrollment.as_ref().map(|own| own.index);
+        let refusal = unfit(self.destination.line, self.channel, &self.terms).or_else(|| {
+            // Without a message it is entered all the same, or no administrator could lift an opt-out
+            // of a number that no account has; whose it is already can be unlocked as it is.
+            if stopped && own != Some(self.index) {
+                return None;
+            }
+            withholds(&mut ledger, self.index, &self.terms)
+        });
+        if let Some(refusal) = refusal {
             return refuse(ledger, ENROLL, refusal);
         }
         let enrollment =
             Enrollment::new(self.destination.clone(), self.index, self.range, self.channel, now);
-        let (enrollment, replaced) = enter(&mut ledger, enrollment, Some(self.draw.token));
-        let order = send(&mut ledger, &self.terms, &enrollment, self.channel, &self.draw);
-        ledger.decided(Outcome::Done(Enrolled { enrollment, order: Box::new(order), replaced }))
+        let request = (!stopped).then_some(self.draw.token);
+        let (enrollment, old) = enter(&mut ledger, enrollment, request);
+        let replaced =
+            old.and_then(|old| replaced(&ledger.records, &self.terms, &old, &enrollment));
+        let order = if stopped {
+            ledger.note(None, Event::MessageHeld { limit: OPTED_OUT, until: None });
+            None
+        } else {
+            let order = send(&mut ledger, &self.terms, &enrollment, self.channel, &self.draw);
+            Some(Box::new(order))
+        };
+        ledger.decided(Outcome::Done(Enrolled { enrollment, order, replaced }))
     }
 }
 

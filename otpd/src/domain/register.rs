@@ -10,7 +10,7 @@ use super::{
     enrollment::{Enrollment, NumberIndex, RangeIndex, State},
     login::{Ledger, Terms},
     passcode::ChallengeToken,
-    phone::{Destination, E164},
+    phone::Destination,
     proof::{ENROLL, Outcome, Refusal, refuse, unfit},
     records::{Decided, Records},
     time::Timestamp,
@@ -44,8 +44,6 @@ pub struct Registered {
     pub enrollment: Enrollment,
     /// The number was there before, in the same way, and stays as it is, proved or not.
     pub unchanged: bool,
-    /// The proved number that it took the place of, which is told so.
-    pub replaced: Option<E164>,
 }
 
 impl Register {
@@ -60,8 +58,7 @@ impl Register {
         if let Some(old) = &ledger.records.enrollment {
             let same_way = self.channel.is_none_or(|channel| channel == old.channel);
             if old.destination.number == self.destination.number && same_way {
-                let registered =
-                    Registered { enrollment: old.clone(), unchanged: true, replaced: None };
+                let registered = Registered { enrollment: old.clone(), unchanged: true };
                 return ledger.decided(Outcome::Done(registered));
             }
             if !self.replace {
@@ -74,19 +71,18 @@ impl Register {
         }
         let enrollment =
             Enrollment::new(self.destination.clone(), self.index, self.range, channel, now);
-        let (enrollment, replaced) = enter(&mut ledger, enrollment, None);
-        ledger.decided(Outcome::Done(Registered { enrollment, unchanged: false, replaced }))
+        // Nor is the old number told: a list sends nothing.
+        let (enrollment, _) = enter(&mut ledger, enrollment, None);
+        ledger.decided(Outcome::Done(Registered { enrollment, unchanged: false }))
     }
 }
 
-/// Puts a number in its place, and ends what went to the one before. With it the number that is to be
-/// told, so that nobody loses the second factor without a word: one that was proved, is another one and
-/// has not opted out.
+/// Puts a number in its place, and ends what went to the one before, which comes with it.
 pub(super) fn enter(
     ledger: &mut Ledger,
     mut enrollment: Enrollment,
     request: Option<ChallengeToken>,
-) -> (Enrollment, Option<E164>) {
+) -> (Enrollment, Option<Enrollment>) {
     // Whatever waits for a code that went to the old number ends with it, and counts for that number.
     ledger.end_all(End::Cancelled);
     let old = ledger.records.enrollment.take();
@@ -105,11 +101,7 @@ pub(super) fn enter(
         replaced: old.is_some(),
     };
     ledger.note(request, event);
-    let told = old.filter(|old| {
-        let another = old.number() != enrollment.number();
-        another && old.verified_at().is_some() && ledger.records.opted_out(old.index).is_none()
-    });
-    (enrollment, told.map(|old| old.destination.number))
+    (enrollment, old)
 }
 
 #[cfg(test)]

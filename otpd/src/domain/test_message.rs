@@ -118,6 +118,9 @@ pub struct TestDelivered {
     pub failures: Vec<(String, String)>,
     /// How it ended.
     pub result: DeliveryResult,
+    /// Whether some account has the number: only then is an opt-out remembered. There is nobody else
+    /// for whom it could be lifted, and the vendor says it again whenever it is asked to send.
+    pub known: bool,
 }
 
 impl TestDelivered {
@@ -137,7 +140,9 @@ impl TestDelivered {
             DeliveryResult::Failed => self.refund(&mut ledger),
             DeliveryResult::OptedOut { gateway, ending } => {
                 self.refund(&mut ledger);
-                ledger.opt_out(self.token, self.index, ending, gateway);
+                if self.known {
+                    ledger.opt_out(self.token, self.index, ending, gateway);
+                }
             }
         }
         ledger.decided(())
@@ -167,6 +172,8 @@ pub struct TestLost {
     pub reason: String,
     /// What that means.
     pub cause: Cause,
+    /// As in [`TestDelivered::known`].
+    pub known: bool,
 }
 
 impl TestLost {
@@ -182,8 +189,10 @@ impl TestLost {
         };
         ledger.note(*token, event);
         match self.cause {
-            Cause::OptedOut => ledger.opt_out(*token, *index, to.ending(), &self.gateway),
-            Cause::Route | Cause::Number => {}
+            Cause::OptedOut if self.known => {
+                ledger.opt_out(*token, *index, to.ending(), &self.gateway);
+            }
+            Cause::OptedOut | Cause::Route | Cause::Number => {}
         }
         ledger.decided(())
     }

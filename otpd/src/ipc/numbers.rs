@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     domain::{account::Account, proof::Refusal},
-    verifier::{Arrival, EnrollRequest, Failure, TestFailure, TestRequest, Verifier},
+    verifier::{Arrival, EnrollRequest, Failure, TestFailure, TestRequest, Verifier, stopped},
 };
 
 impl Connection {
@@ -88,6 +88,8 @@ fn untested(failure: TestFailure) -> Fault {
         TestFailure::Other(Failure::Refused(Refusal::LineTakesNoText)) => because(
             "the number is a landline, which takes no text messages; try it with --voice".into(),
         ),
+        // Whoever has the number.
+        TestFailure::Other(Failure::Refused(Refusal::OptedOut)) => because(stopped("USER")),
         TestFailure::Other(failure) => fault(failure, &Account::host()),
     }
 }

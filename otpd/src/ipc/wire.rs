@@ -18,7 +18,7 @@ use crate::{
     },
     gateway::route::{GatewayHealth, GatewayState},
     store::{AuditRow, StoreError},
-    verifier::{BypassFailure, Failure, Placed},
+    verifier::{BypassFailure, Failure, Placed, stopped},
 };
 
 /// Bytes of a reason: with every one of them escaped it still fits a frame.
@@ -190,11 +190,7 @@ pub(super) fn refused(refusal: Refusal, user: String) -> AdminError {
         Refusal::NoVoice => because(
             "no gateway calls: delivery.voice in the configuration of otpd names none".into(),
         ),
-        Refusal::OptedOut => because(
-            "messages to this number were stopped by a reply with STOP; START, sent from it to their \
-             sender, undoes that, or otpctl unlock of a user who has the number"
-                .into(),
-        ),
+        Refusal::OptedOut => because(stopped(&user)),
         Refusal::Held(held) => AdminError::LimitReached { limit: limit(&held) },
         Refusal::TooSoon(retry_after_seconds) => AdminError::TooSoon { retry_after_seconds },
         Refusal::NoCode => AdminError::NoLiveCode { reason: wire::NoLiveCode::None },

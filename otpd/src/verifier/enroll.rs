@@ -65,7 +65,8 @@ const STORE: &str = "the store does not answer; the journal says why";
 const FULL: &str = "the disk of the store is full and nothing was changed; free space";
 
 impl Verifier {
-    /// Enters a number and sends the message that proves it.
+    /// Enters a number and sends the message that proves it; to who asked for an end to messages none,
+    /// which [`Progress::Stopped`] says.
     ///
     /// # Errors
     /// [`Failure`]; nothing was changed, but after [`Failure::Unavailable`] perhaps.
@@ -81,6 +82,8 @@ impl Verifier {
         let channel = request.channel.unwrap_or(Channel::Sms);
         let number = self.keys.index(&destination.number);
         let range = self.keys.range(&destination.number);
+        let draw = Draw::new(&mut random::system(), site.terms.rules.digits);
+        let reference = draw.reference;
         let enroll = Enroll {
             terms: Arc::clone(&site.terms),
             account: identity.account.clone(),
@@ -90,16 +93,26 @@ impl Verifier {
             channel,
             replace: request.replace,
             uid,
-            draw: Draw::new(&mut random::system(), site.terms.rules.digits),
+            draw,
         };
         let scope = Scope::Number { account: identity.account.clone(), number };
         let decide = move |records: &_, now| enroll.decide(records, now);
         let Enrolled { enrollment, order, replaced } = self.decide(scope, uid, decide).await?;
         if let Some(old) = replaced {
-            let site = Arc::clone(&site);
-            self.tell_replaced(site, &identity.account, Some(order.token), old);
+            let (site, token) = (Arc::clone(&site), order.as_ref().map(|order| order.token));
+            self.tell_replaced(site, &identity.account, token, old);
         }
-        Ok((enrollment, self.place(&site, *order).await))
+        let placed = match order {
+            Some(order) => self.place(&site, *order).await,
+            None => Placed {
+                progress: Progress::Stopped,
+                channel,
+                reference,
+                expires_at: enrollment.created_at,
+                reason: Some(stopped(identity.account.as_str())),
+            },
+        };
+        Ok((enrollment, placed))
     }
 
     /// Takes the code that proves a number.
@@ -189,6 +202,16 @@ fn unless_too_often<T>(written: bool, decided: Decided<Outcome<T>>) -> Decided<O
         audit.retain(|event| !matches!(event.event, Event::Refused { .. } | Event::CodeEarlier {}));
     }
     Decided { records, audit, answer }
+}
+
+/// Why nothing is sent to the number of `account`, and what helps: the vendor hears nobody but the
+/// person at the number, and this daemon may not hear them.
+#[must_use]
+pub fn stopped(account: &str) -> String {
+    format!(
+        "messages to this number were stopped by a reply with STOP: let START be sent from it to \
+         their sender, and then run: otpctl unlock {account}"
+    )
 }
 
 pub(super) fn refused_by_store(error: StoreError) -> Failure {

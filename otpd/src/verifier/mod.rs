@@ -22,6 +22,7 @@ mod test_message;
 #[cfg(test)]
 pub(crate) mod tests;
 mod upkeep;
+mod wishes;
 
 use std::{
     sync::{Arc, PoisonError, RwLock, atomic::AtomicUsize},
@@ -36,7 +37,7 @@ pub use attend::Attendance;
 pub use begin::Claim;
 pub use bypass::BypassFailure;
 pub use calls::{CallToken, Words};
-pub use enroll::{EnrollRequest, Failure, Placed};
+pub use enroll::{EnrollRequest, Failure, Placed, stopped};
 pub use log::Position;
 pub use readiness::Readiness;
 pub use test_message::{Arrival, TestFailure, TestRequest, Tested};
@@ -91,6 +92,7 @@ pub struct Verifier {
     courier: deliver::Courier,
     attendance: attend::Attended,
     refusals: Quota,
+    wishes: wishes::Wishes,
     connections: AtomicUsize,
 }
 
@@ -132,6 +134,7 @@ impl Verifier {
             site: RwLock::new(Arc::new(parts.site)),
             attendance: attend::Attended::default(),
             refusals: Quota::default(),
+            wishes: wishes::Wishes::default(),
             connections: AtomicUsize::new(0),
         })
     }

@@ -1,8 +1,8 @@
 //! What vendors tell without being asked.
 
-use tracing::{error, info};
+use tracing::info;
 
-use super::Verifier;
+use super::{Verifier, wishes::Heard};
 use crate::{
     domain::{
         account::Account,
@@ -10,12 +10,12 @@ use crate::{
         phone::E164,
     },
     gateway::{GatewayName, Keyword, Notice},
-    store::Scope,
+    store::{Reader, Scope, Store, StoreError},
 };
 
 impl Verifier {
     /// Acts on what a vendor told, once its signature was checked; for a [`Notice::Hint`] there need
-    /// be none. Returns when what follows is written down. Duplicates, and what comes too late or
+    /// be none. Returns when what follows is written down, or waits for a store that is busy. Duplicates, and what comes too late or
     /// out of order, change nothing.
     pub async fn notice(&self, gateway: &GatewayName, notice: Notice) {
         match notice {
@@ -47,24 +47,28 @@ impl Verifier {
                 return;
             }
         };
-        let number = self.keys.index(from);
-        let accounts = self.reader.accounts_with(number).await.unwrap_or_else(|error| {
-            error!(%error, "whose number it is that asks for an end to messages is not known");
-            // Not forgotten for that.
-            vec![Account::host()]
-        });
-        let inbound = Inbound {
-            number,
+        let heard = Heard {
+            number: self.keys.index(from),
             ending: from.ending().to_owned(),
             gateway: gateway.0.clone(),
             wish,
-            accounts,
         };
-        let scope = Scope::Number { account: Account::host(), number };
-        let decide = move |records: &_, now| inbound.decide(records, now);
-        if let Err(error) = self.store.transact(scope, decide).await {
-            // The vendor knows, and says so when it is asked to send.
-            error!(%error, %gateway, ?keyword, "what somebody asked of a sender was not recorded");
+        if self.wishes.replace(&heard) {
+            return;
+        }
+        let (reader, store) = (self.reader.clone(), self.store.clone());
+        let record = move |heard| record(reader.clone(), store.clone(), heard);
+        if let Err(error) = record(heard.clone()).await {
+            self.wishes.keep(heard, error, record);
         }
     }
+}
+
+async fn record(reader: Reader, store: Store, heard: Heard) -> Result<(), StoreError> {
+    let Heard { number, ending, gateway, wish } = heard;
+    // A read surely writes nothing.
+    let accounts = reader.accounts_with(number).await.map_err(|_| StoreError::Unavailable)?;
+    let inbound = Inbound { number, ending, gateway, wish, accounts };
+    let scope = Scope::Number { account: Account::host(), number };
+    store.transact(scope, move |records: &_, now| inbound.decide(records, now)).await.map(drop)
 }

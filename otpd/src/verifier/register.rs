@@ -36,10 +36,6 @@ impl Verifier {
         };
         let scope = Scope::Number { account: identity.account.clone(), number };
         let decide = move |records: &_, now| register.decide(records, now);
-        let mut registered: Registered = self.decide(scope, uid, decide).await?;
-        if let Some(old) = registered.replaced.take() {
-            self.tell_replaced(site, &identity.account, None, old);
-        }
-        Ok(registered)
+        self.decide(scope, uid, decide).await
     }
 }

@@ -23,6 +23,7 @@ use crate::{
     domain::{
         account::Account,
         challenge::Channel,
+        enrollment::NumberIndex,
         login::{Arrived, DeliveryResult, Progress},
         passcode::{Draw, Reference},
         test_message::{TestDelivered, TestLost, TestMessage, TestOrder},
@@ -32,7 +33,7 @@ use crate::{
         route::{Delivered, Delivery, Unroutable},
     },
     random,
-    store::Scope,
+    store::{Reader, Scope},
 };
 
 /// When a vendor is asked what became of a test message, counted from when it took it. Sooner than
@@ -162,6 +163,7 @@ impl Verifier {
         let (publish, mut sent) = watch::channel(None);
         let on_its_way = self.courier.in_flight.enter(order.token, sent.clone());
         let (store, clock) = (self.store.clone(), self.clock.clone());
+        let reader = self.reader.clone();
         let calls = self.courier.calls.clone();
         let unsettled = Tested {
             progress: Progress::Sending,
@@ -182,7 +184,8 @@ impl Verifier {
                 Some(name) => site.routes.deliver_by(name, &message, || clock.now()).await,
                 None => site.routes.deliver(&message, None, || clock.now()).await,
             };
-            let (delivered, tested) = record(&order, delivery);
+            let known = is_known(&reader, order.index).await;
+            let (delivered, tested) = record(&order, delivery, known);
             let scope = Scope::Number { account: Account::host(), number: order.index };
             let decide = move |records: &_, now| delivered.decide(records, now);
             if let Err(error) = store.transact(scope, decide).await {
@@ -267,7 +270,9 @@ impl Verifier {
             }
             Some(Status::Failed { reason, cause }) => {
                 let reason = message.masked(&reason);
-                let lost = TestLost { order, gateway, vendor_id, reason: reason.clone(), cause };
+                let known = is_known(&self.reader, order.index).await;
+                let told = reason.clone();
+                let lost = TestLost { order, gateway, vendor_id, reason: told, cause, known };
                 let decide = move |records: &_, now| lost.decide(records, now);
                 ((Arrival::Undelivered, Some(reason)), self.store.transact(scope, decide).await)
             }
@@ -307,8 +312,14 @@ fn compose(site: &Site, order: &TestOrder) -> Message {
     }
 }
 
+/// Whether some account has the number. Of a store that does not answer it is taken that none has: a
+/// vendor that was told to stop says so again.
+async fn is_known(reader: &Reader, number: NumberIndex) -> bool {
+    reader.accounts_with(number).await.is_ok_and(|accounts| !accounts.is_empty())
+}
+
 /// What is written down, and what is said.
-fn record(order: &TestOrder, delivery: Delivery) -> (TestDelivered, Tested) {
+fn record(order: &TestOrder, delivery: Delivery, known: bool) -> (TestDelivered, Tested) {
     let failures = delivery
         .attempts
         .iter()
@@ -339,6 +350,6 @@ fn record(order: &TestOrder, delivery: Delivery) -> (TestDelivered, Tested) {
     let told = told.collect::<Vec<_>>().join("; ");
     let TestOrder { token, index, charged_at, channel, reference, .. } = *order;
     let reason = (!told.is_empty()).then_some(told);
-    let delivered = TestDelivered { token, index, charged_at, failures, result };
+    let delivered = TestDelivered { token, index, charged_at, failures, result, known };
     (delivered, Tested { progress, channel, reference, gateway, vendor_id, reason, arrival: None })
 }

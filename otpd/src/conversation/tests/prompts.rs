@@ -58,7 +58,7 @@ fn the_first_prompt() {
             "stopped",
             View { progress: Progress::Stopped, resend_in: 30, may_call: false, ..sms.clone() },
             "Messages to the number ending 42 were stopped by a reply with STOP.\n\
-             To undo that, send START to their sender, or ask your administrator.\n\
+             Send START to their sender, then ask your administrator: otpctl unlock\n\
              r = try again in 30 seconds, ? = help\n\
              Code: ",
         ),
@@ -72,7 +72,7 @@ fn the_first_prompt() {
                 ..sms.clone()
             },
             "Messages to the number ending 42 were stopped by a reply with STOP.\n\
-             To undo that, send START to their sender, or ask your administrator.\n\
+             Send START to their sender, then ask your administrator: otpctl unlock\n\
              Type a recovery code, or:\n\
              r = try again, ? = help\n\
              Code: ",
@@ -250,7 +250,7 @@ fn the_prompt_when_nothing_is_sent() {
 #[test]
 fn a_resend_to_who_wants_no_messages_says_so() {
     let stopped = "Messages to the number ending 42 were stopped by a reply with STOP.\n\
-                   To undo that, send START to their sender, or ask your administrator.\n";
+                   Send START to their sender, then ask your administrator: otpctl unlock\n";
     let cases = [
         (Progress::Sent, "The newest code, ref K7, still works.\nCode: "),
         (Progress::Sending, "The newest code, ref K7, still works.\nCode: "),

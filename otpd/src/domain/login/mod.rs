@@ -19,6 +19,7 @@ pub use arrived::Arrived;
 pub use begin::{Begin, Begun};
 pub use delivered::{Delivered, Result as DeliveryResult};
 pub use recover::Recover;
+pub(super) use recovery::replaced;
 pub use recovery::{About, Recovered, Retell, Told};
 pub(super) use undelivered::LEFT_TO_ADMINISTRATOR;
 pub use undelivered::{Cause, REPEATS, Undelivered};

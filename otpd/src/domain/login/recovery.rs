@@ -88,6 +88,12 @@ pub(super) fn notice(
     left: u8,
     stopped: bool,
 ) -> Recovered {
+    let tell = tellable(terms, enrollment, stopped);
+    Recovered { account: account.clone(), token, left, tell }
+}
+
+/// Where a notice to the owner of a number can go, if anywhere.
+fn tellable(terms: &Terms, enrollment: &Enrollment, stopped: bool) -> Option<E164> {
     let to = &enrollment.destination;
     let sendable = !stopped
         && terms.countries.contains(&to.country)
@@ -95,8 +101,21 @@ pub(super) fn notice(
             Line::Mobile | Line::FixedOrMobile => true,
             Line::Fixed => false,
         };
-    let tell = sendable.then(|| to.number.clone());
-    Recovered { account: account.clone(), token, left, tell }
+    sendable.then(|| to.number.clone())
+}
+
+/// Who is told that `new` took the place of `old`, so that nobody loses the second factor without a
+/// word: a number that was proved, is another one, and can be told.
+pub(in crate::domain) fn replaced(
+    records: &Records,
+    terms: &Terms,
+    old: &Enrollment,
+    new: &Enrollment,
+) -> Option<E164> {
+    let theirs = old.number() != new.number() && old.verified_at().is_some();
+    // Its budget is read with the account, whose number it is until then.
+    let stopped = records.opted_out(old.index).is_some();
+    theirs.then(|| tellable(terms, old, stopped)).flatten()
 }
 
 /// The notice that an earlier run of the daemon did not get to.
@@ -189,7 +208,9 @@ impl Told {
         if let (About::RecoveryCodeUsed, Some(token)) = (self.about, self.token) {
             ledger.records.login.recovery.told(token);
         }
-        if let (Some(token), Some((number, gateway))) = (self.token, &self.opted_out)
+        // A number that was replaced is the account's no more.
+        if let (About::RecoveryCodeUsed, Some(token), Some((number, gateway))) =
+            (self.about, self.token, &self.opted_out)
             && let Some(same) = records.enrollment.as_ref().filter(|now| now.number() == number)
         {
             ledger.opt_out(token, same.index, number.ending(), gateway);

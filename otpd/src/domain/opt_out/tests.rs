@@ -74,11 +74,15 @@ fn of_a_stranger_nothing_is_kept() {
     let mut scene = Scene::new();
     assert!(!writes(&mut scene, "+13125550199", Wish::Stop));
     assert!(scene.audit.is_empty() && !scene.budgets.values().any(|b| b.opted_out.is_some()));
-    // One to whom something was sent in the last 24 hours is none.
+    // Nor where something was sent there: no account could be unlocked.
     let now = scene.now;
-    let budget = scene.budgets.entry(index("+13125550199")).or_default();
-    budget.charge_proof(now);
-    assert!(writes(&mut scene, "+13125550199", Wish::Stop));
+    scene.budgets.entry(index("+13125550199")).or_default().charge_proof(now);
+    assert!(!writes(&mut scene, "+13125550199", Wish::Stop));
+    // What was kept while an account had the number is lifted all the same.
+    writes(&mut scene, NUMBER, Wish::Stop);
+    scene.manage("alice", Verb::Remove);
+    scene.audit.clear();
+    assert!(writes(&mut scene, NUMBER, Wish::Start));
     assert_eq!(scene.audit[0].account, Account::host());
 }
 

@@ -5,7 +5,7 @@ use crate::domain::{
     challenge::Channel,
     enrollment::State,
     login::{Answered, DeliveryResult},
-    phone::{E164, Line},
+    phone::Line,
     proof::{Outcome, Refusal, Resent},
     scene::{Scene, account, destination, index, range, sent, ssh},
 };
@@ -136,20 +136,6 @@ fn another_number_has_to_be_proved_and_ends_what_went_to_the_old_one() {
     assert_eq!(registered.enrollment.state, State::Pending);
     assert!(registered.enrollment.required, "the account needed codes before");
     assert!(matches!(scene.right(token), Answered::Denied { .. }), "the old code is of no use");
-}
-
-#[test]
-fn a_number_that_was_proved_is_told_when_it_is_replaced() {
-    let replaced = |scene: &mut Scene, row| register(scene, row).expect("entered").replaced;
-    let to = |number| Row { number, replace: true, ..ALICE };
-    let mut scene = Scene::new();
-    let old: E164 = OWN.parse().expect("a number");
-    assert_eq!(replaced(&mut scene, to(OTHER)), Some(old));
-    assert_eq!(replaced(&mut scene, to(OWN)), None, "nobody proved the one in between");
-    let mut scene = Scene::new();
-    let calls = Row { channel: Some(Channel::Voice), ..to(OWN) };
-    assert_eq!(replaced(&mut scene, calls), None, "the same number in another way");
-    assert_eq!(replaced(&mut scene, CAROL), None, "there was none");
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! Messages that test a gateway.
 
-use super::{TestDelivered, TestMessage, TestOrder};
+use super::{TestDelivered, TestLost, TestMessage, TestOrder};
 use crate::domain::{
     account::Account,
     budget::{LimitName, PROOFS_PER_DAY},
     challenge::Channel,
-    login::DeliveryResult,
+    login::{Cause, DeliveryResult},
     phone::Line,
     proof::{Outcome, Refusal},
     records::TrafficKey,
@@ -46,6 +46,10 @@ fn order(scene: &mut Scene, asked: Asked) -> Result<TestOrder, Refusal> {
 }
 
 fn deliver(scene: &mut Scene, order: &TestOrder, result: DeliveryResult) {
+    settle(scene, order, result, true);
+}
+
+fn settle(scene: &mut Scene, order: &TestOrder, result: DeliveryResult, known: bool) {
     let failures = match result {
         DeliveryResult::Sent { .. } => Vec::new(),
         _ => vec![("telnyx".to_owned(), "timeout".to_owned())],
@@ -56,6 +60,7 @@ fn deliver(scene: &mut Scene, order: &TestOrder, result: DeliveryResult) {
         charged_at: order.charged_at,
         failures,
         result,
+        known,
     };
     let (host, number) = (Some(Account::host()), Some(order.index));
     scene.decide(host, number, |records, now| delivered.decide(records, now));
@@ -112,7 +117,8 @@ fn that_there_was_no_gateway_to_try_is_written_down() {
     let order = order(&mut scene, TEXT).expect("a message");
     let (token, index, charged_at) = (order.token, order.index, order.charged_at);
     let result = DeliveryResult::Failed;
-    let none = TestDelivered { token, index, charged_at, failures: Vec::new(), result };
+    let none =
+        TestDelivered { token, index, charged_at, failures: Vec::new(), result, known: true };
     scene.events();
     scene.decide(Some(Account::host()), Some(index), |records, now| none.decide(records, now));
     assert_eq!(scene.events(), ["message-failed no gateway could be tried"]);
@@ -160,5 +166,31 @@ fn country_line_and_channel_are_as_for_enrollment() {
             scene.terms.countries.clear();
         }
         assert_eq!(order(&mut scene, asked).err(), expected, "{name}");
+    }
+}
+
+#[test]
+fn an_opt_out_is_remembered_where_an_account_can_be_unlocked() {
+    let stopped =
+        || DeliveryResult::OptedOut { gateway: "stop".to_owned(), ending: "88".to_owned() };
+    for known in [false, true] {
+        let mut scene = Scene::new();
+        let refused = order(&mut scene, TEXT).expect("a message");
+        settle(&mut scene, &refused, stopped(), known);
+        assert_eq!(order(&mut scene, TEXT).err(), known.then_some(Refusal::OptedOut), "at once");
+        let mut scene = Scene::new();
+        let taken = order(&mut scene, TEXT).expect("a message");
+        settle(&mut scene, &taken, sent(), known);
+        let lost = TestLost {
+            order: taken.clone(),
+            gateway: "stop".to_owned(),
+            vendor_id: "m-1".to_owned(),
+            reason: "stopped".to_owned(),
+            cause: Cause::OptedOut,
+            known,
+        };
+        let (host, number) = (Some(Account::host()), Some(taken.index));
+        scene.decide(host, number, |records, now| lost.decide(records, now));
+        assert_eq!(order(&mut scene, TEXT).err(), known.then_some(Refusal::OptedOut), "later");
     }
 }

@@ -16,7 +16,7 @@ use crate::domain::{
     login::{About, Notice, Retell, Told},
     manage::Verb,
     passcode::ChallengeToken,
-    phone::Line,
+    phone::{E164, Line},
     recovery::{CODES, MakeCodes, RecoveryCode, RecoveryHash},
     scene::{Scene, account, console, ssh},
     time::{DAY, HOUR},
@@ -358,6 +358,27 @@ fn what_became_of_telling_is_written_down_and_changes_nothing_else() {
         let about = "recovery-code-used";
         assert_eq!(last.event, Event::OwnerTold { about, sent: was_sent }, "{name}");
         assert_eq!(scene.events(), events, "{name}");
+    }
+}
+
+#[test]
+fn an_opt_out_is_remembered_of_the_accounts_own_number_alone() {
+    let number: E164 = "+13125550142".parse().expect("a number");
+    let cases = [(About::RecoveryCodeUsed, true), (About::NumberReplaced, false)];
+    for (about, remembered) in cases {
+        let mut scene = Scene::new();
+        let token = scene.start(ssh(1));
+        let told = Told {
+            account: account("alice"),
+            token: Some(token),
+            about,
+            failures: Vec::new(),
+            sent: None,
+            opted_out: Some((number.clone(), "telnyx".to_owned())),
+        };
+        scene.decide(Some(account("alice")), None, |records, now| told.decide(records, now));
+        let opted_out = scene.budgets.values().any(|budget| budget.opted_out.is_some());
+        assert_eq!(opted_out, remembered, "{about:?}");
     }
 }
 
