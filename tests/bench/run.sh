@@ -56,6 +56,8 @@ target=$(cargo metadata --no-deps --format-version 1 --locked |
 tools=$target/bench
 mkdir -p "$tools"
 cargo build --quiet --release --locked -p otpd -p pam_otp -p otpctl -p otpd_bench
+# The box of the ssh row takes everything that the scenarios use.
+cargo build --quiet --release --locked -p otpd_tests --bin carrier
 gcc -O2 -Wall -Wextra -Werror -shared -fPIC -o "$tools/libnss_bench.so.2" tests/bench/directory.c
 gcc -O2 -Wall -Wextra -Werror -rdynamic -o "$tools/login" tests/bench/login.c -lpam
 if ! cmp -s tests/bench/express/package-lock.json "$tools/express/package-lock.json"; then
