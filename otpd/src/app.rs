@@ -1,8 +1,8 @@
-//! The composition root: the only file that knows which adapters there are.
+//! The composition root: the only place that knows which adapters there are.
+
+mod listeners;
 
 use std::{
-    io,
-    net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -14,6 +14,7 @@ use rand::RngExt;
 use tokio::net::UnixListener;
 use tracing::{error, info, warn};
 
+use self::listeners::{Listeners, registered};
 use crate::{
     accounts::Accounts,
     audit_log,
@@ -177,46 +178,6 @@ struct Daemon {
     gate: Option<Arc<Gate>>,
     acting: Option<tokio::task::JoinHandle<()>>,
     store: std::thread::JoinHandle<()>,
-}
-
-/// Where HTTP comes in, bound at the start.
-#[derive(Default)]
-struct Listeners {
-    /// For vendors.
-    public: Option<TcpListener>,
-    /// For health and metrics.
-    admin: Option<TcpListener>,
-}
-
-impl Listeners {
-    /// Binds what the configuration wants. What cannot be bound is said and done without: nobody is
-    /// kept from logging in because a port is taken.
-    fn bind(http: Option<&config::Http>) -> Self {
-        let Some(http) = http else { return Self::default() };
-        let public = http.public.as_ref().map(|public| (public.listen, "http.listen"));
-        let bound = |(address, key)| {
-            bind(address).inspect_err(|error| {
-                error!(%address, %error, "{key} cannot be listened on: logins go on without it; \
-                       free the port or choose another, and restart");
-            })
-        };
-        Self {
-            public: public.and_then(|listen| bound(listen).ok()),
-            admin: bound((http.admin_listen, "http.admin-listen")).ok(),
-        }
-    }
-
-    fn bound(&self) -> Listening {
-        let address =
-            |listener: &Option<TcpListener>| listener.as_ref().and_then(|l| l.local_addr().ok());
-        Listening { public: address(&self.public), admin: address(&self.admin) }
-    }
-}
-
-fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let listener = TcpListener::bind(address)?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
 }
 
 /// Opens what the configuration names.
@@ -436,11 +397,6 @@ fn keys(config: &Config, database: &Path) -> Result<Keys, StartError> {
 
 fn routes(config: &Config, voice: &[GatewayName]) -> Result<Routes, route::OpenError> {
     route::open(&config.gateways, &config.delivery.sms, voice)
-}
-
-fn registered(listener: TcpListener) -> Option<tokio::net::TcpListener> {
-    let listener = tokio::net::TcpListener::from_std(listener);
-    listener.inspect_err(|error| error!(%error, "a listener for HTTP cannot be used")).ok()
 }
 
 /// What vendors are told, and what they prove themselves by.
