@@ -6,7 +6,6 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use http_body_util::{BodyExt, Limited};
@@ -139,10 +138,6 @@ async fn misbehave(
         }
         What::Stall => {
             let _ = release.changed().await;
-            good()
-        }
-        What::Slow { milliseconds } => {
-            tokio::time::sleep(Duration::from_millis(milliseconds)).await;
             good()
         }
         What::CutBefore | What::CutAfter => return Err(cut()),

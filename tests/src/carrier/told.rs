@@ -101,11 +101,6 @@ pub enum What {
     },
     /// Takes it, and answers when told to go on.
     Stall,
-    /// Takes it, and answers after a while.
-    Slow {
-        /// The while.
-        milliseconds: u64,
-    },
     /// Closes the connection before it reads the body. Takes nothing.
     CutBefore,
     /// Closes the connection when it has read all, and answers nothing. Takes nothing unless told to.
@@ -157,7 +152,6 @@ impl What {
             | Self::Redirect { .. }
             | Self::Say { .. } => false,
             Self::Stall
-            | Self::Slow { .. }
             | Self::CutReply
             | Self::Nonsense
             | Self::WrongId
