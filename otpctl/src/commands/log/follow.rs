@@ -20,7 +20,7 @@ const BEFORE: u32 = 10;
 const FOR_EVER: Duration = Duration::from_hours(24 * 365 * 50);
 /// How long a daemon may be away: an upgrade of the package, or a restart after a crash, takes
 /// seconds. Whoever stopped it for longer is told, and a unit that runs this is started again.
-const AWAY: Duration = Duration::from_secs(60);
+const AWAY: Duration = Duration::from_mins(1);
 /// The first wait for a daemon that is away; each one after it is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest.
