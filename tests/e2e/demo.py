@@ -62,7 +62,8 @@ def asked(carrier, after=0):
     for one in requests:
         if one["method"] == "POST":
             show(f"{one['vendor']:<7} POST {one['path']}")
-            show(textwrap.indent(textwrap.fill(one["body"], 100, break_on_hyphens=False), " " * 8))
+            body = textwrap.fill(one["body"], 100, break_on_hyphens=False, break_long_words=False)
+            show(textwrap.indent(body, " " * 8))
             show(f"        -> HTTP {one['status']}")
     return max((one["n"] for one in requests), default=after)
 
