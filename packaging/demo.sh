@@ -1,5 +1,6 @@
 #!/bin/bash
-# See otpd work: an enrollment and a login over a real SSH with a texted code.
+# See otpd work: an enrollment and a login over a real SSH with a texted code, which a stand-in for the
+# vendors takes by their own HTTP APIs.
 # usage: packaging/demo.sh     as root, on Debian with Rust
 #
 # On a terminal you type the code yourself; without one the demo does it. Nothing on this machine
@@ -32,7 +33,10 @@ mkdir -p "$target" # a fresh clone has none
 echo "Building otpd and a small Debian to show it in (minutes the first time)..."
 tests/box/mkroot.sh "$root" >"$log" 2>&1 &
 mkroot=$!
-cargo build --quiet --release --locked -p otpd -p otpctl -p pam_otp || {
+{
+  cargo build --quiet --release --locked -p otpd -p otpctl -p pam_otp &&
+    cargo build --quiet --release --locked -p otpd_tests --bin carrier
+} || {
   wait "$mkroot" # what it has fetched serves the next run
   exit 1
 }
@@ -44,4 +48,5 @@ exec tests/box/box.sh "$root" \
   -b "$target/release/otpd:/usr/sbin/otpd" \
   -b "$target/release/otpctl:/usr/bin/otpctl" \
   -b "$target/release/libpam_otp.so:${modules[0]#"$root"}/pam_otp.so" \
+  -b "$target/release/carrier:/usr/local/bin/carrier" \
   -- env PYTHONDONTWRITEBYTECODE=1 python3 /ground/demo.py

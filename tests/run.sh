@@ -159,4 +159,10 @@ else
   fail "the root file system of the end-to-end tests"
 fi
 
+title "the benchmark in its short form"
+# Whether every row can be measured; a figure that is not met means nothing on a busy machine.
+status=0
+tests/bench/run.sh --short 2>&1 | tee "$results/bench.log" || status=$?
+report "benchmark" "$status" $((status == 0)) $((status != 0))
+
 finished=1

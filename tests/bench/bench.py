@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Measures otpd beside what people would use instead, and prints one table. run.sh starts it.
 
-usage: bench.py --programs DIR --tools DIR --box DIR [--rounds N] [--only NAME]... [--short] [--json FILE]
-       [--directory DIR]
+usage: bench.py --programs DIR --gauges DIR --tools DIR --box DIR [--rounds N] [--only NAME]... [--short]
+       [--json FILE] [--directory DIR]
 """
 
 import argparse
@@ -29,7 +29,7 @@ ROWS = {row.__name__.removeprefix("rows."): row for row in (cycles, memory, lone
 def arguments():
     """The command line."""
     parser = argparse.ArgumentParser(usage=__doc__.partition("usage: ")[2])
-    for name in ("programs", "tools", "box"):
+    for name in ("programs", "gauges", "tools", "box"):
         parser.add_argument(f"--{name}", type=pathlib.Path, required=True)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", choices=ROWS, action="append")
@@ -60,7 +60,9 @@ def main():
     run("mount", "--bind", HERE / "nsswitch.conf", "/etc/nsswitch.conf")
     scratch = pathlib.Path(tempfile.mkdtemp(prefix="otpd-bench-", dir=options.directory))
     rounds = 1 if options.short else options.rounds
-    stage = Stage(options.programs, options.tools, options.box, scratch, rounds, options.short)
+    stage = Stage(
+        options.programs, options.gauges, options.tools, options.box, scratch, rounds, options.short
+    )
     described = machine(options.directory)
     rows, raw, failed = [], {}, []
     try:

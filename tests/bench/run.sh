@@ -5,14 +5,17 @@
 #
 # --only: cycles, memory, lone, module, ssh, start, crowd or store; may be repeated. --short: one round of
 # small numbers, to see that all of it works. --json: every round's figures. --directory: on which disk
-# (/var/tmp). Installs and builds what it needs; a figure that is not met is no failure of the run.
+# (/var/tmp). Installs and builds what it needs. A row that cannot be measured is a failure of the run, a
+# figure that is not met is none.
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 given=()
+profile=release
 while [ $# -gt 0 ]; do
   case $1 in
     --json) given+=(--json "$(realpath "${2:?--json takes a file}")"); shift ;; # before the directory changes
-    --help | -h) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit ;;
+    --short) given+=(--short); profile=dev ;;
+    --help | -h) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit ;;
     *) given+=("$1") ;;
   esac
   shift
@@ -55,9 +58,12 @@ target=$(cargo metadata --no-deps --format-version 1 --locked |
   sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
 tools=$target/bench
 mkdir -p "$tools"
-cargo build --quiet --release --locked -p otpd -p pam_otp -p otpctl -p otpd_bench
-# The box of the ssh row takes everything that the scenarios use.
+# What is measured is built as it is delivered, without features that only what measures it asks for.
+cargo build --quiet --release --locked -p otpd -p otpctl -p pam_otp
+# The vendor of the ssh row.
 cargo build --quiet --release --locked -p otpd_tests --bin carrier
+# What measures: --short has no figures to spoil, and the release profile takes minutes for these four.
+cargo build --quiet --profile "$profile" --locked -p otpd_bench
 gcc -O2 -Wall -Wextra -Werror -shared -fPIC -o "$tools/libnss_bench.so.2" tests/bench/directory.c
 gcc -O2 -Wall -Wextra -Werror -rdynamic -o "$tools/login" tests/bench/login.c -lpam
 if ! cmp -s tests/bench/express/package-lock.json "$tools/express/package-lock.json"; then
@@ -72,4 +78,5 @@ tests/box/mkroot.sh "$target/box/root" >&2
 # A mount namespace of its own, for the accounts of directory.c; nothing of the host changes.
 export PYTHONDONTWRITEBYTECODE=1
 exec unshare --mount --propagation private tests/bench/bench.py \
-  --programs "$target/release" --tools "$tools" --box "$target/box/root" "${given[@]}"
+  --programs "$target/release" --gauges "$target/${profile/#dev/debug}" --tools "$tools" \
+  --box "$target/box/root" "${given[@]}"

@@ -136,7 +136,8 @@ Examples:
     /// Show what was decided: logins, codes, messages, and what administrators did
     ///
     /// One line an event, the oldest first: when, who, what, and the request id that otpctl explain
-    /// takes. An event of another day than today has its date.
+    /// takes. An event of another day than today has its date. --follow goes on over a restart of the
+    /// daemon, without leaving anything out, and gives up when it stays away for a minute.
     #[command(after_help = "\
 Examples:
   otpctl log --since 1h

@@ -1,6 +1,8 @@
 //! `otpctl log`: the audit trail, a line an event, printed as it comes.
 
-use std::{io::Write, time::Duration};
+mod follow;
+
+use std::io::Write;
 
 use jiff::{Timestamp, Zoned, civil, tz::TimeZone};
 use otp_proto::admin::{self, Record};
@@ -10,14 +12,9 @@ use crate::{
     cli,
     failure::Failure,
     render::{event::Style, json},
-    session::Session,
+    session::{ANSWER_DEADLINE, Session},
     terminal,
 };
-
-/// Events that `--follow` begins with, where nothing says how many.
-const BEFORE: u32 = 10;
-/// How long a quiet host may be followed: longer than any host runs.
-const FOR_EVER: Duration = Duration::from_hours(24 * 365 * 50);
 
 /// Prints what there is, and goes on with what comes if that is asked for.
 pub(crate) fn run(session: &Session, arguments: cli::Log) -> Result<Outcome, Failure> {
@@ -49,40 +46,13 @@ impl<W: Write> Printer<'_, W> {
     fn print(&mut self, log: &admin::Log) -> Result<Option<i64>, Failure> {
         let mut last = None;
         let session = self.session;
-        session.stream(log, crate::session::ANSWER_DEADLINE, |reply: admin::Logged| {
+        session.stream(log, ANSWER_DEADLINE, |reply: admin::Logged| {
             let Some(record) = reply.record else { return Ok(()) };
             last = Some(record.id);
             self.line(&record)
         })?;
         self.output.flush().map_err(Failure::Output)?;
         Ok(last)
-    }
-
-    fn follow(
-        &mut self,
-        user: Option<String>,
-        since: Option<i64>,
-        limit: Option<u32>,
-    ) -> Result<(), Failure> {
-        // Where the trail ends now: what is printed first ends there or later, and what is followed
-        // begins where that ended, so nothing is missed and nothing comes twice.
-        let mut end = 0;
-        let newest = admin::Log { limit: Some(1), ..admin::Log::default() };
-        let deadline = crate::session::ANSWER_DEADLINE;
-        self.session.stream(&newest, deadline, |reply: admin::Logged| {
-            end = reply.record.map_or(end, |record| record.id);
-            Ok(())
-        })?;
-        let limit = limit.or(if since.is_none() { Some(BEFORE) } else { None });
-        let log = admin::Log { user: user.clone(), since, request: None, limit };
-        let last = self.print(&log)?;
-        let after = last.map_or(end, |last| last.max(end));
-        let watch = admin::Watch { user, after: Some(after) };
-        let session = self.session;
-        session.stream(&watch, FOR_EVER, |reply: admin::Watched| {
-            self.line(&reply.record)?;
-            self.output.flush().map_err(Failure::Output)
-        })
     }
 
     fn line(&mut self, record: &Record) -> Result<(), Failure> {

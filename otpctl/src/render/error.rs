@@ -1,6 +1,6 @@
 //! What went wrong, why, and what to do about it: one line for each error there is.
 
-use std::{io, path::Path};
+use std::{io, path::Path, time::Duration};
 
 use jiff::tz::TimeZone;
 use otp_proto::{
@@ -21,6 +21,20 @@ pub(crate) struct Asked<'a> {
     pub(crate) changes: bool,
     /// The zone in which people read times.
     pub(crate) zone: &'a TimeZone,
+}
+
+/// For whoever follows the trail, once the daemon answers again.
+pub(crate) const BACK: &str = "otpd is back";
+
+/// For whoever follows the trail, when that breaks off for a while: `patience` is how long it may.
+pub(crate) fn away(failure: &Failure, patience: Duration) -> String {
+    let what = if let Failure::Admin(AdminError::Unavailable { reason }) = failure {
+        format!("otpd cannot go on: {reason}")
+    } else {
+        "otpd is away, stopped or about to restart".to_owned()
+    };
+    let patience = patience.as_secs();
+    visible(&format!("{what}; waiting up to {patience} s for it, nothing is left out"))
 }
 
 impl Asked<'_> {

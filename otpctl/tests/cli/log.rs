@@ -120,13 +120,70 @@ fn follow_begins_with_the_last_and_goes_on_where_they_end() {
     ];
     for (arguments, end, log, before, follow) in cases {
         let printed = if before == END { "" } else { ISSUED_LINE };
-        let daemon = Several::new(vec![end, before, row(DENIED)]);
+        let daemon = Several::new(vec![end, before, row(DENIED), forbidden()]);
         let (requests, run) = daemon.run(arguments);
-        assert_eq!(requests, [newest.clone(), log, follow], "{arguments:?}");
-        // The daemon ends; until then it would have gone on.
-        assert_eq!(run.exit, Some(3));
+        // It asks on when the daemon hangs up, until that is refused.
+        assert_eq!(requests, [newest.clone(), log, follow, newest.clone()], "{arguments:?}");
+        assert_eq!(run.exit, Some(1));
         assert_eq!(run.stdout, format!("{printed}{DENIED_LINE}"), "{arguments:?}");
     }
+}
+
+/// The reply to somebody who may not ask that, or no longer.
+fn forbidden() -> String {
+    "{\"error\":\"org.varlink.service.PermissionDenied\"}\0".to_owned()
+}
+
+#[test]
+fn follow_goes_on_after_the_last_event_when_the_daemon_was_away() {
+    let unavailable =
+        r#"{"error":"org.otpd.Admin.Unavailable","parameters":{"reason":"the store fails"}}"#;
+    let unavailable = format!("{unavailable}\0");
+    let later = |id: &str| row(&DENIED.replace(":9,", id));
+    let watched = |user: &str, after: u8| {
+        format!(
+            r#"{{"method":"org.otpd.Admin.Watch","parameters":{{"user":{user},"after":{after}}},"more":true}}"#
+        )
+    };
+    let newest = asked("null", "null", "null", "1");
+    let alice = r#""alice""#;
+    let replies = vec![
+        row(ISSUED) + END,
+        END.to_owned(),
+        // Stopped in the middle of a reply.
+        later(":9,") + "{\"parameters\":",
+        // Back, and away again at once; then it cannot read its store.
+        String::new(),
+        later(":30,") + END,
+        later(":12,") + &unavailable,
+        unavailable.clone(),
+        // An older copy of the store, whose ids are lower.
+        later(":5,") + END,
+        later(":6,"),
+        forbidden(),
+    ];
+    let expected = [
+        newest.clone(),
+        asked(alice, "null", "null", "10"),
+        watched(alice, 7),
+        newest.clone(),
+        newest.clone(),
+        watched(alice, 9),
+        newest.clone(),
+        newest.clone(),
+        watched(alice, 5),
+        newest,
+    ];
+    let (requests, run) = Several::new(replies).run(&["log", "--follow", "--user", "alice"]);
+    assert_eq!(requests, expected);
+    assert_eq!((run.exit, run.stdout), (Some(1), DENIED_LINE.repeat(3)));
+    let wait = "waiting up to 60 s for it, nothing is left out\n";
+    let (away, back) = ("otpd is away, stopped or about to restart", "otpctl: otpd is back\n");
+    let said = format!(
+        "otpctl: {away}; {wait}{back}otpctl: otpd cannot go on: the store fails; {wait}{back}\
+         otpctl: {away}; {wait}otpctl: you may not do this"
+    );
+    assert!(run.stderr.starts_with(&said), "{}", run.stderr);
 }
 
 #[test]

@@ -5,9 +5,9 @@ use super::{
     files::Folders,
     http::{missing, read_ca_file},
     raw::Section,
-    vendor::{is_name, is_number, read_base_url, read_key},
+    vendor::{check_sender, read_base_url, read_key},
 };
-use crate::{domain::phone::E164, gateway::settings::PlivoSettings};
+use crate::gateway::settings::PlivoSettings;
 
 /// Reads the table; none when something that cannot be done without is wrong. `voice` says that the
 /// gateway is to carry calls, `answers` that a vendor can fetch their words by `[http]`.
@@ -69,15 +69,7 @@ fn read_from(section: &mut Section<'_>, voice: bool, phlo: bool) -> Option<Strin
         }
         return None;
     };
-    let found = || format!("is {}", quote(text.value));
-    if !is_number(text.value) && !is_name(text.value) {
-        let expected = "a number like +13125550123, a short code or a name of up to 11 letters";
-        section.error(&text.place, found(), expected, "correct it");
-    } else if voice && text.value.parse::<E164>().is_err() {
-        let expected = "a number like +13125550123, since the gateway is in delivery.voice";
-        let remedy = "write a number, or configure a second gateway for calls";
-        section.error(&text.place, found(), expected, remedy);
-    }
+    check_sender(section, &text, voice);
     Some(text.value.to_owned())
 }
 

@@ -6,14 +6,11 @@ use super::{
     files::Folders,
     http::{missing, read_ca_file},
     raw::Section,
-    vendor::{check_key_press, is_name, is_number, is_uuid, read_base_url, read_key},
+    vendor::{check_key_press, check_sender, is_name, is_uuid, read_base_url, read_key},
 };
-use crate::{
-    domain::phone::E164,
-    gateway::{
-        callback::telnyx::PublicKey,
-        settings::{TelnyxSettings, TexmlSettings},
-    },
+use crate::gateway::{
+    callback::telnyx::PublicKey,
+    settings::{TelnyxSettings, TexmlSettings},
 };
 
 /// Reads the table; none when something that cannot be done without is wrong. `voice` says that the
@@ -74,17 +71,7 @@ fn read_from(section: &mut Section<'_>, profile: bool, voice: bool) -> Option<St
         }
         return None;
     };
-    let name = is_name(text.value);
-    if !name && !is_number(text.value) {
-        let found = format!("is {}", quote(text.value));
-        let expected = "a number like +13125550123, a short code or a name of up to 11 letters";
-        section.error(&text.place, found, expected, "correct it");
-    } else if voice && text.value.parse::<E164>().is_err() {
-        let found = format!("is {}", quote(text.value));
-        let expected = "a number like +13125550123, since the gateway is in delivery.voice";
-        let remedy = "write a number, or configure a second gateway for calls";
-        section.error(&text.place, found, expected, remedy);
-    } else if name && !profile {
+    if check_sender(section, &text, voice) && is_name(text.value) && !profile {
         let expected = "a messaging-profile-id beside it";
         let remedy = "add messaging-profile-id, or send from a number";
         section.error(&text.place, "is a name", expected, remedy);

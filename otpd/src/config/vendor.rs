@@ -4,9 +4,10 @@ use reqwest::header::HeaderValue;
 
 use super::{
     delivery::Delivery,
+    errors::quote,
     files::Folders,
     http::{address, blame, missing},
-    raw::Section,
+    raw::{Section, Text},
 };
 use crate::{domain::phone::E164, gateway::settings::Key};
 
@@ -71,6 +72,23 @@ pub(super) fn check_key_press(section: &Section<'_>, delivery: &Delivery, answer
     let expected = "[http] with `listen` and `public-url`, so that no voicemail hears a code";
     let remedy = "add [http], or accept it with delivery.voice-without-key-press = true";
     section.error(&section.place, found, expected, remedy);
+}
+
+/// Who sends, as it is written: a number, a short code or a name, or for calls a number. False when
+/// it is none of these, which is an error of the section then.
+pub(super) fn check_sender(section: &mut Section<'_>, text: &Text<'_>, voice: bool) -> bool {
+    let (expected, remedy) = if !is_number(text.value) && !is_name(text.value) {
+        ("a number like +13125550123, a short code or a name of up to 11 letters", "correct it")
+    } else if voice && text.value.parse::<E164>().is_err() {
+        (
+            "a number like +13125550123, since the gateway is in delivery.voice",
+            "write a number, or configure a second gateway for calls",
+        )
+    } else {
+        return true;
+    };
+    section.error(&text.place, format!("is {}", quote(text.value)), expected, remedy);
+    false
 }
 
 /// A telephone number or a short code.

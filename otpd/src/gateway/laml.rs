@@ -2,6 +2,7 @@
 //! `…/Accounts/{account}/Messages` and `…/Calls`, and how their replies read. Fields, codes and
 //! limits are each vendor's own.
 
+mod api;
 mod record;
 
 use reqwest::{
@@ -11,9 +12,10 @@ use reqwest::{
 use serde_json::Value;
 use zeroize::Zeroizing;
 
+pub(super) use self::api::{Api, Own, seconds};
 use self::record::{Progress, Record};
 use super::{
-    Outcome, Status, VendorMessageId,
+    Message, Outcome, Status, VendorMessageId,
     basic::Basic,
     client::{Reply, parse_url},
     escape::Escape,
@@ -84,15 +86,19 @@ impl Account {
         &self.basic.secrets
     }
 
-    /// Hands a form over.
-    pub(super) fn post(&self, channel: Channel, fields: &[(&str, &str)]) -> Request {
+    /// Hands a message over in a form of these fields, between whom it is for and where the vendor
+    /// tells how far it is.
+    pub(super) fn post(&self, message: &Message, own: &[(&str, &str)]) -> Request {
+        let mut fields = vec![("To", message.to.expose())];
+        fields.extend_from_slice(own);
+        fields.extend(message.report_url.as_ref().map(|url| ("StatusCallback", url.as_str())));
         let values: Vec<_> = fields.iter().map(|(_, value)| Escape::Form.apply(value)).collect();
         let mut parts = Vec::with_capacity(4 * fields.len());
         for ((name, _), value) in fields.iter().zip(&values) {
             parts.extend([if parts.is_empty() { "" } else { "&" }, name, "=", value]);
         }
         let body = Zeroizing::new(parts.concat());
-        let mut request = self.authorized(Method::POST, self.url(channel, None));
+        let mut request = self.authorized(Method::POST, self.url(message.channel, None));
         let form = HeaderValue::from_static("application/x-www-form-urlencoded");
         request.headers_mut().insert(CONTENT_TYPE, form);
         // From here on the code is in buffers of the HTTP and TLS libraries, which do not wipe.

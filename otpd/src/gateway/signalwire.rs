@@ -1,72 +1,23 @@
 //! `kind = "signalwire"`: text messages and calls through `SignalWire`'s Compatibility API, and
 //! whether they arrived.
 
-use std::time::Duration;
-
-use reqwest::{Request, Url};
-use zeroize::Zeroizing;
+use reqwest::Request;
 
 use super::{
-    Message, Outcome, Status, VendorMessageId,
-    client::Reply,
-    laml::{self, Account, Codes, RING},
-    redact::Redactor,
+    Message,
+    laml::{self, Account, Codes, Own, RING, seconds},
     settings::SignalWireSettings,
-    vendor::{Dialect, Meaning, VendorError},
+    vendor::{Meaning, VendorError},
 };
-use crate::domain::challenge::Channel;
 
 /// Longest time in seconds that `SignalWire` may be told to try.
 const LONGEST: u64 = 172_800;
 
-/// `SignalWire`'s Compatibility API: how requests look and what replies mean.
-pub(super) struct Api {
-    account: Account,
-    from: String,
-}
+/// `SignalWire`'s Compatibility API.
+pub(super) type Api = laml::Api<Sender>;
 
-impl Dialect for Api {
-    fn kind(&self) -> &'static str {
-        "signalwire"
-    }
-
-    fn supports(&self, channel: Channel) -> bool {
-        match channel {
-            Channel::Sms | Channel::Voice => true,
-        }
-    }
-
-    fn address(&self) -> &Url {
-        self.account.address()
-    }
-
-    fn secrets(&self) -> &[Zeroizing<String>] {
-        self.account.secrets()
-    }
-
-    fn request(&self, message: &Message) -> Result<Request, String> {
-        match message.channel {
-            Channel::Sms => Ok(self.text(message)),
-            Channel::Voice => self.call(message),
-        }
-    }
-
-    fn sent(&self, channel: Channel, reply: &Reply, redactor: &Redactor<'_>) -> Outcome {
-        laml::sent(channel, reply, redactor, CODES)
-    }
-
-    fn hint(&self, reply: &Reply) -> Option<String> {
-        self.account.hint(reply, CODES)
-    }
-
-    fn question(&self, channel: Channel, id: &VendorMessageId) -> Option<Request> {
-        self.account.get(channel, id)
-    }
-
-    fn status(&self, channel: Channel, reply: &Reply, redactor: &Redactor<'_>) -> Status {
-        laml::status(channel, reply, redactor, CODES)
-    }
-}
+/// The project's number.
+pub(super) struct Sender(String);
 
 impl Api {
     /// Takes the settings.
@@ -81,46 +32,46 @@ impl Api {
             &settings.project_id,
             ("api-token-file", &settings.api_token),
         )?;
-        Ok(Self { account, from: settings.from.clone() })
+        Ok(Self::with(account, Sender(settings.from.clone())))
+    }
+}
+
+impl Own for Sender {
+    const KIND: &'static str = "signalwire";
+    const CODES: Codes = CODES;
+
+    fn calls(&self) -> bool {
+        true
     }
 
-    fn text(&self, message: &Message) -> Request {
-        let valid_for = seconds(message.valid_for);
-        let mut fields = vec![
-            ("To", message.to.expose()),
-            ("From", self.from.as_str()),
+    fn text(&self, account: &Account, message: &Message) -> Request {
+        let valid_for = seconds(message.valid_for, LONGEST);
+        let fields = [
+            ("From", self.0.as_str()),
             ("Body", message.text.as_str()),
             ("ValidityPeriod", valid_for.as_str()),
         ];
-        fields.extend(message.report_url.as_ref().map(|url| ("StatusCallback", url.as_str())));
-        self.account.post(Channel::Sms, &fields)
+        account.post(message, &fields)
     }
 
     /// Calls fetch their words: that a document may go with the request is not documented.
-    fn call(&self, message: &Message) -> Result<Request, String> {
+    fn call(&self, account: &Account, message: &Message) -> Result<Request, String> {
         let Some(url) = &message.answer_url else {
             return Err(NO_ANSWER.to_owned());
         };
-        let mut fields = vec![
-            ("To", message.to.expose()),
-            ("From", self.from.as_str()),
+        let fields = [
+            ("From", self.0.as_str()),
             ("Url", url.as_str()),
             ("Method", "POST"),
             ("Timeout", RING),
         ];
-        fields.extend(message.report_url.as_ref().map(|url| ("StatusCallback", url.as_str())));
-        Ok(self.account.post(Channel::Voice, &fields))
+        Ok(account.post(message, &fields))
     }
 }
 
 /// Why there is no call without `[http]`.
 const NO_ANSWER: &str = "SignalWire fetches what a call says; add [http] with `listen` and \
                          `public-url`, or remove the gateway from delivery.voice";
-
-/// What is left of a code's life, as `SignalWire` takes it: whole seconds, 1 to 172 800.
-fn seconds(valid_for: Duration) -> String {
-    valid_for.as_secs().clamp(1, LONGEST).to_string()
-}
 
 pub(super) const CODES: Codes = Codes { meaning, is_about_sender };
 

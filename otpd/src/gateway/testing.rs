@@ -1,6 +1,10 @@
-//! What the tests of gateways share: a message, and a server on a loopback address.
+//! What the tests of gateways share: a message, a server on a loopback address, a stand-in for a
+//! vendor behind it, and the rules that hold for every vendor.
+
+pub(super) mod manners;
 
 use std::{
+    collections::VecDeque,
     convert::Infallible,
     net::SocketAddr,
     sync::{Arc, Mutex},
@@ -14,6 +18,7 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
+use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -21,7 +26,7 @@ use tokio::{
 };
 use zeroize::Zeroizing;
 
-use super::{Message, MessageId, Outcome};
+use super::{Message, MessageId, Outcome, VendorMessageId};
 use crate::domain::challenge::Channel;
 
 /// A message with the code 482913 to +13125550142.
@@ -36,6 +41,15 @@ pub(super) fn message(channel: Channel) -> Message {
         answer_url: None,
         report_url: None,
     }
+}
+
+/// How long a gateway under test waits: long enough for a loopback connection on a busy machine, and
+/// what a silent vendor costs a test.
+pub(super) const SHORT: Duration = Duration::from_secs(1);
+
+/// Taken, under this id; empty: under none.
+pub(super) fn accepted(id: &str) -> Outcome {
+    Outcome::Accepted { vendor_id: VendorMessageId::checked(id) }
 }
 
 /// An outcome's name, for tables.
@@ -59,8 +73,73 @@ pub(super) struct Seen {
     pub(super) body: String,
 }
 
+impl Seen {
+    /// A header as text; empty when there is none.
+    pub(super) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
 /// What a vendor answers: status, headers, body.
 pub(super) type Answer = (u16, Vec<(&'static str, String)>, Bytes);
+
+/// An answer in JSON.
+pub(super) fn json_answer(status: u16, body: &Value) -> Answer {
+    (status, vec![("content-type", "application/json".to_owned())], body.to_string().into())
+}
+
+/// A plus and 7 to 15 digits.
+pub(super) fn is_e164(text: &str) -> bool {
+    let digits = text.strip_prefix('+').unwrap_or_default();
+    (7..=15).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// A stand-in for a vendor: it judges every request by what it keeps (`S`), unless the test has said
+/// how the next one is answered.
+pub(super) struct StandIn<S> {
+    pub(super) server: Server,
+    kept: Arc<Mutex<Kept<S>>>,
+}
+
+struct Kept<S> {
+    /// Replies to the next requests, whatever they are.
+    next: VecDeque<Answer>,
+    state: S,
+}
+
+impl<S: Send + 'static> StandIn<S> {
+    /// One that answers what `judge` says; a refusal is its error.
+    pub(super) async fn judging(
+        state: S,
+        judge: impl Fn(&mut S, &Seen) -> Result<Answer, Answer> + Send + Sync + 'static,
+    ) -> Self {
+        let kept = Arc::new(Mutex::new(Kept { next: VecDeque::new(), state }));
+        let own = Arc::clone(&kept);
+        let server = Server::answering(move |seen| {
+            let mut kept = own.lock().unwrap();
+            let scripted = kept.next.pop_front();
+            let judged = || judge(&mut kept.state, seen).unwrap_or_else(|refusal| refusal);
+            scripted.unwrap_or_else(judged)
+        });
+        Self { server: server.await, kept }
+    }
+
+    /// Answers the next request like this.
+    pub(super) fn next(
+        &self,
+        status: u16,
+        headers: &[(&'static str, &str)],
+        body: impl Into<Bytes>,
+    ) {
+        let headers = headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        self.kept.lock().unwrap().next.push_back((status, headers, body.into()));
+    }
+
+    /// Looks at what it keeps, or changes it.
+    pub(super) fn with<R>(&self, look: impl FnOnce(&mut S) -> R) -> R {
+        look(&mut self.kept.lock().unwrap().state)
+    }
+}
 
 /// A vendor that answers every request. It ends with the test's runtime.
 pub(super) struct Server {

@@ -1,20 +1,14 @@
 //! `kind = "twilio"`: text messages and calls through Twilio's API of 2010, and whether they arrived.
 
-use std::time::Duration;
-
-use reqwest::{Request, Url};
-use zeroize::Zeroizing;
+use reqwest::Request;
 
 use super::{
-    Message, Outcome, Status, VendorMessageId,
-    client::Reply,
-    laml::{self, Account, Codes, RING},
-    redact::Redactor,
+    Message,
+    laml::{self, Account, Codes, Own, RING, seconds},
     settings::TwilioSettings,
     spoken::Markup,
-    vendor::{Dialect, Meaning, VendorError},
+    vendor::{Meaning, VendorError},
 };
-use crate::domain::challenge::Channel;
 
 /// Longest time in seconds that Twilio may be told to try.
 const LONGEST: u64 = 36_000;
@@ -22,56 +16,13 @@ const LONGEST: u64 = 36_000;
 /// Longest call, seconds: the question twice, and the words.
 const TALK: &str = "120";
 
-/// Twilio's API: how requests look and what replies mean.
-pub(super) struct Api {
-    account: Account,
+/// Twilio's API.
+pub(super) type Api = laml::Api<Senders>;
+
+/// Who sends: a number, a service with numbers of its own, or both.
+pub(super) struct Senders {
     from: Option<String>,
     service: Option<String>,
-}
-
-impl Dialect for Api {
-    fn kind(&self) -> &'static str {
-        "twilio"
-    }
-
-    /// A call needs a number of its own: services have them for text messages only.
-    fn supports(&self, channel: Channel) -> bool {
-        match channel {
-            Channel::Sms => true,
-            Channel::Voice => self.from.is_some(),
-        }
-    }
-
-    fn address(&self) -> &Url {
-        self.account.address()
-    }
-
-    fn secrets(&self) -> &[Zeroizing<String>] {
-        self.account.secrets()
-    }
-
-    fn request(&self, message: &Message) -> Result<Request, String> {
-        match message.channel {
-            Channel::Sms => Ok(self.text(message)),
-            Channel::Voice => self.call(message),
-        }
-    }
-
-    fn sent(&self, channel: Channel, reply: &Reply, redactor: &Redactor<'_>) -> Outcome {
-        laml::sent(channel, reply, redactor, CODES)
-    }
-
-    fn hint(&self, reply: &Reply) -> Option<String> {
-        self.account.hint(reply, CODES)
-    }
-
-    fn question(&self, channel: Channel, id: &VendorMessageId) -> Option<Request> {
-        self.account.get(channel, id)
-    }
-
-    fn status(&self, channel: Channel, reply: &Reply, redactor: &Redactor<'_>) -> Status {
-        laml::status(channel, reply, redactor, CODES)
-    }
 }
 
 impl Api {
@@ -92,32 +43,38 @@ impl Api {
             &settings.account_sid,
             ("auth-token-file", &settings.auth_token),
         )?;
-        Ok(Self {
-            account,
-            from: settings.from.clone(),
-            service: settings.messaging_service_sid.clone(),
-        })
+        let (from, service) = (settings.from.clone(), settings.messaging_service_sid.clone());
+        Ok(Self::with(account, Senders { from, service }))
+    }
+}
+
+impl Own for Senders {
+    const KIND: &'static str = "twilio";
+    const CODES: Codes = CODES;
+
+    /// A call needs a number of its own: services have them for text messages only.
+    fn calls(&self) -> bool {
+        self.from.is_some()
     }
 
     /// `ContentRetention` is not among the fields: Twilio refuses it (30029) unless the account has
     /// Message Redaction, and an account that has it discards texts without being asked.
-    fn text(&self, message: &Message) -> Request {
-        let valid_for = seconds(message.valid_for);
-        let mut fields = vec![("To", message.to.expose()), ("Body", message.text.as_str())];
+    fn text(&self, account: &Account, message: &Message) -> Request {
+        let valid_for = seconds(message.valid_for, LONGEST);
+        let mut fields = vec![("Body", message.text.as_str())];
         fields.extend(self.from.as_deref().map(|from| ("From", from)));
         fields.extend(self.service.as_deref().map(|sid| ("MessagingServiceSid", sid)));
         fields.push(("ValidityPeriod", &valid_for));
         // Replaces letters beyond GSM-7 by ones that look alike; digits are all in it.
         fields.push(("SmartEncoded", "true"));
-        fields.extend(message.report_url.as_ref().map(|url| ("StatusCallback", url.as_str())));
-        self.account.post(Channel::Sms, &fields)
+        account.post(message, &fields)
     }
 
-    fn call(&self, message: &Message) -> Result<Request, String> {
+    fn call(&self, account: &Account, message: &Message) -> Result<Request, String> {
         let Some(from) = self.from.as_deref() else {
             return Err("`from` is missing: a call needs a number".to_owned());
         };
-        let mut fields = vec![("To", message.to.expose()), ("From", from)];
+        let mut fields = vec![("From", from)];
         let document;
         if let Some(url) = &message.answer_url {
             fields.extend([("Url", url.as_str()), ("Method", "POST")]);
@@ -126,14 +83,8 @@ impl Api {
             fields.push(("Twiml", &document));
         }
         fields.extend([("Timeout", RING), ("TimeLimit", TALK)]);
-        fields.extend(message.report_url.as_ref().map(|url| ("StatusCallback", url.as_str())));
-        Ok(self.account.post(Channel::Voice, &fields))
+        Ok(account.post(message, &fields))
     }
-}
-
-/// What is left of a code's life, as Twilio takes it: whole seconds, 1 to 36 000.
-fn seconds(valid_for: Duration) -> String {
-    valid_for.as_secs().clamp(1, LONGEST).to_string()
 }
 
 pub(super) const CODES: Codes = Codes { meaning, is_about_sender };

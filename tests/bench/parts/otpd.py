@@ -1,4 +1,4 @@
-"""The daemon, as it is delivered: its defaults, a stub for a vendor, its log in a file."""
+"""The daemon, as it is delivered: its defaults, the vendor of `src/vendor.rs`, its log in a file."""
 
 import json
 import select
@@ -25,7 +25,7 @@ path = "{path}"
 class Otpd:
     """A daemon with a folder of its own; `with` starts and ends it.
 
-    `texts`: a file that the messages go to, instead of the stub vendor of `load` and `lone`.
+    `texts`: a file that the messages go to, instead of that vendor, which is in `load` and `lone`.
     """
 
     def __init__(self, stage, folder, accounts, texts=None):
@@ -93,7 +93,7 @@ class Otpd:
     def load(self, connection, clients, cycles, **more):
         """Logs people in; the figures, with the CPU time of a cycle in microseconds."""
         before = self.process.cpu()
-        words = (self.stage.programs / "load", self.load_settings(connection, clients, cycles, **more))
+        words = (self.stage.gauges / "load", self.load_settings(connection, clients, cycles, **more))
         figures = json.loads(run(*words))
         figures["cpu"] = (self.process.cpu() - before) / cycles * 1e6
         return figures
@@ -122,7 +122,7 @@ class Prompted:
     def __init__(self, otpd, clients):
         settings = otpd.load_settings("login", clients, clients, wait=True)
         self._load = subprocess.Popen(
-            [otpd.stage.programs / "load", settings], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [otpd.stage.gauges / "load", settings], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
     def __enter__(self):

@@ -61,7 +61,7 @@ class Peer:
             "vendor": self.vendor,
             "server": {"http": {"port": self.port}},
         }
-        figures = json.loads(run(self.stage.programs / "load", json.dumps(settings)))
+        figures = json.loads(run(self.stage.gauges / "load", json.dumps(settings)))
         figures["cpu"] = (self.node.cpu() + self.redis.cpu() - before) / cycles * 1e6
         return figures
 

@@ -13,7 +13,8 @@ from .processes import check, run
 class Stage:
     """What every row is given."""
 
-    programs: pathlib.Path  # otpd, the module and the programs of this package
+    programs: pathlib.Path  # otpd, otpctl, the module and the carriers' stand-in
+    gauges: pathlib.Path  # the programs of this package
     tools: pathlib.Path  # what run.sh made of directory.c, login.c and express/
     box: pathlib.Path  # the root file system of the machine with sshd
     scratch: pathlib.Path
@@ -46,7 +47,7 @@ class Stage:
         kept = self.scratch / f"accounts-{accounts}"
         if not kept.exists():
             kept.mkdir()
-            run(self.programs / "fill", kept / "otpd.db", self.key, accounts)
+            run(self.gauges / "fill", kept / "otpd.db", self.key, accounts)
         for file in kept.iterdir():
             shutil.copy(file, folder)
         settle()

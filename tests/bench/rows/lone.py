@@ -17,7 +17,7 @@ def measure(stage):
     for _ in range(stage.rounds):
         with Otpd(stage, stage.folder("lone"), cycles) as otpd:
             words = (otpd.socket, otpd.folder, otpd.port, cycles)
-            rounds.append(json.loads(run(stage.programs / "lone", *words)))
+            rounds.append(json.loads(run(stage.gauges / "lone", *words)))
 
     def middle(*parts):
         return median(sum(one[part]["p50"] for part in parts) for one in rounds)

@@ -16,7 +16,7 @@ def measure(stage):
     for _ in range(stage.rounds):
         database = stage.database(stage.folder("store"), accounts)
         words = (database, stage.key, AT_ONCE, cycles, accounts)
-        rounds.append(json.loads(run(stage.programs / "store", *words)))
+        rounds.append(json.loads(run(stage.gauges / "store", *words)))
     rate = median(one["cycles_per_second"] for one in rounds)
     cpu = median(one["cpu"] for one in rounds)
     return [Row("store alone, cycles/s at 64 at once", f"{rate:,.0f} ({cpu:.0f} us CPU)", raw=rounds)]

@@ -1,4 +1,8 @@
 //! A vendor that takes every message at once, and the phones behind it.
+//!
+//! Not the stand-in that the tests have: that one judges messages, remembers them and can be told to
+//! misbehave, on the processors that the server under test needs. What is here costs as little as a
+//! vendor can, and both sides' servers the same.
 
 use std::{
     collections::HashMap,

@@ -8,12 +8,25 @@ import os
 import urllib.error
 import urllib.request
 
+from .machine import write
 from .phone import Text
 from .process import Process
 from .waiting import PATIENCE, Failure, check
 
 PROGRAM = "/usr/local/bin/carrier"
 SETTINGS = "/root/carrier.json"
+# The accounts that it has unless its settings say otherwise: what a gateway's table says of one, and
+# the file and the key that it names.
+ACCOUNTS = {
+    "telnyx": (
+        {"from": "+13125550123", "api-key-file": "telnyx.key"},
+        ("telnyx.key", "KEY0189A_stand_in_7f3d"),
+    ),
+    "twilio": (
+        {"from": "+19175550150", "account-sid": "AC" + "0123456789abcdef" * 2, "auth-token-file": "twilio.token"},
+        ("twilio.token", "twilio-token-6b1f0a9d3c"),
+    ),
+}
 
 
 class Carrier:
@@ -46,6 +59,12 @@ class Carrier:
     def url(self, vendor):
         """What goes into `base-url`."""
         return f"{self._base}/{vendor}"
+
+    def gateway(self, vendor):
+        """The table of a gateway with the vendor's account here; its key is put where otpd looks for it."""
+        table, (file, key) = ACCOUNTS[vendor]
+        write(f"/etc/otpd/{file}", f"{key}\n", 0o600, "otpd")
+        return {"kind": vendor, "base-url": self.url(vendor), **table}
 
     def ask(self, method, path, body=None, timeout=2 * PATIENCE):
         """A request to its control."""

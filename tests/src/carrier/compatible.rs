@@ -1,16 +1,22 @@
 //! What Twilio's API of 2010 and the one that `SignalWire` made like it have in common: forms, paths,
 //! and the fields of receipts. Words, codes and limits are the vendors' own.
 
+mod rules;
+
 use std::sync::Arc;
 
 use hyper::Method;
 use jiff::fmt::rfc2822;
+use serde_json::Value;
 
+pub(super) use self::rules::{Codes, Rules};
 use super::{
     Vendor,
+    callback::{Draft, Inbound, draft},
     calls::Document,
-    exchange::{Form, Reply, field, fields, is_e164},
+    exchange::{Asked, Form, Reply, field, fields},
     records::{Channel, Item, New, Target},
+    told::Event,
     world::World,
 };
 
@@ -38,146 +44,40 @@ pub(super) fn resource(path: &str, account: &str) -> Option<(Resource, bool)> {
     Some((found, json))
 }
 
-/// A vendor's rules for what it is given.
-pub(super) struct Rules<'a> {
-    pub vendor: Vendor,
-    pub numbers: &'a [String],
-    pub services: &'a [String],
-    /// Names of fields that a message may have.
-    pub message_fields: &'a [&'a str],
-    /// Names of fields that a call may have.
-    pub call_fields: &'a [&'a str],
-    /// The longest time that a message may be valid, seconds.
-    pub longest: u64,
-    /// The codes of its refusals.
-    pub codes: &'a Codes,
-    /// A refusal by its code.
-    pub refuse: &'a dyn Fn(u32) -> Reply,
+/// What a request about something that was sent is answered: to a question, its description; to a
+/// form that empties a text, the description without it. `None`: there is no such thing.
+pub(super) fn described(
+    world: &World,
+    vendor: Vendor,
+    (asked, resource): (&Asked, &Resource),
+    message: impl Fn(&Item) -> Value,
+    call: impl Fn(&Item) -> Value,
+) -> Option<Value> {
+    match (&asked.method, resource) {
+        (&Method::GET, Resource::Message(id)) => Some(message(&world.item(vendor, id)?)),
+        (&Method::GET, Resource::Call(id)) => Some(call(&world.item(vendor, id)?)),
+        (&Method::POST, Resource::Message(id)) => {
+            world.item(vendor, id)?;
+            asked.form().filter(|form| field(form, "Body") == Some(""))?;
+            Some(message(&world.update(id, |item| item.text.clear())?))
+        }
+        _ => None,
+    }
 }
 
-/// Which code says what is wrong.
-pub(super) struct Codes {
-    pub to_missing: u32,
-    pub to_invalid: u32,
-    pub from_missing: u32,
-    pub from_invalid: u32,
-    pub from_not_owned: u32,
-    pub body_missing: u32,
-    pub body_long: u32,
-    pub opted_out: u32,
-    pub parameter: u32,
-    pub call_to_missing: u32,
-    pub call_from_missing: u32,
-    pub call_from_not_owned: u32,
-    pub url: u32,
+/// Code, HTTP status and words of what a vendor refuses.
+pub(super) type Errors = [(u32, u16, &'static str)];
+
+/// The status and the words that go with a code.
+pub(super) fn words(errors: &Errors, code: u32) -> (u16, &'static str) {
+    let found = errors.iter().find(|(known, ..)| *known == code);
+    found.map_or((400, "Invalid request"), |(_, status, words)| (*status, *words))
 }
 
-impl Rules<'_> {
-    /// Judges the fields of a message.
-    pub(super) fn message(&self, world: &World, form: &Form, id: String) -> Result<New, Reply> {
-        let refuse = |code| Err((self.refuse)(code));
-        if form.iter().any(|(name, _)| !self.message_fields.contains(&name.as_str())) {
-            return refuse(self.codes.parameter);
-        }
-        let Some(to) = field(form, "To") else { return refuse(self.codes.to_missing) };
-        if !is_e164(to) {
-            return refuse(self.codes.to_invalid);
-        }
-        let service = field(form, "MessagingServiceSid");
-        let from = match (field(form, "From"), service) {
-            (None, None) => return refuse(self.codes.from_missing),
-            (_, Some(service)) if !self.services.iter().any(|own| own == service) => {
-                return refuse(self.codes.parameter);
-            }
-            (Some(from), _) => from,
-            (None, Some(_)) => self.numbers.first().map_or("", String::as_str),
-        };
-        self.owned(from, self.codes.from_not_owned)?;
-        let text = field(form, "Body").unwrap_or_default();
-        if text.is_empty() {
-            return refuse(self.codes.body_missing);
-        }
-        if text.chars().count() > 1600 {
-            return refuse(self.codes.body_long);
-        }
-        let whole = |name: &str, most: u64| {
-            field(form, name).is_none_or(|text| {
-                text.parse().is_ok_and(|number: u64| (1..=most).contains(&number))
-            })
-        };
-        let one_of =
-            |name: &str, words: &[&str]| field(form, name).is_none_or(|text| words.contains(&text));
-        let good = whole("ValidityPeriod", self.longest)
-            && whole("Attempt", 100)
-            && one_of("SmartEncoded", &["true", "false"])
-            && one_of("ContentRetention", &["retain", "discard"])
-            && one_of("AddressRetention", &["retain", "obfuscate", "discard"])
-            && one_of("RiskCheck", &["enable", "disable"])
-            && field(form, "StatusCallback").is_none_or(is_url);
-        if !good {
-            return refuse(self.codes.parameter);
-        }
-        if world.is_stopped(self.vendor, from, to) {
-            return refuse(self.codes.opted_out);
-        }
-        Ok(New {
-            vendor: self.vendor,
-            channel: Channel::Text,
-            id,
-            from: from.to_owned(),
-            to: to.to_owned(),
-            text: text.to_owned(),
-            callback: field(form, "StatusCallback").map(Target::post),
-            events: Vec::new(),
-        })
-    }
-
-    /// Judges the fields of a call, but not what it is to say.
-    pub(super) fn call(&self, form: &Form, id: String) -> Result<New, Reply> {
-        let refuse = |code| Err((self.refuse)(code));
-        if form.iter().any(|(name, _)| !self.call_fields.contains(&name.as_str())) {
-            return refuse(self.codes.parameter);
-        }
-        let Some(to) = field(form, "To") else { return refuse(self.codes.call_to_missing) };
-        if !is_e164(to) {
-            return refuse(self.codes.to_invalid);
-        }
-        let Some(from) = field(form, "From") else { return refuse(self.codes.call_from_missing) };
-        self.owned(from, self.codes.call_from_not_owned)?;
-        let seconds = |name: &str, least: u64, most: u64| {
-            field(form, name).is_none_or(|text| {
-                text.parse().is_ok_and(|number: u64| (least..=most).contains(&number))
-            })
-        };
-        let good = seconds("Timeout", 1, 600)
-            && seconds("TimeLimit", 1, 86_400)
-            && ["Method", "StatusCallbackMethod", "FallbackMethod"]
-                .iter()
-                .all(|name| field(form, name).is_none_or(|method| method_of(method).is_some()))
-            && field(form, "StatusCallback").is_none_or(is_url);
-        if !good {
-            return refuse(self.codes.parameter);
-        }
-        Ok(call(self.vendor, id, from, to, form))
-    }
-
-    /// Where a call's document is; a refusal when that is no address.
-    pub(super) fn document_at(&self, form: &Form) -> Result<Document, Reply> {
-        let url = field(form, "Url").filter(|url| is_url(url));
-        let Some(url) = url else { return Err((self.refuse)(self.codes.url)) };
-        let method = field(form, "Method").and_then(method_of).unwrap_or(Method::POST);
-        Ok(Document::At(Target { url: url.to_owned(), method }))
-    }
-
-    fn owned(&self, from: &str, otherwise: u32) -> Result<(), Reply> {
-        if !is_e164(from) {
-            Err((self.refuse)(self.codes.from_invalid))
-        } else if self.numbers.iter().any(|number| number == from) {
-            Ok(())
-        } else {
-            Err((self.refuse)(otherwise))
-        }
-    }
+/// A refusal that a test asks for; `None`: no such code is documented.
+pub(super) fn refusal(errors: &Errors, code: &str, error: fn(u32) -> Reply) -> Option<Reply> {
+    let code = code.parse().ok()?;
+    errors.iter().any(|(known, ..)| *known == code).then(|| error(code))
 }
 
 /// A call of these fields, with where and what is reported of it.
@@ -239,6 +139,42 @@ pub(super) fn call_fields(account: &str, item: &Item, status: &str) -> Form {
         ("ApiVersion", "2010-04-01"),
         ("Direction", "outbound-api"),
     ])
+}
+
+/// A receipt: of these fields for a text message, and of a call's own. `None` for a turn that nobody
+/// asked for.
+pub(super) fn receipt(account: &str, item: &Item, target: Target, text: Form) -> Option<Draft> {
+    let mut form = match item.channel {
+        Channel::Text => text,
+        Channel::Call if is_wanted(item) => call_fields(account, item, &item.status),
+        Channel::Call => return None,
+    };
+    if let Some(code) = &item.code {
+        form.push(("ErrorCode".to_owned(), code.clone()));
+    }
+    Some(Draft { fields: form, ..draft(item, target) })
+}
+
+/// A message to the account, with what only this vendor tells of it.
+pub(super) fn inbound(
+    (vendor, account): (Vendor, &str),
+    id: String,
+    inbound: &Inbound,
+    target: Target,
+    own: Form,
+) -> Draft {
+    let mut form = fields([
+        ("MessageSid", &id),
+        ("SmsSid", &id),
+        ("AccountSid", account),
+        ("From", &inbound.from),
+        ("To", &inbound.to),
+        ("Body", &inbound.text),
+        ("NumMedia", "0"),
+        ("NumSegments", "1"),
+    ]);
+    form.extend(own);
+    Draft { vendor, event: Event::Inbound, id, target, fields: form, json: String::new() }
 }
 
 /// A time as this API writes it.

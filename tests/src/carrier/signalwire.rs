@@ -7,13 +7,14 @@ use serde_json::{Value, json};
 
 use super::{
     Vendor,
-    callback::{Draft, Inbound, draft},
-    compatible::{Codes, Resource, Rules, call_fields, date, is_wanted, resource, start},
-    exchange::{Asked, Form, Reply, field, fields},
+    callback::{Draft, Inbound},
+    compatible::{
+        self, Codes, Resource, Rules, call_fields, date, described, resource, start, words,
+    },
+    exchange::{Asked, Form, Reply, fields},
     gsm7,
-    records::{Channel, Item, Target},
+    records::{Item, Target},
     settings::SignalWire,
-    told::Event,
     world::World,
 };
 
@@ -102,26 +103,12 @@ pub(super) fn answer(world: &Arc<World>, asked: &Asked) -> Reply {
     match (&asked.method, &resource) {
         (&Method::POST, Resource::Messages) => send(world, asked, project),
         (&Method::POST, Resource::Calls) => call(world, asked, project),
-        (&Method::GET, Resource::Message(id)) => match world.item(Vendor::SignalWire, id) {
-            Some(item) => Reply::json(200, &message(project, &item)),
-            None => error(20404),
-        },
-        (&Method::GET, Resource::Call(id)) => match world.item(Vendor::SignalWire, id) {
-            Some(item) => Reply::json(200, &call_record(project, &item)),
-            None => error(20404),
-        },
-        // Taking the text out of the vendor's memory.
-        (&Method::POST, Resource::Message(id)) => {
-            let empty = asked.form().is_some_and(|form| field(&form, "Body") == Some(""));
-            match world.item(Vendor::SignalWire, id).filter(|_| empty) {
-                Some(item) => {
-                    world.update(id, |item| item.text.clear());
-                    Reply::json(200, &message(project, &Item { text: String::new(), ..item }))
-                }
-                None => error(20404),
-            }
+        _ => {
+            let (message, call) =
+                (|item: &Item| message(project, item), |item: &Item| call_record(project, item));
+            let found = described(world, Vendor::SignalWire, (asked, &resource), message, call);
+            found.map_or_else(|| error(20404), |found| Reply::json(200, &found))
         }
-        _ => error(20404),
     }
 }
 
@@ -163,33 +150,27 @@ fn call(world: &Arc<World>, asked: &Asked, project: &SignalWire) -> Reply {
     }
 }
 
-fn known(code: u32) -> (u16, &'static str) {
-    let found = ERRORS.iter().find(|(known, ..)| *known == code);
-    found.map_or((400, "Invalid request"), |(_, status, words)| (*status, *words))
-}
-
 fn info(code: u32) -> String {
     format!("https://developer.signalwire.com/compatibility-api/reference/error-codes#{code}")
 }
 
 /// A refusal in `SignalWire`'s words.
 fn error(code: u32) -> Reply {
-    let (status, words) = known(code);
-    let body = json!({"code": code, "message": words, "more_info": info(code), "status": status});
+    let (status, message) = words(&ERRORS, code);
+    let body = json!({"code": code, "message": message, "more_info": info(code), "status": status});
     Reply::json(status, &body)
 }
 
 /// The form that refused calls have: a list, with the code as text.
 fn call_error(code: u32) -> Reply {
-    let (status, words) = known(code);
-    let one = json!({"code": code.to_string(), "message": words, "more_info": info(code)});
+    let (status, message) = words(&ERRORS, code);
+    let one = json!({"code": code.to_string(), "message": message, "more_info": info(code)});
     Reply::json(status, &json!({"errors": [one]}))
 }
 
 /// A refusal that a test asks for; `None`: no such code is documented.
 pub(super) fn refusal(code: &str) -> Option<Reply> {
-    let code = code.parse().ok()?;
-    ERRORS.iter().any(|(known, ..)| *known == code).then(|| error(code))
+    compatible::refusal(&ERRORS, code, error)
 }
 
 fn message(project: &SignalWire, item: &Item) -> Value {
@@ -259,42 +240,23 @@ pub(super) fn fields_of_call(world: &World, item: &Item, status: &str) -> Form {
 /// A receipt; it holds the text. `None` for a turn that nobody asked for.
 pub(super) fn receipt(world: &World, item: &Item, target: Target) -> Option<Draft> {
     let project = world.settings.signalwire.project_id.as_str();
-    let mut form = match item.channel {
-        Channel::Text => fields([
-            ("MessageStatus", &item.status),
-            ("MessageSid", &item.id),
-            ("AccountSid", project),
-            ("From", &item.from),
-            ("To", &item.to),
-            ("Body", &item.text),
-            ("NumMedia", "0"),
-            ("NumSegments", &gsm7::parts(&item.text).to_string()),
-        ]),
-        Channel::Call if is_wanted(item) => call_fields(project, item, &item.status),
-        Channel::Call => return None,
-    };
-    if let Some(code) = &item.code {
-        form.push(("ErrorCode".to_owned(), code.clone()));
-    }
-    Some(Draft { fields: form, ..draft(item, target) })
+    let text = fields([
+        ("MessageStatus", &item.status),
+        ("MessageSid", &item.id),
+        ("AccountSid", project),
+        ("From", &item.from),
+        ("To", &item.to),
+        ("Body", &item.text),
+        ("NumMedia", "0"),
+        ("NumSegments", &gsm7::parts(&item.text).to_string()),
+    ]);
+    compatible::receipt(project, item, target, text)
 }
 
 /// A message to the project.
 pub(super) fn inbound(world: &World, inbound: &Inbound) -> Option<Draft> {
     let project = &world.settings.signalwire;
     let target = Target::post(project.inbound.as_deref()?);
-    let id = world.uuid();
-    let form = fields([
-        ("MessageSid", &id),
-        ("SmsSid", &id),
-        ("AccountSid", &project.project_id),
-        ("From", &inbound.from),
-        ("To", &inbound.to),
-        ("Body", &inbound.text),
-        ("NumMedia", "0"),
-        ("NumSegments", "1"),
-    ]);
-    let event = Event::Inbound;
-    let vendor = Vendor::SignalWire;
-    Some(Draft { vendor, event, id, target, fields: form, json: String::new() })
+    let account = (Vendor::SignalWire, project.project_id.as_str());
+    Some(compatible::inbound(account, world.uuid(), inbound, target, Form::new()))
 }

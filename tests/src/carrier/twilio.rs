@@ -10,14 +10,15 @@ use serde_json::{Value, json};
 use self::refusals::ERRORS;
 use super::{
     Vendor,
-    callback::{Draft, Inbound, Word, draft},
+    callback::{Draft, Inbound, Word},
     calls::Document,
-    compatible::{Codes, Resource, Rules, call_fields, date, is_wanted, resource, start},
+    compatible::{
+        self, Codes, Resource, Rules, call_fields, date, described, resource, start, words,
+    },
     exchange::{Asked, Form, Reply, field, fields},
     gsm7,
-    records::{Channel, Item, Target},
+    records::{Item, Target},
     settings::Twilio,
-    told::Event,
     world::World,
 };
 
@@ -111,27 +112,13 @@ fn answer_json(
     match (&asked.method, resource) {
         (&Method::POST, Resource::Messages) => send(world, asked, account),
         (&Method::POST, Resource::Calls) => call(world, asked, account),
-        (&Method::GET, Resource::Message(id)) => match world.item(Vendor::Twilio, id) {
-            Some(item) => Reply::json(200, &message(account, &item)),
-            None => error(20404),
-        },
-        (&Method::GET, Resource::Call(id)) => match world.item(Vendor::Twilio, id) {
-            Some(item) => Reply::json(200, &call_record(account, &item)),
-            None => error(20404),
-        },
-        // Taking the text out of the vendor's memory.
-        (&Method::POST, Resource::Message(id)) if field_is_empty(asked, "Body") => {
-            match world.update(id, |item| item.text.clear()) {
-                Some(item) => Reply::json(200, &message(account, &item)),
-                None => error(20404),
-            }
+        _ => {
+            let (message, call) =
+                (|item: &Item| message(account, item), |item: &Item| call_record(account, item));
+            let found = described(world, Vendor::Twilio, (asked, resource), message, call);
+            found.map_or_else(|| error(20404), |found| Reply::json(200, &found))
         }
-        _ => error(20404),
     }
-}
-
-fn field_is_empty(asked: &Asked, name: &str) -> bool {
-    asked.form().is_some_and(|form| field(&form, name) == Some(""))
 }
 
 fn rules(account: &Twilio) -> Rules<'_> {
@@ -179,11 +166,10 @@ fn call(world: &Arc<World>, asked: &Asked, account: &Twilio) -> Reply {
 
 /// A refusal in Twilio's words.
 fn error(code: u32) -> Reply {
-    let found = ERRORS.iter().find(|(known, ..)| *known == code);
-    let (_, status, words) = found.copied().unwrap_or((code, 400, "Invalid request"));
+    let (status, message) = words(&ERRORS, code);
     let body = json!({
         "code": code,
-        "message": words,
+        "message": message,
         "more_info": format!("https://www.twilio.com/docs/errors/{code}"),
         "status": status,
     });
@@ -192,8 +178,7 @@ fn error(code: u32) -> Reply {
 
 /// A refusal that a test asks for; `None`: no such code is documented.
 pub(super) fn refusal(code: &str) -> Option<Reply> {
-    let code = code.parse().ok()?;
-    ERRORS.iter().any(|(known, ..)| *known == code).then(|| error(code))
+    compatible::refusal(&ERRORS, code, error)
 }
 
 fn code_of(item: &Item) -> Option<u32> {
@@ -293,46 +278,25 @@ pub(super) fn fields_of_call(world: &World, item: &Item, status: &str) -> Form {
 /// A receipt; `None` for a turn that nobody asked for.
 pub(super) fn receipt(world: &World, item: &Item, target: Target) -> Option<Draft> {
     let account = world.settings.twilio.account_sid.as_str();
-    let mut form = match item.channel {
-        Channel::Text => fields([
-            ("MessageSid", &item.id),
-            ("MessageStatus", &item.status),
-            ("SmsSid", &item.id),
-            ("SmsStatus", &item.status),
-            ("To", &item.to),
-            ("From", &item.from),
-            ("AccountSid", account),
-            ("ApiVersion", "2010-04-01"),
-        ]),
-        Channel::Call if is_wanted(item) => call_fields(account, item, &item.status),
-        Channel::Call => return None,
-    };
-    if let Some(code) = &item.code {
-        form.push(("ErrorCode".to_owned(), code.clone()));
-    }
-    Some(Draft { fields: form, ..draft(item, target) })
+    let text = fields([
+        ("MessageSid", &item.id),
+        ("MessageStatus", &item.status),
+        ("SmsSid", &item.id),
+        ("SmsStatus", &item.status),
+        ("To", &item.to),
+        ("From", &item.from),
+        ("AccountSid", account),
+        ("ApiVersion", "2010-04-01"),
+    ]);
+    compatible::receipt(account, item, target, text)
 }
 
 /// A message to the account.
 pub(super) fn inbound(world: &World, inbound: &Inbound) -> Option<Draft> {
     let account = &world.settings.twilio;
     let target = Target::post(account.inbound.as_deref()?);
-    let id = format!("SM{}", world.hex());
-    let mut form = fields([
-        ("MessageSid", &id),
-        ("SmsSid", &id),
-        ("AccountSid", &account.account_sid),
-        ("From", &inbound.from),
-        ("To", &inbound.to),
-        ("Body", &inbound.text),
-        ("NumMedia", "0"),
-        ("NumSegments", "1"),
-        ("SmsStatus", "received"),
-        ("ApiVersion", "2010-04-01"),
-    ]);
-    if let Some(word) = Word::of(&inbound.text).name() {
-        form.push(("OptOutType".to_owned(), word.to_owned()));
-    }
-    let event = Event::Inbound;
-    Some(Draft { vendor: Vendor::Twilio, event, id, target, fields: form, json: String::new() })
+    let mut own = fields([("SmsStatus", "received"), ("ApiVersion", "2010-04-01")]);
+    own.extend(Word::of(&inbound.text).name().map(|word| ("OptOutType".into(), word.into())));
+    let (of, id) = ((Vendor::Twilio, account.account_sid.as_str()), format!("SM{}", world.hex()));
+    Some(compatible::inbound(of, id, inbound, target, own))
 }

@@ -1,6 +1,12 @@
 //! The audit trail through the socket: listed, and followed while logins go on.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    io::{BufRead, BufReader, Read},
+    process::Stdio,
+    sync::mpsc,
+    time::Duration,
+};
 
 use otp_proto::{
     admin::{Disable, Enable, Log, Logged, Record, Unlock, Verify, Watch, Watched},
@@ -9,6 +15,7 @@ use otp_proto::{
     service::GetInfo,
 };
 use otpd_tests::{
+    PATIENCE,
     daemon::{ADMIN_GROUP, Daemon, Place},
     phone::Phone,
     wire::{Wire, frame, is_denied, is_granted, login, wrong},
@@ -307,6 +314,66 @@ fn a_stop_ends_watchers_at_once_and_slow_ones_too() {
     assert!(!log.contains("not everything that was under way ended"), "it waited for them");
     assert!(daemon.wait().success());
     drop((idle, stuck));
+}
+
+/// The lines of a pipe as they come.
+fn lines(pipe: impl Read + Send + 'static) -> mpsc::Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let lines = BufReader::new(pipe).lines().map_while(Result::ok);
+        lines.map(|line| sender.send(line)).take_while(Result::is_ok).for_each(drop);
+    });
+    receiver
+}
+
+#[test]
+fn otpctl_follows_over_a_kill_and_shows_each_event_once() {
+    let phone = Phone::start();
+    let place = Place::new(&phone);
+    let mut daemon = place.start();
+    let [(man, number), ..] = PEOPLE;
+    daemon.enroll(&phone, man, number);
+    let mut command = place.otpctl(&["log", "--follow", "--json"]);
+    let mut follower =
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("otpctl starts");
+    let events = lines(follower.stdout.take().expect("a pipe"));
+    let notes = lines(follower.stderr.take().expect("a pipe"));
+    let mut seen = Vec::new();
+    let mut until = |word: &str| {
+        loop {
+            let line = events.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no {word}"));
+            let event: Value = serde_json::from_str(&line).expect("JSON");
+            seen.push(event["id"].as_i64().expect("an id"));
+            if event["event"] == word {
+                return;
+            }
+        }
+    };
+    until("verified");
+    for _ in 0..3 {
+        daemon.connect().call(&Disable { user: man.to_owned() }).expect("disabled");
+        until("disabled");
+        daemon.kill();
+        let away = notes.recv_timeout(PATIENCE).expect("it says so");
+        assert!(away.contains("otpd is away") && away.contains("60 s"), "{away}");
+        daemon = place.start();
+        // Perhaps before the follower is back: then it is told what it has missed.
+        daemon.connect().call(&Enable { user: man.to_owned() }).expect("enabled");
+        until("enabled");
+        let back = notes.recv_timeout(PATIENCE).expect("once, and then");
+        assert_eq!(back, "otpctl: otpd is back");
+    }
+    // An orderly restart as well.
+    daemon.terminate();
+    assert!(daemon.wait().success());
+    assert!(notes.recv_timeout(PATIENCE).expect("a note").contains("otpd is away"));
+    let daemon = place.start();
+    daemon.connect().call(&Unlock { user: man.to_owned() }).expect("unlocked");
+    until("unlocked");
+    follower.kill().expect("a signal");
+    follower.wait().expect("an end");
+    let written = list(&daemon, &Log::default()).iter().map(|record| record.id).collect::<Vec<_>>();
+    assert_eq!(seen, written, "each once and in order");
 }
 
 #[test]

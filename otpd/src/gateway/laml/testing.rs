@@ -1,13 +1,8 @@
 //! Stand-ins for Twilio and `SignalWire` on a loopback address: they take what the API documents and
 //! refuse everything else in the vendor's own words.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::collections::BTreeMap;
 
-use hyper::body::Bytes;
 use reqwest::Url;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
@@ -16,7 +11,7 @@ use crate::gateway::{
     Gateway, Message, Outcome, Status, VendorMessageId,
     settings::{Key, SignalWireSettings, TwilioSettings},
     signalwire,
-    testing::{Answer, Seen, Server},
+    testing::{self, Answer, SHORT, Seen, is_e164, json_answer as answer},
     twilio,
     vendor::Vendor,
 };
@@ -27,9 +22,6 @@ pub(crate) const PROJECT: &str = "16fd2706-8baf-433b-82eb-8c7fada847da";
 pub(crate) const TOKEN: &str = "tok_live_7f3d0189";
 pub(crate) const FROM: &str = "+13125550123";
 
-/// Long enough for a loopback connection on a busy machine; a silent vendor costs the test this.
-const SHORT: Duration = Duration::from_secs(1);
-
 /// Whom it stands in for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Who {
@@ -39,54 +31,31 @@ pub(crate) enum Who {
 
 pub(crate) const BOTH: [Who; 2] = [Who::Twilio, Who::SignalWire];
 
-#[derive(Default)]
-struct State {
-    /// Replies to the next requests, whatever they are.
-    next: VecDeque<Answer>,
+/// What it keeps.
+pub(crate) struct State {
+    who: Who,
     /// What a question about a message or a call is answered, by its path.
     records: BTreeMap<String, Value>,
     taken: usize,
 }
 
-pub(crate) struct StandIn {
-    pub(crate) server: Server,
-    who: Who,
-    state: Arc<Mutex<State>>,
-}
+pub(crate) type StandIn = testing::StandIn<State>;
 
 impl StandIn {
     pub(crate) async fn start(who: Who) -> Self {
-        let state = Arc::<Mutex<State>>::default();
-        let own = Arc::clone(&state);
-        let server = Server::answering(move |seen| {
-            let mut state = own.lock().unwrap();
-            let scripted = state.next.pop_front();
-            scripted.unwrap_or_else(|| who.judge(&mut state, seen).unwrap_or_else(|no| no))
-        });
-        Self { server: server.await, who, state }
-    }
-
-    /// Answers the next request like this.
-    pub(crate) fn next(
-        &self,
-        status: u16,
-        headers: &[(&'static str, &str)],
-        body: impl Into<Bytes>,
-    ) {
-        let headers = headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
-        self.state.lock().unwrap().next.push_back((status, headers, body.into()));
+        let state = State { who, records: BTreeMap::new(), taken: 0 };
+        Self::judging(state, move |state, seen| who.judge(state, seen)).await
     }
 
     /// What the record of `Messages/SM1` or `Calls/CA1` shall say.
     pub(crate) fn record(&self, resource: &str, status: &str, code: &Value, said: &str) {
-        let path = self.who.path(resource);
         let record = json!({"sid": resource, "status": status, "error_code": code,
             "error_message": said, "body": "482913 is your code", "to": "+13125550142"});
-        self.state.lock().unwrap().records.insert(path, record);
+        self.with(|state| state.records.insert(state.who.path(resource), record));
     }
 
     pub(crate) fn gateway(&self) -> Box<dyn Gateway> {
-        self.who.gateway(self.server.url(""))
+        self.with(|state| state.who).gateway(self.server.url(""))
     }
 
     pub(crate) async fn send(&self, message: &Message) -> Outcome {
@@ -141,15 +110,15 @@ pub(crate) fn form(body: &str) -> Vec<(String, String)> {
     url.query_pairs().map(|(name, value)| (name.into_owned(), value.into_owned())).collect()
 }
 
+/// Fields that are expected in a form.
+pub(crate) fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
 /// An error as both write it.
 pub(crate) fn error(code: &Value, message: &str, status: u16) -> Value {
     json!({"code": code, "message": message, "status": status,
         "more_info": "https://www.example.com/docs/errors/1"})
-}
-
-fn answer(status: u16, body: &Value) -> Answer {
-    let headers = vec![("content-type", "application/json".to_owned())];
-    (status, headers, body.to_string().into())
 }
 
 fn refusal(status: u16, code: u32, message: &str) -> Answer {
@@ -191,9 +160,7 @@ impl Who {
         use base64::{Engine as _, engine::general_purpose::STANDARD};
 
         let basic = STANDARD.encode(format!("{}:{TOKEN}", self.account()));
-        let header =
-            |name: &str| seen.headers.get(name).map_or("", |value| value.to_str().unwrap());
-        if header("authorization") != format!("Basic {basic}") {
+        if seen.header("authorization") != format!("Basic {basic}") {
             return Err(refusal(401, 20003, "Authenticate"));
         }
         if seen.method == "GET" && seen.body.is_empty() {
@@ -204,7 +171,7 @@ impl Who {
         let Some(channel) = channel.filter(|_| seen.method == "POST") else {
             return Err(not_found());
         };
-        if header("content-type") != "application/x-www-form-urlencoded" {
+        if seen.header("content-type") != "application/x-www-form-urlencoded" {
             return Err(refusal(400, 21619, "No form"));
         }
         let fields = form(&seen.body);
@@ -278,7 +245,7 @@ impl Who {
             }
         }
         let to = field(fields, "To").unwrap_or_default();
-        if to.parse::<crate::domain::phone::E164>().is_err() {
+        if !is_e164(to) {
             return Err(refusal(400, 21211, "Invalid 'To' Phone Number"));
         }
         match (self, field(fields, "From")) {

@@ -7,22 +7,16 @@ use serde_json::{Value, json};
 
 use super::testing::{BOTH, StandIn, TOKEN, Who, error, form};
 use crate::{
-    domain::{challenge::Channel, login::Cause, time::Timestamp},
+    domain::{challenge::Channel, login::Cause},
     gateway::{
-        GatewayName, Message, Outcome, Status, VendorMessageId,
-        client::Reply,
+        Message, Outcome, Status,
         redact::Redactor,
-        route::{Delivered, Routes},
         signalwire,
-        testing::{Server, kind, message, nobody, raw_server, silent_server},
+        testing::{accepted, manners, message, raw_server},
         twilio,
         vendor::{Dialect, SENDER},
     },
 };
-
-fn accepted(id: &str) -> Outcome {
-    Outcome::Accepted { vendor_id: VendorMessageId::checked(id) }
-}
 
 #[tokio::test]
 async fn errors_are_read_in_every_form() {
@@ -75,20 +69,8 @@ async fn without_a_known_code_the_status_counts() {
         r#"{"code": null, "message": "New"}"#,
         r#"{"code": -1e300, "message": [1]}"#,
     ];
-    let cases = [
-        ("misconfigured", &[301, 302, 307, 400, 401, 402, 403, 404, 405, 409, 415, 422][..]),
-        ("retryable", &[429, 501, 503]),
-        ("unknown", &[408, 500, 502, 504, 520]),
-    ];
     for who in BOTH {
-        let vendor = StandIn::start(who).await;
-        for (expected, statuses) in cases {
-            for (status, body) in statuses.iter().flat_map(|s| bodies.map(|body| (*s, body))) {
-                vendor.next(status, &[("content-type", "text/html")], body);
-                let outcome = vendor.send(&message(Channel::Sms)).await;
-                assert_eq!(kind(&outcome), expected, "{who:?} {status} {body}: {outcome:?}");
-            }
-        }
+        manners::without_words_the_status_counts(&|url| who.gateway(url), &bodies).await;
     }
 }
 
@@ -221,20 +203,16 @@ async fn a_reply_that_never_ends_is_left() {
 
 #[tokio::test]
 async fn a_redirect_takes_the_key_nowhere() {
-    let elsewhere = Server::start(200, &[], "").await;
     for who in BOTH {
-        let vendor = StandIn::start(who).await;
-        for status in [301, 302, 303, 307, 308] {
-            let location = elsewhere.url("/2010-04-01");
-            vendor.next(status, &[("location", &location)], "");
-            let outcome = vendor.send(&message(Channel::Sms)).await;
-            assert_eq!(kind(&outcome), "misconfigured", "{who:?} {status}");
-            vendor.next(status, &[("location", &location)], "");
-            let told = vendor.ask(&message(Channel::Sms), "m-1").await;
-            assert!(matches!(told, Status::Unknown(_)), "{who:?} {status}");
-        }
+        manners::a_redirect_takes_the_key_nowhere(&|url| who.gateway(url)).await;
     }
-    assert_eq!((elsewhere.connections(), elsewhere.seen().len()), (0, 0));
+}
+
+#[tokio::test]
+async fn a_vendor_that_is_not_there_is_told_from_one_that_says_nothing() {
+    for who in BOTH {
+        manners::absence_is_told_from_silence(&|url| who.gateway(url)).await;
+    }
 }
 
 #[tokio::test]
@@ -289,76 +267,25 @@ async fn messages_and_calls_are_asked_after_by_their_ids() {
 
 #[tokio::test]
 async fn an_id_stays_one_part_of_the_path() {
-    let cases = [
-        ("a/b?c#d", "a%2Fb%3Fc%23d"),
-        ("../../Balance", "..%2F..%2FBalance"),
-        ("%2e%2e", "%252e%252e"),
-        ("a&b=c;d", "a&b=c;d"),
-        ("\\x\"", "%5Cx%22"),
-    ];
     for who in BOTH {
-        let server = Server::start(404, &[], "").await;
-        for (id, path) in cases {
-            let (gateway, message) = (who.gateway(server.url("")), message(Channel::Sms));
-            let checked = VendorMessageId::checked(id).unwrap();
-            let told = gateway.status(&message, &checked).unwrap().await;
-            assert!(matches!(told, Status::Unknown(_)), "{id}");
-            assert_eq!(server.seen()[0].path, who.path(&format!("Messages/{path}")), "{id}");
-        }
-        for id in [".", ".."] {
-            let gateway = who.gateway("https://api.example.net".to_owned());
-            let id = VendorMessageId::checked(id).unwrap();
-            assert!(gateway.status(&message(Channel::Sms), &id).is_none(), "{who:?} {id:?}");
-        }
+        let path = |id: &str| who.path(&format!("Messages/{id}"));
+        manners::an_id_stays_one_part_of_the_path(&|url| who.gateway(url), &path).await;
     }
 }
 
 #[tokio::test]
 async fn a_vendor_that_does_not_tell_is_no_failure() {
     for who in BOTH {
-        let vendor = StandIn::start(who).await;
-        for (status, body) in
-            [(401, "{}"), (404, ""), (429, ""), (500, "x"), (200, ""), (200, "[]")]
-        {
-            vendor.next(status, &[], body);
-            let told = vendor.ask(&message(Channel::Sms), "m-1").await;
-            assert!(matches!(told, Status::Unknown(_)), "{who:?} {status} {body}: {told:?}");
-        }
-        let (message, id) = (message(Channel::Sms), VendorMessageId::checked("m-1").unwrap());
-        for address in [nobody().await, silent_server().await] {
-            let gateway = who.gateway(format!("http://{address}"));
-            let told = gateway.status(&message, &id).unwrap().await;
-            assert!(matches!(told, Status::Unknown(_)), "{who:?}: {told:?}");
-        }
+        manners::what_is_not_told_is_no_failure(&|url| who.gateway(url)).await;
     }
 }
 
 #[tokio::test]
 async fn after_no_clear_answer_the_next_gateway_sends_the_same_code() {
-    for (who, other) in [(Who::Twilio, Who::SignalWire), (Who::SignalWire, Who::Twilio)] {
-        let vendor = StandIn::start(other).await;
-        let cases = [
-            ("silent", silent_server().await),
-            ("closed without a word", raw_server(b"", true).await),
-            ("nobody", nobody().await),
-        ];
-        for (name, address) in cases {
-            let names = ["first", "second"].map(|name| GatewayName(name.to_owned()));
-            let gateways = vec![
-                (names[0].clone(), who.gateway(format!("http://{address}"))),
-                (names[1].clone(), vendor.gateway()),
-            ];
-            let routes = Routes::new(gateways, &names, &[]).unwrap();
-            let now = || Timestamp(1_800_000_000_000);
-            let delivery = routes.deliver(&message(Channel::Sms), None, now).await;
-            assert!(
-                matches!(&delivery.result, Delivered::Sent { gateway, .. } if *gateway == names[1]),
-                "{who:?} {name}: {delivery:?}"
-            );
-            let seen = vendor.server.seen();
-            assert_eq!(seen.len(), 1, "{who:?} {name}");
-            assert!(seen[0].body.contains("482913%20is%20your%20code"), "{who:?} {name}");
-        }
+    for who in BOTH {
+        let vendor = StandIn::start(who).await;
+        let open = |url| who.gateway(url);
+        manners::the_next_gateway_sends_the_same_code(&open, &vendor.server).await;
     }
 }
 
@@ -395,22 +322,13 @@ async fn reasons_hold_neither_code_nor_number_nor_key() {
 
 /// JSON that has much of a reply's form, and much that must not be shown.
 fn json_like() -> impl Strategy<Value = Value> {
-    let leaf = prop_oneof![
-        Just(Value::Null),
-        any::<bool>().prop_map(Value::from),
-        any::<i64>().prop_map(Value::from),
+    let words = prop_oneof![
         (21_000..31_000).prop_map(Value::from),
         "(21610|30003|failed|completed|queued|.{0,9})".prop_map(Value::from),
         Just(Value::from(format!("code 482913, +13125550142, {TOKEN}"))),
     ];
-    let name = "(errors|code|message|status|sid|error_code|error_message|more_info)";
-    leaf.prop_recursive(5, 40, 5, move |inner| {
-        prop_oneof![
-            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            prop::collection::btree_map(name, inner, 0..6)
-                .prop_map(|fields| Value::Object(fields.into_iter().collect())),
-        ]
-    })
+    let names = "(errors|code|message|status|sid|error_code|error_message|more_info)";
+    manners::json_like(words, names)
 }
 
 proptest! {
@@ -418,8 +336,7 @@ proptest! {
     fn no_reply_panics_or_tells_and_only_a_success_is_a_yes(
         code in 100u16..600, body in json_like(), voice in any::<bool>(),
     ) {
-        let body = Some(body.to_string().into_bytes());
-        let reply = Reply { status: code, retry_after: None, rate_reset: None, body };
+        let reply = manners::reply(code, &body);
         let channel = if voice { Channel::Voice } else { Channel::Sms };
         let url = || "https://api.example.net".to_owned();
         let apis: [Box<dyn Dialect>; 2] = [
@@ -429,24 +346,11 @@ proptest! {
         for api in apis {
             let message = message(channel);
             let redactor = Redactor::new(&message, api.secrets());
-            let (sent, told) =
-                (api.sent(channel, &reply, &redactor), api.status(channel, &reply, &redactor));
-            let id = match &sent {
-                Outcome::Accepted { vendor_id } => vendor_id.clone(),
-                _ => None,
-            };
-            let shown = format!("{sent:?} {told:?} {:?}", api.hint(&reply));
-            prop_assert!(shown.chars().count() < 1000);
-            // An id is looked at where it is kept, by the routes.
-            if id.is_none() {
-                for secret in ["482913", "3125550142", TOKEN] {
-                    prop_assert!(!shown.contains(secret), "{}", shown);
-                }
-            }
-            if !(200..=299).contains(&code) {
-                prop_assert!(kind(&sent) != "accepted");
-                prop_assert!(matches!(told, Status::Unknown(_)));
-            }
+            let sent = api.sent(channel, &reply, &redactor);
+            let told = api.status(channel, &reply, &redactor);
+            manners::nothing_is_told_or_made_up(code, sent, &told, TOKEN)?;
+            let hint = api.hint(&reply).unwrap_or_default();
+            prop_assert!(!hint.contains(TOKEN) && !hint.contains("482913"), "{}", hint);
         }
     }
 }

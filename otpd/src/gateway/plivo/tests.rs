@@ -15,16 +15,12 @@ use crate::{
     domain::challenge::Channel,
     gateway::{
         Gateway, Message, Outcome, Status, VendorMessageId,
-        client::Reply,
         redact::Redactor,
         settings::Key,
-        testing::{Server, kind, message, nobody, raw_server, silent_server},
+        testing::{SHORT, accepted, kind, manners, message},
         vendor::{SENDER, Vendor, VendorError},
     },
 };
-
-/// Long enough for a loopback connection on a busy machine; a silent vendor costs the test this.
-const SHORT: Duration = Duration::from_secs(1);
 
 fn settings(base_url: String) -> PlivoSettings {
     PlivoSettings {
@@ -48,6 +44,10 @@ fn gateway(settings: &PlivoSettings) -> Vendor<Api> {
     opened(settings).unwrap()
 }
 
+fn open(base_url: String) -> Box<dyn Gateway> {
+    Box::new(gateway(&settings(base_url)))
+}
+
 async fn send(base_url: String) -> Outcome {
     gateway(&settings(base_url)).send(&message(Channel::Sms)).await
 }
@@ -56,10 +56,6 @@ async fn ask(base_url: String, channel: Channel, id: &str) -> Status {
     let (gateway, message) = (gateway(&settings(base_url)), message(channel));
     let id = VendorMessageId::checked(id).unwrap();
     gateway.status(&message, &id).unwrap().await
-}
-
-fn accepted(id: &str) -> Outcome {
-    Outcome::Accepted { vendor_id: VendorMessageId::checked(id) }
 }
 
 fn error(text: &str) -> Value {
@@ -163,23 +159,7 @@ async fn errors_are_told_apart_by_consequence() {
 async fn without_a_readable_error_the_status_counts() {
     let bodies =
         ["", "<html>down</html>", "{}", r#"{"error": {"dst": ["invalid"]}}"#, r#"{"error": 7}"#];
-    let cases = [
-        ("misconfigured", &[400, 401, 402, 403, 404, 405, 409, 415, 422][..]),
-        ("misconfigured", &[301, 302, 307]),
-        ("retryable", &[429, 501, 503]),
-        ("unknown", &[408, 500, 502, 504, 520]),
-    ];
-    let vendor = StandIn::start().await;
-    for (expected, statuses) in cases {
-        for (status, body) in statuses.iter().flat_map(|s| bodies.map(|body| (*s, body))) {
-            vendor.next(status, &[("retry-after", "7")], body);
-            let outcome = send(vendor.server.url("")).await;
-            assert_eq!(kind(&outcome), expected, "{status} {body}: {outcome:?}");
-            if let Outcome::Retryable { after, .. } = outcome {
-                assert_eq!(after, Some(Duration::from_secs(7)), "{status} {body}");
-            }
-        }
-    }
+    manners::without_words_the_status_counts(&open, &bodies).await;
 }
 
 #[tokio::test]
@@ -218,14 +198,7 @@ async fn a_yes_without_a_usable_body_is_still_one() {
 
 #[tokio::test]
 async fn a_redirect_takes_the_key_nowhere() {
-    let elsewhere = Server::start(200, &[], "").await;
-    let vendor = StandIn::start().await;
-    for status in [301, 302, 303, 307, 308] {
-        let location = elsewhere.url("/v1/Account/");
-        vendor.next(status, &[("location", &location)], "");
-        assert_eq!(kind(&send(vendor.server.url("")).await), "misconfigured", "{status}");
-    }
-    assert_eq!((elsewhere.connections(), elsewhere.seen().len()), (0, 0));
+    manners::a_redirect_takes_the_key_nowhere(&open).await;
 }
 
 #[tokio::test]
@@ -248,15 +221,13 @@ async fn reasons_hold_neither_code_nor_number_nor_key() {
 
 #[tokio::test]
 async fn a_vendor_that_is_not_there_is_told_from_one_that_says_nothing() {
-    let cases = [
-        ("retryable", nobody().await),
-        ("unknown", silent_server().await),
-        ("unknown", raw_server(b"", true).await),
-    ];
-    for (expected, address) in cases {
-        let outcome = send(format!("http://{address}")).await;
-        assert_eq!(kind(&outcome), expected, "{outcome:?}");
-    }
+    manners::absence_is_told_from_silence(&open).await;
+}
+
+#[tokio::test]
+async fn after_no_clear_answer_the_next_gateway_sends_the_same_code() {
+    let vendor = StandIn::start().await;
+    manners::the_next_gateway_sends_the_same_code(&open, &vendor.server).await;
 }
 
 #[test]
@@ -298,22 +269,11 @@ fn calls_need_a_number_or_a_phlo() {
 
 /// JSON that has much of a reply's form.
 fn json_like() -> impl Strategy<Value = Value> {
-    let leaf = prop_oneof![
-        Just(Value::Null),
-        any::<i64>().prop_map(Value::from),
-        "(200|2000|delivered|failed|dst|482913|\\+13125550142|t0ken-of-plivo-7d2f|.{0,9})"
-            .prop_map(Value::from),
-    ];
-    let name = "(errors|error|code|title|message|message_uuid|invalid_number|message_state|\
-                error_code|error_message|answer_time|end_time|hangup_cause_code|call_uuid|\
-                hangup_cause_name|call_status)";
-    leaf.prop_recursive(5, 40, 5, move |inner| {
-        prop_oneof![
-            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            prop::collection::btree_map(name, inner, 0..5)
-                .prop_map(|fields| Value::Object(fields.into_iter().collect())),
-        ]
-    })
+    let words = "(200|2000|delivered|failed|dst|482913|\\+13125550142|t0ken-of-plivo-7d2f|.{0,9})";
+    let names = "(errors|error|code|title|message|message_uuid|invalid_number|message_state|\
+                 error_code|error_message|answer_time|end_time|hangup_cause_code|call_uuid|\
+                 hangup_cause_name|call_status)";
+    manners::json_like(words.prop_map(Value::from), names)
 }
 
 proptest! {
@@ -322,28 +282,15 @@ proptest! {
         code in 100u16..600,
         body in json_like(),
     ) {
-        let body = Some(body.to_string().into_bytes());
-        let reply = Reply { status: code, retry_after: None, rate_reset: None, body };
-        let success = (200..=299).contains(&code);
-        for (way, channel) in [
-            (Way::Text, Channel::Sms), (Way::Call, Channel::Voice), (Way::Phlo, Channel::Sms),
-        ] {
+        let reply = manners::reply(code, &body);
+        let ways =
+            [(Way::Text, Channel::Sms), (Way::Call, Channel::Voice), (Way::Phlo, Channel::Sms)];
+        for (way, channel) in ways {
             let message = message(channel);
             let secrets = [Zeroizing::new(TOKEN.to_owned())];
             let redactor = Redactor::new(&message, &secrets);
-            // The router drops an id that tells something.
-            let outcome = match sent(way, &reply, &redactor) {
-                Outcome::Accepted { .. } => Outcome::Accepted { vendor_id: None },
-                other => other,
-            };
-            let told = status(channel, &reply, &redactor);
-            let shown = format!("{outcome:?} {told:?}");
-            prop_assert!(shown.chars().count() < 1000);
-            for secret in ["482913", "13125550142", TOKEN] {
-                prop_assert!(!shown.contains(secret), "{}", shown);
-            }
-            prop_assert!(success || kind(&outcome) != "accepted");
-            prop_assert!(success || matches!(told, Status::Unknown(_) | Status::UnderWay));
+            let (sent, told) = (sent(way, &reply, &redactor), status(channel, &reply, &redactor));
+            manners::nothing_is_told_or_made_up(code, sent, &told, TOKEN)?;
         }
     }
 }

@@ -5,23 +5,18 @@ use std::time::Duration;
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::{Api, Channel, Message, NO_ANSWER, Outcome, SignalWireSettings};
-use crate::gateway::{
-    VendorMessageId,
-    laml::testing::{FROM, StandIn, Who, error, form, open_signalwire, signalwire},
-    testing::{kind, message},
-    vendor::SENDER,
+use super::{Api, Message, NO_ANSWER, SignalWireSettings};
+use crate::{
+    domain::challenge::Channel,
+    gateway::{
+        Outcome,
+        laml::testing::{FROM, StandIn, Who, error, form, open_signalwire, pairs, signalwire},
+        testing::{accepted, kind, message},
+        vendor::SENDER,
+    },
 };
 
 const URL: &str = "https://otp.example.com/answer/0123456789abcdef0123456789abcdef";
-
-fn accepted(id: &str) -> Outcome {
-    Outcome::Accepted { vendor_id: VendorMessageId::checked(id) }
-}
-
-fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
-}
 
 #[tokio::test]
 async fn a_text_is_posted_as_the_api_wants_it() {

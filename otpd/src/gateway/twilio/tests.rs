@@ -5,24 +5,19 @@ use std::time::Duration;
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::{Api, Channel, Message, Outcome, TwilioSettings};
-use crate::gateway::{
-    VendorMessageId,
-    laml::testing::{FROM, SERVICE, StandIn, Who, error, form, open_twilio, twilio},
-    spoken::Markup,
-    testing::{kind, message},
-    vendor::{Dialect as _, SENDER},
+use super::{Api, Message, TwilioSettings};
+use crate::{
+    domain::challenge::Channel,
+    gateway::{
+        Outcome,
+        laml::testing::{FROM, SERVICE, StandIn, Who, error, form, open_twilio, pairs, twilio},
+        spoken::Markup,
+        testing::{accepted, kind, message},
+        vendor::{Dialect as _, SENDER},
+    },
 };
 
 const URL: &str = "https://otp.example.com/answer/0123456789abcdef0123456789abcdef";
-
-fn accepted(id: &str) -> Outcome {
-    Outcome::Accepted { vendor_id: VendorMessageId::checked(id) }
-}
-
-fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
-}
 
 #[tokio::test]
 async fn a_text_is_posted_as_the_api_wants_it() {

@@ -2,14 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{
-    FlowrouteVersion, Server, StandIn, Status, ask, gateway, message, nobody, record, settings,
-    silent_server,
-};
-use crate::{
-    domain::{challenge::Channel, login::Cause},
-    gateway::{Gateway as _, VendorMessageId},
-};
+use super::{FlowrouteVersion, StandIn, Status, ask, open, record};
+use crate::{domain::login::Cause, gateway::testing::manners};
 
 const ID: &str = "mdr2-39cadeace66e11e7aff806cd7f24ba2d";
 
@@ -103,37 +97,11 @@ async fn a_record_is_read_in_every_form() {
 
 #[tokio::test]
 async fn an_id_stays_one_part_of_the_path() {
-    let cases = [
-        ("a/b?c#d", "/v2.2/messages/a%2Fb%3Fc%23d"),
-        ("../../v2/balance", "/v2.2/messages/..%2F..%2Fv2%2Fbalance"),
-        ("%2e%2e", "/v2.2/messages/%252e%252e"),
-    ];
-    for (id, path) in cases {
-        let server = Server::start(404, &[], "").await;
-        let told = ask(FlowrouteVersion::V22, server.url(""), id).await;
-        assert!(matches!(told, Status::Unknown(_)), "{id}");
-        assert_eq!(server.seen()[0].path, path, "{id}");
-    }
-    for id in [".", ".."] {
-        let gateway = gateway(&settings(FlowrouteVersion::V22, "https://api.example.net".into()));
-        let id = VendorMessageId::checked(id).unwrap();
-        assert!(gateway.status(&message(Channel::Sms), &id).is_none(), "no request for {id:?}");
-    }
+    let path = |id: &str| format!("/v2.2/messages/{id}");
+    manners::an_id_stays_one_part_of_the_path(&open, &path).await;
 }
 
 #[tokio::test]
 async fn a_vendor_that_does_not_tell_is_no_failure() {
-    let version = FlowrouteVersion::V22;
-    let vendor = StandIn::start(version).await;
-    let replies =
-        [(401, "{}"), (404, ""), (429, ""), (500, "x"), (200, ""), (200, "[]"), (200, "{}")];
-    for (status, body) in replies {
-        vendor.next(status, &[], body);
-        let told = ask(version, vendor.server.url(""), ID).await;
-        assert!(matches!(told, Status::Unknown(_)), "{status} {body}: {told:?}");
-    }
-    for address in [nobody().await, silent_server().await] {
-        let told = ask(version, format!("http://{address}"), ID).await;
-        assert!(matches!(told, Status::Unknown(_)), "{told:?}");
-    }
+    manners::what_is_not_told_is_no_failure(&open).await;
 }

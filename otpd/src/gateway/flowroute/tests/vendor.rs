@@ -1,17 +1,13 @@
 //! A stand-in for Flowroute on a loopback address: it takes what the API documents in the version
 //! that it speaks, and refuses everything else as Flowroute would.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::{Arc, Mutex},
-};
+use std::collections::BTreeMap;
 
-use hyper::body::Bytes;
 use serde_json::{Value, json};
 
 use crate::gateway::{
     settings::FlowrouteVersion,
-    testing::{Answer, Seen, Server},
+    testing::{self, Answer, Seen},
 };
 
 pub(super) const ACCESS: &str = "8c21a9d0";
@@ -21,46 +17,24 @@ pub(super) const BASIC: &str = "Basic OGMyMWE5ZDA6czNjcjN0LW9mLTlmNDFjNg==";
 /// Somebody who answered STOP.
 pub(super) const STOPPED: &str = "+13125550199";
 
+/// What it keeps.
 #[derive(Default)]
-struct State {
-    /// Replies to the next requests, whatever they are.
-    next: VecDeque<Answer>,
+pub(super) struct State {
     /// What a question about a message is answered.
     records: BTreeMap<String, Value>,
     sent: usize,
 }
 
-pub(super) struct StandIn {
-    pub(super) server: Server,
-    state: Arc<Mutex<State>>,
-}
+pub(super) type StandIn = testing::StandIn<State>;
 
 impl StandIn {
     pub(super) async fn start(version: FlowrouteVersion) -> Self {
-        let state = Arc::<Mutex<State>>::default();
-        let own = Arc::clone(&state);
-        let server = Server::answering(move |seen| {
-            let mut state = own.lock().unwrap();
-            let scripted = state.next.pop_front();
-            scripted.unwrap_or_else(|| judge(version, &mut state, seen).unwrap_or_else(|no| no))
-        });
-        Self { server: server.await, state }
-    }
-
-    /// Answers the next request like this.
-    pub(super) fn next(
-        &self,
-        status: u16,
-        headers: &[(&'static str, &str)],
-        body: impl Into<Bytes>,
-    ) {
-        let headers = headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
-        self.state.lock().unwrap().next.push_back((status, headers, body.into()));
+        Self::judging(State::default(), move |state, seen| judge(version, state, seen)).await
     }
 
     /// What a message's record shall say.
     pub(super) fn record(&self, id: &str, record: Value) {
-        self.state.lock().unwrap().records.insert(id.to_owned(), record);
+        self.with(|state| state.records.insert(id.to_owned(), record));
     }
 }
 
@@ -81,15 +55,14 @@ fn refusal(status: u16, title: &str, detail: &str) -> Answer {
 }
 
 fn judge(version: FlowrouteVersion, state: &mut State, seen: &Seen) -> Result<Answer, Answer> {
-    let header = |name: &str| seen.headers.get(name).map_or("", |value| value.to_str().unwrap());
-    if header("authorization") != BASIC {
+    if seen.header("authorization") != BASIC {
         return Err(refusal(401, "Unauthorized", "Invalid API credentials"));
     }
     let media_type = match version {
         FlowrouteVersion::V22 | FlowrouteVersion::V21 => "application/vnd.api+json",
         FlowrouteVersion::V2 => "application/json",
     };
-    if header("accept") != media_type {
+    if seen.header("accept") != media_type {
         return Err(refusal(406, "Not Acceptable", ""));
     }
     let path = match version {
@@ -98,7 +71,9 @@ fn judge(version: FlowrouteVersion, state: &mut State, seen: &Seen) -> Result<An
         FlowrouteVersion::V2 => "/v2/messages",
     };
     match (seen.method.as_str(), seen.path.strip_prefix(path)) {
-        ("POST", Some("")) if header("content-type") == media_type => send(version, state, seen),
+        ("POST", Some("")) if seen.header("content-type") == media_type => {
+            send(version, state, seen)
+        }
         ("POST", Some("")) => Err(refusal(415, "Unsupported Media Type", "")),
         ("GET", Some(id)) if id.starts_with('/') && seen.body.is_empty() => {
             match state.records.get(&id[1..]) {

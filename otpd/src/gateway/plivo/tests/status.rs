@@ -2,13 +2,10 @@
 
 use serde_json::json;
 
-use super::{
-    ID, Server, StandIn, Status, UUID, VendorMessageId, ask, gateway, message, nobody, settings,
-    silent_server,
-};
+use super::{ID, StandIn, Status, UUID, ask, open};
 use crate::{
     domain::{challenge::Channel, login::Cause},
-    gateway::Gateway as _,
+    gateway::testing::manners,
 };
 
 fn failed(reason: &str, cause: Cause) -> Status {
@@ -147,36 +144,11 @@ async fn a_call_has_a_record_once_it_ended() {
 
 #[tokio::test]
 async fn an_id_stays_one_part_of_the_path() {
-    let cases = [
-        ("a/b?c#d", "Message/a%2Fb%3Fc%23d/"),
-        ("../../Call", "Message/..%2F..%2FCall/"),
-        ("%2e%2e", "Message/%252e%252e/"),
-    ];
-    for (id, path) in cases {
-        let server = Server::start(404, &[], "").await;
-        let told = ask(server.url(""), Channel::Sms, id).await;
-        assert!(matches!(told, Status::Unknown(_)), "{id}");
-        assert_eq!(server.seen()[0].path, format!("/v1/Account/{ID}/{path}"), "{id}");
-    }
-    for id in [".", ".."] {
-        let gateway = gateway(&settings("https://api.example.net".to_owned()));
-        let id = VendorMessageId::checked(id).unwrap();
-        assert!(gateway.status(&message(Channel::Sms), &id).is_none(), "no request for {id:?}");
-    }
+    let path = |id: &str| format!("/v1/Account/{ID}/Message/{id}/");
+    manners::an_id_stays_one_part_of_the_path(&open, &path).await;
 }
 
 #[tokio::test]
 async fn a_vendor_that_does_not_tell_is_no_failure() {
-    let vendor = StandIn::start().await;
-    let replies =
-        [(401, "{}"), (404, ""), (429, ""), (500, "x"), (200, ""), (200, "[]"), (200, "{}")];
-    for (status, body) in replies {
-        vendor.next(status, &[], body);
-        let told = ask(vendor.server.url(""), Channel::Sms, UUID).await;
-        assert!(matches!(told, Status::Unknown(_)), "{status} {body}: {told:?}");
-    }
-    for address in [nobody().await, silent_server().await] {
-        let told = ask(format!("http://{address}"), Channel::Sms, UUID).await;
-        assert!(matches!(told, Status::Unknown(_)), "{told:?}");
-    }
+    manners::what_is_not_told_is_no_failure(&open).await;
 }

@@ -1,15 +1,11 @@
 //! A stand-in for Plivo on a loopback address: it takes what the API documents, runs one PHLO, and
 //! refuses everything else in Plivo's form.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::{Arc, Mutex},
-};
+use std::collections::BTreeMap;
 
-use hyper::body::Bytes;
 use serde_json::{Map, Value, json};
 
-use crate::gateway::testing::{Answer, Seen, Server};
+use crate::gateway::testing::{self, Answer, Seen, is_e164, json_answer as answer};
 
 pub(super) const ID: &str = "MAJHUDTEYWLSIUYTDBCZ";
 pub(super) const TOKEN: &str = "t0ken-of-plivo-7d2f";
@@ -20,70 +16,39 @@ pub(super) const UUID: &str = "db3ce55a-7f1d-11e1-8ea7-1231380bc196";
 /// In a country that the account does not send to.
 pub(super) const BARRED: &str = "+436641234567";
 
-#[derive(Default)]
-struct State {
-    /// Replies to the next requests, whatever they are.
-    next: VecDeque<Answer>,
-    /// What a question is answered, by its path.
-    records: BTreeMap<String, Value>,
-}
+/// What a question is answered, by its path.
+type Records = BTreeMap<String, Value>;
 
-pub(super) struct StandIn {
-    pub(super) server: Server,
-    state: Arc<Mutex<State>>,
-}
+pub(super) type StandIn = testing::StandIn<Records>;
 
 impl StandIn {
     pub(super) async fn start() -> Self {
-        let state = Arc::<Mutex<State>>::default();
-        let own = Arc::clone(&state);
-        let server = Server::answering(move |seen| {
-            let mut state = own.lock().unwrap();
-            let scripted = state.next.pop_front();
-            scripted.unwrap_or_else(|| judge(&state, seen).unwrap_or_else(|refusal| refusal))
-        });
-        Self { server: server.await, state }
-    }
-
-    /// Answers the next request like this.
-    pub(super) fn next(
-        &self,
-        status: u16,
-        headers: &[(&'static str, &str)],
-        body: impl Into<Bytes>,
-    ) {
-        let headers = headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
-        self.state.lock().unwrap().next.push_back((status, headers, body.into()));
+        Self::judging(Records::new(), |records, seen| judge(records, seen)).await
     }
 
     /// What a message's or a call's record shall say.
     pub(super) fn record(&self, resource: &str, id: &str, record: Value) {
         let path = format!("/v1/Account/{ID}/{resource}/{id}/");
-        self.state.lock().unwrap().records.insert(path, record);
+        self.with(|records| records.insert(path, record));
     }
-}
-
-fn answer(status: u16, body: &Value) -> Answer {
-    (status, vec![("content-type", "application/json".to_owned())], body.to_string().into())
 }
 
 fn refusal(status: u16, error: &str) -> Answer {
     answer(status, &json!({"api_id": "97ceeb52-58b6-11e1-86da-77300b68f8bb", "error": error}))
 }
 
-fn judge(state: &State, seen: &Seen) -> Result<Answer, Answer> {
-    let header = |name: &str| seen.headers.get(name).map_or("", |value| value.to_str().unwrap());
-    if header("authorization") != BASIC {
+fn judge(records: &Records, seen: &Seen) -> Result<Answer, Answer> {
+    if seen.header("authorization") != BASIC {
         return Err(refusal(401, "authentication failed"));
     }
     if seen.method == "GET" && seen.body.is_empty() {
-        let record = state.records.get(&seen.path);
+        let record = records.get(&seen.path);
         return record.map(|found| answer(200, found)).ok_or_else(|| refusal(404, "not found"));
     }
     if seen.method != "POST" {
         return Err(refusal(405, "method not allowed"));
     }
-    if header("content-type") != "application/json" {
+    if seen.header("content-type") != "application/json" {
         return Err(refusal(415, "the content type is not supported"));
     }
     let invalid = |text: &str| refusal(400, text);
@@ -106,11 +71,6 @@ fn known<'a>(
         Some(name) => Err(refusal(400, &format!("{name} is unknown"))),
         None => Ok(|name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default()),
     }
-}
-
-fn is_e164(text: &str) -> bool {
-    let digits = text.strip_prefix('+').unwrap_or_default();
-    (7..=15).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn message(fields: &Map<String, Value>) -> Result<Answer, Answer> {

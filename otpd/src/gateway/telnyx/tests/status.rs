@@ -1,9 +1,6 @@
 //! Asking what became of a message.
 
-use super::{
-    Cause, Channel, Gateway as _, Server, StandIn, Status, VendorMessageId, ask, gateway, json,
-    message, nobody, silent_server,
-};
+use super::{Cause, StandIn, Status, ask, boxed, json, manners};
 
 #[tokio::test]
 async fn a_message_is_asked_after_by_its_id() {
@@ -50,36 +47,11 @@ async fn a_message_is_asked_after_by_its_id() {
 
 #[tokio::test]
 async fn an_id_stays_one_part_of_the_path() {
-    let cases = [
-        ("a/b?c#d", "/v2/messages/a%2Fb%3Fc%23d"),
-        ("../../v2/balance", "/v2/messages/..%2F..%2Fv2%2Fbalance"),
-        ("%2e%2e", "/v2/messages/%252e%252e"),
-        ("a&b=c;d", "/v2/messages/a&b=c;d"),
-        ("\\x\"", "/v2/messages/%5Cx%22"),
-    ];
-    for (id, path) in cases {
-        let server = Server::start(404, &[], "").await;
-        assert!(matches!(ask(server.url(""), id).await, Status::Unknown(_)), "{id}");
-        assert_eq!(server.seen()[0].path, path, "{id}");
-    }
-    for id in [".", ".."] {
-        let (gateway, message) =
-            (gateway("https://api.example.net".to_owned()), message(Channel::Sms));
-        let id = VendorMessageId::checked(id).unwrap();
-        assert!(gateway.status(&message, &id).is_none(), "no request for {id:?}");
-    }
+    let path = |id: &str| format!("/v2/messages/{id}");
+    manners::an_id_stays_one_part_of_the_path(&boxed, &path).await;
 }
 
 #[tokio::test]
 async fn a_vendor_that_does_not_tell_is_no_failure() {
-    let vendor = StandIn::start().await;
-    for (status, body) in [(401, "{}"), (404, ""), (429, ""), (500, "x"), (200, ""), (200, "[]")] {
-        vendor.next(status, &[], body);
-        let told = ask(vendor.server.url(""), "m-1").await;
-        assert!(matches!(told, Status::Unknown(_)), "{status} {body}: {told:?}");
-    }
-    for address in [nobody().await, silent_server().await] {
-        let told = ask(format!("http://{address}"), "m-1").await;
-        assert!(matches!(told, Status::Unknown(_)), "{told:?}");
-    }
+    manners::what_is_not_told_is_no_failure(&boxed).await;
 }

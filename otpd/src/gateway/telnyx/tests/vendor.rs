@@ -1,61 +1,35 @@
 //! A stand-in for Telnyx on a loopback address: it takes what the API documents, refuses everything
 //! else in Telnyx's own words, and drops repeats by their key.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::{Arc, Mutex},
-};
+use std::collections::BTreeMap;
 
-use hyper::body::Bytes;
 use serde_json::{Value, json};
 
-use crate::gateway::testing::{Answer, Seen, Server};
+use crate::gateway::testing::{self, Answer, Seen, is_e164};
 
 pub(super) const KEY: &str = "KEY0189A_live_7f3d";
 pub(super) const PROFILE: &str = "16fd2706-8baf-433b-82eb-8c7fada847da";
 
+/// What it keeps.
 #[derive(Default)]
-struct State {
-    /// Replies to the next requests, whatever they are.
-    next: VecDeque<Answer>,
+pub(super) struct State {
     /// Messages by their keys: body and id.
     taken: BTreeMap<String, (String, String)>,
     /// What a question about a message is answered.
     records: BTreeMap<String, Value>,
 }
 
-pub(super) struct StandIn {
-    pub(super) server: Server,
-    state: Arc<Mutex<State>>,
-}
+pub(super) type StandIn = testing::StandIn<State>;
 
 impl StandIn {
     pub(super) async fn start() -> Self {
-        let state = Arc::<Mutex<State>>::default();
-        let own = Arc::clone(&state);
-        let server = Server::answering(move |seen| {
-            let mut state = own.lock().unwrap();
-            let scripted = state.next.pop_front();
-            scripted.unwrap_or_else(|| judge(&mut state, seen).unwrap_or_else(|refusal| refusal))
-        });
-        Self { server: server.await, state }
-    }
-
-    /// Answers the next request like this.
-    pub(super) fn next(
-        &self,
-        status: u16,
-        headers: &[(&'static str, &str)],
-        body: impl Into<Bytes>,
-    ) {
-        let headers = headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
-        self.state.lock().unwrap().next.push_back((status, headers, body.into()));
+        Self::judging(State::default(), judge).await
     }
 
     /// What a message's record shall say.
     pub(super) fn record(&self, id: &str, status: &str, errors: &Value) {
         let record = record(id, "+13125550142", status, errors);
-        self.state.lock().unwrap().records.insert(id.to_owned(), record);
+        self.with(|state| state.records.insert(id.to_owned(), record));
     }
 }
 
@@ -79,12 +53,8 @@ fn refusal(status: u16, code: &str, title: &str, pointer: &str) -> Answer {
     answer(status, &json!({"errors": [error]}))
 }
 
-fn header<'a>(seen: &'a Seen, name: &str) -> &'a str {
-    seen.headers.get(name).map_or("", |value| value.to_str().unwrap())
-}
-
 fn judge(state: &mut State, seen: &Seen) -> Result<Answer, Answer> {
-    if header(seen, "authorization") != format!("Bearer {KEY}") {
+    if seen.header("authorization") != format!("Bearer {KEY}") {
         return Err(refusal(401, "10009", "Authentication failed", "/"));
     }
     match (seen.method.as_str(), seen.path.strip_prefix("/v2/messages")) {
@@ -100,7 +70,7 @@ fn judge(state: &mut State, seen: &Seen) -> Result<Answer, Answer> {
 }
 
 fn send(state: &mut State, seen: &Seen) -> Result<Answer, Answer> {
-    if header(seen, "content-type") != "application/json" {
+    if seen.header("content-type") != "application/json" {
         return Err(refusal(415, "10014", "Unsupported Media Type", "/"));
     }
     let wrong = |pointer: &str| refusal(422, "10015", "Bad Request", pointer);
@@ -126,7 +96,7 @@ fn send(state: &mut State, seen: &Seen) -> Result<Answer, Answer> {
     if field("encoding") != Some("gsm7") || !text.chars().all(|c| GSM7.contains(c)) {
         return Err(wrong("/encoding"));
     }
-    let key = header(seen, "idempotency-key").to_owned();
+    let key = seen.header("idempotency-key").to_owned();
     if key.is_empty() {
         return Err(wrong("/idempotency-key"));
     }
@@ -136,11 +106,6 @@ fn send(state: &mut State, seen: &Seen) -> Result<Answer, Answer> {
         return Err(wrong("/idempotency-key"));
     }
     Ok(answer(200, &record(id, field("to").unwrap(), "queued", &json!([]))))
-}
-
-fn is_e164(text: &str) -> bool {
-    let digits = text.strip_prefix('+').unwrap_or_default();
-    (7..=15).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 const GSM7: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡\
