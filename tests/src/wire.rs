@@ -83,10 +83,14 @@ impl Wire {
     /// The next reply as it is; none when the daemon has hung up.
     #[must_use]
     pub fn receive(&mut self) -> Option<Value> {
-        match self.receive_frame(PATIENCE) {
+        self.receive_within(PATIENCE)
+    }
+
+    fn receive_within(&mut self, time: Duration) -> Option<Value> {
+        match self.receive_frame(time) {
             Arrival::Frame(frame) => Some(serde_json::from_slice(&frame).expect("a reply is JSON")),
             Arrival::End => None,
-            Arrival::Nothing => panic!("no reply in time"),
+            Arrival::Nothing => panic!("no reply within {time:?}"),
         }
     }
 
@@ -125,7 +129,11 @@ impl Wire {
     /// The error that came back.
     #[must_use]
     pub fn reply<M: Method>(&mut self) -> Option<Result<M::Reply, Refusal>> {
-        let mut reply = self.receive()?;
+        self.reply_within::<M>(PATIENCE)
+    }
+
+    fn reply_within<M: Method>(&mut self, time: Duration) -> Option<Result<M::Reply, Refusal>> {
+        let mut reply = self.receive_within(time)?;
         let parameters = reply.get_mut("parameters").map(Value::take).unwrap_or_default();
         Some(match reply.get("error").and_then(Value::as_str) {
             Some(error) => Err(Refusal { error: error.to_owned(), parameters }),
@@ -142,7 +150,15 @@ impl Wire {
     /// Begins a login that must lead to a prompt.
     #[must_use]
     pub fn prompt(&mut self, begin: &Begin) -> Prompted {
-        let reply = self.call(begin).expect("a step");
+        self.prompt_within(begin, PATIENCE)
+    }
+
+    /// The same, and the prompt must be there within `time`.
+    #[must_use]
+    pub fn prompt_within(&mut self, begin: &Begin, time: Duration) -> Prompted {
+        assert!(self.post(begin), "the daemon stays");
+        let reply = self.reply_within::<Begin>(time);
+        let reply = reply.expect("the daemon stays").expect("a step");
         let (challenge, prompt) = reply
             .challenge
             .zip(reply.step.prompt)

@@ -9,6 +9,8 @@
 mod clock;
 #[path = "daemon/crash.rs"]
 mod crash;
+#[path = "daemon/failover.rs"]
+mod failover;
 #[path = "daemon/frames.rs"]
 mod frames;
 #[path = "daemon/full_disk.rs"]
@@ -39,3 +41,7 @@ mod single_use;
 mod slow;
 #[path = "daemon/startup.rs"]
 mod startup;
+#[path = "daemon/trail.rs"]
+mod trail;
+#[path = "daemon/vendors.rs"]
+mod vendors;
