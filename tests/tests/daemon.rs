@@ -19,6 +19,8 @@ mod full_disk;
 mod lists;
 #[path = "daemon/log.rs"]
 mod log;
+#[path = "daemon/metrics.rs"]
+mod metrics;
 #[path = "daemon/numbers.rs"]
 mod numbers;
 #[path = "daemon/opt_out.rs"]
@@ -45,3 +47,5 @@ mod startup;
 mod trail;
 #[path = "daemon/vendors.rs"]
 mod vendors;
+#[path = "daemon/web.rs"]
+mod web;

@@ -19,6 +19,7 @@ use super::{
     people::PEOPLE,
     trail::Watcher,
     vendors::{PROMPT, after, delivery, gateway},
+    web::Web,
 };
 
 const USER: &str = PEOPLE[0].0;
@@ -127,9 +128,10 @@ fn unauthorized(vendor: Vendor) -> &'static str {
 }
 
 /// A carrier, and a daemon that asks `first` and then the one after it; somebody is enrolled.
-fn daemon(place: &Place, carrier: &Carrier, first: Vendor, base: &str) -> Daemon {
+fn daemon(place: &Place, carrier: &Carrier, first: Vendor, base: &str, more: &str) -> Daemon {
     let (accounts, second) = (Settings::default(), after(first));
     let tables = [
+        more.to_owned(),
         delivery(&[first, second], &[]),
         gateway(place, &accounts, first, base),
         gateway(place, &accounts, second, &carrier.url(second)),
@@ -140,28 +142,16 @@ fn daemon(place: &Place, carrier: &Carrier, first: Vendor, base: &str) -> Daemon
     daemon
 }
 
-/// What became of messages: who failed and why, and who took them at last.
-fn deliveries(trail: &mut Watcher, count: usize) -> Vec<Event> {
-    let mut found = Vec::new();
-    while found.iter().filter(|event| matches!(event, Event::MessageSent { .. })).count() < count {
-        let event = Event::of(&trail.next()).expect("a known event");
-        if matches!(event, Event::MessageSent { .. } | Event::MessageFailed { .. }) {
-            found.push(event);
-        }
-    }
-    found
-}
-
 fn a_login_gets_its_code(fault: Fault, first: Vendor) {
     let name = format!("{fault:?}, {}", first.name());
     let Expected { order, prompt, brought_by, reason, rests } = expected(fault, first);
     let second = after(first);
     let (place, carrier) = (Place::empty(), Carrier::start(Settings::default()));
     let base = if order.is_some() { carrier.url(first) } else { NOBODY.to_owned() };
-    let mut daemon = daemon(&place, &carrier, first, &base);
+    let mut daemon = daemon(&place, &carrier, first, &base, "");
     let of_user = Watch { user: Some(USER.to_owned()), after: Some(0) };
     let mut trail = Watcher::new(daemon.connect(), &of_user);
-    deliveries(&mut trail, 1);
+    trail.deliveries(1);
     let charged = daemon.show(USER).sends_24h;
     if let Some((what, takes)) = order {
         carrier.order(Told::once(first, Order { on: On::Send, takes, what }));
@@ -183,7 +173,7 @@ fn a_login_gets_its_code(fault: Fault, first: Vendor) {
     assert!(brought.iter().all(|heard| heard.code() == code), "{name}: one code");
     assert!(is_granted(&wire.answer(&prompted.challenge, &code)), "{name}");
 
-    let delivered = deliveries(&mut trail, 1);
+    let delivered = trail.deliveries(1);
     let (last, failed) = delivered.split_last().expect("an event");
     let taker = if reason.is_none() { first } else { second };
     let Event::MessageSent { gateway, certain, .. } = last else { panic!("{name}: {last:?}") };
@@ -213,4 +203,38 @@ fn the_next_vendor_brings_what_the_first_does_not() {
             scope.spawn(move || FAULTS.map(|fault| a_login_gets_its_code(fault, first)));
         }
     });
+}
+
+/// That it is asked again after its rest is shown where the time can be set, by the route's own tests.
+#[test]
+fn a_vendor_that_fails_five_times_in_a_row_is_left_alone() {
+    let first = Vendor::Telnyx;
+    let (place, carrier, web) = (Place::empty(), Carrier::start(Settings::default()), Web::new());
+    let daemon = daemon(&place, &carrier, first, &carrier.url(first), &web.settings());
+    let asked = || carrier.requests(first).iter().filter(|one| one.method == "POST").count();
+    let resting = || {
+        let text = web.metrics();
+        let state = "otpd_gateway_state{gateway=\"telnyx\",kind=\"telnyx\",state=\"resting\"} ";
+        text.lines().find_map(|line| line.strip_prefix(state).map(str::to_owned))
+    };
+    let before = asked();
+    let refuse = What::Refuse { code: unauthorized(first).to_owned() };
+    carrier.order(Told::always(first, Order { on: On::Send, takes: None, what: refuse }));
+    for failures in 1..=7 {
+        let mut wire = daemon.connect();
+        let prompted = wire.prompt_within(&login(USER, None), PROMPT);
+        let heard = carrier.next(NUMBER);
+        assert_eq!(heard.vendor, after(first), "login {failures}");
+        assert!(is_granted(&wire.answer(&prompted.challenge, &heard.code())), "login {failures}");
+        assert_eq!(asked() - before, failures.min(5), "login {failures}");
+        let expected = if failures < 5 { "0" } else { "1" };
+        assert_eq!(resting().as_deref(), Some(expected), "login {failures}");
+    }
+    let (reason, state) = {
+        let status = daemon.status();
+        let one = status.gateways.iter().find(|one| one.name == first.name()).expect("a gateway");
+        (one.reason.clone().expect("a reason"), one.state)
+    };
+    assert_eq!(state, GatewayState::Resting);
+    assert!(reason.contains("HTTP 401"), "{reason}");
 }

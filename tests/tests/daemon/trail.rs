@@ -1,6 +1,9 @@
 //! The audit trail, as it is listed and watched through the socket.
 
-use otp_proto::admin::{Log, Logged, Record, Watch, Watched};
+use otp_proto::{
+    admin::{Log, Logged, Record, Watch, Watched},
+    event::Event,
+};
 use otpd_tests::{
     daemon::Daemon,
     wire::{Wire, frame},
@@ -50,5 +53,20 @@ impl Watcher {
                 return records;
             }
         }
+    }
+
+    /// What became of the next messages, until so many were taken: who failed, and who took them.
+    pub(crate) fn deliveries(&mut self, taken: usize) -> Vec<Event> {
+        let (mut found, mut left) = (Vec::new(), taken);
+        while left > 0 {
+            let event = Event::of(&self.next()).expect("an event that otpctl knows");
+            match event {
+                Event::MessageSent { .. } => left -= 1,
+                Event::MessageFailed { .. } => {}
+                _ => continue,
+            }
+            found.push(event);
+        }
+        found
     }
 }
