@@ -11,6 +11,8 @@ mod clock;
 mod crash;
 #[path = "daemon/failover.rs"]
 mod failover;
+#[path = "daemon/faults.rs"]
+mod faults;
 #[path = "daemon/frames.rs"]
 mod frames;
 #[path = "daemon/full_disk.rs"]
@@ -43,8 +45,12 @@ mod single_use;
 mod slow;
 #[path = "daemon/startup.rs"]
 mod startup;
+#[path = "daemon/tls.rs"]
+mod tls;
 #[path = "daemon/trail.rs"]
 mod trail;
+#[path = "daemon/variants.rs"]
+mod variants;
 #[path = "daemon/vendors.rs"]
 mod vendors;
 #[path = "daemon/web.rs"]

@@ -110,11 +110,9 @@ fn expected(fault: Fault, first: Vendor) -> Expected {
             ..cut
         },
         Fault::Cut => cut,
-        Fault::CutAndTaken => Expected {
-            order: Some((What::CutAfter, Some(true))),
-            brought_by: (true, true),
-            ..cut
-        },
+        Fault::CutAndTaken => {
+            Expected { order: Some((What::CutAfter, Some(true))), brought_by: (true, true), ..cut }
+        }
     }
 }
 

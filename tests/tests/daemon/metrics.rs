@@ -31,7 +31,8 @@ const LABELS: [&str; 6] = ["channel", "gateway", "kind", "le", "outcome", "state
 fn daemon(place: &Place, web: &Web, carrier: &Carrier, accounts: &Settings) -> Daemon {
     let route = [Vendor::Twilio, Vendor::Plivo];
     let tables = route.map(|vendor| gateway(place, accounts, vendor, &carrier.url(vendor)));
-    place.configure(&(place.basics() + &web.settings() + &delivery(&route, &[]) + &tables.concat()));
+    place
+        .configure(&(place.basics() + &web.settings() + &delivery(&route, &[]) + &tables.concat()));
     let daemon = place.start();
     for (user, number) in &PEOPLE[..2] {
         daemon.prove(user, number, Channel::Sms, || carrier.next(number).code());
@@ -93,7 +94,8 @@ fn promtool_has_nothing_to_say_and_labels_name_nobody() {
     assert_eq!(heard.vendor, Vendor::Plivo);
     assert!(is_granted(&wire.answer(&challenge, &heard.code())));
     // A message that is lost on its way, as its carrier reports, and comes by the other vendor.
-    carrier.fate(Told::once(Vendor::Twilio, Fate::Failed { code: Some("30003".into()), word: None }));
+    carrier
+        .fate(Told::once(Vendor::Twilio, Fate::Failed { code: Some("30003".into()), word: None }));
     let challenge = wire.prompt(&login(man, None)).challenge;
     let heard = carrier.next(number);
     assert_eq!(heard.vendor, Vendor::Plivo, "sent again by itself");

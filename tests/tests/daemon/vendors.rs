@@ -23,8 +23,7 @@ pub(crate) fn after(vendor: Vendor) -> Vendor {
 /// The order of the gateways. They are called as their vendors.
 pub(crate) fn delivery(sms: &[Vendor], voice: &[Vendor]) -> String {
     let names = |vendors: &[Vendor]| {
-        let names: Vec<_> =
-            vendors.iter().map(|vendor| format!("\"{}\"", vendor.name())).collect();
+        let names: Vec<_> = vendors.iter().map(|vendor| format!("\"{}\"", vendor.name())).collect();
         names.join(", ")
     };
     format!(

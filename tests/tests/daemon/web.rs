@@ -48,7 +48,12 @@ impl Web {
     pub(crate) fn post(&self, path: &str, body: &str) -> Answer {
         let length = body.len();
         let head = "content-type: application/x-www-form-urlencoded";
-        ask(self.public, &format!("POST {path}"), &format!("{head}\r\ncontent-length: {length}"), body)
+        ask(
+            self.public,
+            &format!("POST {path}"),
+            &format!("{head}\r\ncontent-length: {length}"),
+            body,
+        )
     }
 
     /// The answer to an administrator's request.

@@ -1,3 +1,5 @@
+mod rest;
+
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex},
