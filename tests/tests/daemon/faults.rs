@@ -72,6 +72,7 @@ impl Scene {
         let name = format!("{name}, {}", self.first.name());
         let mut wire = self.daemon.connect();
         let prompted = wire.prompt_within(&login(USER, None), PROMPT);
+        let prompted = prompted.unwrap_or_else(|| panic!("{name}: no prompt in time"));
         assert!(prompted.text.starts_with(prompt), "{name}: {}", prompted.text);
         let heard = self.carrier.next(NUMBER);
         let bringer = match outcome {

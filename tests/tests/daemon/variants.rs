@@ -14,7 +14,7 @@ use otpd_tests::{
 use super::{
     people::PEOPLE,
     trail::Watcher,
-    vendors::{PROMPT, delivery, gateway},
+    vendors::{delivery, gateway},
 };
 
 const USER: &str = PEOPLE[0].0;
@@ -40,7 +40,7 @@ fn codes_come_through_a_flow_of_plivos() {
         let daemon = place.start();
         daemon.prove(USER, NUMBER, channel, || carrier.next(NUMBER).code());
         let mut wire = daemon.connect();
-        let prompted = wire.prompt_within(&login(USER, None), PROMPT);
+        let prompted = wire.prompt(&login(USER, None));
         let heard = carrier.next(NUMBER);
         assert_eq!((heard.channel, heard.problem.as_deref()), (came, None), "{name}");
         assert!(is_granted(&wire.answer(&prompted.challenge, &heard.code())), "{name}");
@@ -77,7 +77,7 @@ fn sends_and_tells_of_losses(version: &str, to: &str) {
     let daemon = place.start();
     daemon.prove(USER, NUMBER, Channel::Sms, || carrier.next(NUMBER).code());
     let mut wire = daemon.connect();
-    let prompted = wire.prompt_within(&login(USER, None), PROMPT);
+    let prompted = wire.prompt(&login(USER, None));
     let heard = carrier.next(NUMBER);
     assert_eq!(heard.vendor, first, "{version}");
     assert!(is_granted(&wire.answer(&prompted.challenge, &heard.code())), "{version}");
@@ -88,7 +88,7 @@ fn sends_and_tells_of_losses(version: &str, to: &str) {
 
     // One that is lost: otpd asks after five seconds, and sends it by the next vendor.
     carrier.fate(Told::once(first, Fate::Failed { code: None, word: None }));
-    let prompted = wire.prompt_within(&login(USER, None), PROMPT);
+    let prompted = wire.prompt(&login(USER, None));
     let heard = carrier.next(NUMBER);
     assert_eq!(heard.vendor, second, "{version}");
     assert!(is_granted(&wire.answer(&prompted.challenge, &heard.code())), "{version}");
