@@ -5,6 +5,8 @@
     reason = "helpers outside test functions fail the test"
 )]
 
+#[path = "daemon/canaries.rs"]
+mod canaries;
 #[path = "daemon/clock.rs"]
 mod clock;
 #[path = "daemon/crash.rs"]

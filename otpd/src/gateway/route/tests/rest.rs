@@ -29,9 +29,12 @@ fn gateway(server: &Server) -> Settings {
 async fn a_vendor_is_asked_again_when_its_rest_is_over_and_stays_in_use_if_it_is_well() {
     let ill = Arc::new(AtomicBool::new(true));
     let condition = Arc::clone(&ill);
-    let answer = move |_: &_| match condition.load(Ordering::SeqCst) {
-        true => (503, vec![], "maintenance".into()),
-        false => (200, vec![], r#"{"id": "m-1"}"#.into()),
+    let answer = move |_: &_| {
+        if condition.load(Ordering::SeqCst) {
+            (503, vec![], "maintenance".into())
+        } else {
+            (200, vec![], r#"{"id": "m-1"}"#.into())
+        }
     };
     let (first, second) =
         (Server::answering(answer).await, Server::start(200, &[], r#"{"id": "m-1"}"#).await);
