@@ -71,7 +71,7 @@ for package in gcc libc6-dev libc6-dbg libpam0g-dev pkg-config binutils mmdebstr
   dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q '^install ok' || missing+=("$package")
 done
 if [ ${#missing[@]} -gt 0 ]; then
-  # Prometheus is here for its checker of metrics alone: no package may start or enable a service.
+  # Prometheus is here for its checker of metrics alone: its service is neither started nor enabled.
   (
     policy=/usr/sbin/policy-rc.d
     if [ ! -e "$policy" ]; then
@@ -83,7 +83,7 @@ if [ ${#missing[@]} -gt 0 ]; then
     DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 -qq -y --no-install-recommends \
       install "${missing[@]}"
     case " ${missing[*]} " in
-      *" prometheus "*) deb-systemd-helper disable prometheus.service >/dev/null || true ;;
+      *" prometheus "*) systemctl --quiet disable prometheus.service ;;
     esac
   )
 fi
