@@ -67,13 +67,25 @@ trap summary EXIT
 title "packages"
 missing=()
 for package in gcc libc6-dev libc6-dbg libpam0g-dev pkg-config binutils mmdebstrap systemd-container \
-  util-linux iproute2 python3 python3-pip python3-venv valgrind strace; do
+  util-linux iproute2 python3 python3-pip python3-venv valgrind strace prometheus; do
   dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q '^install ok' || missing+=("$package")
 done
 if [ ${#missing[@]} -gt 0 ]; then
-  apt-get -o DPkg::Lock::Timeout=600 -qq update
-  DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 -qq -y --no-install-recommends \
-    install "${missing[@]}"
+  # Prometheus is here for its checker of metrics alone: its service is neither started nor enabled.
+  (
+    policy=/usr/sbin/policy-rc.d
+    if [ ! -e "$policy" ]; then
+      trap 'rm -f "$policy"' EXIT
+      printf '#!/bin/sh\nexit 101\n' >"$policy"
+      chmod 755 "$policy"
+    fi
+    apt-get -o DPkg::Lock::Timeout=600 -qq update
+    DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 -qq -y --no-install-recommends \
+      install "${missing[@]}"
+    case " ${missing[*]} " in
+      *" prometheus "*) systemctl --quiet disable prometheus.service ;;
+    esac
+  )
 fi
 
 target=$(cargo metadata --no-deps --format-version 1 --locked |

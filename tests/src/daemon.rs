@@ -12,7 +12,7 @@ use std::{
 
 use otp_proto::{
     Secret,
-    admin::{Enroll, Show, Shown, Unlock, Verify},
+    admin::{Channel, Enroll, Show, Shown, Status, StatusReply, Unlock, Verify},
 };
 use tempfile::TempDir;
 
@@ -93,8 +93,29 @@ impl Place {
     /// A configuration that works; a call's wait for the vendor is short, limits are wide.
     #[must_use]
     pub fn settings(&self, phone: &Phone) -> String {
-        let folder = self.folder.path().display();
         let url = phone.url();
+        self.basics()
+            + &format!(
+                r#"
+[delivery]
+countries = ["US"]
+sms = ["phone"]
+accept-timeout-seconds = 2
+
+[gateway.phone]
+kind = "http"
+url = "{url}"
+headers = {{ content-type = "application/json" }}
+body = '{{"to":"{{to}}","text":"{{text}}"}}'
+id-pointer = "/id"
+"#
+            )
+    }
+
+    /// The part of a configuration that says nothing about gateways; limits are wide.
+    #[must_use]
+    pub fn basics(&self) -> String {
+        let folder = self.folder.path().display();
         format!(
             r#"[server]
 socket = "{folder}/otpd.sock"
@@ -115,27 +136,20 @@ host = "box"
 
 [log]
 format = "text"
-
-[delivery]
-countries = ["US"]
-sms = ["phone"]
-accept-timeout-seconds = 2
-
-[gateway.phone]
-kind = "http"
-url = "{url}"
-headers = {{ content-type = "application/json" }}
-body = '{{"to":"{{to}}","text":"{{text}}"}}'
-id-pointer = "/id"
 "#
         )
     }
 
     /// Writes the configuration.
     pub fn configure(&self, text: &str) {
-        fs::write(self.config(), text).expect("a file");
-        let private = fs::Permissions::from_mode(0o600);
-        fs::set_permissions(self.config(), private).expect("a mode");
+        self.keep("otpd.toml", text);
+    }
+
+    /// Writes a file that only the daemon may read.
+    pub fn keep(&self, name: &str, text: &str) {
+        let path = self.file(name);
+        fs::write(&path, text).expect("a file");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("a mode");
     }
 
     /// A file of the place.
@@ -319,15 +333,20 @@ impl Daemon {
 
     /// Registers a number for `user` and proves it by the code that is sent to it.
     pub fn enroll(&self, phone: &Phone, user: &str, number: &str) {
+        self.prove(user, number, Channel::Sms, || phone.next().code());
+    }
+
+    /// The same with a code that comes by another way than a [`Phone`].
+    pub fn prove(&self, user: &str, number: &str, by: Channel, code: impl FnOnce() -> String) {
         let mut wire = self.connect();
         let enroll = Enroll {
             user: user.to_owned(),
             phone: Secret::new(number.to_owned()),
-            channel: None,
+            channel: Some(by),
             replace: false,
         };
         wire.call(&enroll).expect("enrolled");
-        let verify = Verify { user: user.to_owned(), code: Secret::new(phone.next().code()) };
+        let verify = Verify { user: user.to_owned(), code: Secret::new(code()) };
         wire.call(&verify).expect("verified");
     }
 
@@ -335,6 +354,12 @@ impl Daemon {
     #[must_use]
     pub fn show(&self, user: &str) -> Shown {
         self.connect().call(&Show { user: user.to_owned() }).expect("enrolled")
+    }
+
+    /// How it is, and its gateways.
+    #[must_use]
+    pub fn status(&self) -> StatusReply {
+        self.connect().call(&Status {}).expect("a status")
     }
 
     /// Ends the limits that wrong codes brought.

@@ -83,8 +83,12 @@ impl Wire {
     /// The next reply as it is; none when the daemon has hung up.
     #[must_use]
     pub fn receive(&mut self) -> Option<Value> {
+        Some(serde_json::from_slice(&self.next_frame()?).expect("a reply is JSON"))
+    }
+
+    fn next_frame(&mut self) -> Option<Frame> {
         match self.receive_frame(PATIENCE) {
-            Arrival::Frame(frame) => Some(serde_json::from_slice(&frame).expect("a reply is JSON")),
+            Arrival::Frame(frame) => Some(frame),
             Arrival::End => None,
             Arrival::Nothing => panic!("no reply in time"),
         }
@@ -125,12 +129,7 @@ impl Wire {
     /// The error that came back.
     #[must_use]
     pub fn reply<M: Method>(&mut self) -> Option<Result<M::Reply, Refusal>> {
-        let mut reply = self.receive()?;
-        let parameters = reply.get_mut("parameters").map(Value::take).unwrap_or_default();
-        Some(match reply.get("error").and_then(Value::as_str) {
-            Some(error) => Err(Refusal { error: error.to_owned(), parameters }),
-            None => Ok(serde_json::from_value(parameters).expect("a reply of this method")),
-        })
+        Some(parsed::<M>(&self.next_frame()?))
     }
 
     /// Begins a login without an SSH connection.
@@ -142,12 +141,24 @@ impl Wire {
     /// Begins a login that must lead to a prompt.
     #[must_use]
     pub fn prompt(&mut self, begin: &Begin) -> Prompted {
-        let reply = self.call(begin).expect("a step");
+        self.prompt_within(begin, PATIENCE).expect("a prompt in time")
+    }
+
+    /// The same; `None` when no prompt is there within `time`.
+    #[must_use]
+    pub fn prompt_within(&mut self, begin: &Begin, time: Duration) -> Option<Prompted> {
+        assert!(self.post(begin), "the daemon stays");
+        let frame = match self.receive_frame(time) {
+            Arrival::Frame(frame) => frame,
+            Arrival::End => panic!("the daemon stays"),
+            Arrival::Nothing => return None,
+        };
+        let reply = parsed::<Begin>(&frame).expect("a step");
         let (challenge, prompt) = reply
             .challenge
             .zip(reply.step.prompt)
             .unwrap_or_else(|| panic!("no prompt: {:?} {:?}", reply.step.verdict, reply.step.text));
-        Prompted { challenge, text: prompt.text }
+        Some(Prompted { challenge, text: prompt.text })
     }
 
     /// Answers.
@@ -173,6 +184,16 @@ impl Wire {
                 Err(error) => panic!("cannot read: {error}"),
             }
         }
+    }
+}
+
+/// The reply in a frame.
+fn parsed<M: Method>(frame: &[u8]) -> Result<M::Reply, Refusal> {
+    let mut reply: Value = serde_json::from_slice(frame).expect("a reply is JSON");
+    let parameters = reply.get_mut("parameters").map(Value::take).unwrap_or_default();
+    match reply.get("error").and_then(Value::as_str) {
+        Some(error) => Err(Refusal { error: error.to_owned(), parameters }),
+        None => Ok(serde_json::from_value(parameters).expect("a reply of this method")),
     }
 }
 

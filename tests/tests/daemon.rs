@@ -5,10 +5,16 @@
     reason = "helpers outside test functions fail the test"
 )]
 
+#[path = "daemon/canaries.rs"]
+mod canaries;
 #[path = "daemon/clock.rs"]
 mod clock;
 #[path = "daemon/crash.rs"]
 mod crash;
+#[path = "daemon/failover.rs"]
+mod failover;
+#[path = "daemon/faults.rs"]
+mod faults;
 #[path = "daemon/frames.rs"]
 mod frames;
 #[path = "daemon/full_disk.rs"]
@@ -17,6 +23,8 @@ mod full_disk;
 mod lists;
 #[path = "daemon/log.rs"]
 mod log;
+#[path = "daemon/metrics.rs"]
+mod metrics;
 #[path = "daemon/numbers.rs"]
 mod numbers;
 #[path = "daemon/opt_out.rs"]
@@ -39,3 +47,13 @@ mod single_use;
 mod slow;
 #[path = "daemon/startup.rs"]
 mod startup;
+#[path = "daemon/tls.rs"]
+mod tls;
+#[path = "daemon/trail.rs"]
+mod trail;
+#[path = "daemon/variants.rs"]
+mod variants;
+#[path = "daemon/vendors.rs"]
+mod vendors;
+#[path = "daemon/web.rs"]
+mod web;

@@ -5,6 +5,7 @@ mod single;
 use std::{
     collections::{BTreeMap, VecDeque},
     fmt,
+    future::{Future, ready},
     path::Path,
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -288,20 +289,22 @@ impl Routes {
         avoid: Option<&GatewayName>,
         now: impl Fn() -> Timestamp,
     ) -> Delivery {
-        let slots = self.slots(message.channel);
-        let (last, first): (Vec<_>, Vec<_>) = slots.partition(|(name, _)| Some(*name) == avoid);
-        self.hand_over(message, first.into_iter().chain(last), now).await
+        self.deliver_while(message, avoid, &[], now, || ready(true)).await
     }
 
-    /// As [`Self::deliver`], but by none of `except`, which took the code and lost it.
-    pub async fn deliver_except(
+    /// As [`Self::deliver`], but by none of `except`, which took the code and lost it, and by no further
+    /// gateway once `wanted` says no: a login may be over by the time that a gateway has not answered.
+    pub async fn deliver_while<W: Future<Output = bool>>(
         &self,
         message: &Message,
+        avoid: Option<&GatewayName>,
         except: &[GatewayName],
         now: impl Fn() -> Timestamp,
+        wanted: impl Fn() -> W,
     ) -> Delivery {
         let slots = self.slots(message.channel).filter(|(name, _)| !except.contains(name));
-        self.hand_over(message, slots, now).await
+        let (last, first): (Vec<_>, Vec<_>) = slots.partition(|(name, _)| Some(*name) == avoid);
+        self.hand_over(message, first.into_iter().chain(last), now, wanted).await
     }
 
     /// Whether a channel has a gateway besides these.
@@ -325,16 +328,20 @@ impl Routes {
         self.order(channel).iter().filter_map(|name| self.gateways.get_key_value(name))
     }
 
-    async fn hand_over(
+    async fn hand_over<W: Future<Output = bool>>(
         &self,
         message: &Message,
         slots: impl Iterator<Item = (&GatewayName, &Slot)>,
         now: impl Fn() -> Timestamp,
+        wanted: impl Fn() -> W,
     ) -> Delivery {
         let expires = now().after(message.valid_for);
         let mut attempts = Vec::new();
         let mut queue: VecDeque<_> = slots.map(|(name, slot)| (name, slot, false)).collect();
         while let Some((name, slot, rested)) = queue.pop_front() {
+            if !attempts.is_empty() && !wanted().await {
+                break;
+            }
             if !rested && !slot.record().breaker.admit(now()) {
                 queue.push_back((name, slot, true));
                 continue;

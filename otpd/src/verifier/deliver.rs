@@ -178,13 +178,21 @@ impl Courier {
     }
 
     async fn hand_over(&self, site: &Site, order: &Order, message: &Message) -> Delivery {
-        let now = || self.clock.now();
-        if order.lost_by.is_empty() {
-            let avoid = order.avoid.clone().map(GatewayName);
-            return site.routes.deliver(message, avoid.as_ref(), now).await;
-        }
         let lost_by: Vec<_> = order.lost_by.iter().cloned().map(GatewayName).collect();
-        site.routes.deliver_except(message, &lost_by, now).await
+        let avoid = order.avoid.clone().filter(|_| lost_by.is_empty()).map(GatewayName);
+        let now = || self.clock.now();
+        // A vendor may have brought the code and never said so, and its owner be in by then: the next
+        // one would bring a dead code to somebody who did not ask for it.
+        let wanted = || self.is_wanted(order);
+        site.routes.deliver_while(message, avoid.as_ref(), &lost_by, now, wanted).await
+    }
+
+    async fn is_wanted(&self, order: &Order) -> bool {
+        match self.reader.account(order.account.clone()).await {
+            Ok(records) => order.is_wanted(&records.login, self.clock.now()),
+            // It costs a message at most.
+            Err(_) => true,
+        }
     }
 }
 

@@ -47,6 +47,15 @@ impl Asked {
         self.header("authorization") == expected
     }
 
+    /// All that was sent, credentials as they came and decoded.
+    pub(super) fn echo(&self) -> String {
+        let credentials = self.header("authorization");
+        let basic = credentials.strip_prefix("Basic ").and_then(|text| STANDARD.decode(text).ok());
+        let pair = String::from_utf8(basic.unwrap_or_default()).unwrap_or_default();
+        let body = String::from_utf8_lossy(&self.body);
+        format!("{credentials} {pair} {} {body}", self.path)
+    }
+
     /// The body as a form; `None` when it says that it is something else.
     pub(super) fn form(&self) -> Option<Form> {
         (self.media_type() == FORM)

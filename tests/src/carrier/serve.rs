@@ -93,7 +93,7 @@ async fn answer(
     // Whoever hears of the message may let the request go at once.
     let release = world.release.subscribe();
     let reply = takes.then(|| carry_out(&world, vendor, &asked, n));
-    let misbehaved = misbehave(&world, vendor, order.what, reply, release).await;
+    let misbehaved = misbehave(&world, vendor, order.what, &asked, reply, release).await;
     let status = misbehaved.as_ref().map_or(0, |response| response.status().as_u16());
     world.complete(n, |request| request.status = Some(status));
     misbehaved
@@ -120,6 +120,7 @@ async fn misbehave(
     world: &Arc<World>,
     vendor: Vendor,
     what: What,
+    asked: &Asked,
     reply: Option<Reply>,
     mut release: watch::Receiver<u64>,
 ) -> Result<Response<Odd>, io::Error> {
@@ -141,15 +142,8 @@ async fn misbehave(
             good()
         }
         What::CutBefore | What::CutAfter => return Err(cut()),
-        What::CutReply => {
-            let reply = good();
-            let half = reply.body.len() / 2;
-            let whole = reply.body.len() as u64;
-            let begun =
-                Bytes::copy_from_slice(reply.body.as_bytes().get(..half).unwrap_or_default());
-            let odd = Odd { parts: VecDeque::from([begun]), end: End::Cut, size: Some(whole) };
-            return Ok(respond_with(&reply, odd));
-        }
+        What::CutReply => return Ok(begun(&good(), End::Cut)),
+        What::StallReply => return Ok(begun(&good(), End::Silent)),
         What::Nonsense => Reply { body: json!({"hello": ["world", 7]}).to_string(), ..good() },
         What::WrongId => {
             let mut reply = good();
@@ -174,6 +168,7 @@ async fn misbehave(
             let half = reply.body.chars().count() / 2;
             Reply { body: reply.body.chars().take(half).collect(), ..reply }
         }
+        What::Echo { status } => Reply::new(status, "text/plain", asked.echo()),
         What::Say { status, body } => Reply::new(status, "application/json", body),
     };
     Ok(respond(done))
@@ -240,6 +235,14 @@ fn respond_with(reply: &Reply, body: Odd) -> Response<Odd> {
     response.body(body).expect("headers that can be sent")
 }
 
+/// The first half of a reply, and what becomes of the rest.
+fn begun(reply: &Reply, end: End) -> Response<Odd> {
+    let half = reply.body.len() / 2;
+    let whole = reply.body.len() as u64;
+    let begun = Bytes::copy_from_slice(reply.body.as_bytes().get(..half).unwrap_or_default());
+    respond_with(reply, Odd { parts: VecDeque::from([begun]), end, size: Some(whole) })
+}
+
 /// A body that need not end well.
 struct Odd {
     parts: VecDeque<Bytes>,
@@ -254,6 +257,8 @@ enum End {
     /// Once more, after what was sent is on its way.
     Cut,
     CutNow,
+    /// Nothing more comes, and the connection stays.
+    Silent,
     Never,
 }
 
@@ -277,6 +282,8 @@ impl Body for Odd {
                 Poll::Pending
             }
             End::CutNow => Poll::Ready(Some(Err(cut()))),
+            // The client goes first; nobody need be woken for that.
+            End::Silent => Poll::Pending,
             End::Never => Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&[b' '; 16_384]))))),
         }
     }

@@ -117,15 +117,20 @@ fn text(vendor: Vendor) -> Ask {
     Ask { method: "POST", path, authorization, media, body, more: "" }
 }
 
-/// Asks a vendor over a connection of its own.
-fn ask(carrier: &Carrier, vendor: Vendor, ask: &Ask) -> Got {
+/// The bytes of a request.
+fn raw(vendor: Vendor, ask: &Ask) -> String {
     let Ask { method, path, authorization, media, body, more } = ask;
     let length = body.len();
-    let request = format!(
+    format!(
         "{method} /{}{path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: {authorization}\r\n\
          content-type: {media}\r\ncontent-length: {length}\r\n{more}\r\n{body}",
         vendor.name(),
-    );
+    )
+}
+
+/// Asks a vendor over a connection of its own.
+fn ask(carrier: &Carrier, vendor: Vendor, ask: &Ask) -> Got {
+    let request = raw(vendor, ask);
     let mut stream = TcpStream::connect(carrier.address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     // A server that cuts the connection may do so before it has all.

@@ -107,6 +107,8 @@ pub enum What {
     CutAfter,
     /// Takes it, and closes the connection in the middle of the reply.
     CutReply,
+    /// Takes it, and stops in the middle of the reply without closing the connection.
+    StallReply,
     /// Takes it, and answers a success with JSON that has nothing of what is documented.
     Nonsense,
     /// Takes it, and answers with the id of another message.
@@ -127,6 +129,11 @@ pub enum What {
     WrongType,
     /// Takes it, and answers half the JSON.
     BrokenJson,
+    /// Refuses, and repeats all that it was sent: credentials, number and text. Takes nothing.
+    Echo {
+        /// The status.
+        status: u16,
+    },
     /// Answers this. Takes nothing unless told to.
     Say {
         /// The status.
@@ -150,9 +157,11 @@ impl What {
             | Self::CutBefore
             | Self::CutAfter
             | Self::Redirect { .. }
+            | Self::Echo { .. }
             | Self::Say { .. } => false,
             Self::Stall
             | Self::CutReply
+            | Self::StallReply
             | Self::Nonsense
             | Self::WrongId
             | Self::Endless

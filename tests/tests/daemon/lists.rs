@@ -13,7 +13,7 @@ use otpd_tests::{
     phone::Phone,
 };
 
-use super::people::ids;
+use super::people::{ids, outcome};
 
 /// Rows of the long list.
 const ROWS: usize = 2_000;
@@ -32,13 +32,6 @@ fn number(nth: usize) -> String {
 fn list() -> String {
     let rows = (0..ROWS).map(|nth| format!("u{nth},{}", number(nth)));
     ["user,phone".to_owned()].into_iter().chain(rows).collect::<Vec<_>>().join("\r\n")
-}
-
-/// What came of a run of otpctl: exit status, standard output and error.
-fn outcome(mut command: Command) -> (Option<i32>, String, String) {
-    let output = command.output().expect("otpctl runs");
-    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-    (output.status.code(), text(output.stdout), text(output.stderr))
 }
 
 /// Starts it, and kills it once `seen` says so.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use otp_proto::{
-    admin::{Disable, Enable, Log, Logged, Record, Unlock, Verify, Watch, Watched},
+    admin::{Disable, Enable, Log, Record, Unlock, Verify, Watch},
     event::Event,
     login::{Begin, Verdict},
     service::GetInfo,
@@ -22,53 +22,10 @@ use otpd_tests::{
 };
 use serde_json::{Value, json};
 
-use super::people::{PEOPLE, ids, relay};
-
-/// Posts a call that many replies answer.
-fn ask<M: otp_proto::Method>(wire: &mut Wire, method: &M) {
-    let call = json!({ "method": M::NAME, "parameters": method, "more": true });
-    assert!(wire.send(&frame(&call)));
-}
-
-/// All rows of a list.
-fn list(daemon: &Daemon, log: &Log) -> Vec<Record> {
-    let mut wire = daemon.connect();
-    ask(&mut wire, log);
-    let next = || {
-        let Logged { record } = wire.reply::<Log>().expect("the daemon stays").expect("a row");
-        record
-    };
-    std::iter::from_fn(next).collect()
-}
-
-/// A watcher, and the events that it has been told.
-struct Watcher(Wire);
-
-impl Watcher {
-    fn new(mut wire: Wire, watch: &Watch) -> Self {
-        ask(&mut wire, watch);
-        Self(wire)
-    }
-
-    fn next(&mut self) -> Record {
-        let Watched { record } =
-            self.0.reply::<Watch>().expect("the daemon stays").expect("an event");
-        record
-    }
-
-    /// Everything up to the event of this kind about this account.
-    fn until(&mut self, event: &str, user: &str) -> Vec<Record> {
-        let mut records = Vec::new();
-        loop {
-            let record = self.next();
-            let last = record.event == event && record.user == user;
-            records.push(record);
-            if last {
-                return records;
-            }
-        }
-    }
-}
+use super::{
+    people::{PEOPLE, ids, relay},
+    trail::{Watcher, ask, list},
+};
 
 fn words(records: &[Record]) -> Vec<&str> {
     records.iter().map(|record| record.event.as_str()).collect()

@@ -1,6 +1,6 @@
 //! Test messages, numbers in full and numbers in national form, by otpctl and the real daemon.
 
-use std::{fs, process::Command};
+use std::fs;
 
 use otp_proto::admin::{State, Status};
 use otpd_tests::{
@@ -10,14 +10,7 @@ use otpd_tests::{
 };
 use serde_json::json;
 
-use super::people::{PEOPLE, ids, relay};
-
-/// What came of a run of otpctl: exit status, standard output and error.
-fn outcome(mut command: Command) -> (Option<i32>, String, String) {
-    let output = command.output().expect("otpctl runs");
-    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-    (output.status.code(), text(output.stdout), text(output.stderr))
-}
+use super::people::{PEOPLE, ids, outcome, relay};
 
 const NUMBER: &str = "+13125550142";
 

@@ -1,15 +1,23 @@
 //! Who replied STOP gets nothing more, through the real process and otpctl.
 
-use std::process::Command;
-
+use otp_proto::{
+    admin::{Channel, RecoveryCodes, Watch},
+    login::Step,
+};
 use otpd_tests::{
+    carrier::{Carrier, Vendor, settings::Settings},
     daemon::{Daemon, Place},
     phone::Phone,
     wire::{is_denied, is_granted, login},
 };
 use serde_json::Value;
 
-use super::people::PEOPLE;
+use super::{
+    people::{PEOPLE, outcome},
+    trail::Watcher,
+    vendors::{after, delivery, gateway},
+    web::Web,
+};
 
 const USER: &str = PEOPLE[0].0;
 const NUMBER: &str = PEOPLE[0].1;
@@ -21,13 +29,6 @@ const STOP: &str = r#"
 kind = "command"
 program = ["/bin/sh", "-c", "exit 79", "{to}"]
 "#;
-
-/// What came of a run of otpctl: exit status, standard output and error.
-fn outcome(mut command: Command) -> (Option<i32>, String, String) {
-    let output = command.output().expect("otpctl runs");
-    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-    (output.status.code(), text(output.stdout), text(output.stderr))
-}
 
 /// A daemon whose user's number a vendor says to have opted out.
 fn stopped(place: &Place, phone: &Phone) -> Daemon {
@@ -48,6 +49,22 @@ fn opted_out_at(place: &Place) -> Value {
     shown["opted_out_at"].clone()
 }
 
+/// The login that is turned away says what to do, and its request id tells the administrator why.
+fn told_and_explained(place: &Place, step: &Step) {
+    let text = step.text.as_deref().expect("words");
+    let ending = &NUMBER[NUMBER.len() - 2..];
+    let said = format!("Messages to the number ending {ending} were stopped by a reply with STOP.");
+    assert!(text.starts_with(&said), "{text}");
+    assert!(text.contains("send START to their sender, and then ask your"), "{text}");
+    assert!(text.contains(&format!("otpctl unlock {USER}")), "{text}");
+    let request = text.split("Request id ").nth(1).expect("a request id");
+    let (exit, story, _) = outcome(place.otpctl(&["explain", request]));
+    assert_eq!(exit, Some(0), "{story}");
+    let why = "messages to the number were stopped by a reply with STOP";
+    assert!(story.contains(why), "{story}");
+    assert!(story.contains(&format!("otpctl unlock {USER}")), "{story}");
+}
+
 #[test]
 fn it_is_shown_and_said_and_holds_across_a_restart() {
     let phone = Phone::start();
@@ -61,10 +78,7 @@ fn it_is_shown_and_said_and_holds_across_a_restart() {
     assert!(list.contains("active, opted out"), "{list}");
     let begun = daemon.connect().begin(USER);
     assert!(is_denied(&begun.step) && begun.challenge.is_none());
-    let text = begun.step.text.expect("words");
-    let ending = &NUMBER[NUMBER.len() - 2..];
-    let said = format!("Messages to the number ending {ending} were stopped by a reply with STOP.");
-    assert!(text.starts_with(&said), "{text}");
+    told_and_explained(&place, &begun.step);
     let refusals: [&[&str]; 3] = [
         &["test-message", NUMBER],
         &["enroll", OTHER, NUMBER],
@@ -99,4 +113,66 @@ fn an_administrator_can_undo_it() {
     assert!(log.contains("messages allowed again"), "{log}");
     let (_, stdout, _) = outcome(place.otpctl(&["unlock", USER]));
     assert!(!stdout.contains("Messages may go"), "{stdout}");
+}
+
+#[test]
+fn a_recovery_code_lets_in_who_gets_no_messages() {
+    let phone = Phone::start();
+    let place = Place::empty();
+    let daemon = stopped(&place, &phone);
+    let mut wire = daemon.connect();
+    let made = wire.call(&RecoveryCodes { user: USER.to_owned() }).expect("codes");
+    let prompted = wire.prompt(&login(USER, None));
+    let text = &prompted.text;
+    assert!(text.contains("stopped by a reply with STOP"), "{text}");
+    assert!(text.contains("recovery code"), "{text}");
+    // Asking again does not get around it.
+    for typed in ["r", "v"] {
+        let step = wire.answer(&prompted.challenge, typed);
+        assert!(step.prompt.is_some(), "{typed}: {step:?}");
+    }
+    assert!(phone.pending().is_none(), "nothing was sent");
+    let code = made.codes.first().expect("a code").expose();
+    assert!(is_granted(&wire.answer(&prompted.challenge, code)));
+    assert!(phone.pending().is_none(), "nothing was sent");
+}
+
+#[test]
+fn what_one_vendor_was_told_holds_for_all_of_them() {
+    std::thread::scope(|scope| {
+        for vendor in Vendor::ALL {
+            scope.spawn(move || refused_by(vendor));
+        }
+    });
+}
+
+/// The vendor knows of the STOP, and the daemon learns of it when it sends.
+fn refused_by(first: Vendor) {
+    let name = first.name();
+    let (web, accounts, second) = (Web::new(), Settings::default(), after(first));
+    let (place, carrier) = (Place::empty(), Carrier::start(accounts.clone()));
+    let table = |vendor| gateway(&place, &accounts, vendor, &carrier.url(vendor));
+    let settings = [web.settings(), delivery(&[first, second], &[]), table(first), table(second)];
+    place.configure(&(place.basics() + &settings.concat()));
+    let daemon = place.start();
+    daemon.prove(USER, NUMBER, Channel::Sms, || carrier.next(NUMBER).code());
+    carrier.stop(first, "", NUMBER, true);
+
+    let begun = daemon.connect().begin(USER);
+    // Plivo takes the message, and reports later that it sends nothing to this person.
+    if first != Vendor::Plivo {
+        let text = begun.step.text.clone().or(begun.step.prompt.map(|prompt| prompt.text));
+        let text = text.expect("words");
+        assert!(text.contains("were stopped by a reply with STOP"), "{name}: {text}");
+    }
+    let of_user = Watch { user: Some(USER.to_owned()), after: Some(0) };
+    let learned = Watcher::new(daemon.connect(), &of_user).until("opted-out", USER);
+    assert_eq!(learned.last().expect("an event").details["gateway"], name);
+    let denied = daemon.connect().begin(USER);
+    assert!(is_denied(&denied.step) && denied.challenge.is_none(), "{name}: {:?}", denied.step);
+    assert_eq!(daemon.show(USER).opted_out.expect("an opt-out").gateway, name);
+    told_and_explained(&place, &denied.step);
+    let asked = carrier.requests(first).iter().filter(|asked| asked.method == "POST").count();
+    assert_eq!((asked, carrier.count(second).asked), (2, 0), "{name}: a proof and a login");
+    assert!(carrier.pending(NUMBER).is_none(), "{name}: nothing was sent");
 }

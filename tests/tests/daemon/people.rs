@@ -1,6 +1,6 @@
-//! Accounts of the host that the tests borrow.
+//! Accounts of the host that the tests borrow, and what an administrator runs.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, process::Command};
 
 use otpd_tests::daemon::Place;
 
@@ -32,4 +32,11 @@ pub(crate) fn relay(place: &Place) -> PathBuf {
     fs::copy(env!("CARGO_BIN_EXE_relay"), &copy).expect("a copy");
     fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).expect("a mode");
     copy
+}
+
+/// What came of a run of otpctl: exit status, standard output and error.
+pub(crate) fn outcome(mut command: Command) -> (Option<i32>, String, String) {
+    let output = command.output().expect("otpctl runs");
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    (output.status.code(), text(output.stdout), text(output.stderr))
 }

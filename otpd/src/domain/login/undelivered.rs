@@ -143,13 +143,25 @@ impl Order {
         challenges.any(|challenge| self.is_awaited_by(challenge, gateway, now))
     }
 
+    /// Whether this very message, which no gateway took yet, would still be of use: its code is the
+    /// newest one of a challenge that can be answered.
+    #[must_use]
+    pub fn is_wanted(&self, login: &LoginState, now: Timestamp) -> bool {
+        let mut challenges = login.challenges.iter().filter(|c| c.token == self.token);
+        challenges.any(|challenge| self.is_wanted_by(challenge, now))
+    }
+
     fn is_awaited_by(&self, challenge: &Challenge, gateway: &str, now: Timestamp) -> bool {
+        let took =
+            |taken: &Delivery| matches!(taken, Delivery::Accepted { gateway: by } if by == gateway);
+        self.is_wanted_by(challenge, now) && took(&challenge.delivery)
+    }
+
+    fn is_wanted_by(&self, challenge: &Challenge, now: Timestamp) -> bool {
         // The reference tells codes of the same millisecond apart.
         let newest = challenge.issued_at == self.issued_at
             && challenge.reference() == self.reference
             && challenge.repeats == self.repeat;
-        let took =
-            |taken: &Delivery| matches!(taken, Delivery::Accepted { gateway: by } if by == gateway);
-        newest && challenge.is_live() && !challenge.is_expired(now) && took(&challenge.delivery)
+        newest && challenge.is_live() && !challenge.is_expired(now)
     }
 }

@@ -127,6 +127,7 @@ fn a_number_is_proved_by_the_code_that_went_to_it() {
     assert_eq!((enrollment.state, order.purpose), (State::Pending, Purpose::Enrollment));
     assert_eq!(order.to.expose(), NUMBER);
     assert_eq!(scene.events(), ["enrolled", "code-issued enrollment"]);
+    assert!(order.is_wanted(&scene.login("carol"), scene.now), "by the next gateway, if need be");
     scene.deliver(&order, sent());
     assert!(matches!(scene.begin(ssh(1).of("carol")), Begun::Denied(Denial::NotVerified)));
     scene.wait(120);
@@ -135,6 +136,7 @@ fn a_number_is_proved_by_the_code_that_went_to_it() {
     let proved = State::Active { verified_at: scene.now };
     assert_eq!(verify(&mut scene, "carol", &code), Ok(proved));
     assert_eq!(scene.events(), ["verified"]);
+    assert!(!order.is_wanted(&scene.login("carol"), scene.now));
     assert_eq!(verify(&mut scene, "carol", &code), Err(Refusal::NoCode), "once");
     assert_eq!(resend(&mut scene, "carol", false).err(), Some(Refusal::AlreadyVerified));
     assert!(matches!(scene.begin(ssh(2).of("carol")), Begun::Issued(..)));

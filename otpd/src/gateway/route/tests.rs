@@ -1,3 +1,5 @@
+mod rest;
+
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex},
@@ -166,10 +168,38 @@ async fn gateways_that_lost_a_code_are_not_asked_for_it_again() {
         let routes = routes(&[("a", &all), ("b", &all), ("c", &all)]);
         let except: Vec<_> = lost_by.iter().copied().map(name).collect();
         assert_eq!(routes.has_other(Channel::Sms, &except), !order.is_empty(), "{lost_by:?}");
-        let delivery = routes.deliver_except(&message(Channel::Sms), &except, || NOW).await;
+        let message = message(Channel::Sms);
+        let delivery = routes
+            .deliver_while(&message, None, &except, || NOW, || std::future::ready(true))
+            .await;
         assert_eq!(asked(&delivery), order, "{lost_by:?}");
         assert_eq!(delivery.result, Delivered::Failed, "{lost_by:?}");
     }
+}
+
+#[tokio::test]
+async fn nobody_is_asked_for_a_login_that_is_over() {
+    // The login ends while this gateway is asked.
+    let cases = [
+        (1, &["a"][..], unknown(), Delivered::Unknown),
+        (1, &["a"], retryable(), Delivered::Failed),
+        (2, &["a", "b"], unknown(), Delivered::Unknown),
+        (3, &["a", "b", "c"], retryable(), Delivered::Failed),
+    ];
+    for (ends, order, outcome, result) in cases {
+        let all = fake(&vec![outcome; ends]);
+        let routes = routes(&[("a", &all), ("b", &all), ("c", &all)]);
+        let wanted = || std::future::ready(all.seen.lock().unwrap().len() < ends);
+        let delivery =
+            routes.deliver_while(&message(Channel::Sms), None, &[], || NOW, wanted).await;
+        assert_eq!((asked(&delivery).as_slice(), &delivery.result), (order, &result), "{ends}");
+    }
+    // The first one is asked in any case: the order is younger than any answer could be.
+    let one = fake(&[accepted()]);
+    let routes = routes(&[("a", &one)]);
+    let over = || std::future::ready(false);
+    let delivery = routes.deliver_while(&message(Channel::Sms), None, &[], || NOW, over).await;
+    assert_eq!(delivery.result, sent("a"));
 }
 
 #[test]

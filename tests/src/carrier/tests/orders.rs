@@ -45,7 +45,10 @@ fn replies_can_be_spoiled() {
 
     let say = What::Say { status: 418, body: "tea".to_owned() };
     let to = What::Redirect { to: "http://127.0.0.1:1/".to_owned(), status: 307 };
-    let cases: [(&str, What, u16, bool, Check); 10] = [
+    let all_of_it: Check =
+        |got| [TO, "482913", "KEY0189A_stand_in_7f3d"].iter().all(|sent| got.body.contains(sent));
+    let cases: [(&str, What, u16, bool, Check); 11] = [
+        ("repeated", What::Echo { status: 400 }, 400, false, all_of_it),
         ("cut before the body", What::CutBefore, 0, false, |_| true),
         ("cut after the body", What::CutAfter, 0, false, |_| true),
         ("cut in the reply", What::CutReply, 200, true, |got| !got.whole && !got.body.is_empty()),
@@ -108,4 +111,28 @@ fn orders_are_for_a_vendor_a_kind_and_a_number_of_times() {
     assert_eq!(ask(&carrier, Vendor::Flowroute, &question).status, 401);
     carrier.behave();
     assert_eq!(ask(&carrier, Vendor::Flowroute, &question).status, 200);
+}
+
+#[test]
+fn a_reply_may_stop_in_the_middle() {
+    let carrier = Carrier::start(Settings::default());
+    carrier.order(Told::once(Vendor::Telnyx, What::StallReply.into()));
+    let (told, stopped) = mpsc::channel();
+    let address = carrier.address;
+    let request = raw(Vendor::Telnyx, &text(Vendor::Telnyx));
+    std::thread::spawn(move || {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut rest = Vec::new();
+        // It ends with the carrier.
+        let _ = stream.read_to_end(&mut rest);
+        told.send(rest).unwrap();
+    });
+    assert_eq!(carrier.next(TO).code(), "482913", "it is taken");
+    assert!(stopped.recv_timeout(std::time::Duration::from_millis(100)).is_err(), "it goes on");
+    drop(carrier);
+    let begun = String::from_utf8(stopped.recv_timeout(PATIENCE).unwrap()).unwrap();
+    let (head, body) = begun.split_once("\r\n\r\n").unwrap();
+    let whole = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+    assert_eq!(body.len(), whole.parse::<usize>().unwrap() / 2);
 }

@@ -229,3 +229,48 @@ fn an_account_that_is_switched_off_gets_nothing() {
     let (again, charged) = (report(&mut scene, &order, "telnyx", Cause::Route), scene.charged());
     assert!(again.is_none() && charged == (1, 1), "nor one whose number is not proved");
 }
+
+#[test]
+fn a_message_is_wanted_while_its_code_lets_somebody_in() {
+    type Turn = fn(&mut Scene, ChallengeToken);
+
+    let cases: [(&str, Turn, bool); 8] = [
+        ("nothing happened", |_, _| {}, true),
+        (
+            "a wrong code",
+            |scene, token| {
+                let wrong = scene.wrong(token);
+                let _ = scene.answer(token, &wrong);
+            },
+            true,
+        ),
+        ("its connection is gone", |scene, token| assert!(scene.abandon(token)), false),
+        ("just before its end", |scene, _| scene.wait(299), true),
+        ("its end", |scene, _| scene.wait(300), false),
+        ("it was granted", |scene, token| assert!(granted(&scene.right(token))), false),
+        ("it was given up", |scene, token| drop(scene.answer(token, "q")), false),
+        (
+            "a newer code",
+            |scene, token| {
+                scene.wait(30);
+                let _ = scene.asked(token, "r");
+            },
+            false,
+        ),
+    ];
+    for (name, turn, expected) in cases {
+        let mut scene = Scene::new();
+        let (token, order) = start(&mut scene);
+        turn(&mut scene, token);
+        let wanted = |order: &Order| order.is_wanted(&scene.login("alice"), scene.now);
+        assert_eq!(wanted(&order), expected, "{name}");
+        let newest = newest(&scene);
+        assert_eq!(wanted(&newest), expected || newest.issued_at != order.issued_at, "{name}");
+    }
+    // What a carrier lost goes out again: the repeat is wanted then, and the first message no more.
+    let mut scene = Scene::new();
+    let (_, order) = start(&mut scene);
+    let again = report(&mut scene, &order, "telnyx", Cause::Route).expect("a message");
+    let wanted = |order: &Order| order.is_wanted(&scene.login("alice"), scene.now);
+    assert_eq!((wanted(&order), wanted(&again)), (false, true));
+}
