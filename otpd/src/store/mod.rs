@@ -16,7 +16,7 @@ mod conformance;
 
 use std::{sync::Arc, time::Duration};
 
-use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::histogram::Histogram;
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use sqlite::{
@@ -47,6 +47,12 @@ const BATCH: usize = 256;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a commit may take beyond that.
 const COMMIT: Duration = Duration::from_secs(25);
+
+/// The buckets of how long transactions take.
+const SECONDS: [f64; 15] = [
+    0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.024, 2.048, 4.096,
+    8.192,
+];
 
 /// What a decision reads, locks and may change.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -133,8 +139,7 @@ impl Store {
             tell.send_replace(());
         });
         let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-        // From half a millisecond to eight seconds.
-        let timing = Histogram::new(exponential_buckets(0.0005, 2.0, 15));
+        let timing = Histogram::new(SECONDS);
         let timed = timing.clone();
         let serve = move || runtime.block_on(queue::run(engine, clock, sink, timed, receiver));
         let thread = threads::spawn("store", serve)?;
