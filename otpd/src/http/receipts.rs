@@ -38,16 +38,15 @@ async fn heard(gate: &Gate, gateway: GatewayName, request: Request) -> Response 
         return (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, "POST")]).into_response();
     }
     let public = gate.public();
-    let taken: Taken = match take(request, &public.trusted_proxies).await {
+    let taken: Taken = match take(request, &public.now().trusted_proxies).await {
         Ok(taken) => taken,
         Err(answer) => return answer,
     };
     let checked = Instant::now();
-    let Some(keys) = public.keys.get(&gateway) else { return gate.refuse(checked).await };
-    let url = taken.url(&public);
-    let told = match keys.told(&taken.callback(&url, &gate.clock)) {
-        Ok(told) => told,
-        Err(why) => {
+    let (keys, told) = match public.told(&gateway, &taken, &gate.clock) {
+        None => return gate.refuse(checked).await,
+        Some(Ok(told)) => told,
+        Some(Err(why)) => {
             gate.metrics.receipt(&gateway, "refused");
             gate.tell(&gateway, taken.peer, why);
             return gate.refuse(checked).await;

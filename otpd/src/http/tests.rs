@@ -3,6 +3,7 @@
 mod answers;
 mod limits;
 mod receipts;
+mod reloads;
 mod watching;
 
 use std::{net::SocketAddr, sync::Arc};
@@ -38,6 +39,8 @@ struct Open {
     house: House,
     address: SocketAddr,
     metrics: Metrics,
+    /// Of the public listener.
+    gate: Option<Arc<Gate>>,
     /// Taken where notices are acted on.
     notices: Option<Notices>,
     _stop: Trigger,
@@ -55,17 +58,14 @@ impl Open {
     /// The public listener.
     async fn public() -> Self {
         let house = House::empty().await;
-        let keys = [
-            (name("twilio"), Keys::Twilio(laml::Twilio::new(TOKEN).expect("a key"))),
-            (name("flowroute"), Keys::Flowroute(secret())),
-        ];
-        let trusted_proxies = vec!["127.0.0.1/32".parse().expect("a network")];
-        let limits = Limits::new(&trusted_proxies);
-        let told = Public { url: URL.to_owned(), keys: keys.into(), trusted_proxies };
+        let told = told(URL, "twilio", TOKEN);
+        let limits = Limits::new(&told.trusted_proxies);
         let (clock, metrics) = (Clock::from_fn(|| Timestamp(1)), Metrics::default());
         let verifier = Arc::clone(&house.verifier);
         let (gate, notices) = Gate::new(verifier, clock, metrics.clone(), told);
-        Self::serve(house, public(gate), limits, metrics, Some(notices)).await
+        let router = public(Arc::clone(&gate));
+        let open = Self::serve(house, router, limits, metrics, Some(notices)).await;
+        Self { gate: Some(gate), ..open }
     }
 
     /// The administrators' listener.
@@ -86,7 +86,7 @@ impl Open {
         let address = listener.local_addr().expect("an address");
         let (trigger, stop) = shutdown::channel();
         tokio::spawn(serve(listener, router, limits, stop));
-        Self { house, address, metrics, notices, _stop: trigger }
+        Self { house, address, metrics, gate: None, notices, _stop: trigger }
     }
 
     async fn connect(&self) -> TcpStream {
@@ -126,6 +126,16 @@ impl Open {
     }
 }
 
+/// What vendors are told, where Twilio's gateway has this name and this token.
+fn told(url: &str, twilio: &str, token: &str) -> Public {
+    let keys = [
+        (name(twilio), Keys::Twilio(laml::Twilio::new(token).expect("a key"))),
+        (name("flowroute"), Keys::Flowroute(secret())),
+    ];
+    let trusted_proxies = vec!["127.0.0.1/32".parse().expect("a network")];
+    Public { url: url.to_owned(), keys: keys.into(), trusted_proxies }
+}
+
 /// What is read until the end of the connection.
 async fn read(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
@@ -136,10 +146,15 @@ async fn read(stream: &mut TcpStream) -> String {
 
 /// The header and the body of a form that Twilio signed for a path; the fields are sorted.
 fn twilio(path: &str, fields: &[(&str, &str)]) -> (String, String) {
+    signed(TOKEN, URL, path, fields)
+}
+
+/// The same with any token, for any site.
+fn signed(token: &str, url: &str, path: &str, fields: &[(&str, &str)]) -> (String, String) {
     let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
-    let signed: String = fields.iter().flat_map(|(name, value)| [*name, *value]).collect();
-    let mac = <Hmac<Sha1> as KeyInit>::new_from_slice(TOKEN.as_bytes()).expect("any length");
-    let mac = mac.chain_update(format!("{URL}{path}{signed}")).finalize();
+    let words: String = fields.iter().flat_map(|(name, value)| [*name, *value]).collect();
+    let mac = <Hmac<Sha1> as KeyInit>::new_from_slice(token.as_bytes()).expect("any length");
+    let mac = mac.chain_update(format!("{url}{path}{words}")).finalize();
     (format!("x-twilio-signature: {}\r\n", STANDARD.encode(mac.into_bytes())), body)
 }
 

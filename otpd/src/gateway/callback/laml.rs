@@ -25,14 +25,15 @@ use crate::{
 
 /// The account's token with Twilio, with which Twilio signs.
 #[derive(Clone)]
-pub struct Twilio(Signer);
+pub struct Twilio(pub(super) Signer);
 
 /// The project's signing key (`PSK_…`) with `SignalWire`; not its API token.
 #[derive(Clone)]
-pub struct SignalWire(Signer);
+pub struct SignalWire(pub(super) Signer);
 
+/// A key, ready to sign.
 #[derive(Clone)]
-struct Signer {
+pub(super) struct Signer {
     sha1: Hmac<Sha1>,
     sha256: Hmac<Sha256>,
 }
@@ -125,6 +126,11 @@ impl Signer {
         let sha1 = <Hmac<Sha1> as KeyInit>::new_from_slice(key.as_bytes()).ok()?;
         let sha256 = <Hmac<Sha256> as KeyInit>::new_from_slice(key.as_bytes()).ok()?;
         Some(Self { sha1, sha256 })
+    }
+
+    /// The key's signature over nothing, by which it is known again.
+    pub(super) fn signed_nothing(&self) -> [u8; 32] {
+        self.sha256.clone().finalize().into_bytes().into()
     }
 
     fn is_right(&self, hash: Hash, parts: &[&[u8]], signature: &[u8]) -> bool {

@@ -127,6 +127,20 @@ impl Keys {
         })
     }
 
+    /// Tells two keys apart and tells nothing of either.
+    #[must_use]
+    pub fn fingerprint(&self) -> Mark {
+        match self {
+            Self::Telnyx(key) => mark(&[b"telnyx ", key.bytes()]),
+            Self::Plivo(token) => mark(&[b"plivo ", &token.signed_nothing()]),
+            Self::Twilio(laml::Twilio(key)) => mark(&[b"twilio ", &key.signed_nothing()]),
+            Self::SignalWire(laml::SignalWire(key)) => {
+                mark(&[b"signalwire ", &key.signed_nothing()])
+            }
+            Self::Flowroute(secret) => mark(&[b"flowroute ", secret.path().as_bytes()]),
+        }
+    }
+
     /// What the vendor says.
     ///
     /// # Errors

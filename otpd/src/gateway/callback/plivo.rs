@@ -39,6 +39,11 @@ impl Token {
         <Hmac<Sha256> as KeyInit>::new_from_slice(token.as_bytes()).ok().map(Self)
     }
 
+    /// The token's signature over nothing, by which it is known again.
+    pub(super) fn signed_nothing(&self) -> [u8; 32] {
+        self.0.clone().finalize().into_bytes().into()
+    }
+
     pub(super) fn told(&self, callback: &Callback<'_>) -> Result<Told, Refusal> {
         let (covers, mark) = self.verify(callback)?;
         let notices =

@@ -31,6 +31,11 @@ impl PublicKey {
         (!key.is_weak()).then_some(Self(key))
     }
 
+    /// The key itself, which is no secret.
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+
     pub(super) fn told(&self, callback: &Callback<'_>) -> Result<Told, Refusal> {
         self.verify(callback)?;
         // A call's end comes as Twilio tells it, and without codes.

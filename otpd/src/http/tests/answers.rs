@@ -20,7 +20,7 @@ use crate::{
 
 /// Takes every call and keeps where its words are, and the words.
 #[derive(Clone, Default)]
-struct Calling(Arc<Mutex<Vec<(String, String)>>>);
+pub(super) struct Calling(Arc<Mutex<Vec<(String, String)>>>);
 
 impl Gateway for Calling {
     fn kind(&self) -> &'static str {
@@ -41,7 +41,7 @@ impl Gateway for Calling {
 
 impl Calling {
     /// The path of the newest call's words, and its code.
-    fn newest(&self) -> (String, String) {
+    pub(super) fn newest(&self) -> (String, String) {
         let calls = self.0.lock().unwrap();
         let (url, text) = calls.last().expect("a call");
         let path = url.strip_prefix(super::URL).expect("the public URL").to_owned();
@@ -51,7 +51,7 @@ impl Calling {
 }
 
 /// A daemon that called root to prove root's number.
-async fn called() -> (Open, Calling) {
+pub(super) async fn called() -> (Open, Calling) {
     let open = Open::public().await;
     let (calling, verifier) = (Calling::default(), &open.house.verifier);
     let name = GatewayName("twilio".into());
