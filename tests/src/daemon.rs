@@ -133,9 +133,15 @@ id-pointer = "/id"
 
     /// Writes the configuration.
     pub fn configure(&self, text: &str) {
-        fs::write(self.config(), text).expect("a file");
+        self.write("otpd.toml", text);
+    }
+
+    /// Writes a file that only its owner may read, beside the configuration.
+    pub fn write(&self, name: &str, text: &str) {
+        let file = self.file(name);
+        fs::write(&file, text).expect("a file");
         let private = fs::Permissions::from_mode(0o600);
-        fs::set_permissions(self.config(), private).expect("a mode");
+        fs::set_permissions(&file, private).expect("a mode");
     }
 
     /// A file of the place.

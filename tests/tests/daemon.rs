@@ -23,6 +23,8 @@ mod numbers;
 mod opt_out;
 #[path = "daemon/people.rs"]
 mod people;
+#[path = "daemon/receipts.rs"]
+mod receipts;
 #[path = "daemon/recovery.rs"]
 mod recovery;
 #[path = "daemon/reload.rs"]

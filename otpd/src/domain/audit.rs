@@ -98,7 +98,7 @@ pub enum Event {
         reference: String,
         /// Last two digits of the number.
         ending: String,
-        /// Why: `login`, `resend`, `expired`, `lost` or `enrollment`.
+        /// Why: `login`, `resend`, `expired`, `lost`, `undelivered` or `enrollment`.
         why: &'static str,
     },
     /// A login went on under sshd's next run of the stack, or after a restart.

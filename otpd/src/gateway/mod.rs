@@ -31,6 +31,7 @@ use zeroize::Zeroizing;
 
 pub use client::ClientError;
 pub use http::HttpError;
+pub(crate) use redact::masked;
 pub use vendor::VendorError;
 
 use crate::domain::{challenge::Channel, login::Cause, phone::E164};

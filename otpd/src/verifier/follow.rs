@@ -5,15 +5,21 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep_until};
 use tracing::error;
+use zeroize::Zeroizing;
 
 use super::{
     Site,
     deliver::{Courier, compose},
-    taken::{Code, Taken, What},
+    taken::{Before, Code, Taken, What},
 };
 use crate::{
-    domain::login::{Arrived, Cause, Order, Undelivered},
-    gateway::{GatewayName, Status, VendorMessageId},
+    domain::{
+        account::Account,
+        login::{Arrived, Cause, Order, SentBefore, Undelivered, UndeliveredBefore},
+        passcode::{ChallengeToken, Draw},
+    },
+    gateway::{GatewayName, Message, MessageId, Status, VendorMessageId, masked},
+    random,
     store::{Scope, StoreError},
 };
 
@@ -44,6 +50,18 @@ impl Courier {
         id: VendorMessageId,
     ) {
         let taken = self.enter(What::Code(Box::new(Code { site, order })), gateway, id);
+        self.ask_after(taken);
+    }
+
+    /// Follows a message that an earlier run of the daemon sent.
+    pub(super) fn follow_before(&self, site: Arc<Site>, sent: SentBefore) {
+        let (gateway, id) = (GatewayName(sent.gateway.clone()), sent.vendor_id.clone());
+        let before = What::Before(Box::new(Before { site, sent }));
+        self.ask_after(self.enter(before, gateway, VendorMessageId(id)));
+    }
+
+    /// Asks after a message in a task of its own.
+    fn ask_after(&self, taken: Arc<Taken>) {
         if self.question(&taken).is_none() {
             return;
         }
@@ -106,9 +124,11 @@ impl Courier {
     /// What the vendor is asked about a message; `None` where it cannot tell, and of test messages,
     /// whose sender asks.
     fn question(&self, taken: &Taken) -> Option<impl Future<Output = Status> + use<>> {
-        let What::Code(code) = &taken.what else { return None };
-        let Code { site, order } = &**code;
-        let message = compose(site, order, self.clock.now());
+        let (site, message) = match &taken.what {
+            What::Code(code) => (&code.site, compose(&code.site, &code.order, self.clock.now())),
+            What::Before(before) => (&before.site, without_code(&before.sent)),
+            What::Test { .. } => return None,
+        };
         // A future that is not awaited asks nothing.
         site.routes.status(&taken.gateway, &message, &taken.id).map(drop)?;
         let (routes, gateway, id) =
@@ -154,11 +174,15 @@ impl Courier {
                 tell.send_replace(Some(end));
                 Ok(None)
             }
-            (What::Code(code), Status::Delivered) => self.arrived(taken, code, true).await,
-            (What::Code(code), Status::Unconfirmed) => self.arrived(taken, code, false).await,
+            (_, Status::Delivered) => self.arrived(taken, true).await,
+            (_, Status::Unconfirmed) => self.arrived(taken, false).await,
             (What::Code(code), Status::Failed { reason, cause }) => {
                 let message = compose(&code.site, &code.order, self.clock.now());
                 self.undelivered(taken, code, message.masked(&reason), cause).await
+            }
+            (What::Before(before), Status::Failed { reason, cause }) => {
+                let reason = without_code(&before.sent).masked(&masked(&reason));
+                self.undelivered_before(before, reason, cause).await
             }
         };
         let again = match recorded {
@@ -170,42 +194,70 @@ impl Courier {
         *over = true;
         self.messages.leave(taken);
         taken.ended.notify_one();
-        if let (Some(again), What::Code(code)) = (again, &taken.what) {
-            self.send(Arc::clone(&code.site), again);
+        let site = match &taken.what {
+            What::Code(code) => &code.site,
+            What::Before(before) => &before.site,
+            What::Test { .. } => return,
+        };
+        if let Some(again) = again {
+            self.send(Arc::clone(site), again);
         }
     }
 
     async fn is_awaited(&self, taken: &Taken) -> bool {
-        let What::Code(code) = &taken.what else { return false };
-        let order = &code.order;
-        match self.reader.account(order.account.clone()).await {
-            Ok(records) => order.is_awaited(&records.login, &taken.gateway.0, self.clock.now()),
+        let Some((account, _)) = owner(taken) else { return false };
+        let Ok(records) = self.reader.account(account.clone()).await else {
             // It costs a request at most.
-            Err(_) => true,
+            return true;
+        };
+        let (login, now) = (&records.login, self.clock.now());
+        match &taken.what {
+            What::Code(code) => code.order.is_awaited(login, &taken.gateway.0, now),
+            What::Before(before) => before.sent.is_awaited(login, now),
+            What::Test { .. } => false,
         }
     }
 
-    async fn arrived(
-        &self,
-        taken: &Taken,
-        code: &Code,
-        confirmed: bool,
-    ) -> Result<Option<Order>, StoreError> {
-        let (Taken { gateway, id, .. }, order) = (taken, &code.order);
+    async fn arrived(&self, taken: &Taken, confirmed: bool) -> Result<Option<Order>, StoreError> {
+        let Some((account, token)) = owner(taken) else { return Ok(None) };
+        let Taken { gateway, id, .. } = taken;
         let report = Arrived {
-            account: order.account.clone(),
-            token: order.token,
+            account: account.clone(),
+            token,
             gateway: gateway.0.clone(),
             vendor_id: id.0.clone(),
             confirmed,
         };
-        let scope = Scope::Account(order.account.clone());
+        let scope = Scope::Account(account.clone());
         let decide = move |records: &_, now| report.decide(records, now);
         let decided = self.store.transact(scope, decide).await;
-        let request = order.token.request();
+        let request = token.request();
         decided
             .inspect_err(|error| error!(%error, %request, "a receipt was not recorded"))
             .map(|()| None)
+    }
+
+    async fn undelivered_before(
+        &self,
+        Before { site, sent }: &Before,
+        reason: String,
+        cause: Cause,
+    ) -> Result<Option<Order>, StoreError> {
+        let report = UndeliveredBefore {
+            terms: Arc::clone(&site.terms),
+            sent: sent.clone(),
+            reason,
+            cause,
+            others: site.routes.has_other(sent.channel, &[GatewayName(sent.gateway.clone())]),
+            draw: Draw::new(&mut random::system(), site.terms.rules.digits),
+        };
+        let scope = Scope::Number { account: sent.account.clone(), number: sent.index };
+        let decide = move |records: &_, now| report.decide(records, now);
+        let decided = self.store.transact(scope, decide).await;
+        let request = sent.token.request();
+        decided
+            .inspect_err(|error| error!(%error, %request, "a lost message was not recorded"))
+            .map(|again| again.map(|order| *order))
     }
 
     async fn undelivered(
@@ -234,5 +286,28 @@ impl Courier {
         decided
             .inspect_err(|error| error!(%error, %request, "a lost message was not recorded"))
             .map(|again| again.map(|order| *order))
+    }
+}
+
+/// Whose login a message belongs to; none for a test message.
+fn owner(taken: &Taken) -> Option<(&Account, ChallengeToken)> {
+    match &taken.what {
+        What::Code(code) => Some((&code.order.account, code.order.token)),
+        What::Before(before) => Some((&before.sent.account, before.sent.token)),
+        What::Test { .. } => None,
+    }
+}
+
+/// A message of an earlier run as far as it is known: enough to ask after it and to mask its number.
+fn without_code(sent: &SentBefore) -> Message {
+    Message {
+        id: MessageId([0; 16]),
+        to: sent.to.clone(),
+        channel: sent.channel,
+        text: Zeroizing::default(),
+        code: None,
+        valid_for: Duration::ZERO,
+        answer_url: None,
+        report_url: None,
     }
 }

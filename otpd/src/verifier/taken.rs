@@ -1,8 +1,8 @@
 //! Messages that vendors took, by the names that vendors gave them: what a vendor tells about one
 //! later finds it here.
 //!
-//! It is the memory of this run alone. After a restart nobody holds the codes any more, so there is
-//! nothing to send again, and what is told about such a message is not listened to.
+//! It is the memory of this run. What an earlier run handed over and somebody still waits for is
+//! entered again at the start, without the codes: nobody holds those any more.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -19,7 +19,10 @@ use tokio::{
 
 use super::Site;
 use crate::{
-    domain::{login::Order, time::Timestamp},
+    domain::{
+        login::{Order, SentBefore},
+        time::Timestamp,
+    },
     gateway::{GatewayName, Status, VendorMessageId},
 };
 
@@ -47,6 +50,8 @@ pub(super) struct Taken {
 pub(super) enum What {
     /// One with a code.
     Code(Box<Code>),
+    /// One of an earlier run.
+    Before(Box<Before>),
     /// A test message: whoever waits for it is told.
     Test {
         tell: watch::Sender<Option<Status>>,
@@ -61,6 +66,12 @@ pub(super) struct Code {
     pub(super) order: Order,
 }
 
+/// A message of an earlier run, and the rules at the start of this one.
+pub(super) struct Before {
+    pub(super) site: Arc<Site>,
+    pub(super) sent: SentBefore,
+}
+
 impl Taken {
     pub(super) fn new(what: What, gateway: GatewayName, id: VendorMessageId) -> Self {
         let (over, ended, asked) = (Turn::default(), Notify::default(), Mutex::default());
@@ -71,6 +82,7 @@ impl Taken {
     fn until(&self) -> Timestamp {
         match &self.what {
             What::Code(code) => code.order.expires_at,
+            What::Before(before) => before.sent.expires_at,
             What::Test { until, .. } => *until,
         }
     }
