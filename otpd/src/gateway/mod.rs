@@ -173,6 +173,10 @@ pub enum Notice {
         from: E164,
         /// What they want.
         keyword: Keyword,
+        /// The same when the same request is told again.
+        mark: callback::Mark,
+        /// The vendor's name for their message, where it says one.
+        id: Option<VendorMessageId>,
     },
 }
 

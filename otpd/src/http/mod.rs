@@ -77,12 +77,10 @@ pub struct Notices(mpsc::Receiver<(GatewayName, Notice)>);
 
 /// The newest requests of vendors.
 ///
-/// Vendors but Telnyx put no time into what they sign: a request that somebody recorded stays
-/// right for ever. Remembering the newest keeps a recorded one from being acted on again while it
-/// is among them and this run lasts, and no longer: there is nothing else to go by. A receipt that
-/// is played again later finds no message that waits for it. A START or STOP of that age does do
-/// something: it allows or ends messages to its number once more, as its sender once wanted. That
-/// takes somebody who read a vendor's request on its way, which is why vendors are told https only.
+/// Vendors but Telnyx put no time into what they sign: a request that somebody recorded stays right
+/// for ever. Remembering the newest keeps repeats from costing a decision each, in this run. What
+/// keeps an older one from doing anything is stored: a receipt that is played again later finds no
+/// message that waits for it, and a STOP or START no number that has not heard it.
 #[derive(Default)]
 struct Seen {
     marks: HashSet<(GatewayName, Mark)>,

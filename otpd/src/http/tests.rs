@@ -4,6 +4,7 @@ mod answers;
 mod limits;
 mod receipts;
 mod reloads;
+mod replays;
 mod watching;
 
 use std::{net::SocketAddr, sync::Arc};
@@ -57,7 +58,11 @@ fn secret() -> flowroute::Secret {
 impl Open {
     /// The public listener.
     async fn public() -> Self {
-        let house = House::empty().await;
+        Self::public_of(House::empty().await).await
+    }
+
+    /// The public listener of a house.
+    async fn public_of(house: House) -> Self {
         let told = told(URL, "twilio", TOKEN);
         let limits = Limits::new(&told.trusted_proxies);
         let (clock, metrics) = (Clock::from_fn(|| Timestamp(1)), Metrics::default());

@@ -132,7 +132,7 @@ impl House {
     }
 
     /// As after a crash: everything but the database is new.
-    async fn crash(self) -> Self {
+    pub(crate) async fn crash(self) -> Self {
         Self::open(self.dir, Instance(2)).await
     }
 

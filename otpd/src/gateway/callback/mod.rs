@@ -64,7 +64,7 @@ pub struct Told {
 
 /// Tells requests apart, so that a repeat is not acted on twice: a hash, which tells nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Mark([u8; 32]);
+pub struct Mark(pub [u8; 32]);
 
 /// A vendor that fetches the words of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::{Callback, Caller, Refusal, Told, from_base64, laml, mark, number};
 use crate::{
     domain::time::Timestamp,
-    gateway::{Keyword, Notice, Status, redact, telnyx, twilio},
+    gateway::{Keyword, Notice, Status, VendorMessageId, redact, telnyx, twilio},
 };
 
 /// How far the time of a signature may be from ours, either way, as Telnyx's own libraries have it.
@@ -40,14 +40,16 @@ impl PublicKey {
         self.verify(callback)?;
         // A call's end comes as Twilio tells it, and without codes.
         if callback.is_form() {
-            let notices = laml::notices(&callback.fields(), twilio::CODES);
             // The URL is not signed.
-            return Ok(Told { notices, mark: mark(&[callback.body]) });
+            let mark = mark(&[callback.body]);
+            let notices = laml::notices(&callback.fields(), twilio::CODES, mark);
+            return Ok(Told { notices, mark });
         }
         let event: Value = json(callback.body)?;
         let data = event.get("data").ok_or(Refusal::Unreadable)?;
         let text = |pointer| data.pointer(pointer).and_then(Value::as_str);
-        let id = text("/id").ok_or(Refusal::Unreadable)?;
+        // Telnyx tells the same up to three times, each time signed anew.
+        let mark = mark(&[text("/id").ok_or(Refusal::Unreadable)?.as_bytes()]);
         let notice = match text("/event_type") {
             Some("message.sent" | "message.finalized") => {
                 let payload = data.get("payload").cloned().unwrap_or_default();
@@ -64,12 +66,12 @@ impl PublicKey {
                     Some(_) | None => Keyword::of(text("/payload/text").unwrap_or_default()),
                 };
                 let from = text("/payload/from/phone_number").and_then(number);
-                from.map(|from| Notice::Inbound { from, keyword })
+                let id = text("/payload/id").and_then(VendorMessageId::checked);
+                from.map(|from| Notice::Inbound { from, keyword, mark, id })
             }
             Some(_) | None => None,
         };
-        // Telnyx tells the same up to three times, each time signed anew.
-        Ok(Told { notices: notice.into_iter().collect(), mark: mark(&[id.as_bytes()]) })
+        Ok(Told { notices: notice.into_iter().collect(), mark })
     }
 
     pub(super) fn caller(&self, callback: &Callback<'_>) -> Result<Caller, Refusal> {

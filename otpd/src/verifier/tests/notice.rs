@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use otp_proto::{Secret, login::Verdict};
+use rand::RngExt;
 
 use super::{House, Outcome, Typed, accepted, code, follow::pass};
 use crate::{
@@ -15,7 +16,8 @@ use crate::{
         proof::Refusal,
         records::{Decided, Records},
     },
-    gateway::{GatewayName, Keyword, Notice, Status, VendorMessageId},
+    gateway::{GatewayName, Keyword, Notice, Status, VendorMessageId, callback::Mark},
+    random,
     store::Scope,
     verifier::{Arrival, EnrollRequest, Failure, TestFailure, TestRequest, follow::FOLLOWED},
 };
@@ -43,7 +45,8 @@ impl House {
 
     async fn writes(&self, from: &str, keyword: Keyword) {
         let from = from.parse().expect("a number");
-        let notice = Notice::Inbound { from, keyword };
+        let (mark, id) = (Mark(random::system().random()), None);
+        let notice = Notice::Inbound { from, keyword, mark, id };
         self.verifier.notice(&GatewayName("first".into()), notice).await;
     }
 
