@@ -62,8 +62,26 @@ impl VendorMessageId {
 
 /// Tells one message from every other: 128 bits of a hash, which tell nothing. What is handed over
 /// again for want of a clear answer has the same ones; what is sent once more on purpose has others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MessageId(pub [u8; 16]);
+
+impl MessageId {
+    /// As our own name for a call, in the URL that its vendor reports to: 32 hexadecimal digits that
+    /// nobody else can guess.
+    #[must_use]
+    pub fn name(self) -> VendorMessageId {
+        VendorMessageId(format!("{:032x}", u128::from_be_bytes(self.0)))
+    }
+
+    /// Reads such a name, in the one spelling that there is.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        let plain = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        let fits = name.len() == 32 && name.bytes().all(plain);
+        let number = fits.then(|| u128::from_str_radix(name, 16).ok()).flatten()?;
+        Some(Self(number.to_be_bytes()))
+    }
+}
 
 /// What is to be delivered.
 #[derive(Clone)]
@@ -156,6 +174,15 @@ pub enum Status {
 pub enum Notice {
     /// How far a message is.
     Progress {
+        /// The vendor's name for it.
+        id: VendorMessageId,
+        /// How far.
+        status: Status,
+    },
+    /// How far a call is that the vendor did not name when it took it.
+    Call {
+        /// The message, as the URL says that the report came to.
+        ours: MessageId,
         /// The vendor's name for it.
         id: VendorMessageId,
         /// How far.

@@ -135,6 +135,6 @@ impl Generations {
 fn is_written(notice: &Notice) -> bool {
     match notice {
         Notice::Inbound { .. } => true,
-        Notice::Progress { .. } | Notice::Hint { .. } => false,
+        Notice::Progress { .. } | Notice::Call { .. } | Notice::Hint { .. } => false,
     }
 }

@@ -24,7 +24,8 @@ pub(super) async fn receive(
     heard(&gate, GatewayName(gateway), request).await
 }
 
-/// Flowroute, which only knows the path; what is in it is checked as a signature is.
+/// Flowroute, which only knows the path: what is in it is checked as a signature is. And Telnyx, of
+/// calls: the path says which.
 pub(super) async fn receive_by_path(
     State(gate): State<Arc<Gate>>,
     Path((gateway, _)): Path<(String, String)>,

@@ -1,25 +1,26 @@
 //! Messages after a vendor took them: asked after for as long as somebody waits, and listened to when
 //! the vendor tells by itself, so that one that did not arrive goes out again by another gateway.
 
+mod before;
+
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep_until};
 use tracing::error;
-use zeroize::Zeroizing;
 
+use self::before::without_code;
 use super::{
     Site,
     deliver::{Courier, compose},
-    taken::{Before, Code, Taken, What},
+    taken::{Code, Key, Names, Taken, What},
 };
 use crate::{
     domain::{
         account::Account,
-        login::{Arrived, Cause, Order, SentBefore, Undelivered, UndeliveredBefore},
-        passcode::{ChallengeToken, Draw},
+        login::{Arrived, Cause, Order, Undelivered},
+        passcode::ChallengeToken,
     },
-    gateway::{GatewayName, Message, MessageId, Status, VendorMessageId, masked},
-    random,
+    gateway::{GatewayName, MessageId, Status, VendorMessageId, masked},
     store::{Scope, StoreError},
 };
 
@@ -42,22 +43,9 @@ impl Courier {
     /// Follows a message: listens to what its vendor tells, and asks in a task of its own where that
     /// can tell and there is room. Nothing waits for that task: it may end with the daemon at any
     /// point.
-    pub(super) fn follow(
-        &self,
-        site: Arc<Site>,
-        order: Order,
-        gateway: GatewayName,
-        id: VendorMessageId,
-    ) {
-        let taken = self.enter(What::Code(Box::new(Code { site, order })), gateway, id);
+    pub(super) fn follow(&self, site: Arc<Site>, order: Order, names: Names) {
+        let taken = self.enter(What::Code(Box::new(Code { site, order })), names);
         self.ask_after(taken);
-    }
-
-    /// Follows a message that an earlier run of the daemon sent.
-    pub(super) fn follow_before(&self, site: Arc<Site>, sent: SentBefore) {
-        let (gateway, id) = (GatewayName(sent.gateway.clone()), sent.vendor_id.clone());
-        let before = What::Before(Box::new(Before { site, sent }));
-        self.ask_after(self.enter(before, gateway, VendorMessageId(id)));
     }
 
     /// Asks after a message in a task of its own.
@@ -78,13 +66,8 @@ impl Courier {
     }
 
     /// Listens from now on to what is told about a message, and to what was told already.
-    pub(super) fn enter(
-        &self,
-        what: What,
-        gateway: GatewayName,
-        id: VendorMessageId,
-    ) -> Arc<Taken> {
-        let taken = Arc::new(Taken::new(what, gateway, id));
+    pub(super) fn enter(&self, what: What, names: Names) -> Arc<Taken> {
+        let taken = Arc::new(Taken::new(what, names));
         let told = self.messages.enter(&taken, self.clock.now());
         if !told.is_empty() {
             let (courier, taken) = (self.clone(), Arc::clone(&taken));
@@ -99,14 +82,28 @@ impl Courier {
 
     /// What a vendor told about a message by itself, and proved to have told.
     pub(super) async fn told(&self, gateway: GatewayName, id: VendorMessageId, status: Status) {
-        if let Some(taken) = self.messages.find((gateway, id), &status) {
+        if let Some(taken) = self.messages.find(Key::Theirs(gateway, id), &status) {
+            self.hear(&taken, status).await;
+        }
+    }
+
+    /// The same about a call that the vendor names with its reports only.
+    pub(super) async fn told_of_call(
+        &self,
+        gateway: GatewayName,
+        ours: MessageId,
+        id: VendorMessageId,
+        status: Status,
+    ) {
+        if let Some(taken) = self.messages.find(Key::Ours(gateway, ours), &status) {
+            taken.learn(id);
             self.hear(&taken, status).await;
         }
     }
 
     /// Somebody says that there is news of a message: its vendor is asked, in a task of its own.
     pub(super) fn hinted(&self, gateway: GatewayName, id: VendorMessageId) {
-        let Some(taken) = self.messages.get(&(gateway, id)) else { return };
+        let Some(taken) = self.messages.get(&Key::Theirs(gateway, id)) else { return };
         if self.question(&taken).is_none() {
             return;
         }
@@ -129,10 +126,10 @@ impl Courier {
             What::Before(before) => (&before.site, without_code(&before.sent)),
             What::Test { .. } => return None,
         };
+        let id = taken.id()?.clone();
         // A future that is not awaited asks nothing.
-        site.routes.status(&taken.gateway, &message, &taken.id).map(drop)?;
-        let (routes, gateway, id) =
-            (Arc::clone(&site.routes), taken.gateway.clone(), taken.id.clone());
+        site.routes.status(&taken.gateway, &message, &id).map(drop)?;
+        let (routes, gateway) = (Arc::clone(&site.routes), taken.gateway.clone());
         Some(async move {
             match routes.status(&gateway, &message, &id) {
                 Some(asking) => asking.await,
@@ -182,7 +179,7 @@ impl Courier {
             }
             (What::Before(before), Status::Failed { reason, cause }) => {
                 let reason = without_code(&before.sent).masked(&masked(&reason));
-                self.undelivered_before(before, reason, cause).await
+                self.undelivered_before(taken, before, reason, cause).await
             }
         };
         let again = match recorded {
@@ -219,45 +216,21 @@ impl Courier {
     }
 
     async fn arrived(&self, taken: &Taken, confirmed: bool) -> Result<Option<Order>, StoreError> {
-        let Some((account, token)) = owner(taken) else { return Ok(None) };
-        let Taken { gateway, id, .. } = taken;
+        let Some((account, challenge)) = owner(taken) else { return Ok(None) };
         let report = Arrived {
             account: account.clone(),
-            token,
-            gateway: gateway.0.clone(),
-            vendor_id: id.0.clone(),
+            token: challenge,
+            gateway: taken.gateway.0.clone(),
+            vendor_id: taken.written_id(),
             confirmed,
         };
         let scope = Scope::Account(account.clone());
         let decide = move |records: &_, now| report.decide(records, now);
         let decided = self.store.transact(scope, decide).await;
-        let request = token.request();
+        let request = challenge.request();
         decided
             .inspect_err(|error| error!(%error, %request, "a receipt was not recorded"))
             .map(|()| None)
-    }
-
-    async fn undelivered_before(
-        &self,
-        Before { site, sent }: &Before,
-        reason: String,
-        cause: Cause,
-    ) -> Result<Option<Order>, StoreError> {
-        let report = UndeliveredBefore {
-            terms: Arc::clone(&site.terms),
-            sent: sent.clone(),
-            reason,
-            cause,
-            others: site.routes.has_other(sent.channel, &[GatewayName(sent.gateway.clone())]),
-            draw: Draw::new(&mut random::system(), site.terms.rules.digits),
-        };
-        let scope = Scope::Number { account: sent.account.clone(), number: sent.index };
-        let decide = move |records: &_, now| report.decide(records, now);
-        let decided = self.store.transact(scope, decide).await;
-        let request = sent.token.request();
-        decided
-            .inspect_err(|error| error!(%error, %request, "a lost message was not recorded"))
-            .map(|again| again.map(|order| *order))
     }
 
     async fn undelivered(
@@ -267,14 +240,14 @@ impl Courier {
         reason: String,
         cause: Cause,
     ) -> Result<Option<Order>, StoreError> {
-        let (Taken { gateway, id, .. }, Code { site, order }) = (taken, code);
+        let (gateway, Code { site, order }) = (&taken.gateway, code);
         let mut lost_by: Vec<_> = order.lost_by.iter().cloned().map(GatewayName).collect();
         lost_by.push(gateway.clone());
         let report = Undelivered {
             terms: Arc::clone(&site.terms),
             order: order.clone(),
             gateway: gateway.0.clone(),
-            vendor_id: id.0.clone(),
+            vendor_id: taken.written_id(),
             reason,
             cause,
             others: site.routes.has_other(order.channel, &lost_by),
@@ -295,19 +268,5 @@ fn owner(taken: &Taken) -> Option<(&Account, ChallengeToken)> {
         What::Code(code) => Some((&code.order.account, code.order.token)),
         What::Before(before) => Some((&before.sent.account, before.sent.token)),
         What::Test { .. } => None,
-    }
-}
-
-/// A message of an earlier run as far as it is known: enough to ask after it and to mask its number.
-fn without_code(sent: &SentBefore) -> Message {
-    Message {
-        id: MessageId([0; 16]),
-        to: sent.to.clone(),
-        channel: sent.channel,
-        text: Zeroizing::default(),
-        code: None,
-        valid_for: Duration::ZERO,
-        answer_url: None,
-        report_url: None,
     }
 }

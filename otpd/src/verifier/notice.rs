@@ -22,6 +22,9 @@ impl Verifier {
             Notice::Progress { id, status } => {
                 self.courier.told(gateway.clone(), id, status).await;
             }
+            Notice::Call { ours, id, status } => {
+                self.courier.told_of_call(gateway.clone(), ours, id, status).await;
+            }
             Notice::Hint { id } => self.courier.hinted(gateway.clone(), id),
             Notice::Inbound { from, keyword, mark, id } => {
                 let id = id.as_ref().map(|id| id.0.as_str());

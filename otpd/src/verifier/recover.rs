@@ -56,8 +56,9 @@ impl Verifier {
     async fn follow_sent(&self, site: &Arc<Site>, begun: Timestamp) {
         match self.reader.sent_before(begun).await {
             Ok(sent) => {
-                sent.into_iter()
-                    .for_each(|sent| self.courier.follow_before(Arc::clone(site), sent));
+                for sent in sent {
+                    self.courier.follow_before(Arc::clone(site), sent);
+                }
             }
             Err(error) => error!(%error, "messages of the last run are not followed"),
         }

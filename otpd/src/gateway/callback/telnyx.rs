@@ -8,10 +8,10 @@ use ed25519_dalek::{Signature, VerifyingKey};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::{Callback, Caller, Refusal, Told, from_base64, laml, mark, number};
+use super::{Callback, Caller, Refusal, Told, form::split, from_base64, laml, mark, number};
 use crate::{
     domain::time::Timestamp,
-    gateway::{Keyword, Notice, Status, VendorMessageId, redact, telnyx, twilio},
+    gateway::{Keyword, MessageId, Notice, Status, VendorMessageId, redact, telnyx, twilio},
 };
 
 /// How far the time of a signature may be from ours, either way, as Telnyx's own libraries have it.
@@ -42,8 +42,13 @@ impl PublicKey {
         if callback.is_form() {
             // The URL is not signed.
             let mark = mark(&[callback.body]);
-            let notices = laml::notices(&callback.fields(), twilio::CODES, mark);
-            return Ok(Told { notices, mark });
+            let notices = laml::notices(&callback.fields(), twilio::CODES, mark).into_iter();
+            let ours = ours(callback.url);
+            let notices = notices.map(|notice| match (notice, ours) {
+                (Notice::Progress { id, status }, Some(ours)) => Notice::Call { ours, id, status },
+                (notice, Some(_) | None) => notice,
+            });
+            return Ok(Told { notices: notices.collect(), mark });
         }
         let event: Value = json(callback.body)?;
         let data = event.get("data").ok_or(Refusal::Unreadable)?;
@@ -93,6 +98,14 @@ impl PublicKey {
         let off = now.since(stamp).max(stamp.since(now));
         if off > TOLERANCE { Err(Refusal::Stale) } else { Ok(()) }
     }
+}
+
+/// Which call it is, by the end of the URL that was given for it: `/receipts/NAME/ID`. The signature
+/// does not cover that, but nobody else was told it.
+fn ours(url: &str) -> Option<MessageId> {
+    let mut parts = split(url).0.rsplit('/');
+    let (id, _gateway, receipts) = (parts.next()?, parts.next()?, parts.next()?);
+    MessageId::parse(id).filter(|_| receipts == "receipts")
 }
 
 /// Reads JSON; what is no JSON is refused without a word about it.

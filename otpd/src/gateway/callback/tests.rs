@@ -89,7 +89,7 @@ pub(super) fn bare(notices: Vec<Notice>) -> Vec<Notice> {
         Notice::Inbound { from, keyword, .. } => {
             Notice::Inbound { from, keyword, mark: Mark([0; 32]), id: None }
         }
-        Notice::Progress { .. } | Notice::Hint { .. } => notice,
+        Notice::Progress { .. } | Notice::Call { .. } | Notice::Hint { .. } => notice,
     };
     notices.into_iter().map(bare).collect()
 }

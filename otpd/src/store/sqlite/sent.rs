@@ -33,8 +33,7 @@ struct Wanted {
 
 impl Reader {
     /// Messages with a code that may still be typed, of challenges whose code was issued before
-    /// `begun`. Those of which the vendor gave no name, and those that cannot be told apart from
-    /// another message of their login, are left out.
+    /// `begun`. Those that cannot be told apart from another message of their login are left out.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
@@ -46,7 +45,7 @@ impl Reader {
             };
             look_through(db, since, &mut wanted)?;
             let found = wanted.into_values().filter(|wanted| wanted.found == 1);
-            Ok(found.map(|wanted| wanted.sent).filter(|sent| !sent.vendor_id.is_empty()).collect())
+            Ok(found.map(|wanted| wanted.sent).collect())
         })
         .await
     }
@@ -86,7 +85,8 @@ fn wanted(
                 issued_at: challenge.issued_at,
                 expires_at: challenge.expires_at(),
                 gateway: gateway.clone(),
-                vendor_id: String::new(),
+                vendor_id: None,
+                repeat: challenge.repeats,
             };
             let key = (account.as_str().to_owned(), challenge.token.request().0);
             wanted.insert(key, Wanted { sent, found: 0 });
@@ -118,7 +118,7 @@ fn look_through(
             && Timestamp(row.get(0)?) >= one.sent.issued_at;
         if its {
             one.found += 1;
-            field("vendor_id").unwrap_or_default().clone_into(&mut one.sent.vendor_id);
+            one.sent.vendor_id = field("vendor_id").map(str::to_owned);
         }
     }
     Ok(())

@@ -25,7 +25,8 @@ fn outlived(scene: &mut Scene) -> (ChallengeToken, SentBefore) {
         issued_at: order.issued_at,
         expires_at: order.expires_at,
         gateway: "telnyx".to_owned(),
-        vendor_id: "m-1".to_owned(),
+        vendor_id: Some("m-1".to_owned()),
+        repeat: order.repeat,
     };
     scene.restart();
     scene.audit.clear();
@@ -42,6 +43,7 @@ fn report(
     let report = UndeliveredBefore {
         terms: scene.terms(),
         sent: message.clone(),
+        vendor_id: "m-1".to_owned(),
         reason: "delivery_failed: 40006 Carrier down".to_owned(),
         cause,
         others,

@@ -38,8 +38,10 @@ pub struct SentBefore {
     pub expires_at: Timestamp,
     /// Which gateway took it.
     pub gateway: String,
-    /// The vendor's name for it.
-    pub vendor_id: String,
+    /// The vendor's name for it, where it gave one.
+    pub vendor_id: Option<String>,
+    /// How often this code was sent again by itself before.
+    pub repeat: u8,
 }
 
 /// A carrier's report that such a message did not arrive.
@@ -49,6 +51,8 @@ pub struct UndeliveredBefore {
     pub terms: Arc<Terms>,
     /// The message.
     pub sent: SentBefore,
+    /// The vendor's name for it; empty where it gave none.
+    pub vendor_id: String,
     /// What the vendor said, masked.
     pub reason: String,
     /// What that means.
@@ -93,7 +97,7 @@ impl UndeliveredBefore {
             token: sent.token,
             index: sent.index,
             gateway: &sent.gateway,
-            vendor_id: &sent.vendor_id,
+            vendor_id: &self.vendor_id,
             reason: &self.reason,
             cause: self.cause,
             others: self.others,
