@@ -13,6 +13,8 @@ mod crash;
 mod frames;
 #[path = "daemon/full_disk.rs"]
 mod full_disk;
+#[path = "daemon/listeners.rs"]
+mod listeners;
 #[path = "daemon/lists.rs"]
 mod lists;
 #[path = "daemon/log.rs"]

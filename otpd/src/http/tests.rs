@@ -25,9 +25,10 @@ use crate::{
     gateway::{
         GatewayName, Notice,
         callback::{Keys, flowroute, laml},
+        route::Routes,
     },
     shutdown::{self, Trigger},
-    verifier::tests::House,
+    verifier::{Site, tests::House},
 };
 
 /// What vendors are told.
@@ -75,7 +76,12 @@ impl Open {
 
     /// The administrators' listener.
     async fn admin() -> Self {
-        let (house, metrics) = (House::empty().await, Metrics::default());
+        Self::admin_of(House::empty().await).await
+    }
+
+    /// The administrators' listener of a house.
+    async fn admin_of(house: House) -> Self {
+        let metrics = Metrics::default();
         let router = admin(Arc::clone(&house.verifier), metrics.clone());
         Self::serve(house, router, Limits::default(), metrics, None).await
     }
@@ -139,6 +145,20 @@ fn told(url: &str, twilio: &str, token: &str) -> Public {
     ];
     let trusted_proxies = vec!["127.0.0.1/32".parse().expect("a network")];
     Public { url: url.to_owned(), keys: keys.into(), trusted_proxies }
+}
+
+/// The same rules with other gateways.
+fn site_with(before: &Site, routes: Routes) -> Site {
+    Site {
+        policy: before.policy.clone(),
+        terms: Arc::clone(&before.terms),
+        message: before.message.clone(),
+        delivery: before.delivery.clone(),
+        routes: Arc::new(routes),
+        public_url: before.public_url.clone(),
+        admin_group: before.admin_group.clone(),
+        keep_audit: before.keep_audit,
+    }
 }
 
 /// What is read until the end of the connection.

@@ -8,7 +8,7 @@ use std::{
 use otp_proto::Secret;
 use zeroize::Zeroizing;
 
-use super::{Open, status, twilio};
+use super::{Open, site_with, status, twilio};
 use crate::{
     domain::{
         challenge::Channel,
@@ -61,14 +61,9 @@ pub(super) async fn called() -> (Open, Calling) {
     let routes = Routes::new(gateways, &order, &order).expect("it exists").reporting(reports);
     let before = verifier.site();
     verifier.replace_site(Site {
-        policy: before.policy.clone(),
         terms: Arc::new(Terms { voice: true, ..Terms::clone(&before.terms) }),
-        message: before.message.clone(),
-        delivery: before.delivery.clone(),
-        routes: Arc::new(routes),
         public_url: Some(super::URL.into()),
-        admin_group: before.admin_group.clone(),
-        keep_audit: before.keep_audit,
+        ..site_with(&before, routes)
     });
     let phone = Secret::new("+12025550142".into());
     let request = EnrollRequest { phone, channel: Some(Channel::Voice), replace: false };
