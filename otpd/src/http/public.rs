@@ -12,9 +12,9 @@ use tokio::time::Instant;
 use super::Taken;
 use crate::{
     clock::Clock,
-    domain::challenge::LONGEST_LIFE,
+    domain::{challenge::LONGEST_LIFE, login::Cause},
     gateway::{
-        GatewayName, Notice,
+        GatewayName, Notice, Status,
         callback::{Caller, Keys, Refusal, Told},
     },
 };
@@ -90,7 +90,8 @@ impl Generations {
     ///
     /// What people write is judged by the configuration that holds and by no other. It waits for no
     /// challenge; and a key that was changed because somebody else has it must be of no more use to
-    /// end the messages to a number, or to allow them again.
+    /// end the messages to a number, or to allow them again. For the same reason a receipt by such a
+    /// key ends the wait for its message at most.
     pub(super) fn told(
         &self,
         gateway: &GatewayName,
@@ -102,8 +103,10 @@ impl Generations {
             let Some(keys) = public.keys.get(gateway) else { continue };
             let url = request.url(public);
             match keys.told(&request.callback(&url, clock)) {
-                Ok(told) if age == 0 || !told.notices.iter().any(is_written) => {
-                    return Some(Ok((keys, told)));
+                Ok(told) if age == 0 => return Some(Ok((keys, told))),
+                Ok(Told { notices, mark }) if !notices.iter().any(is_written) => {
+                    let notices = notices.into_iter().map(without_opt_out).collect();
+                    return Some(Ok((keys, Told { notices, mark })));
                 }
                 Ok(_) => refused = refused.or(Some(Refusal::Forged)),
                 Err(why) => refused = refused.or(Some(why)),
@@ -136,5 +139,26 @@ fn is_written(notice: &Notice) -> bool {
     match notice {
         Notice::Inbound { .. } => true,
         Notice::Progress { .. } | Notice::Call { .. } | Notice::Hint { .. } => false,
+    }
+}
+
+/// A receipt that says that the person opted out, as one that says that nothing reaches the number:
+/// nothing is sent again, and nothing is remembered. Where it is so, the vendor says it of the next
+/// message too.
+fn without_opt_out(notice: Notice) -> Notice {
+    let weaker = |status| match status {
+        Status::Failed { reason, cause: Cause::OptedOut } => {
+            Status::Failed { reason, cause: Cause::Number }
+        }
+        Status::Failed { .. }
+        | Status::Delivered
+        | Status::UnderWay
+        | Status::Unconfirmed
+        | Status::Unknown(_) => status,
+    };
+    match notice {
+        Notice::Progress { id, status } => Notice::Progress { id, status: weaker(status) },
+        Notice::Call { ours, id, status } => Notice::Call { ours, id, status: weaker(status) },
+        Notice::Hint { .. } | Notice::Inbound { .. } => notice,
     }
 }

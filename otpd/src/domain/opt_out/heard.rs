@@ -9,8 +9,8 @@ use sha2::{Digest, Sha256};
 
 use crate::domain::time::{DAY, Timestamp};
 
-/// Words of a number that are remembered; a further one takes the place of the oldest. Whoever has
-/// recorded an older one can have it told again: who writes so often is not kept from it by more.
+/// Words of a number that are remembered; a further one takes the place of the oldest, which could then
+/// be told again. Few people write so many, and the row stays small.
 const REMEMBERED: usize = 8;
 /// Days that they are kept at least, counted from the newest; and as long as messages are stopped.
 const KEPT: u32 = 30;

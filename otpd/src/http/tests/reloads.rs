@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use super::{Open, TOKEN, URL, answers::called, signed, status, told};
-use crate::gateway::Notice;
+use crate::{
+    domain::login::Cause,
+    gateway::{Notice, Status},
+};
 
 /// What vendors are told by the configuration that comes after.
 const NEW_URL: &str = "https://login.example.net";
@@ -83,6 +86,24 @@ async fn what_people_write_is_heard_under_the_newest_configuration_alone() {
         heard += 1;
     }
     assert_eq!(heard, 2, "before the reload, and with the new key");
+}
+
+#[tokio::test]
+async fn a_superseded_key_is_not_enough_to_say_that_somebody_opted_out() {
+    let mut open = Open::public().await;
+    let stopped =
+        |id| [("ErrorCode", "21610"), ("MessageSid", id), ("MessageStatus", "undelivered")];
+    open.reload(URL, "twilio", NEW_TOKEN);
+    for (token, id, expected) in
+        [(TOKEN, "SM1", Cause::Number), (NEW_TOKEN, "SM2", Cause::OptedOut)]
+    {
+        assert_eq!(open.signed(token, URL, "/receipts/twilio", &stopped(id)).await, 200);
+        let (_, notice) = open.queue().recv().await.expect("queued");
+        let Notice::Progress { status: Status::Failed { cause, .. }, .. } = notice else {
+            panic!("{notice:?}")
+        };
+        assert_eq!(cause, expected, "{id}");
+    }
 }
 
 #[tokio::test]
