@@ -72,7 +72,7 @@ pub enum Event {
         reference: String,
         /// Last two digits of the number.
         ending: String,
-        /// `login`, `resend`, `expired`, `lost` or `enrollment`.
+        /// `login`, `resend`, `expired`, `lost`, `undelivered` or `enrollment`.
         why: String,
     },
     /// A login went on under sshd's next run of the stack, or after a restart.
@@ -152,7 +152,7 @@ pub enum Event {
     MessageUndelivered {
         /// Which gateway.
         gateway: String,
-        /// The vendor's name for it.
+        /// The vendor's name for it; empty where it gave none.
         vendor_id: String,
         /// What it said, masked.
         reason: String,
@@ -163,7 +163,7 @@ pub enum Event {
     MessageStatus {
         /// Which gateway.
         gateway: String,
-        /// The vendor's name for it.
+        /// The vendor's name for it; empty where it gave none.
         vendor_id: String,
         /// `delivered`, or `unconfirmed`: the carrier did not say.
         status: String,

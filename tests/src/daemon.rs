@@ -294,6 +294,11 @@ impl Daemon {
         self.log.wait_for(text);
     }
 
+    /// Waits until so many lines of the log hold `text`.
+    pub fn wait_for_count(&self, text: &str, count: usize) {
+        self.log.wait_for_count(text, count);
+    }
+
     /// The log so far.
     #[must_use]
     pub fn log(&self) -> String {
@@ -413,7 +418,12 @@ impl Log {
     }
 
     fn wait_for(&self, text: &str) {
-        let said = |log: &Written| log.lines.iter().any(|line| line.contains(text));
+        self.wait_for_count(text, 1);
+    }
+
+    fn wait_for_count(&self, text: &str, count: usize) {
+        let said =
+            |log: &Written| log.lines.iter().filter(|line| line.contains(text)).count() >= count;
         let missing = |log: &mut Written| !log.ended && !said(log);
         let waited = self.changed.wait_timeout_while(self.lock(), PATIENCE, missing);
         let said = said(&waited.unwrap_or_else(PoisonError::into_inner).0);

@@ -19,6 +19,8 @@ mod faults;
 mod frames;
 #[path = "daemon/full_disk.rs"]
 mod full_disk;
+#[path = "daemon/listeners.rs"]
+mod listeners;
 #[path = "daemon/lists.rs"]
 mod lists;
 #[path = "daemon/log.rs"]
@@ -31,6 +33,8 @@ mod numbers;
 mod opt_out;
 #[path = "daemon/people.rs"]
 mod people;
+#[path = "daemon/receipts.rs"]
+mod receipts;
 #[path = "daemon/recovery.rs"]
 mod recovery;
 #[path = "daemon/reload.rs"]

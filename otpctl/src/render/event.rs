@@ -131,11 +131,11 @@ fn known(event: &Event) -> (Tone, &'static str, String) {
             (Bad, "message failed", join([gateway.clone(), reason.clone()]))
         }
         Event::MessageUndelivered { gateway, vendor_id, reason, then } => {
-            let (id, then) = (format!("id {vendor_id}"), then.replace('-', " "));
+            let (id, then) = (named(vendor_id), then.replace('-', " "));
             (Bad, "message did not arrive", join([gateway.clone(), id, reason.clone(), then]))
         }
         Event::MessageStatus { gateway, vendor_id, status } => {
-            followed(status, join([gateway.clone(), format!("id {vendor_id}")]))
+            followed(status, join([gateway.clone(), named(vendor_id)]))
         }
         Event::OptedOut { ending, gateway } => {
             let details = join([format!("..{ending}"), gateway.clone()]);
@@ -253,6 +253,11 @@ pub(crate) fn message(channel: &str) -> &str {
         "voice" => "call",
         other => other,
     }
+}
+
+/// The vendor's name for a message; some vendors give none.
+fn named(vendor_id: &str) -> String {
+    if vendor_id.is_empty() { String::new() } else { format!("id {vendor_id}") }
 }
 
 /// What there is of these, with commas.

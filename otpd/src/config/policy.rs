@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use super::{raw::Section, server::is_account_name};
 use crate::domain::{
-    challenge::CodeRules,
+    challenge::{CodeRules, LONGEST_LIFE},
     policy::{Policy, Unenrolled},
 };
 
@@ -38,7 +38,7 @@ pub(super) fn read_code(mut section: Section<'_>) -> CodeRules {
         digits: section.number("digits", 6..=8, default.digits, ""),
         life: Duration::from_secs(section.number(
             "life-seconds",
-            60..=600,
+            60..=LONGEST_LIFE.as_secs(),
             default.life.as_secs(),
             " seconds",
         )),

@@ -98,7 +98,7 @@ pub enum Event {
         reference: String,
         /// Last two digits of the number.
         ending: String,
-        /// Why: `login`, `resend`, `expired`, `lost` or `enrollment`.
+        /// Why: `login`, `resend`, `expired`, `lost`, `undelivered` or `enrollment`.
         why: &'static str,
     },
     /// A login went on under sshd's next run of the stack, or after a restart.
@@ -178,7 +178,7 @@ pub enum Event {
     MessageUndelivered {
         /// Which gateway.
         gateway: String,
-        /// The vendor's name for it.
+        /// The vendor's name for it; empty where it gave none.
         vendor_id: String,
         /// What it said, masked.
         reason: String,
@@ -189,7 +189,7 @@ pub enum Event {
     MessageStatus {
         /// Which gateway.
         gateway: String,
-        /// The vendor's name for it.
+        /// The vendor's name for it; empty where it gave none.
         vendor_id: String,
         /// `delivered`, or `unconfirmed`: the carrier does not say.
         status: &'static str,

@@ -22,7 +22,7 @@ pub struct CodeRules {
     /// Decimal digits of a code. Range 6 to 8.
     #[n(0)]
     pub digits: u8,
-    /// How long a code may be typed. Range 60 to 600 s: SP 800-63B allows at most ten minutes.
+    /// How long a code may be typed. Range 60 s to [`LONGEST_LIFE`].
     #[n(1)]
     pub life: Duration,
     /// Wrong codes a login may have. Range 1 to 5.
@@ -39,6 +39,8 @@ impl Default for CodeRules {
     }
 }
 
+/// The longest that a code may be typed: SP 800-63B allows at most ten minutes.
+pub const LONGEST_LIFE: Duration = Duration::from_mins(10);
 /// Answers of any kind that one challenge takes.
 pub const ANSWERS: u8 = 30;
 /// A clock set back by more than this makes a code invalid, not longer-lived.

@@ -4,7 +4,11 @@
 //! for every account with that number, for texts and for calls, and for every gateway: another sender
 //! would be a way around a STOP, which carriers forbid.
 
+mod heard;
+
 use minicbor::{Decode, Encode};
+
+pub use heard::{WordMark, Words};
 
 use super::{
     account::Account,
@@ -50,18 +54,32 @@ pub struct Inbound {
     pub gateway: String,
     /// What is wanted.
     pub wish: Wish,
+    /// By what the word is known again: the last, after those that it took the place of while the
+    /// store had no time.
+    pub marks: Vec<WordMark>,
     /// The accounts with this number.
     pub accounts: Vec<Account>,
 }
 
 impl Inbound {
-    /// Decides on the records of [`Account::host`]; whether anything changed. Twice is once. No STOP of
-    /// a stranger, whose number no account has, is kept: anybody with a telephone could fill the store,
+    /// Decides on the records of [`Account::host`]; whether anything changed. Twice is once, and a word
+    /// that was heard before is no word, whatever came between. No STOP of a stranger, whose number no account has, is kept: anybody with a telephone could fill the store,
     /// and there would be no account to unlock. What was kept before it became a stranger's is lifted.
     pub fn decide(&self, records: &Records, now: Timestamp) -> Decided<bool> {
         let mut records = records.clone();
         let stranger = self.accounts.is_empty();
         let changed = records.number_budget(self.number).is_some_and(|budget| {
+            let again = self
+                .marks
+                .last()
+                .is_some_and(|mark| budget.heard.as_ref().is_some_and(|heard| heard.know(mark)));
+            if again {
+                return false;
+            }
+            if !stranger {
+                let heard = budget.heard.get_or_insert_default();
+                self.marks.iter().for_each(|mark| heard.remember(*mark, now));
+            }
             match (self.wish, &budget.opted_out) {
                 (Wish::Stop, Some(_)) | (Wish::Start, None) => false,
                 (Wish::Stop, None) if stranger => false,

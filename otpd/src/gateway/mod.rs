@@ -31,6 +31,7 @@ use zeroize::Zeroizing;
 
 pub use client::ClientError;
 pub use http::HttpError;
+pub(crate) use redact::masked;
 pub use vendor::VendorError;
 
 use crate::domain::{challenge::Channel, login::Cause, phone::E164};
@@ -61,8 +62,26 @@ impl VendorMessageId {
 
 /// Tells one message from every other: 128 bits of a hash, which tell nothing. What is handed over
 /// again for want of a clear answer has the same ones; what is sent once more on purpose has others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MessageId(pub [u8; 16]);
+
+impl MessageId {
+    /// As our own name for a call, in the URL that its vendor reports to: 32 hexadecimal digits that
+    /// nobody else can guess.
+    #[must_use]
+    pub fn name(self) -> VendorMessageId {
+        VendorMessageId(format!("{:032x}", u128::from_be_bytes(self.0)))
+    }
+
+    /// Reads such a name, in the one spelling that there is.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        let plain = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        let fits = name.len() == 32 && name.bytes().all(plain);
+        let number = fits.then(|| u128::from_str_radix(name, 16).ok()).flatten()?;
+        Some(Self(number.to_be_bytes()))
+    }
+}
 
 /// What is to be delivered.
 #[derive(Clone)]
@@ -160,6 +179,15 @@ pub enum Notice {
         /// How far.
         status: Status,
     },
+    /// How far a call is that the vendor did not name when it took it.
+    Call {
+        /// The message, as the URL says that the report came to.
+        ours: MessageId,
+        /// The vendor's name for it.
+        id: VendorMessageId,
+        /// How far.
+        status: Status,
+    },
     /// Somebody who could not prove to be the vendor says that there is news of a message: it is
     /// asked after.
     Hint {
@@ -172,6 +200,10 @@ pub enum Notice {
         from: E164,
         /// What they want.
         keyword: Keyword,
+        /// The same when the same request is told again.
+        mark: callback::Mark,
+        /// The vendor's name for their message, where it says one.
+        id: Option<VendorMessageId>,
     },
 }
 

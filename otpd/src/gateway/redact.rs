@@ -88,7 +88,7 @@ impl<'a> Redactor<'a> {
 
 /// A reason for administrators, where the message is not at hand: every group of digits that could
 /// hold a code or a number is left out.
-pub(super) fn masked(text: &str) -> String {
+pub(crate) fn masked(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     let mut copied = 0;
     for (start, group) in groups(text).filter(|(_, group)| digits(group).len() >= TELLING) {

@@ -268,6 +268,12 @@ impl Routes {
         Self { reports: urls, ..self }
     }
 
+    /// Whether the vendor of a gateway is told where to report.
+    #[must_use]
+    pub fn is_reporting(&self, gateway: &GatewayName) -> bool {
+        self.reports.contains_key(gateway)
+    }
+
     /// Whether calls can be made at all.
     #[must_use]
     pub fn has_voice(&self) -> bool {

@@ -26,18 +26,13 @@ pub(super) async fn answer(
         return (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, "GET, POST")]).into_response();
     }
     let public = gate.public();
-    let request: Taken = match take(request, &public.trusted_proxies).await {
+    let request: Taken = match take(request, &public.now().trusted_proxies).await {
         Ok(request) => request,
         Err(answer) => return answer,
     };
     let checked = Instant::now();
-    let url = request.url(&public);
-    let callback = request.callback(&url, &gate.clock);
-    // The token does not say which gateway's turn it was when the message went out.
-    let known =
-        public.keys.iter().find_map(|(name, keys)| Some((name, keys.caller(&callback).ok()?)));
     let token = CallToken::parse(&name);
-    let Some((gateway, caller)) = known else {
+    let Some((gateway, caller, url)) = public.caller(&request, &gate.clock) else {
         // Whoever has the token is most likely the vendor, and this site's setting is wrong.
         if token.is_some_and(|token| gate.verifier.expects(token)) {
             gate.tell_of_call(request.peer);

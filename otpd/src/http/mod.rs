@@ -9,14 +9,15 @@ mod answer;
 mod health;
 mod listen;
 pub mod metrics;
+mod public;
 mod receipts;
 #[cfg(test)]
 mod tests;
 
 use std::{
-    collections::{BTreeMap, HashSet, VecDeque},
+    collections::{HashSet, VecDeque},
     net::IpAddr,
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -34,12 +35,14 @@ use tracing::warn;
 
 pub use listen::{Limits, serve};
 pub use metrics::Metrics;
+pub use public::Public;
 
+use self::public::Generations;
 use crate::{
     clock::Clock,
     gateway::{
         GatewayName, Notice,
-        callback::{Callback, Keys, Mark, Refusal},
+        callback::{Callback, Mark, Refusal},
     },
     verifier::Verifier,
 };
@@ -58,24 +61,12 @@ const SEEN: usize = 4096;
 /// How often it is said that requests are refused.
 const RARELY: Duration = Duration::from_mins(1);
 
-/// What vendors are told, and what tells them from others; replaced as a whole when the
-/// configuration is read again.
-#[derive(Debug, Default)]
-pub struct Public {
-    /// Where vendors reach this listener, without a slash at its end.
-    pub url: String,
-    /// What each gateway's vendor proves itself by.
-    pub keys: BTreeMap<GatewayName, Keys>,
-    /// Proxies whose word about addresses counts.
-    pub trusted_proxies: Vec<IpNet>,
-}
-
 /// What the public listener works with.
 pub struct Gate {
     verifier: Arc<Verifier>,
     clock: Clock,
     metrics: Metrics,
-    public: RwLock<Arc<Public>>,
+    public: Mutex<Generations>,
     queue: mpsc::Sender<(GatewayName, Notice)>,
     seen: Mutex<Seen>,
     told: Mutex<Option<Instant>>,
@@ -86,12 +77,10 @@ pub struct Notices(mpsc::Receiver<(GatewayName, Notice)>);
 
 /// The newest requests of vendors.
 ///
-/// Vendors but Telnyx put no time into what they sign: a request that somebody recorded stays
-/// right for ever. Remembering the newest keeps a recorded one from being acted on again while it
-/// is among them and this run lasts, and no longer: there is nothing else to go by. A receipt that
-/// is played again later finds no message that waits for it. A START or STOP of that age does do
-/// something: it allows or ends messages to its number once more, as its sender once wanted. That
-/// takes somebody who read a vendor's request on its way, which is why vendors are told https only.
+/// Vendors but Telnyx put no time into what they sign: a request that somebody recorded stays right
+/// for ever. Remembering the newest keeps repeats from costing a decision each, in this run. What
+/// keeps an older one from doing anything is stored: a receipt that is played again later finds no
+/// message that waits for it, and a STOP or START no number that has not heard it.
 #[derive(Default)]
 struct Seen {
     marks: HashSet<(GatewayName, Mark)>,
@@ -116,7 +105,7 @@ impl Gate {
             verifier,
             clock,
             metrics,
-            public: RwLock::new(Arc::new(public)),
+            public: Mutex::new(Generations::new(public)),
             queue,
             seen: Mutex::default(),
             told: Mutex::default(),
@@ -124,13 +113,20 @@ impl Gate {
         (Arc::new(gate), Notices(notices))
     }
 
-    /// Takes over what the configuration says now.
+    /// Takes over what the configuration says now. What is under way ends under what it said before.
     pub fn replace_public(&self, public: Public) {
-        *self.public.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(public);
+        self.generations().replace(public);
     }
 
-    fn public(&self) -> Arc<Public> {
-        Arc::clone(&self.public.read().unwrap_or_else(PoisonError::into_inner))
+    fn public(&self) -> Generations {
+        let mut generations = self.generations();
+        generations.forget();
+        generations.clone()
+    }
+
+    /// Held for a moment, never across an await.
+    fn generations(&self) -> MutexGuard<'_, Generations> {
+        self.public.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Says no, after the same time and in the same words whatever the reason. `checked` is when

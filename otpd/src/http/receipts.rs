@@ -24,7 +24,8 @@ pub(super) async fn receive(
     heard(&gate, GatewayName(gateway), request).await
 }
 
-/// Flowroute, which only knows the path; what is in it is checked as a signature is.
+/// Flowroute, which only knows the path: what is in it is checked as a signature is. And Telnyx, of
+/// calls: the path says which.
 pub(super) async fn receive_by_path(
     State(gate): State<Arc<Gate>>,
     Path((gateway, _)): Path<(String, String)>,
@@ -38,16 +39,15 @@ async fn heard(gate: &Gate, gateway: GatewayName, request: Request) -> Response 
         return (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, "POST")]).into_response();
     }
     let public = gate.public();
-    let taken: Taken = match take(request, &public.trusted_proxies).await {
+    let taken: Taken = match take(request, &public.now().trusted_proxies).await {
         Ok(taken) => taken,
         Err(answer) => return answer,
     };
     let checked = Instant::now();
-    let Some(keys) = public.keys.get(&gateway) else { return gate.refuse(checked).await };
-    let url = taken.url(&public);
-    let told = match keys.told(&taken.callback(&url, &gate.clock)) {
-        Ok(told) => told,
-        Err(why) => {
+    let (keys, told) = match public.told(&gateway, &taken, &gate.clock) {
+        None => return gate.refuse(checked).await,
+        Some(Ok(told)) => told,
+        Some(Err(why)) => {
             gate.metrics.receipt(&gateway, "refused");
             gate.tell(&gateway, taken.peer, why);
             return gate.refuse(checked).await;

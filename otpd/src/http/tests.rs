@@ -3,6 +3,8 @@
 mod answers;
 mod limits;
 mod receipts;
+mod reloads;
+mod replays;
 mod watching;
 
 use std::{net::SocketAddr, sync::Arc};
@@ -23,9 +25,10 @@ use crate::{
     gateway::{
         GatewayName, Notice,
         callback::{Keys, flowroute, laml},
+        route::Routes,
     },
     shutdown::{self, Trigger},
-    verifier::tests::House,
+    verifier::{Site, tests::House},
 };
 
 /// What vendors are told.
@@ -38,6 +41,8 @@ struct Open {
     house: House,
     address: SocketAddr,
     metrics: Metrics,
+    /// Of the public listener.
+    gate: Option<Arc<Gate>>,
     /// Taken where notices are acted on.
     notices: Option<Notices>,
     _stop: Trigger,
@@ -54,23 +59,29 @@ fn secret() -> flowroute::Secret {
 impl Open {
     /// The public listener.
     async fn public() -> Self {
-        let house = House::empty().await;
-        let keys = [
-            (name("twilio"), Keys::Twilio(laml::Twilio::new(TOKEN).expect("a key"))),
-            (name("flowroute"), Keys::Flowroute(secret())),
-        ];
-        let trusted_proxies = vec!["127.0.0.1/32".parse().expect("a network")];
-        let limits = Limits::new(&trusted_proxies);
-        let told = Public { url: URL.to_owned(), keys: keys.into(), trusted_proxies };
+        Self::public_of(House::empty().await).await
+    }
+
+    /// The public listener of a house.
+    async fn public_of(house: House) -> Self {
+        let told = told(URL, "twilio", TOKEN);
+        let limits = Limits::new(&told.trusted_proxies);
         let (clock, metrics) = (Clock::from_fn(|| Timestamp(1)), Metrics::default());
         let verifier = Arc::clone(&house.verifier);
         let (gate, notices) = Gate::new(verifier, clock, metrics.clone(), told);
-        Self::serve(house, public(gate), limits, metrics, Some(notices)).await
+        let router = public(Arc::clone(&gate));
+        let open = Self::serve(house, router, limits, metrics, Some(notices)).await;
+        Self { gate: Some(gate), ..open }
     }
 
     /// The administrators' listener.
     async fn admin() -> Self {
-        let (house, metrics) = (House::empty().await, Metrics::default());
+        Self::admin_of(House::empty().await).await
+    }
+
+    /// The administrators' listener of a house.
+    async fn admin_of(house: House) -> Self {
+        let metrics = Metrics::default();
         let router = admin(Arc::clone(&house.verifier), metrics.clone());
         Self::serve(house, router, Limits::default(), metrics, None).await
     }
@@ -86,7 +97,7 @@ impl Open {
         let address = listener.local_addr().expect("an address");
         let (trigger, stop) = shutdown::channel();
         tokio::spawn(serve(listener, router, limits, stop));
-        Self { house, address, metrics, notices, _stop: trigger }
+        Self { house, address, metrics, gate: None, notices, _stop: trigger }
     }
 
     async fn connect(&self) -> TcpStream {
@@ -126,6 +137,30 @@ impl Open {
     }
 }
 
+/// What vendors are told, where Twilio's gateway has this name and this token.
+fn told(url: &str, twilio: &str, token: &str) -> Public {
+    let keys = [
+        (name(twilio), Keys::Twilio(laml::Twilio::new(token).expect("a key"))),
+        (name("flowroute"), Keys::Flowroute(secret())),
+    ];
+    let trusted_proxies = vec!["127.0.0.1/32".parse().expect("a network")];
+    Public { url: url.to_owned(), keys: keys.into(), trusted_proxies }
+}
+
+/// The same rules with other gateways.
+fn site_with(before: &Site, routes: Routes) -> Site {
+    Site {
+        policy: before.policy.clone(),
+        terms: Arc::clone(&before.terms),
+        message: before.message.clone(),
+        delivery: before.delivery.clone(),
+        routes: Arc::new(routes),
+        public_url: before.public_url.clone(),
+        admin_group: before.admin_group.clone(),
+        keep_audit: before.keep_audit,
+    }
+}
+
 /// What is read until the end of the connection.
 async fn read(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
@@ -136,10 +171,15 @@ async fn read(stream: &mut TcpStream) -> String {
 
 /// The header and the body of a form that Twilio signed for a path; the fields are sorted.
 fn twilio(path: &str, fields: &[(&str, &str)]) -> (String, String) {
+    signed(TOKEN, URL, path, fields)
+}
+
+/// The same with any token, for any site.
+fn signed(token: &str, url: &str, path: &str, fields: &[(&str, &str)]) -> (String, String) {
     let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
-    let signed: String = fields.iter().flat_map(|(name, value)| [*name, *value]).collect();
-    let mac = <Hmac<Sha1> as KeyInit>::new_from_slice(TOKEN.as_bytes()).expect("any length");
-    let mac = mac.chain_update(format!("{URL}{path}{signed}")).finalize();
+    let words: String = fields.iter().flat_map(|(name, value)| [*name, *value]).collect();
+    let mac = <Hmac<Sha1> as KeyInit>::new_from_slice(token.as_bytes()).expect("any length");
+    let mac = mac.chain_update(format!("{url}{path}{words}")).finalize();
     (format!("x-twilio-signature: {}\r\n", STANDARD.encode(mac.into_bytes())), body)
 }
 

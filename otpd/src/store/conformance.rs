@@ -185,6 +185,7 @@ engines! {
     super::retention::afterwards_as_well as and_after_it,
     super::retention::an_enrolled_account_keeps_its_row as an_enrolled_account_keeps_its_row,
     super::retention::an_opt_out_is_kept as an_opt_out_is_kept_until_it_is_lifted,
+    super::retention::a_word_told_again as a_word_told_again_changes_nothing,
     super::retention::nothing_in_doubt as nothing_goes_while_the_clock_is_in_doubt,
     super::retention::nothing_when_the_clock_went_back as nor_after_it_went_back,
     super::retention::many_pieces as many_events_go_piece_by_piece,

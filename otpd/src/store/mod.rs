@@ -50,8 +50,8 @@ const COMMIT: Duration = Duration::from_secs(25);
 
 /// The buckets of how long transactions take.
 const SECONDS: [f64; 15] = [
-    0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.024, 2.048, 4.096,
-    8.192,
+    0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.024, 2.048,
+    4.096, 8.192,
 ];
 
 /// What a decision reads, locks and may change.

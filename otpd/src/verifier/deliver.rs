@@ -13,7 +13,12 @@ use tokio::{
 };
 use tracing::error;
 
-use super::{Site, Verifier, calls::Calls, follow::FOLLOWED, taken::Messages};
+use super::{
+    Site, Verifier,
+    calls::Calls,
+    follow::FOLLOWED,
+    taken::{Messages, Names},
+};
 use crate::{
     clock::Clock,
     conversation,
@@ -21,9 +26,10 @@ use crate::{
         challenge::Channel,
         login::{Delivered, DeliveryResult, Order, Progress},
         passcode::{ChallengeToken, Purpose},
+        time::Timestamp,
     },
     gateway::{
-        GatewayName, Message, MessageId, Outcome, VendorMessageId,
+        GatewayName, Message, MessageId, Outcome,
         route::{Delivered as Routed, Delivery},
     },
     store::{Reader, Scope, Store},
@@ -160,7 +166,7 @@ impl Courier {
             courier.calls.place(&site, &mut message, Some(&order), now);
             let delivery = courier.hand_over(&site, &order, &message).await;
             drop(message);
-            let taken = taken(&delivery);
+            let names = taken(&site, &order, &delivery);
             let (delivered, sent) = record(&order, delivery);
             // Named with its number: who opted out has done so also when the account has another by now.
             let scope = Scope::Number { account: order.account.clone(), number: order.index };
@@ -170,8 +176,8 @@ impl Courier {
                 error!(%error, request = %order.token.request(), "a delivery was not recorded");
             }
             let _ = publish.send(Some(sent));
-            if let Some((gateway, id)) = taken {
-                courier.follow(site, order, gateway, id);
+            if let Some(names) = names {
+                courier.follow(site, order, names);
             }
         });
         sent
@@ -196,32 +202,31 @@ impl Courier {
     }
 }
 
-/// Who took a message, and under which name, where it can be asked for.
-fn taken(delivery: &Delivery) -> Option<(GatewayName, VendorMessageId)> {
+/// Who took a message, and under which names, where it has one.
+fn taken(site: &Site, order: &Order, delivery: &Delivery) -> Option<Names> {
     match &delivery.result {
-        Routed::Sent { gateway, vendor_id: Some(id) } => Some((gateway.clone(), id.clone())),
-        Routed::Sent { vendor_id: None, .. }
-        | Routed::Unknown
-        | Routed::OptedOut { .. }
-        | Routed::Rejected
-        | Routed::Failed => None,
+        Routed::Sent { gateway, vendor_id } => {
+            let id = message_id(order.token, order.issued_at, order.repeat);
+            Names::of(site, order.channel, gateway.clone(), vendor_id.clone(), id)
+        }
+        Routed::Unknown | Routed::OptedOut { .. } | Routed::Rejected | Routed::Failed => None,
     }
 }
 
 /// Told apart by the challenge, its code and the repeats of that; the hash keeps the challenge's name
 /// on the wire from vendors.
-fn message_id(order: &Order) -> MessageId {
+pub(super) fn message_id(token: ChallengeToken, issued_at: Timestamp, repeat: u8) -> MessageId {
     let hash = Sha256::new()
-        .chain_update(order.token.0)
-        .chain_update(order.issued_at.0.to_be_bytes())
-        .chain_update([order.repeat])
+        .chain_update(token.0)
+        .chain_update(issued_at.0.to_be_bytes())
+        .chain_update([repeat])
         .finalize();
     let mut id = [0; 16];
     id.iter_mut().zip(hash).for_each(|(to, from)| *to = from);
     MessageId(id)
 }
 
-pub(super) fn compose(site: &Site, order: &Order, now: crate::domain::time::Timestamp) -> Message {
+pub(super) fn compose(site: &Site, order: &Order, now: Timestamp) -> Message {
     let host = &site.message.host;
     let text = match (order.channel, order.purpose) {
         (Channel::Voice, Purpose::Login) => conversation::spoken(&order.code, host),
@@ -235,7 +240,7 @@ pub(super) fn compose(site: &Site, order: &Order, now: crate::domain::time::Time
         }
     };
     let valid_for = order.expires_at.since(now);
-    let id = message_id(order);
+    let id = message_id(order.token, order.issued_at, order.repeat);
     Message {
         id,
         to: order.to.clone(),

@@ -1,19 +1,26 @@
 //! Messages after a vendor took them: asked after for as long as somebody waits, and listened to when
 //! the vendor tells by itself, so that one that did not arrive goes out again by another gateway.
 
+mod before;
+
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep_until};
 use tracing::error;
 
+use self::before::without_code;
 use super::{
     Site,
     deliver::{Courier, compose},
-    taken::{Code, Taken, What},
+    taken::{Code, Key, Names, Taken, What},
 };
 use crate::{
-    domain::login::{Arrived, Cause, Order, Undelivered},
-    gateway::{GatewayName, Status, VendorMessageId},
+    domain::{
+        account::Account,
+        login::{Arrived, Cause, Order, Undelivered},
+        passcode::ChallengeToken,
+    },
+    gateway::{GatewayName, MessageId, Status, VendorMessageId, masked},
     store::{Scope, StoreError},
 };
 
@@ -36,14 +43,13 @@ impl Courier {
     /// Follows a message: listens to what its vendor tells, and asks in a task of its own where that
     /// can tell and there is room. Nothing waits for that task: it may end with the daemon at any
     /// point.
-    pub(super) fn follow(
-        &self,
-        site: Arc<Site>,
-        order: Order,
-        gateway: GatewayName,
-        id: VendorMessageId,
-    ) {
-        let taken = self.enter(What::Code(Box::new(Code { site, order })), gateway, id);
+    pub(super) fn follow(&self, site: Arc<Site>, order: Order, names: Names) {
+        let taken = self.enter(What::Code(Box::new(Code { site, order })), names);
+        self.ask_after(taken);
+    }
+
+    /// Asks after a message in a task of its own.
+    fn ask_after(&self, taken: Arc<Taken>) {
         if self.question(&taken).is_none() {
             return;
         }
@@ -60,13 +66,8 @@ impl Courier {
     }
 
     /// Listens from now on to what is told about a message, and to what was told already.
-    pub(super) fn enter(
-        &self,
-        what: What,
-        gateway: GatewayName,
-        id: VendorMessageId,
-    ) -> Arc<Taken> {
-        let taken = Arc::new(Taken::new(what, gateway, id));
+    pub(super) fn enter(&self, what: What, names: Names) -> Arc<Taken> {
+        let taken = Arc::new(Taken::new(what, names));
         let told = self.messages.enter(&taken, self.clock.now());
         if !told.is_empty() {
             let (courier, taken) = (self.clone(), Arc::clone(&taken));
@@ -81,14 +82,28 @@ impl Courier {
 
     /// What a vendor told about a message by itself, and proved to have told.
     pub(super) async fn told(&self, gateway: GatewayName, id: VendorMessageId, status: Status) {
-        if let Some(taken) = self.messages.find((gateway, id), &status) {
+        if let Some(taken) = self.messages.find(Key::Theirs(gateway, id), &status) {
+            self.hear(&taken, status).await;
+        }
+    }
+
+    /// The same about a call that the vendor names with its reports only.
+    pub(super) async fn told_of_call(
+        &self,
+        gateway: GatewayName,
+        ours: MessageId,
+        id: VendorMessageId,
+        status: Status,
+    ) {
+        if let Some(taken) = self.messages.find(Key::Ours(gateway, ours), &status) {
+            taken.learn(id);
             self.hear(&taken, status).await;
         }
     }
 
     /// Somebody says that there is news of a message: its vendor is asked, in a task of its own.
     pub(super) fn hinted(&self, gateway: GatewayName, id: VendorMessageId) {
-        let Some(taken) = self.messages.get(&(gateway, id)) else { return };
+        let Some(taken) = self.messages.get(&Key::Theirs(gateway, id)) else { return };
         if self.question(&taken).is_none() {
             return;
         }
@@ -106,13 +121,15 @@ impl Courier {
     /// What the vendor is asked about a message; `None` where it cannot tell, and of test messages,
     /// whose sender asks.
     fn question(&self, taken: &Taken) -> Option<impl Future<Output = Status> + use<>> {
-        let What::Code(code) = &taken.what else { return None };
-        let Code { site, order } = &**code;
-        let message = compose(site, order, self.clock.now());
+        let (site, message) = match &taken.what {
+            What::Code(code) => (&code.site, compose(&code.site, &code.order, self.clock.now())),
+            What::Before(before) => (&before.site, without_code(&before.sent)),
+            What::Test { .. } => return None,
+        };
+        let id = taken.id()?.clone();
         // A future that is not awaited asks nothing.
-        site.routes.status(&taken.gateway, &message, &taken.id).map(drop)?;
-        let (routes, gateway, id) =
-            (Arc::clone(&site.routes), taken.gateway.clone(), taken.id.clone());
+        site.routes.status(&taken.gateway, &message, &id).map(drop)?;
+        let (routes, gateway) = (Arc::clone(&site.routes), taken.gateway.clone());
         Some(async move {
             match routes.status(&gateway, &message, &id) {
                 Some(asking) => asking.await,
@@ -154,11 +171,15 @@ impl Courier {
                 tell.send_replace(Some(end));
                 Ok(None)
             }
-            (What::Code(code), Status::Delivered) => self.arrived(taken, code, true).await,
-            (What::Code(code), Status::Unconfirmed) => self.arrived(taken, code, false).await,
+            (_, Status::Delivered) => self.arrived(taken, true).await,
+            (_, Status::Unconfirmed) => self.arrived(taken, false).await,
             (What::Code(code), Status::Failed { reason, cause }) => {
                 let message = compose(&code.site, &code.order, self.clock.now());
                 self.undelivered(taken, code, message.masked(&reason), cause).await
+            }
+            (What::Before(before), Status::Failed { reason, cause }) => {
+                let reason = without_code(&before.sent).masked(&masked(&reason));
+                self.undelivered_before(taken, before, reason, cause).await
             }
         };
         let again = match recorded {
@@ -170,39 +191,43 @@ impl Courier {
         *over = true;
         self.messages.leave(taken);
         taken.ended.notify_one();
-        if let (Some(again), What::Code(code)) = (again, &taken.what) {
-            self.send(Arc::clone(&code.site), again);
+        let site = match &taken.what {
+            What::Code(code) => &code.site,
+            What::Before(before) => &before.site,
+            What::Test { .. } => return,
+        };
+        if let Some(again) = again {
+            self.send(Arc::clone(site), again);
         }
     }
 
     async fn is_awaited(&self, taken: &Taken) -> bool {
-        let What::Code(code) = &taken.what else { return false };
-        let order = &code.order;
-        match self.reader.account(order.account.clone()).await {
-            Ok(records) => order.is_awaited(&records.login, &taken.gateway.0, self.clock.now()),
+        let Some((account, _)) = owner(taken) else { return false };
+        let Ok(records) = self.reader.account(account.clone()).await else {
             // It costs a request at most.
-            Err(_) => true,
+            return true;
+        };
+        let (login, now) = (&records.login, self.clock.now());
+        match &taken.what {
+            What::Code(code) => code.order.is_awaited(login, &taken.gateway.0, now),
+            What::Before(before) => before.sent.is_awaited(login, now),
+            What::Test { .. } => false,
         }
     }
 
-    async fn arrived(
-        &self,
-        taken: &Taken,
-        code: &Code,
-        confirmed: bool,
-    ) -> Result<Option<Order>, StoreError> {
-        let (Taken { gateway, id, .. }, order) = (taken, &code.order);
+    async fn arrived(&self, taken: &Taken, confirmed: bool) -> Result<Option<Order>, StoreError> {
+        let Some((account, challenge)) = owner(taken) else { return Ok(None) };
         let report = Arrived {
-            account: order.account.clone(),
-            token: order.token,
-            gateway: gateway.0.clone(),
-            vendor_id: id.0.clone(),
+            account: account.clone(),
+            token: challenge,
+            gateway: taken.gateway.0.clone(),
+            vendor_id: taken.written_id(),
             confirmed,
         };
-        let scope = Scope::Account(order.account.clone());
+        let scope = Scope::Account(account.clone());
         let decide = move |records: &_, now| report.decide(records, now);
         let decided = self.store.transact(scope, decide).await;
-        let request = order.token.request();
+        let request = challenge.request();
         decided
             .inspect_err(|error| error!(%error, %request, "a receipt was not recorded"))
             .map(|()| None)
@@ -215,14 +240,14 @@ impl Courier {
         reason: String,
         cause: Cause,
     ) -> Result<Option<Order>, StoreError> {
-        let (Taken { gateway, id, .. }, Code { site, order }) = (taken, code);
+        let (gateway, Code { site, order }) = (&taken.gateway, code);
         let mut lost_by: Vec<_> = order.lost_by.iter().cloned().map(GatewayName).collect();
         lost_by.push(gateway.clone());
         let report = Undelivered {
             terms: Arc::clone(&site.terms),
             order: order.clone(),
             gateway: gateway.0.clone(),
-            vendor_id: id.0.clone(),
+            vendor_id: taken.written_id(),
             reason,
             cause,
             others: site.routes.has_other(order.channel, &lost_by),
@@ -234,5 +259,14 @@ impl Courier {
         decided
             .inspect_err(|error| error!(%error, %request, "a lost message was not recorded"))
             .map(|again| again.map(|order| *order))
+    }
+}
+
+/// Whose login a message belongs to; none for a test message.
+fn owner(taken: &Taken) -> Option<(&Account, ChallengeToken)> {
+    match &taken.what {
+        What::Code(code) => Some((&code.order.account, code.order.token)),
+        What::Before(before) => Some((&before.sent.account, before.sent.token)),
+        What::Test { .. } => None,
     }
 }

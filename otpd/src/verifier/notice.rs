@@ -6,7 +6,7 @@ use super::{Verifier, wishes::Heard};
 use crate::{
     domain::{
         account::Account,
-        opt_out::{Inbound, Wish},
+        opt_out::{Inbound, Wish, WordMark},
         phone::E164,
     },
     gateway::{GatewayName, Keyword, Notice},
@@ -15,28 +15,33 @@ use crate::{
 
 impl Verifier {
     /// Acts on what a vendor told, once its signature was checked; for a [`Notice::Hint`] there need
-    /// be none. Returns when what follows is written down, or waits for a store that is busy. Duplicates, and what comes too late or
-    /// out of order, change nothing.
+    /// be none. Returns when what follows is written down, or waits for a store that is busy.
+    /// Duplicates, and what comes too late or out of order, change nothing.
     pub async fn notice(&self, gateway: &GatewayName, notice: Notice) {
         match notice {
             Notice::Progress { id, status } => {
                 self.courier.told(gateway.clone(), id, status).await;
             }
+            Notice::Call { ours, id, status } => {
+                self.courier.told_of_call(gateway.clone(), ours, id, status).await;
+            }
             Notice::Hint { id } => self.courier.hinted(gateway.clone(), id),
-            Notice::Inbound { from, keyword } => {
-                self.inbound(gateway, &from, keyword).await;
+            Notice::Inbound { from, keyword, mark, id } => {
+                let id = id.as_ref().map(|id| id.0.as_str());
+                let mark = WordMark::new(&gateway.0, &mark.0, id);
+                self.inbound(gateway, &from, keyword, mark).await;
             }
         }
     }
 
-    /// How often vendors told something about a message that this run of the daemon did not send, or
-    /// does not remember.
+    /// How often vendors told something about a message that the daemon does not follow: it never sent
+    /// it, nobody waits for it any more, or it was not written down yet that a vendor took it.
     #[must_use]
     pub fn unknown_receipts(&self) -> u64 {
         self.courier.messages.strangers()
     }
 
-    async fn inbound(&self, gateway: &GatewayName, from: &E164, keyword: Keyword) {
+    async fn inbound(&self, gateway: &GatewayName, from: &E164, keyword: Keyword, mark: WordMark) {
         let wish = match keyword {
             Keyword::Stop => Wish::Stop,
             Keyword::Start => Wish::Start,
@@ -52,6 +57,7 @@ impl Verifier {
             ending: from.ending().to_owned(),
             gateway: gateway.0.clone(),
             wish,
+            marks: vec![mark],
         };
         if self.wishes.replace(&heard) {
             return;
@@ -65,10 +71,10 @@ impl Verifier {
 }
 
 async fn record(reader: Reader, store: Store, heard: Heard) -> Result<(), StoreError> {
-    let Heard { number, ending, gateway, wish } = heard;
+    let Heard { number, ending, gateway, wish, marks } = heard;
     // A read surely writes nothing.
     let accounts = reader.accounts_with(number).await.map_err(|_| StoreError::Unavailable)?;
-    let inbound = Inbound { number, ending, gateway, wish, accounts };
+    let inbound = Inbound { number, ending, gateway, wish, marks, accounts };
     let scope = Scope::Number { account: Account::host(), number };
     store.transact(scope, move |records: &_, now| inbound.decide(records, now)).await.map(drop)
 }

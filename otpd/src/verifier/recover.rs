@@ -9,17 +9,25 @@ use crate::{
     domain::{
         login::{Recover, Retell},
         passcode::Draw,
+        time::Timestamp,
     },
     random,
     store::Scope,
 };
 
 impl Verifier {
-    /// Sends a fresh code to everybody who waits for one that the daemon did not hand to a vendor
-    /// before it ended. Called once, when logins are served again.
+    /// Takes up what the last run left: sends a fresh code to everybody who waits for one that the
+    /// daemon did not hand to a vendor before it ended, follows those that it did hand over, and tells
+    /// whoever was not told yet. Called once, when logins are served again.
     pub async fn recover_lost(&self) {
-        let site = self.site();
-        let lost = match self.reader.lost(site.terms.issuer.instance, self.clock.now()).await {
+        let (site, begun) = (self.site(), self.clock.now());
+        self.resend_lost(&site, begun).await;
+        self.follow_sent(&site, begun).await;
+        self.recover_notices(site).await;
+    }
+
+    async fn resend_lost(&self, site: &Arc<Site>, begun: Timestamp) {
+        let lost = match self.reader.lost(site.terms.issuer.instance, begun).await {
             Ok(lost) => lost,
             Err(error) => {
                 error!(%error, "codes that were lost with the last run are not looked for");
@@ -33,14 +41,27 @@ impl Verifier {
             match self.store.transact(Scope::Challenge(token), decide).await {
                 Ok(Some(order)) => {
                     info!(request = %token.request(), "a lost code is sent anew");
-                    self.courier.send(Arc::clone(&site), *order);
+                    self.courier.send(Arc::clone(site), *order);
                 }
                 // Its login came back first.
                 Ok(None) => {}
                 Err(error) => error!(%error, request = %token.request(), "a code stays lost"),
             }
         }
-        self.recover_notices(site).await;
+    }
+
+    /// Listens to what is told about the messages that vendors took from the last run, and asks after
+    /// them. `begun` is when this run began, so that its own are not among them. A receipt that comes
+    /// before they are found waits for them.
+    async fn follow_sent(&self, site: &Arc<Site>, begun: Timestamp) {
+        match self.reader.sent_before(begun).await {
+            Ok(sent) => {
+                for sent in sent {
+                    self.courier.follow_before(Arc::clone(site), sent);
+                }
+            }
+            Err(error) => error!(%error, "messages of the last run are not followed"),
+        }
     }
 
     /// Tells those whose recovery codes were used while the daemon was ending.

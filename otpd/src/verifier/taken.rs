@@ -1,13 +1,13 @@
 //! Messages that vendors took, by the names that vendors gave them: what a vendor tells about one
 //! later finds it here.
 //!
-//! It is the memory of this run alone. After a restart nobody holds the codes any more, so there is
-//! nothing to send again, and what is told about such a message is not listened to.
+//! It is the memory of this run. What an earlier run handed over and somebody still waits for is
+//! entered again at the start, without the codes: nobody holds those any more.
 
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -19,8 +19,12 @@ use tokio::{
 
 use super::Site;
 use crate::{
-    domain::{login::Order, time::Timestamp},
-    gateway::{GatewayName, Status, VendorMessageId},
+    domain::{
+        challenge::Channel,
+        login::{Order, SentBefore},
+        time::Timestamp,
+    },
+    gateway::{GatewayName, MessageId, Status, VendorMessageId},
 };
 
 /// Messages that are remembered; a further one takes the place of the oldest.
@@ -33,7 +37,10 @@ const EARLY: usize = 256;
 pub(super) struct Taken {
     pub(super) what: What,
     pub(super) gateway: GatewayName,
-    pub(super) id: VendorMessageId,
+    /// The vendor's name for it; set later where the vendor says it only with its first report.
+    id: OnceLock<VendorMessageId>,
+    /// What it is found by.
+    keys: Vec<Key>,
     /// Held while what was told is acted on; true once the message is at its end, so that nothing is
     /// acted on twice, whoever tells it and however often.
     pub(super) over: Turn<bool>,
@@ -47,6 +54,8 @@ pub(super) struct Taken {
 pub(super) enum What {
     /// One with a code.
     Code(Box<Code>),
+    /// One of an earlier run.
+    Before(Box<Before>),
     /// A test message: whoever waits for it is told.
     Test {
         tell: watch::Sender<Option<Status>>,
@@ -61,16 +70,43 @@ pub(super) struct Code {
     pub(super) order: Order,
 }
 
+/// A message of an earlier run, and the rules at the start of this one.
+pub(super) struct Before {
+    pub(super) site: Arc<Site>,
+    pub(super) sent: SentBefore,
+}
+
 impl Taken {
-    pub(super) fn new(what: What, gateway: GatewayName, id: VendorMessageId) -> Self {
+    pub(super) fn new(what: What, names: Names) -> Self {
         let (over, ended, asked) = (Turn::default(), Notify::default(), Mutex::default());
-        Self { what, gateway, id, over, ended, asked }
+        let Names { gateway, id, ours } = names;
+        let theirs = id.clone().map(|id| Key::Theirs(gateway.clone(), id));
+        let ours = ours.map(|ours| Key::Ours(gateway.clone(), ours));
+        let keys = theirs.into_iter().chain(ours).collect();
+        let id = id.map_or_else(OnceLock::new, OnceLock::from);
+        Self { what, gateway, id, keys, over, ended, asked }
+    }
+
+    /// The vendor's name for it, where that is known.
+    pub(super) fn id(&self) -> Option<&VendorMessageId> {
+        self.id.get()
+    }
+
+    /// The same for what is written down; empty where it is not known.
+    pub(super) fn written_id(&self) -> String {
+        self.id().map(|id| id.0.clone()).unwrap_or_default()
+    }
+
+    /// The vendor says its name; the first that it said stays.
+    pub(super) fn learn(&self, id: VendorMessageId) {
+        let _ = self.id.set(id);
     }
 
     /// When there is nothing to do about it any more.
     fn until(&self) -> Timestamp {
         match &self.what {
             What::Code(code) => code.order.expires_at,
+            What::Before(before) => before.sent.expires_at,
             What::Test { until, .. } => *until,
         }
     }
@@ -85,13 +121,41 @@ impl Taken {
         }
         may
     }
+}
 
-    fn key(&self) -> Key {
-        (self.gateway.clone(), self.id.clone())
+/// Who took a message, and under which names.
+pub(super) struct Names {
+    pub(super) gateway: GatewayName,
+    /// The vendor's.
+    pub(super) id: Option<VendorMessageId>,
+    /// Ours, where the vendor may report by that.
+    pub(super) ours: Option<MessageId>,
+}
+
+impl Names {
+    /// Those of a message that a gateway took; `None` where it has none to be told about by. A call
+    /// has ours besides, where its vendor may report: one vendor names calls with its reports only.
+    pub(super) fn of(
+        site: &Site,
+        channel: Channel,
+        gateway: GatewayName,
+        id: Option<VendorMessageId>,
+        ours: MessageId,
+    ) -> Option<Self> {
+        let by_url = channel == Channel::Voice && site.routes.is_reporting(&gateway);
+        let ours = by_url.then_some(ours);
+        (id.is_some() || ours.is_some()).then_some(Self { gateway, id, ours })
     }
 }
 
-type Key = (GatewayName, VendorMessageId);
+/// What a message is told about by.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Key {
+    /// The vendor's name for it.
+    Theirs(GatewayName, VendorMessageId),
+    /// Ours.
+    Ours(GatewayName, MessageId),
+}
 
 /// The messages of this run. Cheap to clone.
 #[derive(Clone, Default)]
@@ -114,12 +178,14 @@ struct Table {
 impl Messages {
     /// Enters a message; what was told about it already, the first first.
     pub(super) fn enter(&self, taken: &Arc<Taken>, now: Timestamp) -> Vec<Status> {
-        let key = taken.key();
         let mut table = self.table();
-        table.taken.insert(key.clone(), Arc::clone(taken));
-        table.order.push_back((key.clone(), taken.until()));
+        for key in &taken.keys {
+            table.taken.insert(key.clone(), Arc::clone(taken));
+            table.order.push_back((key.clone(), taken.until()));
+        }
         table.forget(now);
-        let (told, early) = std::mem::take(&mut table.early).into_iter().partition(|e| e.0 == key);
+        let its = |(key, _): &(Key, Status)| taken.keys.contains(key);
+        let (told, early) = std::mem::take(&mut table.early).into_iter().partition(its);
         table.early = early;
         told.into_iter().map(|(_, status): (Key, Status)| status).collect()
     }
@@ -145,10 +211,12 @@ impl Messages {
 
     /// Forgets a message that is at its end.
     pub(super) fn leave(&self, taken: &Arc<Taken>) {
-        let (mut table, key) = (self.table(), taken.key());
-        // Another one may have its name by now: what is told is then about that.
-        if table.taken.get(&key).is_some_and(|found| Arc::ptr_eq(found, taken)) {
-            table.taken.remove(&key);
+        let mut table = self.table();
+        for key in &taken.keys {
+            // Another one may have its name by now: what is told is then about that.
+            if table.taken.get(key).is_some_and(|found| Arc::ptr_eq(found, taken)) {
+                table.taken.remove(key);
+            }
         }
     }
 

@@ -16,7 +16,7 @@ use super::{
     Failure, Site, Verifier,
     deliver::{EXCHANGE, Sent, reason},
     enroll::refused_by_store,
-    taken::What,
+    taken::{Names, What},
 };
 use crate::{
     conversation,
@@ -215,7 +215,8 @@ impl Verifier {
         site.routes.status(&gateway, &message, &id).map(drop)?;
         let (tell, mut told) = watch::channel(None);
         let what = What::Test { tell, until: self.clock.now().after(WATCHED) };
-        let taken = self.courier.enter(what, gateway.clone(), id.clone());
+        let names = Names { gateway: gateway.clone(), id: Some(id.clone()), ours: None };
+        let taken = self.courier.enter(what, names);
         let asked = async {
             for look in LOOKS {
                 sleep_until(taken_at + look).await;

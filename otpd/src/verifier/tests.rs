@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{Attendance, Claim, EnrollRequest, Parts, Site, Verifier};
 use crate::{
     accounts::{Accounts, Identity},
-    clock::Clock,
+    clock::{Clock, Readings},
     config::{DEFAULT_TEXT, Delivery, Message as Text, MessageTemplate},
     domain::{
         audit::AuditEvent,
@@ -27,7 +27,7 @@ use crate::{
         login::{Progress, Terms, Typed},
         passcode::ChallengeToken,
         policy::{Policy, SharedSources, Unenrolled},
-        time::{DAY, Timestamp},
+        time::{DAY, HOUR, Timestamp},
     },
     gateway::{
         Asking, Gateway, GatewayName, Message, Outcome, Sending, Status, VendorMessageId,
@@ -84,6 +84,8 @@ impl Gateway for Scripted {
     }
 }
 
+const NOW: Timestamp = Timestamp(1_800_000_000_000);
+
 /// A daemon without a socket.
 pub(crate) struct House {
     pub(crate) verifier: Arc<Verifier>,
@@ -132,15 +134,36 @@ impl House {
     }
 
     /// As after a crash: everything but the database is new.
-    async fn crash(self) -> Self {
+    pub(crate) async fn crash(self) -> Self {
         Self::open(self.dir, Instance(2)).await
     }
 
+    /// One whose wall clock has left the time since boot by an hour and more.
+    pub(crate) async fn in_doubt() -> Self {
+        let wall = Arc::new(Mutex::new(NOW));
+        let read = Arc::clone(&wall);
+        let readings = move || Readings { wall: *read.lock().unwrap(), uptime: DAY };
+        let clock = Clock::from_readings(None, None, readings);
+        let dir = tempfile::tempdir().expect("a directory");
+        let house = Self::open_at(dir, Instance(1), Arc::default(), clock).await;
+        *wall.lock().unwrap() = NOW.after(2 * HOUR);
+        house
+    }
+
     async fn open(dir: tempfile::TempDir, instance: Instance) -> Self {
-        let keys = MasterKey::from_bytes([1; 32]).derive();
-        let now = Arc::new(Mutex::new(Timestamp(1_800_000_000_000)));
+        let now = Arc::new(Mutex::new(NOW));
         let read = Arc::clone(&now);
         let clock = Clock::from_fn(move || *read.lock().unwrap());
+        Self::open_at(dir, instance, now, clock).await
+    }
+
+    async fn open_at(
+        dir: tempfile::TempDir,
+        instance: Instance,
+        now: Arc<Mutex<Timestamp>>,
+        clock: Clock,
+    ) -> Self {
+        let keys = MasterKey::from_bytes([1; 32]).derive();
         let path = dir.path().join("otpd.db");
         let sqlite = Sqlite::open(&path, keys.clone()).expect("a database");
         let reader = Reader::open(&path, keys.clone()).expect("the same");

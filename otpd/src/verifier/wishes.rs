@@ -10,7 +10,10 @@ use std::{
 use tracing::error;
 
 use crate::{
-    domain::{enrollment::NumberIndex, opt_out::Wish},
+    domain::{
+        enrollment::NumberIndex,
+        opt_out::{Wish, WordMark},
+    },
     store::StoreError,
 };
 
@@ -23,6 +26,8 @@ const PAUSES: [Duration; 4] = [
 ];
 /// Numbers whose wishes wait, each in a task of its own: anybody with a telephone can bring one.
 const WAITING: usize = 64;
+/// Words of a number that are remembered while it waits.
+const MARKS: usize = 8;
 
 /// What somebody wrote to a sender.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +40,24 @@ pub(super) struct Heard {
     pub(super) gateway: String,
     /// What is wanted.
     pub(super) wish: Wish,
+    /// By what it is known again; before it those that it took the place of.
+    pub(super) marks: Vec<WordMark>,
+}
+
+impl Heard {
+    /// Becomes what was heard after it, and remembers what it was.
+    fn give_way(&mut self, later: &Self) {
+        let known = |mark: &WordMark| self.marks.iter().any(|own| own.is_of(mark));
+        if later.marks.iter().all(known) {
+            return;
+        }
+        let mut marks = std::mem::take(&mut self.marks);
+        marks.extend(&later.marks);
+        // The store keeps no more either.
+        let surplus = marks.len().saturating_sub(MARKS);
+        marks.drain(..surplus);
+        *self = Self { marks, ..later.clone() };
+    }
 }
 
 /// The newest wish of each number for which the store had no time.
@@ -47,11 +70,12 @@ impl Wishes {
     }
 
     /// Takes the place of a wish that waits, so that START after STOP is never undone by it; whether one
-    /// did.
+    /// did. One that waits, or waited and was replaced, is not heard again.
     pub(super) fn replace(&self, heard: &Heard) -> bool {
         let mut table = self.table();
-        let waiting = table.get_mut(&heard.number);
-        waiting.map(|waiting| waiting.clone_from(heard)).is_some()
+        let Some(waiting) = table.get_mut(&heard.number) else { return false };
+        waiting.give_way(heard);
+        true
     }
 
     /// Has what was not recorded for `error` recorded later, by `record`.
@@ -68,9 +92,7 @@ impl Wishes {
         let mut table = self.table();
         let full = table.len() >= WAITING;
         match table.entry(number) {
-            Entry::Occupied(mut waiting) => {
-                waiting.insert(heard);
-            }
+            Entry::Occupied(mut waiting) => waiting.get_mut().give_way(&heard),
             Entry::Vacant(_) if full => lost(&heard, error),
             Entry::Vacant(place) => {
                 place.insert(heard);
@@ -142,7 +164,10 @@ mod tests {
 
     use super::{Heard, WAITING, Wishes};
     use crate::{
-        domain::{enrollment::NumberIndex, opt_out::Wish},
+        domain::{
+            enrollment::NumberIndex,
+            opt_out::{Wish, WordMark},
+        },
         store::StoreError::{self, Full, Unavailable, Unknown},
     };
 
@@ -150,7 +175,8 @@ mod tests {
 
     fn heard(number: u8, wish: Wish) -> Heard {
         let (ending, gateway) = ("42".to_owned(), "telnyx".to_owned());
-        Heard { number: NumberIndex([number; 16]), ending, gateway, wish }
+        let marks = vec![WordMark::new(&gateway, &[wish as u8; 32], None)];
+        Heard { number: NumberIndex([number; 16]), ending, gateway, wish, marks }
     }
 
     /// A store that answers like this, and then well; when it was asked, and what for.
@@ -215,6 +241,9 @@ mod tests {
         tokio::time::sleep(std::time::Duration::from_secs(2)).await;
         assert!(!wishes.replace(&heard(2, Wish::Start)), "another number's");
         assert!(wishes.replace(&heard(1, Wish::Start)));
+        // The first one told once more, by whomever.
+        assert!(wishes.replace(&heard(1, Wish::Stop)));
+        assert_eq!(wishes.table()[&NumberIndex([1; 16])].marks.len(), 2, "both are remembered");
         settle(&wishes).await;
         assert_eq!(script.asked(), [(1, Wish::Stop), (6, Wish::Start)]);
     }

@@ -19,7 +19,11 @@ use otpd_tests::{
     wire::{Wire, is_denied, is_granted, login, wrong},
 };
 
-use super::people::PEOPLE;
+use super::{
+    listeners::{get, is_ready},
+    people::PEOPLE,
+    web::free,
+};
 
 /// The daemon's disk, 24 MiB. It is mounted where only the daemon sees it, and goes with it.
 struct Disk {
@@ -29,9 +33,14 @@ struct Disk {
 
 impl Disk {
     fn start(place: &Place, phone: &Phone) -> Self {
+        Self::start_with(place, phone, "")
+    }
+
+    /// The same with further tables in the configuration.
+    fn start_with(place: &Place, phone: &Phone, tables: &str) -> Self {
         let folder = place.file("disk");
         fs::create_dir(&folder).expect("a directory");
-        place.configure(&place.settings(phone).replace("/otpd.db", "/disk/otpd.db"));
+        place.configure(&(place.settings(phone).replace("/otpd.db", "/disk/otpd.db") + tables));
         let otpd = place.command();
         let mut command = Command::new("unshare");
         command.args(["--mount", "--propagation", "private", "sh", "-c"]);
@@ -211,6 +220,28 @@ fn who_waits_for_a_code_gets_in_and_nobody_new_until_there_is_room() {
     disk.logs_in(&phone, waits);
     assert!(!disk.problems().iter().any(|problem| problem.starts_with(FULL)));
     disk.daemon.wait_for("the disk has room again");
+}
+
+#[test]
+fn readiness_says_so_and_when_it_is_over() {
+    let phone = Phone::start();
+    let place = Place::new(&phone);
+    let [admin] = free();
+    let http = format!("\n[http]\nadmin-listen = \"{admin}\"\n");
+    let disk = Disk::start_with(&place, &phone, &http);
+    let (user, number) = PEOPLE[0];
+    disk.daemon.enroll(&phone, user, number);
+    assert!(is_ready(admin));
+    disk.fill("filler");
+    disk.refuses_new_logins(&phone, user);
+    let answer = get(admin, "/readyz").expect("it answers");
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    assert!(answer.ends_with("store: failing\ngateways: ok\nclock: ok\n"), "{answer}");
+    let health = get(admin, "/healthz").expect("it answers");
+    assert!(health.starts_with("HTTP/1.1 200 "), "a restart would mend nothing: {health}");
+    disk.free("filler");
+    assert!(is_ready(admin), "the probe itself finds the room");
+    disk.logs_in(&phone, user);
 }
 
 #[test]

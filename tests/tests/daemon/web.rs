@@ -7,6 +7,28 @@ use std::{
 
 use otpd_tests::{PATIENCE, carrier::Vendor};
 
+/// Addresses where nobody listens.
+pub(crate) fn free<const N: usize>() -> [SocketAddr; N] {
+    taken::<N>().map(|one| one.local_addr().expect("an address"))
+}
+
+/// Ports that somebody else has.
+pub(crate) fn taken<const N: usize>() -> [TcpListener; N] {
+    // Each process has a loopback address of its own, or another test's connection could take the
+    // port before the daemon does.
+    let [_, a, b, c] = std::process::id().to_be_bytes();
+    let own = Ipv4Addr::new(127, a | 1, b, c);
+    [(); N].map(|()| TcpListener::bind((own, 0)).expect("a port"))
+}
+
+/// The table of the configuration, for vendors that come without a proxy.
+pub(crate) fn http(public: SocketAddr, admin: SocketAddr) -> String {
+    format!(
+        "\n[http]\nlisten = \"{public}\"\npublic-url = \"http://{public}\"\n\
+         admin-listen = \"{admin}\"\n"
+    )
+}
+
 /// Two addresses for one daemon.
 pub(crate) struct Web {
     public: SocketAddr,
@@ -16,22 +38,13 @@ pub(crate) struct Web {
 impl Web {
     /// Addresses where nobody listens.
     pub(crate) fn new() -> Self {
-        // Each process has a loopback address of its own, or another test's connection could take the
-        // port before the daemon does.
-        let [_, a, b, c] = std::process::id().to_be_bytes();
-        let own = Ipv4Addr::new(127, a | 1, b, c);
-        let bound = [(); 2].map(|()| TcpListener::bind((own, 0)).expect("a port"));
-        let [public, admin] = bound.map(|one| one.local_addr().expect("an address"));
+        let [public, admin] = free();
         Self { public, admin }
     }
 
     /// The table of the configuration.
     pub(crate) fn settings(&self) -> String {
-        let Self { public, admin } = self;
-        let url = self.url();
-        format!(
-            "\n[http]\nlisten = \"{public}\"\npublic-url = \"{url}\"\nadmin-listen = \"{admin}\"\n"
-        )
+        http(self.public, self.admin)
     }
 
     /// Where vendors are told to come by.

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::domain::{
     challenge::Channel,
-    opt_out::OptOut,
+    opt_out::{OptOut, Words},
     passcode::ChallengeToken,
     time::{DAY, HOUR, Timestamp},
 };
@@ -205,6 +205,10 @@ pub struct Budget {
     /// have none.
     #[n(2)]
     pub opted_out: Option<OptOut>,
+    /// What the person at the number wrote to senders; `None` for all who never did, and in rows from
+    /// before this field.
+    #[n(3)]
+    pub heard: Option<Words>,
 }
 
 impl Budget {
@@ -213,6 +217,7 @@ impl Budget {
         self.messages.settle(now);
         self.proofs.iter_mut().for_each(|at| *at = (*at).min(now));
         self.opted_out.iter_mut().for_each(|opted_out| opted_out.at = opted_out.at.min(now));
+        self.heard.iter_mut().for_each(|heard| heard.settle(now));
     }
 
     /// The limit that keeps an unproved number from getting a message, if it holds.
@@ -234,15 +239,16 @@ impl Budget {
         }
     }
 
-    /// From when on nothing in it counts any more: 24 hours after its newest event, and never while
-    /// no message may be sent to the number.
+    /// From when on nothing in it counts any more: 24 hours after its newest event, 30 days after the
+    /// newest word from the number, and never while no message may be sent there.
     #[must_use]
     pub fn idle_at(&self) -> Timestamp {
         if self.opted_out.is_some() {
             return Timestamp(i64::MAX);
         }
         let proofs = self.proofs.iter().map(|at| at.after(DAY));
-        proofs.fold(self.messages.idle_at(), Ord::max)
+        let heard = self.heard.as_ref().map(Words::idle_at);
+        proofs.chain(heard).fold(self.messages.idle_at(), Ord::max)
     }
 
     /// True when nothing in it counts any more.

@@ -267,6 +267,11 @@ impl Traffic {
     /// Counts a message that proves a number, of the whole site: it costs money, and who asks for it
     /// is an administrator. So no limit on unanswered ones counts it.
     pub fn charge_proof(&mut self, now: Timestamp) {
+        self.charge_answered(now);
+    }
+
+    /// The same of any message that needs no answer.
+    pub fn charge_answered(&mut self, now: Timestamp) {
         self.settle(now);
         let bucket = self.day.current(now);
         add(&mut bucket.sent);

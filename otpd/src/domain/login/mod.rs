@@ -22,7 +22,7 @@ pub use recover::Recover;
 pub(super) use recovery::replaced;
 pub use recovery::{About, Recovered, Retell, Told};
 pub(super) use undelivered::LEFT_TO_ADMINISTRATOR;
-pub use undelivered::{Cause, REPEATS, Undelivered};
+pub use undelivered::{Cause, REPEATS, SentBefore, Undelivered, UndeliveredBefore};
 pub use withheld::{Why, Withheld, WithheldNotice};
 
 use std::{collections::BTreeSet, time::Duration};

@@ -192,8 +192,10 @@ pub struct Told {
 }
 
 impl Told {
-    /// Writes it down. The message is no code: it is charged to no budget, for
-    /// there are never more of them than recovery codes and proved numbers.
+    /// Writes it down. What went out counts in the cap on all messages, which is about what they cost.
+    /// It is charged to no budget of an account or a number: there are never more of these than
+    /// recovery codes and proved numbers, they need no answer, and they must not use up the messages
+    /// with which their reader logs in.
     pub fn decide(&self, records: &Records, now: Timestamp) -> Decided<()> {
         let mut ledger = Ledger::new(self.account.clone(), Actor::Daemon, records, now);
         let failed = self.failures.iter().cloned();
@@ -204,6 +206,11 @@ impl Told {
             certain,
         });
         let told = Event::OwnerTold { about: self.about.as_str(), sent: sent.is_some() };
+        if sent.is_some()
+            && let Some(site) = ledger.records.site()
+        {
+            site.charge_answered(now);
+        }
         failed.chain(sent).chain([told]).for_each(|event| ledger.note(self.token, event));
         if let (About::RecoveryCodeUsed, Some(token)) = (self.about, self.token) {
             ledger.records.login.recovery.told(token);

@@ -13,6 +13,7 @@ mod restarts;
 mod rows;
 mod size;
 mod undelivered;
+mod undelivered_before;
 mod withheld;
 
 use super::{Answered, Begun, Denial};

@@ -3,14 +3,19 @@
 //!
 //! A report never touches a code: what was sent stays right, wherever it shows up in the end.
 
+mod before;
+
 use std::sync::Arc;
+
+pub use before::{SentBefore, UndeliveredBefore};
 
 use super::{Denial, Ledger, LoginState, OPTED_OUT, Order, Terms};
 use crate::domain::{
     audit::{Actor, Event},
+    budget::Purse,
     challenge::{Challenge, Delivery},
-    enrollment::State,
-    passcode::Purpose,
+    enrollment::{Enrollment, NumberIndex, State},
+    passcode::{ChallengeToken, Purpose},
     records::{Decided, Records},
     time::Timestamp,
 };
@@ -52,55 +57,91 @@ pub struct Undelivered {
     pub others: bool,
 }
 
+/// What every report of a loss is judged by.
+struct Loss<'a> {
+    terms: &'a Terms,
+    token: ChallengeToken,
+    index: NumberIndex,
+    gateway: &'a str,
+    vendor_id: &'a str,
+    reason: &'a str,
+    cause: Cause,
+    others: bool,
+}
+
 impl Undelivered {
     /// Decides; the message to send, with the same code.
     pub fn decide(&self, records: &Records, now: Timestamp) -> Decided<Option<Box<Order>>> {
-        let account = self.order.account.clone();
-        let mut ledger = Ledger::new(account, Actor::Daemon, records, now);
-        ledger.undelivered(self.order.index, self.order.charged_at);
-        let (again, then) = match self.again(&mut ledger) {
-            Ok(order) => (Some(Box::new(order)), "sent-again"),
-            Err(why) => (None, why),
+        let order = &self.order;
+        let mut ledger = Ledger::new(order.account.clone(), Actor::Daemon, records, now);
+        ledger.undelivered(order.index, order.charged_at);
+        let loss = Loss {
+            terms: &self.terms,
+            token: order.token,
+            index: order.index,
+            gateway: &self.gateway,
+            vendor_id: &self.vendor_id,
+            reason: &self.reason,
+            cause: self.cause,
+            others: self.others,
         };
-        let event = Event::MessageUndelivered {
-            gateway: self.gateway.clone(),
-            vendor_id: self.vendor_id.clone(),
-            reason: self.reason.clone(),
-            then,
-        };
-        ledger.note(self.order.token, event);
-        match self.cause {
-            Cause::OptedOut => {
-                let ending = self.order.to.ending();
-                ledger.opt_out(self.order.token, self.order.index, ending, &self.gateway);
-            }
-            Cause::Route | Cause::Number => {}
+        let awaited = |challenge: &Challenge| order.is_awaited_by(challenge, &self.gateway, now);
+        let again = loss
+            .judge(&mut ledger, awaited)
+            .and_then(|enrollment| self.again(&mut ledger, &enrollment));
+        let again = loss.note(&mut ledger, again);
+        if self.cause == Cause::OptedOut {
+            ledger.opt_out(order.token, order.index, order.to.ending(), &self.gateway);
         }
-        ledger.decided(again)
+        ledger.decided(again.map(Box::new))
     }
 
     /// Charges and orders the message, or says in a fixed word why there is none.
-    fn again(&self, ledger: &mut Ledger) -> Result<Order, &'static str> {
+    fn again(&self, ledger: &mut Ledger, enrollment: &Enrollment) -> Result<Order, &'static str> {
         let (now, order) = (ledger.now, &self.order);
-        let challenge = ledger.challenge_mut(order.token);
-        let Some(challenge) = challenge.filter(|c| order.is_awaited_by(c, &self.gateway, now))
-        else {
-            return Err("not-awaited");
-        };
-        challenge.delivery =
-            Delivery::Undelivered { gateway: self.gateway.clone(), reason: self.reason.clone() };
-        let (repeats, source) = (challenge.repeats, challenge.source);
+        // It could not be answered any more.
+        if ledger.outgrown(order.token) {
+            return Err(Denial::Outgrown.as_str());
+        }
+        let source = ledger.source_of(order.token);
+        let allowance =
+            ledger.allow(enrollment, &self.terms, order.channel, source).map_err(Denial::as_str)?;
+        ledger.charge(&allowance, enrollment, &self.terms, order.token);
+        let repeat = ledger.count_repeat(order.token);
+        if let Some(challenge) = ledger.challenge_mut(order.token) {
+            challenge.delivery = Delivery::Sending { by: self.terms.issuer.instance };
+        }
+        let mut again =
+            Order { charged_at: now, repeat, avoid: Some(self.gateway.clone()), ..order.clone() };
+        again.lost_by.push(self.gateway.clone());
+        Ok(again)
+    }
+}
+
+impl Loss<'_> {
+    /// Marks the message as lost, and says by which enrollment another one may go out, or in a fixed
+    /// word why none may. `awaited`: whether somebody still waits for this very message.
+    fn judge(
+        &self,
+        ledger: &mut Ledger,
+        awaited: impl Fn(&Challenge) -> bool,
+    ) -> Result<Enrollment, &'static str> {
+        let challenge = ledger.challenge_mut(self.token).filter(|challenge| awaited(challenge));
+        let Some(challenge) = challenge else { return Err("not-awaited") };
+        let (gateway, reason) = (self.gateway.to_owned(), self.reason.to_owned());
+        challenge.delivery = Delivery::Undelivered { gateway, reason };
+        let (purpose, repeats) = (challenge.purpose, challenge.repeats);
         match self.cause {
             Cause::OptedOut => return Err(OPTED_OUT),
             Cause::Number => return Err("bad-number"),
             Cause::Route => {}
         }
-        match order.purpose {
+        match purpose {
             Purpose::Login => {}
             Purpose::Enrollment => return Err(LEFT_TO_ADMINISTRATOR),
         }
         let enrollment = ledger.records.enrollment.clone().filter(|enrollment| {
-            matches!(enrollment.state, State::Active { .. }) && enrollment.index == order.index
+            matches!(enrollment.state, State::Active { .. }) && enrollment.index == self.index
         });
         let Some(enrollment) = enrollment else { return Err("not-enrolled") };
         if repeats >= REPEATS {
@@ -109,29 +150,31 @@ impl Undelivered {
         if !self.others {
             return Err("no-other-gateway");
         }
-        if let Err(held) = ledger.purse(order.token, &self.terms) {
-            return Err(held.limit.as_str());
+        match ledger.purse(self.token, self.terms) {
+            Ok(Purse::Common | Purse::Reserve) => Ok(enrollment),
+            Err(held) => Err(held.limit.as_str()),
         }
-        // It could not be answered any more.
-        if ledger.outgrown(order.token) {
-            return Err(Denial::Outgrown.as_str());
-        }
-        let allowance = ledger
-            .allow(&enrollment, &self.terms, order.channel, source)
-            .map_err(Denial::as_str)?;
-        ledger.charge(&allowance, &enrollment, &self.terms, order.token);
-        if let Some(challenge) = ledger.challenge_mut(order.token) {
-            challenge.repeats = repeats.saturating_add(1);
-            challenge.delivery = Delivery::Sending { by: self.terms.issuer.instance };
-        }
-        let mut again = Order {
-            charged_at: now,
-            repeat: repeats.saturating_add(1),
-            avoid: Some(self.gateway.clone()),
-            ..order.clone()
+    }
+
+    /// Writes the report down, and what is done about it.
+    fn note<T>(&self, ledger: &mut Ledger, again: Result<T, &'static str>) -> Option<T> {
+        let event = Event::MessageUndelivered {
+            gateway: self.gateway.to_owned(),
+            vendor_id: self.vendor_id.to_owned(),
+            reason: self.reason.to_owned(),
+            then: again.as_ref().err().copied().unwrap_or("sent-again"),
         };
-        again.lost_by.push(self.gateway.clone());
-        Ok(again)
+        ledger.note(self.token, event);
+        again.ok()
+    }
+}
+
+impl Ledger {
+    /// Counts that a login's message is sent again by itself; how often that was, this time included.
+    fn count_repeat(&mut self, token: ChallengeToken) -> u8 {
+        let Some(challenge) = self.challenge_mut(token) else { return REPEATS };
+        challenge.repeats = challenge.repeats.saturating_add(1);
+        challenge.repeats
     }
 }
 

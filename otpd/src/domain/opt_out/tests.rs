@@ -1,9 +1,11 @@
 //! Nothing is sent to who asked for an end to messages, until they ask again.
 
+mod again;
+
 use minicbor::Encode;
 use proptest::prelude::*;
 
-use super::{Inbound, OptOut, Wish};
+use super::{Inbound, OptOut, Wish, WordMark, Words};
 use crate::domain::{
     account::Account,
     budget::{Budget, Messages, Purse},
@@ -18,8 +20,21 @@ use crate::domain::{
 
 const NUMBER: &str = "+13125550142";
 
+/// A word that the vendor signed once.
+fn mark(nth: u8) -> WordMark {
+    WordMark::new("telnyx", &[nth; 32], Some(&format!("m-{nth}")))
+}
+
 /// Somebody writes to the sender; whether that changed anything.
 fn writes(scene: &mut Scene, number: &str, wish: Wish) -> bool {
+    let id = u128::from_be_bytes(scene.draw().token.0).to_string();
+    let mut signed = [0; 32];
+    signed.iter_mut().zip(id.bytes()).for_each(|(place, byte)| *place = byte);
+    tells(scene, number, wish, WordMark::new("telnyx", &signed, Some(&id)))
+}
+
+/// A vendor tells what somebody wrote; whether that changed anything.
+fn tells(scene: &mut Scene, number: &str, wish: Wish, mark: WordMark) -> bool {
     let index = index(number);
     let mut accounts: Vec<_> = scene.enrollments.iter().filter(|(_, e)| e.index == index).collect();
     accounts.sort_unstable_by_key(|(account, _)| *account);
@@ -28,6 +43,7 @@ fn writes(scene: &mut Scene, number: &str, wish: Wish) -> bool {
         ending: number[number.len() - 2..].to_owned(),
         gateway: "telnyx".to_owned(),
         wish,
+        marks: vec![mark],
         accounts: accounts.into_iter().map(|(account, _)| account.clone()).collect(),
     };
     let decide = |records: &_, now| inbound.decide(records, now);
@@ -294,6 +310,7 @@ fn what_was_not_read_is_not_written() {
         ending: "42".to_owned(),
         gateway: "telnyx".to_owned(),
         wish: Wish::Stop,
+        marks: vec![mark(1)],
         accounts: vec![account("alice")],
     };
     let changed =

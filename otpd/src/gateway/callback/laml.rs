@@ -15,7 +15,7 @@ use super::{
 use crate::{
     domain::challenge::Channel,
     gateway::{
-        Keyword, Notice,
+        Keyword, Notice, VendorMessageId,
         laml::{Codes, told_by_itself},
         redact, signalwire,
         spoken::Markup,
@@ -25,14 +25,15 @@ use crate::{
 
 /// The account's token with Twilio, with which Twilio signs.
 #[derive(Clone)]
-pub struct Twilio(Signer);
+pub struct Twilio(pub(super) Signer);
 
 /// The project's signing key (`PSK_…`) with `SignalWire`; not its API token.
 #[derive(Clone)]
-pub struct SignalWire(Signer);
+pub struct SignalWire(pub(super) Signer);
 
+/// A key, ready to sign.
 #[derive(Clone)]
-struct Signer {
+pub(super) struct Signer {
     sha1: Hmac<Sha1>,
     sha256: Hmac<Sha256>,
 }
@@ -52,7 +53,7 @@ impl Twilio {
 
     pub(super) fn told(&self, callback: &Callback<'_>) -> Result<Told, Refusal> {
         let mark = self.verify(callback)?;
-        Ok(Told { notices: notices(&read(callback), twilio::CODES), mark })
+        Ok(Told { notices: notices(&read(callback), twilio::CODES, mark), mark })
     }
 
     pub(super) fn caller(&self, callback: &Callback<'_>) -> Result<Caller, Refusal> {
@@ -76,7 +77,7 @@ impl SignalWire {
 
     pub(super) fn told(&self, callback: &Callback<'_>) -> Result<Told, Refusal> {
         let mark = self.verify(callback)?;
-        Ok(Told { notices: notices(&read(callback), signalwire::CODES), mark })
+        Ok(Told { notices: notices(&read(callback), signalwire::CODES, mark), mark })
     }
 
     pub(super) fn caller(&self, callback: &Callback<'_>) -> Result<Caller, Refusal> {
@@ -125,6 +126,11 @@ impl Signer {
         let sha1 = <Hmac<Sha1> as KeyInit>::new_from_slice(key.as_bytes()).ok()?;
         let sha256 = <Hmac<Sha256> as KeyInit>::new_from_slice(key.as_bytes()).ok()?;
         Some(Self { sha1, sha256 })
+    }
+
+    /// The key's signature over nothing, by which it is known again.
+    pub(super) fn signed_nothing(&self) -> [u8; 32] {
+        self.sha256.clone().finalize().into_bytes().into()
     }
 
     fn is_right(&self, hash: Hash, parts: &[&[u8]], signature: &[u8]) -> bool {
@@ -238,15 +244,16 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
 }
 
 /// What the fields of Twilio, `SignalWire` and `TeXML` say, by what the vendor's codes mean.
-pub(super) fn notices(fields: &Fields, codes: Codes) -> Vec<Notice> {
-    notice(fields, codes).into_iter().collect()
+pub(super) fn notices(fields: &Fields, codes: Codes, mark: Mark) -> Vec<Notice> {
+    notice(fields, codes, mark).into_iter().collect()
 }
 
-fn notice(fields: &Fields, codes: Codes) -> Option<Notice> {
+fn notice(fields: &Fields, codes: Codes, mark: Mark) -> Option<Notice> {
     if let Some(status) = fields.get("CallStatus") {
         return progress(Channel::Voice, fields.get("CallSid")?, status, fields, codes);
     }
     let status = fields.get("MessageStatus").or(fields.get("SmsStatus"));
+    let name = fields.get("MessageSid").or(fields.get("SmsSid"));
     let inbound = match status {
         Some("received" | "receiving") => true,
         Some(_) => false,
@@ -261,10 +268,10 @@ fn notice(fields: &Fields, codes: Codes) -> Option<Notice> {
             Some("HELP") => Keyword::Help,
             Some(_) | None => Keyword::of(fields.get("Body").unwrap_or_default()),
         };
-        return Some(Notice::Inbound { from, keyword });
+        let id = name.and_then(VendorMessageId::checked);
+        return Some(Notice::Inbound { from, keyword, mark, id });
     }
-    let name = fields.get("MessageSid").or(fields.get("SmsSid"))?;
-    progress(Channel::Sms, name, status?, fields, codes)
+    progress(Channel::Sms, name?, status?, fields, codes)
 }
 
 /// The same as the API answers when it is asked, by the same words.

@@ -64,7 +64,7 @@ pub struct Told {
 
 /// Tells requests apart, so that a repeat is not acted on twice: a hash, which tells nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Mark([u8; 32]);
+pub struct Mark(pub [u8; 32]);
 
 /// A vendor that fetches the words of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,6 +125,20 @@ impl Keys {
             Self::Telnyx(_) | Self::Plivo(_) | Self::Twilio(_) | Self::SignalWire(_) => url,
             Self::Flowroute(secret) => format!("{url}/{}", secret.path()),
         })
+    }
+
+    /// Tells two keys apart and tells nothing of either.
+    #[must_use]
+    pub fn fingerprint(&self) -> Mark {
+        match self {
+            Self::Telnyx(key) => mark(&[b"telnyx ", key.bytes()]),
+            Self::Plivo(token) => mark(&[b"plivo ", &token.signed_nothing()]),
+            Self::Twilio(laml::Twilio(key)) => mark(&[b"twilio ", &key.signed_nothing()]),
+            Self::SignalWire(laml::SignalWire(key)) => {
+                mark(&[b"signalwire ", &key.signed_nothing()])
+            }
+            Self::Flowroute(secret) => mark(&[b"flowroute ", secret.path().as_bytes()]),
+        }
     }
 
     /// What the vendor says.

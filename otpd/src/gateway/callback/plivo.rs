@@ -39,16 +39,22 @@ impl Token {
         <Hmac<Sha256> as KeyInit>::new_from_slice(token.as_bytes()).ok().map(Self)
     }
 
+    /// The token's signature over nothing, by which it is known again.
+    pub(super) fn signed_nothing(&self) -> [u8; 32] {
+        self.0.clone().finalize().into_bytes().into()
+    }
+
     pub(super) fn told(&self, callback: &Callback<'_>) -> Result<Told, Refusal> {
         let (covers, mark) = self.verify(callback)?;
-        let notices =
-            notices(&callback.fields()).into_iter().filter_map(|notice| match (covers, notice) {
+        let notices = notices(&callback.fields(), mark).into_iter().filter_map(|notice| {
+            match (covers, notice) {
                 // Asked after before it counts.
                 (Covers::Url, Notice::Progress { id, .. }) => Some(Notice::Hint { id }),
                 // Who writes what is not signed, and Plivo itself keeps to a STOP.
                 (Covers::Url, Notice::Inbound { .. }) => None,
                 (Covers::All | Covers::Url, notice) => Some(notice),
-            });
+            }
+        });
         Ok(Told { notices: notices.collect(), mark })
     }
 
@@ -125,7 +131,7 @@ fn version_3(callback: &Callback<'_>, nonce: &str) -> Zeroizing<String> {
 }
 
 /// By the words and codes of the API's own answers.
-fn notices(fields: &Fields) -> Option<Notice> {
+fn notices(fields: &Fields, mark: Mark) -> Option<Notice> {
     if let Some(status) = fields.get("Status") {
         let id = VendorMessageId::checked(fields.get("MessageUUID")?)?;
         let record = json!({
@@ -153,5 +159,6 @@ fn notices(fields: &Fields) -> Option<Notice> {
         return Some(Notice::Progress { id, status });
     }
     let from = number(fields.get("From")?)?;
-    Some(Notice::Inbound { from, keyword: Keyword::of(fields.get("Text")?) })
+    let id = fields.get("MessageUUID").and_then(VendorMessageId::checked);
+    Some(Notice::Inbound { from, keyword: Keyword::of(fields.get("Text")?), mark, id })
 }

@@ -8,10 +8,10 @@ use ed25519_dalek::{Signature, VerifyingKey};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::{Callback, Caller, Refusal, Told, from_base64, laml, mark, number};
+use super::{Callback, Caller, Refusal, Told, form::split, from_base64, laml, mark, number};
 use crate::{
     domain::time::Timestamp,
-    gateway::{Keyword, Notice, Status, redact, telnyx, twilio},
+    gateway::{Keyword, MessageId, Notice, Status, VendorMessageId, redact, telnyx, twilio},
 };
 
 /// How far the time of a signature may be from ours, either way, as Telnyx's own libraries have it.
@@ -31,18 +31,30 @@ impl PublicKey {
         (!key.is_weak()).then_some(Self(key))
     }
 
+    /// The key itself, which is no secret.
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+
     pub(super) fn told(&self, callback: &Callback<'_>) -> Result<Told, Refusal> {
         self.verify(callback)?;
         // A call's end comes as Twilio tells it, and without codes.
         if callback.is_form() {
-            let notices = laml::notices(&callback.fields(), twilio::CODES);
             // The URL is not signed.
-            return Ok(Told { notices, mark: mark(&[callback.body]) });
+            let mark = mark(&[callback.body]);
+            let notices = laml::notices(&callback.fields(), twilio::CODES, mark).into_iter();
+            let ours = ours(callback.url);
+            let notices = notices.map(|notice| match (notice, ours) {
+                (Notice::Progress { id, status }, Some(ours)) => Notice::Call { ours, id, status },
+                (notice, Some(_) | None) => notice,
+            });
+            return Ok(Told { notices: notices.collect(), mark });
         }
         let event: Value = json(callback.body)?;
         let data = event.get("data").ok_or(Refusal::Unreadable)?;
         let text = |pointer| data.pointer(pointer).and_then(Value::as_str);
-        let id = text("/id").ok_or(Refusal::Unreadable)?;
+        // Telnyx tells the same up to three times, each time signed anew.
+        let mark = mark(&[text("/id").ok_or(Refusal::Unreadable)?.as_bytes()]);
         let notice = match text("/event_type") {
             Some("message.sent" | "message.finalized") => {
                 let payload = data.get("payload").cloned().unwrap_or_default();
@@ -59,12 +71,12 @@ impl PublicKey {
                     Some(_) | None => Keyword::of(text("/payload/text").unwrap_or_default()),
                 };
                 let from = text("/payload/from/phone_number").and_then(number);
-                from.map(|from| Notice::Inbound { from, keyword })
+                let id = text("/payload/id").and_then(VendorMessageId::checked);
+                from.map(|from| Notice::Inbound { from, keyword, mark, id })
             }
             Some(_) | None => None,
         };
-        // Telnyx tells the same up to three times, each time signed anew.
-        Ok(Told { notices: notice.into_iter().collect(), mark: mark(&[id.as_bytes()]) })
+        Ok(Told { notices: notice.into_iter().collect(), mark })
     }
 
     pub(super) fn caller(&self, callback: &Callback<'_>) -> Result<Caller, Refusal> {
@@ -86,6 +98,14 @@ impl PublicKey {
         let off = now.since(stamp).max(stamp.since(now));
         if off > TOLERANCE { Err(Refusal::Stale) } else { Ok(()) }
     }
+}
+
+/// Which call it is, by the end of the URL that was given for it: `/receipts/NAME/ID`. The signature
+/// does not cover that, but nobody else was told it.
+fn ours(url: &str) -> Option<MessageId> {
+    let mut parts = split(url).0.rsplit('/');
+    let (id, _gateway, receipts) = (parts.next()?, parts.next()?, parts.next()?);
+    MessageId::parse(id).filter(|_| receipts == "receipts")
 }
 
 /// Reads JSON; what is no JSON is refused without a word about it.

@@ -10,7 +10,7 @@ use reqwest::{
     header::{HeaderMap, HeaderName, HeaderValue},
 };
 
-use super::{Callback, Keys, Refusal, Told};
+use super::{Callback, Keys, Mark, Refusal, Told};
 use crate::{
     domain::time::Timestamp,
     gateway::{Keyword, Notice, Status, VendorMessageId},
@@ -47,7 +47,7 @@ impl Owned {
     }
 
     pub(super) fn notices(&self, keys: &Keys) -> Result<Vec<Notice>, Refusal> {
-        self.told(keys).map(|told| told.notices)
+        self.told(keys).map(|told| bare(told.notices))
     }
 
     pub(super) fn borrowed(&self) -> Callback<'_> {
@@ -79,7 +79,19 @@ pub(super) fn progress(id: &str, status: Status) -> Vec<Notice> {
 }
 
 pub(super) fn inbound(keyword: Keyword) -> Vec<Notice> {
-    vec![Notice::Inbound { from: "+14155550100".parse().unwrap(), keyword }]
+    let from = "+14155550100".parse().unwrap();
+    vec![Notice::Inbound { from, keyword, mark: Mark([0; 32]), id: None }]
+}
+
+/// Notices without what tells one request from another, which has tests of its own.
+pub(super) fn bare(notices: Vec<Notice>) -> Vec<Notice> {
+    let bare = |notice| match notice {
+        Notice::Inbound { from, keyword, .. } => {
+            Notice::Inbound { from, keyword, mark: Mark([0; 32]), id: None }
+        }
+        Notice::Progress { .. } | Notice::Call { .. } | Notice::Hint { .. } => notice,
+    };
+    notices.into_iter().map(bare).collect()
 }
 
 #[test]

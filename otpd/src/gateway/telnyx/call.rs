@@ -76,7 +76,11 @@ impl Calls {
     /// The request's body.
     pub(super) fn body(&self, message: &Message) -> serde_json::Result<Zeroizing<Vec<u8>>> {
         let url = message.answer_url.as_ref().map(|url| url.as_str());
-        let reports = message.report_url.as_ref().map(|url| url.as_str());
+        // The reply to calling names no call, so its reports are known by where they come.
+        let reports = message.report_url.as_ref();
+        let reports =
+            reports.map(|url| Zeroizing::new(format!("{}/{}", **url, message.id.name().0)));
+        let reports = reports.as_ref().map(|url| url.as_str());
         let document = url.is_none().then(|| Markup::Twiml.says(&message.text));
         let fields = Body {
             application_sid: &self.application,
@@ -149,8 +153,8 @@ impl Record {
         body.is_object().then_some(Self(body))
     }
 
-    /// Telnyx's name for the call. Not every version of the reply to calling has it; without one,
-    /// the call is not asked after.
+    /// Telnyx's name for the call. The reply to calling is documented without it, and then the call is
+    /// not asked after; what is reported of it is known by the URL.
     fn id(&self) -> Option<VendorMessageId> {
         let id = |name| self.0.get(name).and_then(Value::as_str);
         VendorMessageId::checked(id("call_sid").or(id("sid")).or(id("CallSid"))?)

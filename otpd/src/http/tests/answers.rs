@@ -8,7 +8,7 @@ use std::{
 use otp_proto::Secret;
 use zeroize::Zeroizing;
 
-use super::{Open, status, twilio};
+use super::{Open, site_with, status, twilio};
 use crate::{
     domain::{
         challenge::Channel,
@@ -20,7 +20,7 @@ use crate::{
 
 /// Takes every call and keeps where its words are, and the words.
 #[derive(Clone, Default)]
-struct Calling(Arc<Mutex<Vec<(String, String)>>>);
+pub(super) struct Calling(Arc<Mutex<Vec<(String, String)>>>);
 
 impl Gateway for Calling {
     fn kind(&self) -> &'static str {
@@ -41,7 +41,7 @@ impl Gateway for Calling {
 
 impl Calling {
     /// The path of the newest call's words, and its code.
-    fn newest(&self) -> (String, String) {
+    pub(super) fn newest(&self) -> (String, String) {
         let calls = self.0.lock().unwrap();
         let (url, text) = calls.last().expect("a call");
         let path = url.strip_prefix(super::URL).expect("the public URL").to_owned();
@@ -51,7 +51,7 @@ impl Calling {
 }
 
 /// A daemon that called root to prove root's number.
-async fn called() -> (Open, Calling) {
+pub(super) async fn called() -> (Open, Calling) {
     let open = Open::public().await;
     let (calling, verifier) = (Calling::default(), &open.house.verifier);
     let name = GatewayName("twilio".into());
@@ -61,14 +61,9 @@ async fn called() -> (Open, Calling) {
     let routes = Routes::new(gateways, &order, &order).expect("it exists").reporting(reports);
     let before = verifier.site();
     verifier.replace_site(Site {
-        policy: before.policy.clone(),
         terms: Arc::new(Terms { voice: true, ..Terms::clone(&before.terms) }),
-        message: before.message.clone(),
-        delivery: before.delivery.clone(),
-        routes: Arc::new(routes),
         public_url: Some(super::URL.into()),
-        admin_group: before.admin_group.clone(),
-        keep_audit: before.keep_audit,
+        ..site_with(&before, routes)
     });
     let phone = Secret::new("+12025550142".into());
     let request = EnrollRequest { phone, channel: Some(Channel::Voice), replace: false };

@@ -1,7 +1,10 @@
 //! What vendors tell, and who only says to be one.
 
 use super::{Notice, Open, secret, status, twilio, undated};
-use crate::gateway::{Keyword, Status, VendorMessageId};
+use crate::{
+    domain::phone::E164,
+    gateway::{Keyword, Status, VendorMessageId},
+};
 
 const PATH: &str = "/receipts/twilio";
 const DELIVERED: &[(&str, &str)] = &[("MessageSid", "SM1"), ("MessageStatus", "delivered")];
@@ -37,8 +40,9 @@ async fn what_people_write_is_told_as_a_keyword() {
     let fields = [("Body", "Stop"), ("From", "+14155550100"), ("MessageSid", "SM9")];
     assert_eq!(status(&open.twilio(PATH, &fields).await), 200);
     let (_, notice) = open.queue().recv().await.expect("queued");
-    let from = "+14155550100".parse().unwrap();
-    assert_eq!(notice, Notice::Inbound { from, keyword: Keyword::Stop });
+    let from = "+14155550100".parse::<E164>().unwrap();
+    let Notice::Inbound { from: who, keyword, id, .. } = notice else { panic!("{notice:?}") };
+    assert_eq!((who, keyword, id), (from, Keyword::Stop, VendorMessageId::checked("SM9")));
 }
 
 #[tokio::test]

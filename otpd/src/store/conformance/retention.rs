@@ -9,10 +9,11 @@ use super::{NOW, Running, Subject, account, behaviours::number, changing, enroll
 use crate::{
     clock::{Clock, Readings},
     domain::{
+        account::Account,
         audit::{Actor, AuditEvent, Event},
         budget::Purse,
         challenge::{Channel, End},
-        opt_out::OptOut,
+        opt_out::{Inbound, OptOut, Wish, WordMark},
         passcode::ChallengeToken,
         records::{Decided, Records},
         time::{DAY, HOUR, Timestamp},
@@ -168,6 +169,48 @@ pub(super) async fn an_opt_out_is_kept(subject: &impl Subject) {
     assert_eq!(house.forget().await.budgets, 1, "now it is as idle as any");
     let listed = reader.subscribers(None, 10).await.expect("a read");
     assert!(listed.iter().all(|row| row.opted_out.is_none()));
+}
+
+pub(super) async fn a_word_told_again(subject: &impl Subject) {
+    let times = Times::new();
+    let start = || {
+        let engine = subject.open(keys(1)).expect("the same database");
+        House {
+            running: Running::with_clock(engine, times.clock()),
+            subject,
+            clock: times.clock(),
+            times: times.clone(),
+        }
+    };
+    let tell = async |house: &House<'_, _>, wish, nth: u8| {
+        let inbound = Inbound {
+            number: number(1),
+            ending: "23".to_owned(),
+            gateway: "twilio".to_owned(),
+            wish,
+            marks: vec![WordMark::new("twilio", &[nth; 32], Some(&format!("SM{nth}")))],
+            accounts: vec![account("alice")],
+        };
+        let scope = Scope::Number { account: Account::host(), number: number(1) };
+        let decide = move |records: &_, now| inbound.decide(records, now);
+        house.running.store.transact(scope, decide).await.expect("a commit")
+    };
+    let house = start();
+    assert!(tell(&house, Wish::Stop, 1).await && tell(&house, Wish::Start, 2).await);
+    house.running.stop();
+    let house = start();
+    assert!(!tell(&house, Wish::Stop, 1).await, "played again after a restart");
+    house.times.at(DAY * 30, -1);
+    assert_eq!(house.forget().await.budgets, 0);
+    assert!(!tell(&house, Wish::Stop, 1).await, "and as long as it is known");
+    // The newest word keeps all of them, and so does an end to messages.
+    assert!(tell(&house, Wish::Stop, 3).await);
+    house.times.at(DAY * 300, 0);
+    assert_eq!(house.forget().await.budgets, 0);
+    assert!(!tell(&house, Wish::Start, 2).await);
+    assert!(tell(&house, Wish::Start, 4).await, "a new word is one");
+    house.times.at(DAY * 330, 0);
+    assert_eq!(house.forget().await.budgets, 1, "nothing of it is kept for ever");
 }
 
 pub(super) async fn nothing_in_doubt(subject: &impl Subject) {

@@ -51,7 +51,7 @@ pub struct Trail {
 
 /// A clock that is set back by less than an hour is followed, so events are in the order of their
 /// times but for that much.
-const OUT_OF_ORDER: Duration = Duration::from_hours(2);
+pub(super) const OUT_OF_ORDER: Duration = Duration::from_hours(2);
 
 /// Events with ids after the first and up to the second.
 type Span = (i64, i64);
@@ -205,7 +205,7 @@ impl Reader {
 
 /// The id before the first event of `since` or later, of those up to `last`, by halving: events are
 /// about in the order of their times.
-fn before(db: &Connection, since: Timestamp, last: i64) -> rusqlite::Result<i64> {
+pub(super) fn before(db: &Connection, since: Timestamp, last: i64) -> rusqlite::Result<i64> {
     let select = "SELECT id, at FROM audit WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT 1";
     let mut first = db.prepare_cached(select)?;
     let (mut older, mut end) = (0, last);

@@ -5,6 +5,7 @@ mod read;
 mod recent;
 mod reserve;
 mod rows;
+mod sent;
 mod upkeep;
 
 use std::{

@@ -4,20 +4,50 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::{EARLY, Messages, REMEMBERED, Taken, What};
+use super::{EARLY, Key, Messages, Names, REMEMBERED, Taken, What};
 use crate::{
     domain::time::Timestamp,
-    gateway::{GatewayName, Status, VendorMessageId},
+    gateway::{GatewayName, MessageId, Status, VendorMessageId},
 };
 
-fn key(id: usize) -> (GatewayName, VendorMessageId) {
-    (GatewayName("telnyx".into()), VendorMessageId(format!("m-{id}")))
+fn telnyx() -> GatewayName {
+    GatewayName("telnyx".into())
+}
+
+fn key(id: usize) -> Key {
+    Key::Theirs(telnyx(), VendorMessageId(format!("m-{id}")))
 }
 
 fn taken(id: usize, until: i64) -> Arc<Taken> {
-    let (gateway, id) = key(id);
-    let what = What::Test { tell: watch::channel(None).0, until: Timestamp(until) };
-    Arc::new(Taken::new(what, gateway, id))
+    let id = Some(VendorMessageId(format!("m-{id}")));
+    Arc::new(Taken::new(test(until), Names { gateway: telnyx(), id, ours: None }))
+}
+
+fn test(until: i64) -> What {
+    What::Test { tell: watch::channel(None).0, until: Timestamp(until) }
+}
+
+#[test]
+fn a_message_with_two_names_is_found_by_either_and_leaves_under_both() {
+    let (messages, own) = (Messages::default(), MessageId([7; 16]));
+    let names = |id| Names { gateway: telnyx(), id, ours: Some(own) };
+    let ours = Key::Ours(telnyx(), own);
+    assert!(messages.find(ours.clone(), &Status::UnderWay).is_none(), "it is not written down yet");
+    let both = Arc::new(Taken::new(test(100), names(Some(VendorMessageId("m-1".into())))));
+    assert_eq!(messages.enter(&both, Timestamp(0)), [Status::UnderWay]);
+    assert!([key(1), ours.clone()].iter().all(|key| messages.get(key).is_some()));
+    messages.leave(&both);
+    assert!([key(1), ours.clone()].iter().all(|key| messages.get(key).is_none()));
+
+    let nameless = Arc::new(Taken::new(test(100), names(None)));
+    messages.enter(&nameless, Timestamp(0));
+    let found = messages.get(&ours).expect("by our name");
+    assert_eq!((found.id(), found.written_id()), (None, String::new()));
+    found.learn(VendorMessageId("v3:1".into()));
+    found.learn(VendorMessageId("v3:2".into()));
+    assert_eq!(nameless.written_id(), "v3:1", "the first that was said");
+    messages.enter(&taken(2, 300), Timestamp(100));
+    assert!(messages.get(&ours).is_none(), "nobody waits for it any more");
 }
 
 #[test]

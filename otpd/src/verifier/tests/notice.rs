@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use otp_proto::{Secret, login::Verdict};
+use rand::RngExt;
 
 use super::{House, Outcome, Typed, accepted, code, follow::pass};
 use crate::{
@@ -15,7 +16,8 @@ use crate::{
         proof::Refusal,
         records::{Decided, Records},
     },
-    gateway::{GatewayName, Keyword, Notice, Status, VendorMessageId},
+    gateway::{GatewayName, Keyword, Notice, Status, VendorMessageId, callback::Mark},
+    random,
     store::Scope,
     verifier::{Arrival, EnrollRequest, Failure, TestFailure, TestRequest, follow::FOLLOWED},
 };
@@ -32,6 +34,10 @@ impl House {
         self.verifier.notice(&GatewayName(gateway.into()), notice).await;
     }
 
+    fn passes(&self, milliseconds: i64) {
+        self.now.lock().unwrap().0 += milliseconds;
+    }
+
     async fn hint(&self, gateway: &str) {
         let id = VendorMessageId("id-1".into());
         self.verifier.notice(&GatewayName(gateway.into()), Notice::Hint { id }).await;
@@ -39,7 +45,8 @@ impl House {
 
     async fn writes(&self, from: &str, keyword: Keyword) {
         let from = from.parse().expect("a number");
-        let notice = Notice::Inbound { from, keyword };
+        let (mark, id) = (Mark(random::system().random()), None);
+        let notice = Notice::Inbound { from, keyword, mark, id };
         self.verifier.notice(&GatewayName("first".into()), notice).await;
     }
 
@@ -183,6 +190,86 @@ async fn a_hint_has_the_vendor_asked_at_once_but_not_without_end() {
     asked.tell.send(Status::Delivered).expect("it waits");
     house.nobody_is_asked().await;
     assert_eq!(house.ends().await, ["first delivered"]);
+}
+
+#[tokio::test]
+async fn a_loss_of_the_last_run_s_message_brings_a_fresh_code_by_the_next_gateway() {
+    let mut house = house().await;
+    let (token, _, lost) = house.begin().await;
+    let mut house = house.crash().await;
+    house.passes(1);
+    house.verifier.recover_lost().await;
+    let (one, other) = (failed(Cause::Route), failed(Cause::Route));
+    tokio::join!(house.told("first", one), house.told("first", other));
+    let handed = house.vendors.recv().await.expect("a message");
+    let fresh = code(&handed.text);
+    assert_eq!(handed.gateway, "second");
+    assert_ne!(fresh, lost);
+    handed.settle.send(accepted()).expect("it waits");
+    house.verifier.drained().await;
+    house.told("first", Status::Delivered).await;
+    assert_eq!(house.ends().await, ["first lost: sent-again"]);
+    assert_eq!(house.verifier.unknown_receipts(), 1, "it was told after the end of it");
+    assert_eq!(house.answer(token, &lost).await, None, "recognised, no try");
+    assert_eq!(house.answer(token, &fresh).await, Some(Verdict::Granted));
+    assert!(house.vendors.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn what_comes_before_the_last_run_s_messages_are_found_waits_for_them() {
+    let mut house = house().await;
+    let (token, _, code) = house.begin().await;
+    let house = house.crash().await;
+    house.passes(1);
+    house.told("first", Status::Delivered).await;
+    assert!(house.ends().await.is_empty());
+    house.verifier.recover_lost().await;
+    while house.ends().await.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(house.ends().await, ["first delivered"]);
+    assert_eq!(house.answer(token, &code).await, Some(Verdict::Granted));
+}
+
+#[tokio::test]
+async fn the_last_run_s_messages_are_asked_after_too() {
+    let mut house = house().await;
+    house.begin().await;
+    let mut house = house.crash().await;
+    house.passes(1);
+    house.verifier.recover_lost().await;
+    pass(5).await;
+    let asked = house.asked.recv().await.expect("a question");
+    assert_eq!((asked.gateway, asked.id.as_str()), ("first", "id-1"));
+    asked.tell.send(failed(Cause::Route)).expect("it waits");
+    let handed = house.vendors.recv().await.expect("a message");
+    assert_eq!(handed.gateway, "second");
+    handed.settle.send(accepted()).expect("it waits");
+    house.verifier.drained().await;
+    assert_eq!(house.ends().await, ["first lost: sent-again"]);
+}
+
+#[tokio::test]
+async fn of_the_last_run_s_messages_only_those_that_somebody_waits_for_are_followed() {
+    type Then = fn(&House);
+    let cases: [(&str, bool, Then); 3] = [
+        ("granted", true, |_| {}),
+        ("out of time", false, |house| house.passes(300_000)),
+        ("not of an earlier run", false, |_| {}),
+    ];
+    for (name, granted, then) in cases {
+        let mut house = house().await;
+        let (token, _, code) = house.begin().await;
+        if granted {
+            assert_eq!(house.answer(token, &code).await, Some(Verdict::Granted));
+        }
+        let house = house.crash().await;
+        then(&house);
+        house.verifier.recover_lost().await;
+        house.told("first", failed(Cause::Route)).await;
+        assert!(house.ends().await.is_empty(), "{name}");
+        assert_eq!(house.verifier.unknown_receipts(), 1, "{name}");
+    }
 }
 
 #[tokio::test]

@@ -10,13 +10,14 @@ use super::{
 };
 use crate::domain::{
     audit::{Actor, Event},
-    budget::Standing,
+    budget::{Limits, Standing},
     challenge::End,
     challenge::State,
     login::{About, Notice, Retell, Told},
     manage::Verb,
     passcode::ChallengeToken,
     phone::{E164, Line},
+    records::TrafficKey,
     recovery::{CODES, MakeCodes, RecoveryCode, RecoveryHash},
     scene::{Scene, account, console, ssh},
     time::{DAY, HOUR},
@@ -341,6 +342,10 @@ fn what_became_of_telling_is_written_down_and_changes_nothing_else() {
         scene.answer(token, &codes[0]);
         let (mut before, charged) = (scene.login("alice"), scene.charged());
         before.recovery.told(token);
+        // One message so far; a second one is one too many.
+        let cap = Limits { max_messages_per_day: Some(2), ..Limits::default() };
+        let capped = |scene: &Scene| scene.traffic[&TrafficKey::All].capped(&cap, scene.now);
+        assert_eq!(capped(&scene), None, "{name}");
         scene.audit.clear();
         let was_sent = sent.is_some();
         let told = Told {
@@ -353,6 +358,7 @@ fn what_became_of_telling_is_written_down_and_changes_nothing_else() {
         };
         scene.decide(Some(account("alice")), None, |records, now| told.decide(records, now));
         assert_eq!((scene.login("alice"), scene.charged()), (before, charged), "{name}");
+        assert_eq!(capped(&scene).is_some(), was_sent, "{name}: what went out has its price");
         let last = scene.audit.last().expect("an event");
         assert_eq!((last.actor, last.request), (Actor::Daemon, Some(token.request())), "{name}");
         let about = "recovery-code-used";

@@ -2,10 +2,11 @@ use base64::Engine as _;
 use ed25519_dalek::{Signer, SigningKey};
 use proptest::prelude::*;
 
-use super::{Keys, Keyword, Owned, Refusal, Status, inbound, progress};
+use super::{Keys, Keyword, Notice, Owned, Refusal, Status, VendorMessageId, inbound, progress};
 use crate::{
     domain::login::Cause,
     gateway::{
+        MessageId,
         callback::{Caller, STANDARD, telnyx::PublicKey},
         spoken::Markup,
     },
@@ -133,6 +134,23 @@ fn a_repeat_is_signed_anew_and_still_the_same() {
 fn calls_are_told_in_fields() {
     let request = signed(Owned::form("https://h.example/", "CallSid=c&CallStatus=completed"));
     assert_eq!(request.notices(&keys()), Ok(progress("c", Status::Delivered)));
+    // Which call it is stands in the URL that was given for it, and in no other.
+    let ours = MessageId([0xab; 16]);
+    let of_call =
+        vec![Notice::Call { ours, id: VendorMessageId("c".to_owned()), status: Status::Delivered }];
+    let name = ours.name().0;
+    for (path, expected) in [
+        (format!("/receipts/telnyx/{name}"), of_call.clone()),
+        (format!("/receipts/telnyx/{name}?x=1"), of_call),
+        (format!("/receipts/{name}"), progress("c", Status::Delivered)),
+        (format!("/answer/telnyx/{name}"), progress("c", Status::Delivered)),
+        (format!("/receipts/telnyx/{}", name.to_uppercase()), progress("c", Status::Delivered)),
+        (format!("/receipts/telnyx/{name}0"), progress("c", Status::Delivered)),
+    ] {
+        let url = format!("https://h.example{path}");
+        let request = signed(Owned::form(&url, "CallSid=c&CallStatus=completed"));
+        assert_eq!(request.notices(&keys()), Ok(expected), "{path}");
+    }
     let caller = Caller { call: "c".to_owned(), pressed: false, markup: Markup::Twiml };
     assert_eq!(keys().caller(&request.borrowed()), Ok(caller));
 }

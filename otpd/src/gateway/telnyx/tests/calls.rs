@@ -11,6 +11,7 @@ use crate::gateway::settings::TexmlSettings;
 
 const ACCOUNT: &str = "61bf923e-5e4d-4595-a110-56190ea18a1b";
 const APPLICATION: &str = "1293384261075731499";
+const REPORTS: &str = "https://otp.example.net/receipts/telnyx";
 const SID: &str = "v3:KBnLO0ZK3DhKM5s7bE9VluaSmKsOchKht_fUYvxcp8ysbmzCCtpkmA";
 
 fn calling(base_url: String) -> TelnyxSettings {
@@ -35,8 +36,8 @@ async fn a_call_carries_its_words_or_says_where_they_are() {
         (None, json!({"Texml": words})),
         (
             Some(url),
-            json!({"Url": url, "UrlMethod": "POST", "StatusCallback": url,
-                   "StatusCallbackMethod": "POST"}),
+            json!({"Url": url, "UrlMethod": "POST", "StatusCallbackMethod": "POST",
+                   "StatusCallback": format!("{REPORTS}/{}", message(Channel::Voice).id.name().0)}),
         ),
     ];
     for (answer_url, how) in cases {
@@ -44,7 +45,7 @@ async fn a_call_carries_its_words_or_says_where_they_are() {
                            "call_sid": SID});
         vendor.next(200, &[], reply.to_string());
         let answer_url = answer_url.map(|url| Zeroizing::new(url.to_owned()));
-        let report_url = answer_url.clone();
+        let report_url = answer_url.as_ref().map(|_| Zeroizing::new(REPORTS.to_owned()));
         let message = Message { answer_url, report_url, ..message(Channel::Voice) };
         let outcome = open(&calling(vendor.server.url(""))).send(&message).await;
         assert_eq!(outcome, accepted(SID));

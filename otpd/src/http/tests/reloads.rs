@@ -1,0 +1,142 @@
+//! What is under way when the configuration is read again.
+
+use std::time::Duration;
+
+use super::{Open, TOKEN, URL, answers::called, signed, status, told};
+use crate::{
+    domain::login::Cause,
+    gateway::{Notice, Status},
+};
+
+/// What vendors are told by the configuration that comes after.
+const NEW_URL: &str = "https://login.example.net";
+/// The token of its gateway.
+const NEW_TOKEN: &str = "canary-token-2";
+
+/// Ten minutes, the longest life of a challenge, without a moment of it.
+const NEARLY: Duration = Duration::from_millis(599_900);
+
+const CALL: &[(&str, &str)] = &[("CallSid", "CA1"), ("Digits", "1")];
+
+fn delivered(id: &str) -> [(&str, &str); 2] {
+    [("MessageSid", id), ("MessageStatus", "delivered")]
+}
+
+fn stop(id: &str) -> [(&str, &str); 3] {
+    [("Body", "STOP"), ("From", "+14155550100"), ("MessageSid", id)]
+}
+
+impl Open {
+    fn reload(&self, url: &str, twilio: &str, token: &str) {
+        let gate = self.gate.as_ref().expect("the public listener");
+        gate.replace_public(told(url, twilio, token));
+    }
+
+    /// The status of a form that was signed with this token for this site.
+    async fn signed(&self, token: &str, url: &str, path: &str, fields: &[(&str, &str)]) -> u16 {
+        let (headers, body) = signed(token, url, path, fields);
+        status(&self.post(path, &headers, &body).await)
+    }
+}
+
+/// Has the runtime's time go by.
+async fn pass(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+}
+
+#[tokio::test]
+async fn receipts_are_heard_under_the_configuration_of_their_messages_for_ten_minutes() {
+    let cases = [
+        ("another URL", (NEW_URL, "twilio", TOKEN)),
+        ("another key", (URL, "twilio", NEW_TOKEN)),
+        ("another name", (URL, "second", TOKEN)),
+        ("all of it", (NEW_URL, "second", NEW_TOKEN)),
+    ];
+    for (name, (url, gateway, token)) in cases {
+        let mut open = Open::public().await;
+        open.reload(url, gateway, token);
+        pass(NEARLY).await;
+        let old = open.signed(TOKEN, URL, "/receipts/twilio", &delivered("old")).await;
+        assert_eq!(old, 200, "{name}");
+        let (heard, _) = open.queue().recv().await.expect("queued");
+        assert_eq!(heard.0, "twilio", "{name}: by the name that the message went out under");
+        let path = format!("/receipts/{gateway}");
+        assert_eq!(open.signed(token, url, &path, &delivered("new")).await, 200, "{name}");
+        pass(Duration::from_millis(101)).await;
+        let late = open.signed(TOKEN, URL, "/receipts/twilio", &delivered("late")).await;
+        assert_eq!(late, 404, "{name}");
+        assert_eq!(open.signed(token, url, &path, &delivered("newer")).await, 200, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn what_people_write_is_heard_under_the_newest_configuration_alone() {
+    let mut open = Open::public().await;
+    assert_eq!(open.signed(TOKEN, URL, "/receipts/twilio", &stop("SM1")).await, 200);
+    open.reload(URL, "twilio", NEW_TOKEN);
+    assert_eq!(open.signed(TOKEN, URL, "/receipts/twilio", &stop("SM2")).await, 404);
+    assert_eq!(open.signed(NEW_TOKEN, URL, "/receipts/twilio", &stop("SM3")).await, 200);
+    open.reload(URL, "second", NEW_TOKEN);
+    assert_eq!(open.signed(NEW_TOKEN, URL, "/receipts/twilio", &stop("SM4")).await, 404);
+    let mut heard = 0;
+    while let Ok((_, notice)) = open.queue().try_recv() {
+        assert!(matches!(notice, Notice::Inbound { .. }), "{notice:?}");
+        heard += 1;
+    }
+    assert_eq!(heard, 2, "before the reload, and with the new key");
+}
+
+#[tokio::test]
+async fn a_superseded_key_is_not_enough_to_say_that_somebody_opted_out() {
+    let mut open = Open::public().await;
+    let stopped =
+        |id| [("ErrorCode", "21610"), ("MessageSid", id), ("MessageStatus", "undelivered")];
+    open.reload(URL, "twilio", NEW_TOKEN);
+    for (token, id, expected) in
+        [(TOKEN, "SM1", Cause::Number), (NEW_TOKEN, "SM2", Cause::OptedOut)]
+    {
+        assert_eq!(open.signed(token, URL, "/receipts/twilio", &stopped(id)).await, 200);
+        let (_, notice) = open.queue().recv().await.expect("queued");
+        let Notice::Progress { status: Status::Failed { cause, .. }, .. } = notice else {
+            panic!("{notice:?}")
+        };
+        assert_eq!(cause, expected, "{id}");
+    }
+}
+
+#[tokio::test]
+async fn a_call_says_its_words_under_the_configuration_it_was_made_under() {
+    let (open, calling) = called().await;
+    let (path, _) = calling.newest();
+    open.reload(NEW_URL, "second", NEW_TOKEN);
+    let asks = &[("CallSid", "CA1")];
+    let (headers, body) = signed(TOKEN, URL, &path, asks);
+    let asked = open.post(&path, &headers, &body).await;
+    assert_eq!(status(&asked), 200, "{asked}");
+    // The next question goes where this one went: it is signed for that.
+    assert!(asked.contains(&format!("action=\"{URL}{path}\"")), "{asked}");
+    assert_eq!(open.signed(TOKEN, URL, &path, CALL).await, 200);
+    assert_eq!(open.signed(TOKEN, NEW_URL, &path, CALL).await, 404, "neither of the two");
+    pass(Duration::from_mins(10)).await;
+    assert_eq!(open.signed(TOKEN, URL, &path, CALL).await, 404);
+}
+
+#[tokio::test]
+async fn of_many_reloads_the_newest_are_remembered_and_the_same_again_is_none() {
+    let open = Open::public().await;
+    let token = |age: usize| format!("canary-token-of-reload-{age}");
+    for age in 1..=5 {
+        open.reload(URL, "twilio", &token(age));
+        // Nothing that vendors notice.
+        open.reload(URL, "twilio", &token(age));
+    }
+    for (token, expected) in
+        [(TOKEN.to_owned(), 404), (token(1), 200), (token(4), 200), (token(5), 200)]
+    {
+        let id = format!("SM {token}");
+        let answer = open.signed(&token, URL, "/receipts/twilio", &delivered(&id)).await;
+        assert_eq!(answer, expected, "{token}");
+    }
+}

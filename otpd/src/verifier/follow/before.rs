@@ -1,0 +1,74 @@
+//! Messages that an earlier run of the daemon handed to vendors, without their codes.
+
+use std::{sync::Arc, time::Duration};
+
+use tracing::error;
+use zeroize::Zeroizing;
+
+use super::Courier;
+use crate::{
+    domain::{
+        login::{Cause, Order, SentBefore, UndeliveredBefore},
+        passcode::Draw,
+    },
+    gateway::{GatewayName, Message, MessageId, VendorMessageId},
+    random,
+    store::{Scope, StoreError},
+    verifier::{
+        Site,
+        deliver::message_id,
+        taken::{Before, Names, Taken, What},
+    },
+};
+
+impl Courier {
+    /// Follows a message that an earlier run of the daemon sent.
+    pub(in crate::verifier) fn follow_before(&self, site: Arc<Site>, sent: SentBefore) {
+        let gateway = GatewayName(sent.gateway.clone());
+        let id = message_id(sent.token, sent.issued_at, sent.repeat);
+        let vendor_id = sent.vendor_id.clone().map(VendorMessageId);
+        let Some(names) = Names::of(&site, sent.channel, gateway, vendor_id, id) else { return };
+        let before = What::Before(Box::new(Before { site, sent }));
+        self.ask_after(self.enter(before, names));
+    }
+
+    /// A carrier's report that such a message did not arrive; what to send in its place.
+    pub(super) async fn undelivered_before(
+        &self,
+        taken: &Taken,
+        Before { site, sent }: &Before,
+        reason: String,
+        cause: Cause,
+    ) -> Result<Option<Order>, StoreError> {
+        let report = UndeliveredBefore {
+            terms: Arc::clone(&site.terms),
+            sent: sent.clone(),
+            vendor_id: taken.written_id(),
+            reason,
+            cause,
+            others: site.routes.has_other(sent.channel, &[GatewayName(sent.gateway.clone())]),
+            draw: Draw::new(&mut random::system(), site.terms.rules.digits),
+        };
+        let scope = Scope::Number { account: sent.account.clone(), number: sent.index };
+        let decide = move |records: &_, now| report.decide(records, now);
+        let decided = self.store.transact(scope, decide).await;
+        let request = sent.token.request();
+        decided
+            .inspect_err(|error| error!(%error, %request, "a lost message was not recorded"))
+            .map(|again| again.map(|order| *order))
+    }
+}
+
+/// A message of an earlier run as far as it is known: enough to ask after it and to mask its number.
+pub(super) fn without_code(sent: &SentBefore) -> Message {
+    Message {
+        id: MessageId([0; 16]),
+        to: sent.to.clone(),
+        channel: sent.channel,
+        text: Zeroizing::default(),
+        code: None,
+        valid_for: Duration::ZERO,
+        answer_url: None,
+        report_url: None,
+    }
+}
