@@ -36,6 +36,9 @@ mod embedded {
     refinery::embed_migrations!("src/store/sqlite/migrations");
 }
 
+/// The last migration.
+const SCHEMA: i64 = 4;
+
 /// How long a transaction waits for another program's lock on the database.
 const BUSY: Duration = Duration::from_secs(2);
 
@@ -65,6 +68,18 @@ pub enum OpenError {
         path: PathBuf,
         /// Why.
         reason: String,
+    },
+    /// A later version has brought its schema further.
+    #[error(
+        "{path}: a newer otpd has used it (its schema is {found}, this otpd knows {SCHEMA}); install \
+         that version again, or restore a backup from before",
+        path = path.display()
+    )]
+    Newer {
+        /// Which.
+        path: PathBuf,
+        /// The last migration that it has seen.
+        found: i64,
     },
     /// It was made with another master key.
     #[error(
@@ -114,6 +129,15 @@ fn check_value(db: &Connection) -> rusqlite::Result<Option<Vec<u8>>> {
     db.query_row("SELECT value FROM meta WHERE name = 'key-check'", [], |row| row.get(0)).optional()
 }
 
+/// The last migration that the database has seen; `None` when it is a new one.
+fn schema(db: &Connection) -> rusqlite::Result<Option<i64>> {
+    let history = "SELECT count(*) FROM sqlite_schema WHERE name = 'refinery_schema_history'";
+    if db.query_row(history, [], |row| row.get::<_, i64>(0))? == 0 {
+        return Ok(None);
+    }
+    db.query_row("SELECT max(version) FROM refinery_schema_history", [], |row| row.get(0))
+}
+
 fn open(path: &Path) -> Result<Connection, OpenError> {
     // SQLite would make the file by the umask; it holds who may log in.
     OpenOptions::new()
@@ -153,9 +177,19 @@ impl Sqlite {
     fn open_as_is(path: &Path, keys: Keys) -> Result<Self, OpenError> {
         let failed = |source| OpenError::Database { path: path.into(), source };
         let mut db = open(path)?;
-        embedded::migrations::runner().set_grouped(true).run(&mut db).map_err(|error| {
-            OpenError::Migration { path: path.into(), reason: error.to_string() }
-        })?;
+        // What reads the migrations compiles regular expressions for it: half a megabyte of program
+        // that is needed after an upgrade only.
+        match schema(&db).map_err(failed)? {
+            Some(SCHEMA) => {}
+            Some(found) if found > SCHEMA => {
+                return Err(OpenError::Newer { path: path.into(), found });
+            }
+            Some(_) | None => {
+                embedded::migrations::runner().set_grouped(true).run(&mut db).map_err(|error| {
+                    OpenError::Migration { path: path.into(), reason: error.to_string() }
+                })?;
+            }
+        }
         match check_value(&db).map_err(failed)? {
             Some(check) if check == keys.check => {}
             Some(_) => return Err(OpenError::WrongKey { path: path.into(), found: keys.id }),

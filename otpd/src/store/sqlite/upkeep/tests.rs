@@ -3,7 +3,7 @@ use std::{path::Path, time::Duration};
 use minicbor::bytes::ByteVec;
 use rusqlite::{Connection, params};
 
-use super::Sqlite;
+use super::{super::SCHEMA, Sqlite};
 use crate::{
     clock::{Agreement, BootId},
     domain::{
@@ -102,6 +102,21 @@ async fn a_database_of_the_first_version_keeps_everything() {
 
     drop(sqlite);
     drop(open(&path));
+}
+
+#[test]
+fn the_last_migration_is_known_and_a_later_one_is_refused() {
+    let all = super::super::embedded::migrations::runner().get_migrations().clone();
+    assert_eq!(all.iter().map(|one| one.version().into()).max(), Some(SCHEMA));
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("otpd.db");
+    drop(open(&path));
+    let later =
+        "INSERT INTO refinery_schema_history VALUES (?1, 'later', '2027-01-01T00:00:00Z', '1')";
+    Connection::open(&path).unwrap().execute(later, [SCHEMA + 1]).unwrap();
+    let error = Sqlite::open(&path, keys()).err().expect("refused").to_string();
+    let remedy = "install that version again, or restore a backup from before";
+    assert!(error.contains("a newer otpd") && error.ends_with(remedy), "{error}");
 }
 
 #[tokio::test]
