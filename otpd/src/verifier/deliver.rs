@@ -58,6 +58,11 @@ impl InFlight {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(token, sent);
     }
 
+    /// Whether a message of a challenge is on its way.
+    pub(super) fn holds(&self, token: ChallengeToken) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&token)
+    }
+
     /// Returns when nothing is on its way any more.
     async fn drained(&self) {
         loop {

@@ -77,6 +77,8 @@ impl Verifier {
             let retell = Retell { terms: Arc::clone(&site.terms), token };
             let decide = move |records: &_, now| retell.decide(records, now);
             match self.store.transact(Scope::Challenge(token), decide).await {
+                // Logins are served already: that code was used a moment ago, and is being told.
+                Ok(Some(_)) if self.courier.in_flight.holds(token) => {}
                 Ok(Some(recovered)) => self.tell_owner(Arc::clone(&site), *recovered),
                 Ok(None) => {}
                 Err(error) => error!(%error, request = %token.request(), "a notice stays lost"),

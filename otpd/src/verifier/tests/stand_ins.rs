@@ -70,6 +70,27 @@ async fn telling_the_owner_is_finished_before_the_daemon_ends() {
 }
 
 #[tokio::test]
+async fn an_owner_is_told_once_also_when_the_daemon_has_just_started() {
+    let mut house = House::new().await;
+    let codes = house.recovery_codes().await;
+    let (token, _, _) = house.begin().await;
+    let mut house = house.crash().await;
+    assert_eq!(house.step(token, &codes[0]).await.verdict, Some(Verdict::Granted));
+    house.verifier.recover_lost().await;
+    house.accept().await;
+    house.verifier.drained().await;
+    assert!(house.vendors.try_recv().is_err(), "it was on its way");
+    // One that the last run did not get to is told by this one.
+    let (token, _, _) = house.begin().await;
+    assert_eq!(house.step(token, &codes[1]).await.verdict, Some(Verdict::Granted));
+    let mut house = house.crash().await;
+    house.verifier.recover_lost().await;
+    house.accept().await;
+    house.verifier.drained().await;
+    assert!(house.vendors.try_recv().is_err());
+}
+
+#[tokio::test]
 async fn recovery_codes_survive_a_crash_and_are_not_in_clear() {
     let mut house = House::new().await;
     let codes = house.recovery_codes().await;
