@@ -146,8 +146,8 @@ fn is_written(notice: &Notice) -> bool {
 
 /// A receipt by a key that was changed. What it says about a loss is not taken from it: it would be
 /// charged for, remembered for the number, or sent again. The vendor is asked instead, with the
-/// credentials that hold. A call whose vendor names it with its reports only is not found by that
-/// name, so a loss of one is not heard at all: such a vendor cannot be asked either.
+/// credentials that hold. A call that its vendor did not name on taking it is not found by the
+/// vendor's name, so a loss of one by such a key is not heard at all: whoever waits asks for another.
 fn harmless(notice: Notice) -> Notice {
     match notice {
         Notice::Progress { id, status: Status::Failed { .. } }

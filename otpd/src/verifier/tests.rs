@@ -7,7 +7,10 @@ mod stand_ins;
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -55,6 +58,7 @@ struct Scripted {
     name: &'static str,
     handed: mpsc::UnboundedSender<Handed>,
     asked: mpsc::UnboundedSender<Asked>,
+    mute: Arc<AtomicBool>,
 }
 
 impl Gateway for Scripted {
@@ -75,6 +79,9 @@ impl Gateway for Scripted {
     }
 
     fn status<'a>(&'a self, _: &'a Message, id: &'a VendorMessageId) -> Option<Asking<'a>> {
+        if self.mute.load(Ordering::Relaxed) {
+            return None;
+        }
         Some(Box::pin(async move {
             let (tell, told) = oneshot::channel();
             let asked = Asked { gateway: self.name, id: id.0.clone(), tell };
@@ -91,6 +98,8 @@ pub(crate) struct House {
     pub(crate) verifier: Arc<Verifier>,
     vendors: mpsc::UnboundedReceiver<Handed>,
     asked: mpsc::UnboundedReceiver<Asked>,
+    /// Whether vendors cannot be asked.
+    mute: Arc<AtomicBool>,
     audit: Arc<Mutex<Vec<AuditEvent>>>,
     now: Arc<Mutex<Timestamp>>,
     pub(crate) root: Identity,
@@ -173,10 +182,11 @@ impl House {
         let (store, _) = Store::start(sqlite, clock.clone(), sink).expect("a thread");
         let (handed, vendors) = mpsc::unbounded_channel();
         let (asking, asked) = mpsc::unbounded_channel();
+        let mute = Arc::<AtomicBool>::default();
         let names = ["first", "second"];
         let gateways = names.map(|name| {
-            let (handed, asked) = (handed.clone(), asking.clone());
-            let gateway: Box<dyn Gateway> = Box::new(Scripted { name, handed, asked });
+            let (handed, asked, mute) = (handed.clone(), asking.clone(), Arc::clone(&mute));
+            let gateway: Box<dyn Gateway> = Box::new(Scripted { name, handed, asked, mute });
             (GatewayName(name.into()), gateway)
         });
         let order = names.map(|name| GatewayName(name.into()));
@@ -214,7 +224,7 @@ impl House {
         let zone = TimeZone::UTC;
         let directory = accounts.clone();
         let parts = Parts { store, reader, accounts, directory, clock, keys, zone, site };
-        Self { verifier: Verifier::new(parts), vendors, asked, audit, now, root, dir }
+        Self { verifier: Verifier::new(parts), vendors, asked, mute, audit, now, root, dir }
     }
 
     /// The vendor takes the next message; its text.
