@@ -33,8 +33,8 @@ use crate::{
         time::{DAY, HOUR, Timestamp},
     },
     gateway::{
-        Asking, Gateway, GatewayName, Message, Outcome, Sending, Status, VendorMessageId,
-        route::Routes,
+        Asking, Gateway, GatewayName, Message, MessageId, Outcome, Sending, Status,
+        VendorMessageId, route::Routes,
     },
     keys::MasterKey,
     store::{Reader, Sqlite, Store},
@@ -43,6 +43,7 @@ use crate::{
 /// A message at a vendor, which waits for the test to say what becomes of it.
 struct Handed {
     gateway: &'static str,
+    id: MessageId,
     text: String,
     settle: oneshot::Sender<Outcome>,
 }
@@ -73,7 +74,7 @@ impl Gateway for Scripted {
     fn send<'a>(&'a self, message: &'a Message) -> Sending<'a> {
         let (settle, settled) = oneshot::channel();
         let text = message.text.to_string();
-        let handed = Handed { gateway: self.name, text, settle };
+        let handed = Handed { gateway: self.name, id: message.id, text, settle };
         self.handed.send(handed).expect("the test is there");
         Box::pin(async move { settled.await.expect("the test settles it") })
     }
@@ -258,6 +259,20 @@ impl House {
     async fn answer(&self, token: ChallengeToken, typed: &str) -> Option<Verdict> {
         let step = self.verifier.answer(token, Typed::new(typed)).await;
         step.expect("a known challenge").verdict
+    }
+}
+
+/// The same rules with other gateways.
+pub(crate) fn site_with(before: &Site, routes: Routes) -> Site {
+    Site {
+        policy: before.policy.clone(),
+        terms: Arc::clone(&before.terms),
+        message: before.message.clone(),
+        delivery: before.delivery.clone(),
+        routes: Arc::new(routes),
+        public_url: before.public_url.clone(),
+        admin_group: before.admin_group.clone(),
+        keep_audit: before.keep_audit,
     }
 }
 

@@ -128,12 +128,10 @@ fn waiting(
     let waits = |challenge: &Challenge| {
         challenge.is_live() && !challenge.is_expired(begun) && challenge.issued_at < begun
     };
-    let taken = |challenge: Challenge| match &challenge.delivery {
-        Delivery::Accepted { gateway } => {
-            let gateway = gateway.clone();
-            Some((challenge, gateway))
-        }
-        _ => None,
+    let taken = |challenge: Challenge| {
+        let Delivery::Accepted { gateway } = &challenge.delivery else { return None };
+        let gateway = gateway.clone();
+        Some((challenge, gateway))
     };
     let challenges = login.challenges.into_iter().filter(waits);
     Ok((account, challenges.filter_map(taken).collect()))

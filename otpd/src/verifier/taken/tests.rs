@@ -62,6 +62,19 @@ fn a_message_with_two_names_is_found_by_either_and_leaves_under_both() {
 }
 
 #[test]
+fn one_report_of_a_call_told_under_many_names_pushes_nothing_out() {
+    let (messages, call) = (Messages::default(), VendorMessageId("v3:1".into()));
+    assert!(messages.find(key(1), None, &Status::Delivered).is_none());
+    for name in 0..EARLY {
+        let mut own = [0; 16];
+        own[..8].copy_from_slice(&name.to_be_bytes());
+        let key = Key::Ours(telnyx(), MessageId(own));
+        assert!(messages.find(key, Some(&call), &Status::Delivered).is_none());
+    }
+    assert_eq!(messages.enter(&taken(1, 100), Timestamp(0)), [Status::Delivered], "it is kept");
+}
+
+#[test]
 fn a_message_is_found_until_it_leaves() {
     let messages = Messages::default();
     let first = taken(1, 100);

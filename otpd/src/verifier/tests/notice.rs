@@ -1,11 +1,19 @@
 //! What vendors tell by themselves.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use otp_proto::{Secret, login::Verdict};
 use rand::RngExt;
+use tokio::sync::mpsc;
+use zeroize::Zeroizing;
 
-use super::{House, Outcome, Typed, accepted, code, follow::pass};
+use super::{House, Outcome, Scripted, Typed, accepted, code, follow::pass, site_with};
 use crate::{
     config::{Message as Text, MessageTemplate},
     conversation,
@@ -19,7 +27,10 @@ use crate::{
         proof::Refusal,
         records::{Decided, Records},
     },
-    gateway::{GatewayName, Keyword, Notice, Status, VendorMessageId, callback::Mark},
+    gateway::{
+        Gateway, GatewayName, Keyword, Notice, Status, VendorMessageId, callback::Mark,
+        route::Routes,
+    },
     random,
     store::Scope,
     verifier::{Arrival, EnrollRequest, Failure, Site, TestFailure, TestRequest, follow::FOLLOWED},
@@ -542,6 +553,38 @@ async fn a_test_message_is_followed_until_its_end_is_known() {
             assert!(house.vendors.try_recv().is_err(), "nothing is sent again");
         }
     }
+}
+
+#[tokio::test]
+async fn the_end_of_a_test_call_is_told_by_our_name_for_it() {
+    let house = House::empty().await;
+    let verifier = Arc::clone(&house.verifier);
+    let (handed, mut vendors) = mpsc::unbounded_channel();
+    let (asked, _asked) = mpsc::unbounded_channel();
+    let (name, mute) = (GatewayName("caller".into()), Arc::new(AtomicBool::new(true)));
+    let caller: Box<dyn Gateway> = Box::new(Scripted { name: "caller", handed, asked, mute });
+    let order = [name.clone()];
+    let reports = BTreeMap::from([(name.clone(), Zeroizing::new(String::new()))]);
+    let routes = Routes::new(vec![(name.clone(), caller)], &order, &order).expect("it exists");
+    let old = verifier.site();
+    verifier.replace_site(Site {
+        terms: Arc::new(Terms { voice: true, ..(*old.terms).clone() }),
+        ..site_with(&old, routes.reporting(reports))
+    });
+    let phone = Secret::new("+12025550177".into());
+    let test = TestRequest { phone, gateway: None, voice: true };
+    let (tested, ()) = tokio::join!(verifier.test_message(test, 0), async {
+        let call = vendors.recv().await.expect("a call");
+        call.settle.send(Outcome::Accepted { vendor_id: None }).expect("it waits");
+        let id = VendorMessageId("v3:1".into());
+        let notice = Notice::Call { ours: call.id, id, status: Status::Delivered };
+        house.verifier.notice(&name, notice).await;
+    });
+    assert_eq!(tested.expect("a call").arrival, Some((Arrival::Delivered, None)));
+    assert_eq!(house.ends().await, ["caller delivered"]);
+    let events = house.audit.lock().unwrap();
+    let named = |event: &Event| matches!(event, Event::MessageStatus { vendor_id, .. } if vendor_id == "v3:1");
+    assert!(events.iter().any(|event| named(&event.event)), "by the name that it was told with");
 }
 
 #[tokio::test]
