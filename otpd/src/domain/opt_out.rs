@@ -73,7 +73,9 @@ impl Inbound {
             let newest = *unheard.last()?;
             if !stranger {
                 let heard = budget.heard.get_or_insert_default();
-                unheard.iter().for_each(|said| heard.remember(said.mark, now));
+                for said in &unheard {
+                    heard.remember(said.mark, now);
+                }
             }
             match (newest.wish, &budget.opted_out) {
                 (Wish::Stop, Some(_)) | (Wish::Start, None) => None,

@@ -144,9 +144,9 @@ impl Verifier {
         let mut tested = self.try_out(Arc::clone(&site), order.clone(), own, named, begun).await;
         if let (Progress::Sent, Some(gateway)) = (tested.progress, &tested.gateway) {
             let (gateway, id) = (GatewayName(gateway.clone()), tested.vendor_id.clone());
-            let names = Names::of(&site, channel, gateway, id.map(VendorMessageId), own);
-            if let Some(names) = names {
-                tested.arrival = self.look_after_it(&site, order, own, names).await;
+            let known_by = Names::of(&site, channel, gateway, id.map(VendorMessageId), own);
+            if let Some(known_by) = known_by {
+                tested.arrival = self.look_after_it(&site, order, own, known_by).await;
             }
         }
         Ok(tested)

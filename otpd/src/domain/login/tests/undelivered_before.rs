@@ -121,7 +121,9 @@ fn a_loss_counts_for_no_conversion_and_once() {
     scene.wait(90);
     let before = scene.traffic.clone();
     let mut expected = before.clone();
-    expected.values_mut().for_each(|traffic| traffic.undeliver(sent_at));
+    for traffic in expected.values_mut() {
+        traffic.undeliver(sent_at);
+    }
     assert_ne!(expected, before);
     for _ in 0..2 {
         report(&mut scene, &message, Cause::Route, false);

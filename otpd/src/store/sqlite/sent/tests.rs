@@ -77,6 +77,10 @@ fn event(word: &str, gateway: &str, id: &str) -> String {
     format!(r#"{{"event":"{word}","gateway":"{gateway}","vendor_id":{id}}}"#)
 }
 
+/// Name; events, each so many seconds after the code was issued; the vendor's name for what is
+/// followed, if anything is.
+type Case = (&'static str, Vec<(i64, String)>, Option<Option<&'static str>>);
+
 #[tokio::test]
 async fn the_one_message_that_somebody_waits_for_is_found() {
     let sent = |id| event("message-sent", "telnyx", id);
@@ -84,7 +88,7 @@ async fn the_one_message_that_somebody_waits_for_is_found() {
     let lost = |id| event("message-undelivered", "telnyx", id);
     let broken = "{\"event\":\"message-sent\",".to_owned();
     let by_plivo = |word| event(word, "plivo", "p-1");
-    let cases: Vec<(&str, Vec<(i64, String)>, Option<Option<&str>>)> = vec![
+    let cases: Vec<Case> = vec![
         ("sent", vec![(0, sent("m-1"))], Some(Some("m-1"))),
         ("without a name", vec![(0, sent(""))], Some(None)),
         ("no word of it", vec![], None),
