@@ -11,6 +11,7 @@ pub mod config;
 pub mod conversation;
 pub mod domain;
 pub mod gateway;
+mod hex;
 pub mod http;
 pub mod ipc;
 pub mod keys;

@@ -8,7 +8,7 @@ mod heard;
 
 use minicbor::{Decode, Encode};
 
-pub use heard::{WordMark, Words};
+pub use heard::{REMEMBERED, Said, WordMark, Words};
 
 use super::{
     account::Account,
@@ -50,66 +50,65 @@ pub struct Inbound {
     pub number: NumberIndex,
     /// The number's last two digits.
     pub ending: String,
-    /// The gateway that was told.
-    pub gateway: String,
-    /// What is wanted.
-    pub wish: Wish,
-    /// By what the word is known again: the last, after those that it took the place of while the
-    /// store had no time.
-    pub marks: Vec<WordMark>,
+    /// What was written, the newest last: more than one word where the store had no time for those
+    /// before it.
+    pub words: Vec<Said>,
     /// The accounts with this number.
     pub accounts: Vec<Account>,
 }
 
 impl Inbound {
-    /// Decides on the records of [`Account::host`]; whether anything changed. Twice is once, and a word
-    /// that was heard before is no word, whatever came between. No STOP of a stranger, whose number no account has, is kept: anybody with a telephone could fill the store,
-    /// and there would be no account to unlock. What was kept before it became a stranger's is lifted.
+    /// Decides on the records of [`Account::host`]; whether anything changed. The newest word counts,
+    /// and one that was heard before is none, wherever it stands: told again behind a word that waits,
+    /// it takes nothing from that. No STOP of a stranger, whose number no account has, is kept: anybody
+    /// with a telephone could fill the store, and there would be no account to unlock. What was kept
+    /// before it became a stranger's is lifted.
     pub fn decide(&self, records: &Records, now: Timestamp) -> Decided<bool> {
         let mut records = records.clone();
         let stranger = self.accounts.is_empty();
-        let changed = records.number_budget(self.number).is_some_and(|budget| {
-            let again = self
-                .marks
-                .last()
-                .is_some_and(|mark| budget.heard.as_ref().is_some_and(|heard| heard.know(mark)));
-            if again {
-                return false;
-            }
+        let changed = records.number_budget(self.number).and_then(|budget| {
+            let known =
+                |said: &&Said| budget.heard.as_ref().is_some_and(|heard| heard.know(&said.mark));
+            let unheard: Vec<_> = self.words.iter().filter(|said| !known(said)).collect();
+            let newest = *unheard.last()?;
             if !stranger {
                 let heard = budget.heard.get_or_insert_default();
-                self.marks.iter().for_each(|mark| heard.remember(*mark, now));
+                for said in &unheard {
+                    heard.remember(said.mark, now);
+                }
             }
-            match (self.wish, &budget.opted_out) {
-                (Wish::Stop, Some(_)) | (Wish::Start, None) => false,
-                (Wish::Stop, None) if stranger => false,
+            match (newest.wish, &budget.opted_out) {
+                (Wish::Stop, Some(_)) | (Wish::Start, None) => None,
+                (Wish::Stop, None) if stranger => None,
                 (Wish::Stop, None) => {
-                    let gateway = self.gateway.clone();
+                    let gateway = newest.gateway.clone();
                     budget.opted_out = Some(OptOut { at: now, gateway });
-                    true
+                    Some(newest)
                 }
                 (Wish::Start, Some(_)) => {
                     budget.opted_out = None;
-                    true
+                    Some(newest)
                 }
             }
         });
         let host = stranger.then(Account::host);
         let whose = self.accounts.iter().cloned().chain(host).take(NOTED);
-        let event = |account| AuditEvent {
-            at: now,
-            request: None,
-            account,
-            actor: Actor::Daemon,
-            event: self.event(),
-        };
-        let audit = if changed { whose.map(event).collect() } else { Vec::new() };
-        Decided { records, audit, answer: changed }
+        let audit = changed.map_or_else(Vec::new, |said| {
+            let event = |account| AuditEvent {
+                at: now,
+                request: None,
+                account,
+                actor: Actor::Daemon,
+                event: self.event(said),
+            };
+            whose.map(event).collect()
+        });
+        Decided { records, audit, answer: changed.is_some() }
     }
 
-    fn event(&self) -> Event {
-        let (ending, gateway) = (self.ending.clone(), self.gateway.clone());
-        match self.wish {
+    fn event(&self, said: &Said) -> Event {
+        let (ending, gateway) = (self.ending.clone(), said.gateway.clone());
+        match said.wish {
             Wish::Stop => Event::OptedOut { ending, gateway },
             Wish::Start => Event::OptedIn { ending, gateway: Some(gateway) },
         }

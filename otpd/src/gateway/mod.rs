@@ -34,7 +34,10 @@ pub use http::HttpError;
 pub(crate) use redact::masked;
 pub use vendor::VendorError;
 
-use crate::domain::{challenge::Channel, login::Cause, phone::E164};
+use crate::{
+    domain::{challenge::Channel, login::Cause, phone::E164},
+    hex,
+};
 
 /// A gateway's name in the configuration: lower-case letters, digits and dashes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -70,16 +73,13 @@ impl MessageId {
     /// nobody else can guess.
     #[must_use]
     pub fn name(self) -> VendorMessageId {
-        VendorMessageId(format!("{:032x}", u128::from_be_bytes(self.0)))
+        VendorMessageId(hex::write(self.0))
     }
 
     /// Reads such a name, in the one spelling that there is.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
-        let plain = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-        let fits = name.len() == 32 && name.bytes().all(plain);
-        let number = fits.then(|| u128::from_str_radix(name, 16).ok()).flatten()?;
-        Some(Self(number.to_be_bytes()))
+        hex::read(name).map(Self)
     }
 }
 

@@ -2,8 +2,8 @@
 //! of calls, and on a listener of its own health and metrics.
 //!
 //! Nothing here decides about a code. A vendor's request is checked by [`callback`], put into a
-//! bounded queue and answered; what it does to a login is the verifier's. Nothing of a body is ever
-//! logged.
+//! bounded queue and answered; what it does to a login is the verifier's: a loss may have a message
+//! sent again, after a restart with a fresh code. Nothing of a body is ever logged.
 
 mod answer;
 mod health;
@@ -77,10 +77,12 @@ pub struct Notices(mpsc::Receiver<(GatewayName, Notice)>);
 
 /// The newest requests of vendors.
 ///
-/// Vendors but Telnyx put no time into what they sign: a request that somebody recorded stays right
-/// for ever. Remembering the newest keeps repeats from costing a decision each, in this run. What
-/// keeps an older one from doing anything is stored: a receipt that is played again later finds no
-/// message that waits for it, and a STOP or START no number that has not heard it.
+/// Vendors but Telnyx put no time into what they sign: a request that somebody read on its way stays
+/// right for ever. Remembering the newest keeps repeats from costing a decision each, in this run. A
+/// receipt that is played again later finds no message that waits for it. Of what people wrote the
+/// store remembers 8 words a number, for 30 days or while messages are stopped, and only of numbers
+/// that an account has: beyond that, a STOP or START that Twilio, `SignalWire` or Plivo signed can be
+/// told again by whoever read it. That is why vendors are to reach the listener by https.
 #[derive(Default)]
 struct Seen {
     marks: HashSet<(GatewayName, Mark)>,

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::Taken;
 use crate::{
     clock::Clock,
-    domain::{challenge::LONGEST_LIFE, login::Cause},
+    domain::challenge::LONGEST_LIFE,
     gateway::{
         GatewayName, Notice, Status,
         callback::{Caller, Keys, Refusal, Told},
@@ -88,10 +88,11 @@ impl Generations {
     /// What a request says to a gateway, by the newest configuration under which it is the
     /// vendor's. `None`: no configuration knows the gateway.
     ///
-    /// What people write is judged by the configuration that holds and by no other. It waits for no
-    /// challenge; and a key that was changed because somebody else has it must be of no more use to
-    /// end the messages to a number, or to allow them again. For the same reason a receipt by such a
-    /// key ends the wait for its message at most.
+    /// A key that holds still is believed whatever URL the vendor was given. One that was changed may
+    /// have been changed because somebody else has it: it must be of no more use to end the messages
+    /// to a number or to allow them again, which waits for no challenge, nor to have messages sent. So
+    /// of what people write nothing is heard by such a key, and a receipt by it ends the wait for its
+    /// message, or has the vendor asked about it.
     pub(super) fn told(
         &self,
         gateway: &GatewayName,
@@ -99,13 +100,14 @@ impl Generations {
         clock: &Clock,
     ) -> Option<Result<(&Keys, Told), Refusal>> {
         let mut refused = None;
-        for (age, public) in self.all().enumerate() {
+        let holds = self.now.keys.get(gateway).map(Keys::fingerprint);
+        for public in self.all() {
             let Some(keys) = public.keys.get(gateway) else { continue };
             let url = request.url(public);
             match keys.told(&request.callback(&url, clock)) {
-                Ok(told) if age == 0 => return Some(Ok((keys, told))),
+                Ok(told) if holds == Some(keys.fingerprint()) => return Some(Ok((keys, told))),
                 Ok(Told { notices, mark }) if !notices.iter().any(is_written) => {
-                    let notices = notices.into_iter().map(without_opt_out).collect();
+                    let notices = notices.into_iter().map(harmless).collect();
                     return Some(Ok((keys, Told { notices, mark })));
                 }
                 Ok(_) => refused = refused.or(Some(Refusal::Forged)),
@@ -142,23 +144,50 @@ fn is_written(notice: &Notice) -> bool {
     }
 }
 
-/// A receipt that says that the person opted out, as one that says that nothing reaches the number:
-/// nothing is sent again, and nothing is remembered. Where it is so, the vendor says it of the next
-/// message too.
-fn without_opt_out(notice: Notice) -> Notice {
-    let weaker = |status| match status {
-        Status::Failed { reason, cause: Cause::OptedOut } => {
-            Status::Failed { reason, cause: Cause::Number }
-        }
-        Status::Failed { .. }
-        | Status::Delivered
-        | Status::UnderWay
-        | Status::Unconfirmed
-        | Status::Unknown(_) => status,
-    };
+/// A receipt by a key that was changed. What it says about a loss is not taken from it: it would be
+/// charged for, remembered for the number, or sent again. The vendor is asked instead, with the
+/// credentials that hold. A call that its vendor did not name on taking it is not found by the
+/// vendor's name, so a loss of one by such a key is not heard at all: whoever waits asks for another.
+fn harmless(notice: Notice) -> Notice {
     match notice {
-        Notice::Progress { id, status } => Notice::Progress { id, status: weaker(status) },
-        Notice::Call { ours, id, status } => Notice::Call { ours, id, status: weaker(status) },
-        Notice::Hint { .. } | Notice::Inbound { .. } => notice,
+        Notice::Progress { id, status: Status::Failed { .. } }
+        | Notice::Call { id, status: Status::Failed { .. }, .. } => Notice::Hint { id },
+        Notice::Progress {
+            status: Status::Delivered | Status::UnderWay | Status::Unconfirmed | Status::Unknown(_),
+            ..
+        }
+        | Notice::Call {
+            status: Status::Delivered | Status::UnderWay | Status::Unconfirmed | Status::Unknown(_),
+            ..
+        }
+        | Notice::Hint { .. }
+        | Notice::Inbound { .. } => notice,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Notice, Status, harmless};
+    use crate::{
+        domain::login::Cause,
+        gateway::{MessageId, VendorMessageId},
+    };
+
+    #[test]
+    fn by_a_changed_key_no_loss_is_believed() {
+        let id = || VendorMessageId("m-1".to_owned());
+        let ours = MessageId([7; 16]);
+        for cause in [Cause::Route, Cause::Number, Cause::OptedOut] {
+            let status = || Status::Failed { reason: "lost".to_owned(), cause };
+            let asked = Notice::Hint { id: id() };
+            assert_eq!(harmless(Notice::Progress { id: id(), status: status() }), asked);
+            assert_eq!(harmless(Notice::Call { ours, id: id(), status: status() }), asked);
+        }
+        for status in [Status::Delivered, Status::Unconfirmed, Status::UnderWay] {
+            let call = Notice::Call { ours, id: id(), status: status.clone() };
+            assert_eq!(harmless(call.clone()), call);
+            let progress = Notice::Progress { id: id(), status };
+            assert_eq!(harmless(progress.clone()), progress);
+        }
     }
 }

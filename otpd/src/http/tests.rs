@@ -25,10 +25,9 @@ use crate::{
     gateway::{
         GatewayName, Notice,
         callback::{Keys, flowroute, laml},
-        route::Routes,
     },
     shutdown::{self, Trigger},
-    verifier::{Site, tests::House},
+    verifier::tests::{House, site_with},
 };
 
 /// What vendors are told.
@@ -145,20 +144,6 @@ fn told(url: &str, twilio: &str, token: &str) -> Public {
     ];
     let trusted_proxies = vec!["127.0.0.1/32".parse().expect("a network")];
     Public { url: url.to_owned(), keys: keys.into(), trusted_proxies }
-}
-
-/// The same rules with other gateways.
-fn site_with(before: &Site, routes: Routes) -> Site {
-    Site {
-        policy: before.policy.clone(),
-        terms: Arc::clone(&before.terms),
-        message: before.message.clone(),
-        delivery: before.delivery.clone(),
-        routes: Arc::new(routes),
-        public_url: before.public_url.clone(),
-        admin_group: before.admin_group.clone(),
-        keep_audit: before.keep_audit,
-    }
 }
 
 /// What is read until the end of the connection.

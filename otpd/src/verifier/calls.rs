@@ -1,7 +1,7 @@
 //! The words of calls that are under way, for vendors that fetch them.
 //!
-//! They are the memory of this run alone: a call that outlives it is told that its code is gone,
-//! which it is, since a restart sends a fresh one.
+//! They are the memory of this run alone: a call that outlives it has nothing to say any more and asks
+//! for another. Its code may still be typed by who heard it in time.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -20,7 +20,7 @@ use crate::{
         time::Timestamp,
     },
     gateway::{GatewayName, Message},
-    random,
+    hex, random,
 };
 
 /// Calls at once whose words are kept; a further one takes the place of that which ends first.
@@ -77,10 +77,7 @@ impl CallToken {
     /// Reads 32 hexadecimal digits, in the one spelling that there is.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let plain = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-        let fits = text.len() == 32 && text.bytes().all(plain);
-        let number = fits.then(|| u128::from_str_radix(text, 16).ok()).flatten()?;
-        Some(Self(number.to_be_bytes()))
+        hex::read(text).map(Self)
     }
 }
 
@@ -117,8 +114,8 @@ impl Calls {
             calls.remove(&first);
         }
         calls.insert(token, call);
-        let name = u128::from_be_bytes(token.0);
-        message.answer_url = Some(Zeroizing::new(format!("{url}/answer/{name:032x}")));
+        let name = Zeroizing::new(hex::write(token.0));
+        message.answer_url = Some(Zeroizing::new(format!("{url}/answer/{}", *name)));
     }
 
     /// Held for a moment, never across an await.

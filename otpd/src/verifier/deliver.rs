@@ -14,7 +14,7 @@ use tokio::{
 use tracing::error;
 
 use super::{
-    Site, Verifier,
+    Site, Sites, Verifier,
     calls::Calls,
     follow::FOLLOWED,
     taken::{Messages, Names},
@@ -109,6 +109,8 @@ pub(super) struct Courier {
     pub(super) store: Store,
     pub(super) reader: Reader,
     pub(super) clock: Clock,
+    /// What holds now, for what began under the rules of an earlier run.
+    pub(super) sites: Sites,
     pub(super) in_flight: InFlight,
     pub(super) messages: Messages,
     pub(super) calls: Calls,
@@ -151,11 +153,11 @@ impl Verifier {
 }
 
 impl Courier {
-    pub(super) fn new(store: Store, reader: Reader, clock: Clock) -> Self {
+    pub(super) fn new(store: Store, reader: Reader, clock: Clock, sites: Sites) -> Self {
         let followed = Arc::new(Semaphore::new(FOLLOWED));
         let (in_flight, messages) = (InFlight::default(), Messages::default());
         let calls = Calls::default();
-        Self { store, reader, clock, in_flight, messages, calls, followed }
+        Self { store, reader, clock, sites, in_flight, messages, calls, followed }
     }
 
     /// Hands a message to the gateways in a task of its own: a claimant who goes away must not cut

@@ -1,5 +1,8 @@
 //! Messages after a vendor took them: asked after for as long as somebody waits, and listened to when
 //! the vendor tells by itself, so that one that did not arrive goes out again by another gateway.
+//!
+//! What is under way goes on under the rules it began with. A message of an earlier run has none left:
+//! what is done about it goes by the rules that hold now.
 
 mod before;
 
@@ -73,7 +76,7 @@ impl Courier {
             let (courier, taken) = (self.clone(), Arc::clone(&taken));
             tokio::spawn(async move {
                 for status in told {
-                    courier.hear(&taken, status).await;
+                    courier.heed(&taken, status).await;
                 }
             });
         }
@@ -82,8 +85,8 @@ impl Courier {
 
     /// What a vendor told about a message by itself, and proved to have told.
     pub(super) async fn told(&self, gateway: GatewayName, id: VendorMessageId, status: Status) {
-        if let Some(taken) = self.messages.find(Key::Theirs(gateway, id), &status) {
-            self.hear(&taken, status).await;
+        if let Some(taken) = self.messages.find(Key::Theirs(gateway, id), None, &status) {
+            self.heed(&taken, status).await;
         }
     }
 
@@ -95,9 +98,21 @@ impl Courier {
         id: VendorMessageId,
         status: Status,
     ) {
-        if let Some(taken) = self.messages.find(Key::Ours(gateway, ours), &status) {
+        if let Some(taken) = self.messages.find(Key::Ours(gateway, ours), Some(&id), &status) {
             taken.learn(id);
-            self.hear(&taken, status).await;
+            self.heed(&taken, status).await;
+        }
+    }
+
+    /// Acts on what a vendor told by itself. Where that would end a code, the vendor is asked first, if
+    /// it can be.
+    async fn heed(&self, taken: &Arc<Taken>, status: Status) {
+        let ends_code = matches!(taken.what, What::Before(_))
+            && matches!(status, Status::Failed { cause: Cause::Route, .. });
+        if ends_code && self.question(taken).is_some() {
+            self.confirm(taken);
+        } else {
+            self.hear(taken, status).await;
         }
     }
 
@@ -119,22 +134,33 @@ impl Courier {
     }
 
     /// What the vendor is asked about a message; `None` where it cannot tell, and of test messages,
-    /// whose sender asks.
+    /// whose sender asks. It is asked with today's credentials, since those of the message may be of
+    /// no use any more; and where these get no answer, as under another account, with the message's.
     fn question(&self, taken: &Taken) -> Option<impl Future<Output = Status> + use<>> {
-        let (site, message) = match &taken.what {
-            What::Code(code) => (&code.site, compose(&code.site, &code.order, self.clock.now())),
-            What::Before(before) => (&before.site, without_code(&before.sent)),
+        let mut ways = vec![Arc::clone(&self.sites.now().routes)];
+        let message = match &taken.what {
+            What::Code(code) => {
+                if ways.iter().all(|routes| !Arc::ptr_eq(routes, &code.site.routes)) {
+                    ways.push(Arc::clone(&code.site.routes));
+                }
+                compose(&code.site, &code.order, self.clock.now())
+            }
+            What::Before(sent) => without_code(sent),
             What::Test { .. } => return None,
         };
-        let id = taken.id()?.clone();
+        let (id, gateway) = (taken.id()?.clone(), taken.gateway.clone());
         // A future that is not awaited asks nothing.
-        site.routes.status(&taken.gateway, &message, &id).map(drop)?;
-        let (routes, gateway) = (Arc::clone(&site.routes), taken.gateway.clone());
-        Some(async move {
-            match routes.status(&gateway, &message, &id) {
-                Some(asking) => asking.await,
-                None => Status::UnderWay,
+        ways.retain(|routes| routes.status(&gateway, &message, &id).is_some());
+        (!ways.is_empty()).then_some(async move {
+            let mut said = Status::UnderWay;
+            for routes in ways {
+                let Some(asking) = routes.status(&gateway, &message, &id) else { continue };
+                said = asking.await;
+                if !matches!(said, Status::Unknown(_)) {
+                    break;
+                }
             }
+            said
         })
     }
 
@@ -165,6 +191,7 @@ impl Courier {
         if *over {
             return;
         }
+        let today = self.sites.now();
         let recorded = match (&taken.what, status) {
             (_, Status::UnderWay | Status::Unknown(_)) => return,
             (What::Test { tell, .. }, end) => {
@@ -177,9 +204,9 @@ impl Courier {
                 let message = compose(&code.site, &code.order, self.clock.now());
                 self.undelivered(taken, code, message.masked(&reason), cause).await
             }
-            (What::Before(before), Status::Failed { reason, cause }) => {
-                let reason = without_code(&before.sent).masked(&masked(&reason));
-                self.undelivered_before(taken, before, reason, cause).await
+            (What::Before(sent), Status::Failed { reason, cause }) => {
+                let reason = without_code(sent).masked(&masked(&reason));
+                self.undelivered_before(taken, &today, sent, reason, cause).await
             }
         };
         let again = match recorded {
@@ -193,7 +220,7 @@ impl Courier {
         taken.ended.notify_one();
         let site = match &taken.what {
             What::Code(code) => &code.site,
-            What::Before(before) => &before.site,
+            What::Before(_) => &today,
             What::Test { .. } => return,
         };
         if let Some(again) = again {
@@ -210,7 +237,7 @@ impl Courier {
         let (login, now) = (&records.login, self.clock.now());
         match &taken.what {
             What::Code(code) => code.order.is_awaited(login, &taken.gateway.0, now),
-            What::Before(before) => before.sent.is_awaited(login, now),
+            What::Before(sent) => sent.is_awaited(login, now),
             What::Test { .. } => false,
         }
     }
@@ -266,7 +293,7 @@ impl Courier {
 fn owner(taken: &Taken) -> Option<(&Account, ChallengeToken)> {
     match &taken.what {
         What::Code(code) => Some((&code.order.account, code.order.token)),
-        What::Before(before) => Some((&before.sent.account, before.sent.token)),
+        What::Before(sent) => Some((&sent.account, sent.token)),
         What::Test { .. } => None,
     }
 }

@@ -79,6 +79,24 @@ pub struct Site {
     pub keep_audit: Duration,
 }
 
+/// The rules that hold now. Cheap to clone.
+#[derive(Clone)]
+struct Sites(Arc<RwLock<Arc<Site>>>);
+
+impl Sites {
+    fn new(site: Site) -> Self {
+        Self(Arc::new(RwLock::new(Arc::new(site))))
+    }
+
+    fn now(&self) -> Arc<Site> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn replace(&self, site: Site) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(site);
+    }
+}
+
 /// What the use cases work with.
 pub struct Verifier {
     store: Store,
@@ -88,7 +106,7 @@ pub struct Verifier {
     clock: Clock,
     keys: Keys,
     zone: TimeZone,
-    site: RwLock<Arc<Site>>,
+    sites: Sites,
     courier: deliver::Courier,
     attendance: attend::Attended,
     refusals: Quota,
@@ -121,7 +139,9 @@ impl Verifier {
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
         let (store, reader, clock) = (&parts.store, &parts.reader, &parts.clock);
-        let courier = deliver::Courier::new(store.clone(), reader.clone(), clock.clone());
+        let sites = Sites::new(parts.site);
+        let courier =
+            deliver::Courier::new(store.clone(), reader.clone(), clock.clone(), sites.clone());
         Arc::new(Self {
             courier,
             store: parts.store,
@@ -131,7 +151,7 @@ impl Verifier {
             clock: parts.clock,
             keys: parts.keys,
             zone: parts.zone,
-            site: RwLock::new(Arc::new(parts.site)),
+            sites,
             attendance: attend::Attended::default(),
             refusals: Quota::default(),
             wishes: wishes::Wishes::default(),
@@ -142,12 +162,12 @@ impl Verifier {
     /// The rules that hold now. A use case takes them once and keeps to them.
     #[must_use]
     pub fn site(&self) -> Arc<Site> {
-        Arc::clone(&self.site.read().unwrap_or_else(PoisonError::into_inner))
+        self.sites.now()
     }
 
     /// Takes new rules over; what has begun ends under its own.
     pub fn replace_site(&self, site: Site) {
-        *self.site.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(site);
+        self.sites.replace(site);
     }
 
     /// Who issues codes in this run.

@@ -6,7 +6,7 @@ use super::{Verifier, wishes::Heard};
 use crate::{
     domain::{
         account::Account,
-        opt_out::{Inbound, Wish, WordMark},
+        opt_out::{Inbound, Said, Wish, WordMark},
         phone::E164,
     },
     gateway::{GatewayName, Keyword, Notice},
@@ -55,11 +55,9 @@ impl Verifier {
         let heard = Heard {
             number: self.keys.index(from),
             ending: from.ending().to_owned(),
-            gateway: gateway.0.clone(),
-            wish,
-            marks: vec![mark],
+            words: vec![Said { mark, wish, gateway: gateway.0.clone() }],
         };
-        if self.wishes.replace(&heard) {
+        if self.wishes.join(&heard) {
             return;
         }
         let (reader, store) = (self.reader.clone(), self.store.clone());
@@ -71,10 +69,10 @@ impl Verifier {
 }
 
 async fn record(reader: Reader, store: Store, heard: Heard) -> Result<(), StoreError> {
-    let Heard { number, ending, gateway, wish, marks } = heard;
+    let Heard { number, ending, words } = heard;
     // A read surely writes nothing.
     let accounts = reader.accounts_with(number).await.map_err(|_| StoreError::Unavailable)?;
-    let inbound = Inbound { number, ending, gateway, wish, marks, accounts };
+    let inbound = Inbound { number, ending, words, accounts };
     let scope = Scope::Number { account: Account::host(), number };
     store.transact(scope, move |records: &_, now| inbound.decide(records, now)).await.map(drop)
 }

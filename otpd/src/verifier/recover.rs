@@ -22,7 +22,7 @@ impl Verifier {
     pub async fn recover_lost(&self) {
         let (site, begun) = (self.site(), self.clock.now());
         self.resend_lost(&site, begun).await;
-        self.follow_sent(&site, begun).await;
+        self.follow_sent(begun).await;
         self.recover_notices(site).await;
     }
 
@@ -53,11 +53,11 @@ impl Verifier {
     /// Listens to what is told about the messages that vendors took from the last run, and asks after
     /// them. `begun` is when this run began, so that its own are not among them. A receipt that comes
     /// before they are found waits for them.
-    async fn follow_sent(&self, site: &Arc<Site>, begun: Timestamp) {
+    async fn follow_sent(&self, begun: Timestamp) {
         match self.reader.sent_before(begun).await {
             Ok(sent) => {
                 for sent in sent {
-                    self.courier.follow_before(Arc::clone(site), sent);
+                    self.courier.follow_before(sent);
                 }
             }
             Err(error) => error!(%error, "messages of the last run are not followed"),

@@ -1,5 +1,5 @@
-//! Messages that vendors took, by the names that vendors gave them: what a vendor tells about one
-//! later finds it here.
+//! Messages that vendors took, by the names that vendors gave them and, of calls, by ours: what a
+//! vendor tells about one later finds it here.
 //!
 //! It is the memory of this run. What an earlier run handed over and somebody still waits for is
 //! entered again at the start, without the codes: nobody holds those any more.
@@ -32,6 +32,9 @@ const REMEMBERED: usize = 8192;
 /// What was told about a message before it was known to be taken: a vendor may call back sooner than
 /// its own reply is written down.
 const EARLY: usize = 256;
+/// How much of that one call has at most: our name for it stands in a URL, which no vendor signs, so
+/// one report that somebody read on its way could be told under any number of them.
+const EARLY_OF_A_CALL: usize = 8;
 
 /// A message that a vendor took.
 pub(super) struct Taken {
@@ -54,8 +57,8 @@ pub(super) struct Taken {
 pub(super) enum What {
     /// One with a code.
     Code(Box<Code>),
-    /// One of an earlier run.
-    Before(Box<Before>),
+    /// One of an earlier run; nobody holds its code, nor the rules it was sent under.
+    Before(Box<SentBefore>),
     /// A test message: whoever waits for it is told.
     Test {
         tell: watch::Sender<Option<Status>>,
@@ -68,12 +71,6 @@ pub(super) enum What {
 pub(super) struct Code {
     pub(super) site: Arc<Site>,
     pub(super) order: Order,
-}
-
-/// A message of an earlier run, and the rules at the start of this one.
-pub(super) struct Before {
-    pub(super) site: Arc<Site>,
-    pub(super) sent: SentBefore,
 }
 
 impl Taken {
@@ -106,7 +103,7 @@ impl Taken {
     fn until(&self) -> Timestamp {
         match &self.what {
             What::Code(code) => code.order.expires_at,
-            What::Before(before) => before.sent.expires_at,
+            What::Before(sent) => sent.expires_at,
             What::Test { until, .. } => *until,
         }
     }
@@ -172,11 +169,20 @@ struct Table {
     taken: BTreeMap<Key, Arc<Taken>>,
     /// In the order of their coming, with the end of the interest in them.
     order: VecDeque<(Key, Timestamp)>,
-    early: VecDeque<(Key, Status)>,
+    early: VecDeque<Early>,
+}
+
+/// What was told about a message that is not here yet.
+struct Early {
+    key: Key,
+    /// The vendor's name for it, where it was told by another.
+    id: Option<VendorMessageId>,
+    status: Status,
 }
 
 impl Messages {
-    /// Enters a message; what was told about it already, the first first.
+    /// Enters a message, which learns its name if that was told already; what was told besides, the
+    /// first first.
     pub(super) fn enter(&self, taken: &Arc<Taken>, now: Timestamp) -> Vec<Status> {
         let mut table = self.table();
         for key in &taken.keys {
@@ -184,20 +190,35 @@ impl Messages {
             table.order.push_back((key.clone(), taken.until()));
         }
         table.forget(now);
-        let its = |(key, _): &(Key, Status)| taken.keys.contains(key);
-        let (told, early) = std::mem::take(&mut table.early).into_iter().partition(its);
+        let its = |early: &Early| taken.keys.contains(&early.key);
+        let (told, early): (VecDeque<_>, _) =
+            std::mem::take(&mut table.early).into_iter().partition(its);
         table.early = early;
-        told.into_iter().map(|(_, status): (Key, Status)| status).collect()
+        let learn = |early: Early| {
+            early.id.into_iter().for_each(|id| taken.learn(id));
+            early.status
+        };
+        told.into_iter().map(learn).collect()
     }
 
-    /// The message of this name. What is told about one that is not here is kept for a moment.
-    pub(super) fn find(&self, key: Key, told: &Status) -> Option<Arc<Taken>> {
+    /// The message of this name. What is told about one that is not here is kept for a moment, with
+    /// the vendor's name for it where it is told by ours.
+    pub(super) fn find(
+        &self,
+        key: Key,
+        id: Option<&VendorMessageId>,
+        told: &Status,
+    ) -> Option<Arc<Taken>> {
         let mut table = self.table();
         if let Some(taken) = table.taken.get(&key) {
             return Some(Arc::clone(taken));
         }
         self.0.strangers.fetch_add(1, Ordering::Relaxed);
-        table.early.push_back((key, told.clone()));
+        let its = |early: &&Early| id.is_some() && early.id.as_ref() == id;
+        if table.early.iter().filter(its).count() >= EARLY_OF_A_CALL {
+            return None;
+        }
+        table.early.push_back(Early { key, id: id.cloned(), status: told.clone() });
         if table.early.len() > EARLY {
             table.early.pop_front();
         }

@@ -140,12 +140,14 @@ impl Verifier {
         let scope = Scope::Number { account: Account::host(), number };
         let decide = move |records: &_, now| message.decide(records, now);
         let order = self.decide(scope, uid, decide).await?;
-        let mut tested = self.try_out(Arc::clone(&site), order.clone(), named, begun).await;
-        if let (Progress::Sent, Some(gateway), Some(id)) =
-            (tested.progress, &tested.gateway, &tested.vendor_id)
-        {
-            let (gateway, id) = (GatewayName(gateway.clone()), VendorMessageId(id.clone()));
-            tested.arrival = self.look_after_it(&site, order, gateway, id).await;
+        let own = MessageId(random::system().random());
+        let mut tested = self.try_out(Arc::clone(&site), order.clone(), own, named, begun).await;
+        if let (Progress::Sent, Some(gateway)) = (tested.progress, &tested.gateway) {
+            let (gateway, id) = (GatewayName(gateway.clone()), tested.vendor_id.clone());
+            let known_by = Names::of(&site, channel, gateway, id.map(VendorMessageId), own);
+            if let Some(known_by) = known_by {
+                tested.arrival = self.look_after_it(&site, order, own, known_by).await;
+            }
         }
         Ok(tested)
     }
@@ -156,6 +158,7 @@ impl Verifier {
         &self,
         site: Arc<Site>,
         order: TestOrder,
+        own: MessageId,
         named: Option<GatewayName>,
         begun: Instant,
     ) -> Tested {
@@ -178,7 +181,7 @@ impl Verifier {
         let shared = Arc::clone(&result);
         tokio::spawn(async move {
             let _on_its_way = on_its_way;
-            let mut message = compose(&site, &order);
+            let mut message = compose(&site, &order, own);
             calls.place(&site, &mut message, None, clock.now());
             let delivery = match &named {
                 Some(name) => site.routes.deliver_by(name, &message, || clock.now()).await,
@@ -203,24 +206,32 @@ impl Verifier {
 
 impl Verifier {
     /// Asks, and listens, until the message is at its end or the time for that is over; what is known
-    /// then, where the gateway can tell.
+    /// then, where the gateway can tell, or reports by our name for it.
     async fn look_after_it(
         &self,
         site: &Site,
         order: TestOrder,
-        gateway: GatewayName,
-        id: VendorMessageId,
+        own: MessageId,
+        names: Names,
     ) -> Option<(Arrival, Option<String>)> {
-        let (taken_at, message) = (Instant::now(), compose(site, &order));
-        site.routes.status(&gateway, &message, &id).map(drop)?;
+        let (taken_at, message) = (Instant::now(), compose(site, &order, own));
+        let gateway = names.gateway.clone();
+        let can_be_asked = names
+            .id
+            .as_ref()
+            .is_some_and(|id| site.routes.status(&gateway, &message, id).is_some());
+        if !can_be_asked && names.ours.is_none() {
+            return None;
+        }
         let (tell, mut told) = watch::channel(None);
         let what = What::Test { tell, until: self.clock.now().after(WATCHED) };
-        let names = Names { gateway: gateway.clone(), id: Some(id.clone()), ours: None };
         let taken = self.courier.enter(what, names);
         let asked = async {
             for look in LOOKS {
                 sleep_until(taken_at + look).await;
-                let status = site.routes.status(&gateway, &message, &id)?.await;
+                // A call may be named by its first report only.
+                let Some(id) = taken.id() else { continue };
+                let status = site.routes.status(&gateway, &message, id)?.await;
                 if is_end(&status) {
                     return Some(status);
                 }
@@ -238,14 +249,14 @@ impl Verifier {
         };
         let end = timeout_at(taken_at + WATCHED, ended).await.ok().flatten();
         self.courier.messages.leave(&taken);
-        Some(self.note_end(order, gateway, id, end, &message).await)
+        Some(self.note_end(order, gateway, taken.written_id(), end, &message).await)
     }
 
     async fn note_end(
         &self,
         order: TestOrder,
         GatewayName(gateway): GatewayName,
-        VendorMessageId(vendor_id): VendorMessageId,
+        vendor_id: String,
         end: Option<Status>,
         message: &Message,
     ) -> (Arrival, Option<String>) {
@@ -295,14 +306,14 @@ fn is_end(status: &Status) -> bool {
     }
 }
 
-fn compose(site: &Site, order: &TestOrder) -> Message {
+fn compose(site: &Site, order: &TestOrder, id: MessageId) -> Message {
     let host = &site.message.host;
     let text = match order.channel {
         Channel::Sms => conversation::test_text(order.reference, host),
         Channel::Voice => conversation::spoken_test(host),
     };
     Message {
-        id: MessageId(random::system().random()),
+        id,
         to: order.to.clone(),
         channel: order.channel,
         text,

@@ -7,7 +7,10 @@ mod stand_ins;
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -30,8 +33,8 @@ use crate::{
         time::{DAY, HOUR, Timestamp},
     },
     gateway::{
-        Asking, Gateway, GatewayName, Message, Outcome, Sending, Status, VendorMessageId,
-        route::Routes,
+        Asking, Gateway, GatewayName, Message, MessageId, Outcome, Sending, Status,
+        VendorMessageId, route::Routes,
     },
     keys::MasterKey,
     store::{Reader, Sqlite, Store},
@@ -40,6 +43,7 @@ use crate::{
 /// A message at a vendor, which waits for the test to say what becomes of it.
 struct Handed {
     gateway: &'static str,
+    id: MessageId,
     text: String,
     settle: oneshot::Sender<Outcome>,
 }
@@ -55,6 +59,7 @@ struct Scripted {
     name: &'static str,
     handed: mpsc::UnboundedSender<Handed>,
     asked: mpsc::UnboundedSender<Asked>,
+    mute: Arc<AtomicBool>,
 }
 
 impl Gateway for Scripted {
@@ -69,12 +74,15 @@ impl Gateway for Scripted {
     fn send<'a>(&'a self, message: &'a Message) -> Sending<'a> {
         let (settle, settled) = oneshot::channel();
         let text = message.text.to_string();
-        let handed = Handed { gateway: self.name, text, settle };
+        let handed = Handed { gateway: self.name, id: message.id, text, settle };
         self.handed.send(handed).expect("the test is there");
         Box::pin(async move { settled.await.expect("the test settles it") })
     }
 
     fn status<'a>(&'a self, _: &'a Message, id: &'a VendorMessageId) -> Option<Asking<'a>> {
+        if self.mute.load(Ordering::Relaxed) {
+            return None;
+        }
         Some(Box::pin(async move {
             let (tell, told) = oneshot::channel();
             let asked = Asked { gateway: self.name, id: id.0.clone(), tell };
@@ -91,6 +99,8 @@ pub(crate) struct House {
     pub(crate) verifier: Arc<Verifier>,
     vendors: mpsc::UnboundedReceiver<Handed>,
     asked: mpsc::UnboundedReceiver<Asked>,
+    /// Whether vendors cannot be asked.
+    mute: Arc<AtomicBool>,
     audit: Arc<Mutex<Vec<AuditEvent>>>,
     now: Arc<Mutex<Timestamp>>,
     pub(crate) root: Identity,
@@ -173,10 +183,11 @@ impl House {
         let (store, _) = Store::start(sqlite, clock.clone(), sink).expect("a thread");
         let (handed, vendors) = mpsc::unbounded_channel();
         let (asking, asked) = mpsc::unbounded_channel();
+        let mute = Arc::<AtomicBool>::default();
         let names = ["first", "second"];
         let gateways = names.map(|name| {
-            let (handed, asked) = (handed.clone(), asking.clone());
-            let gateway: Box<dyn Gateway> = Box::new(Scripted { name, handed, asked });
+            let (handed, asked, mute) = (handed.clone(), asking.clone(), Arc::clone(&mute));
+            let gateway: Box<dyn Gateway> = Box::new(Scripted { name, handed, asked, mute });
             (GatewayName(name.into()), gateway)
         });
         let order = names.map(|name| GatewayName(name.into()));
@@ -214,7 +225,7 @@ impl House {
         let zone = TimeZone::UTC;
         let directory = accounts.clone();
         let parts = Parts { store, reader, accounts, directory, clock, keys, zone, site };
-        Self { verifier: Verifier::new(parts), vendors, asked, audit, now, root, dir }
+        Self { verifier: Verifier::new(parts), vendors, asked, mute, audit, now, root, dir }
     }
 
     /// The vendor takes the next message; its text.
@@ -248,6 +259,20 @@ impl House {
     async fn answer(&self, token: ChallengeToken, typed: &str) -> Option<Verdict> {
         let step = self.verifier.answer(token, Typed::new(typed)).await;
         step.expect("a known challenge").verdict
+    }
+}
+
+/// The same rules with other gateways.
+pub(crate) fn site_with(before: &Site, routes: Routes) -> Site {
+    Site {
+        policy: before.policy.clone(),
+        terms: Arc::clone(&before.terms),
+        message: before.message.clone(),
+        delivery: before.delivery.clone(),
+        routes: Arc::new(routes),
+        public_url: before.public_url.clone(),
+        admin_group: before.admin_group.clone(),
+        keep_audit: before.keep_audit,
     }
 }
 

@@ -12,7 +12,7 @@ use tracing::error;
 use crate::{
     domain::{
         enrollment::NumberIndex,
-        opt_out::{Wish, WordMark},
+        opt_out::{REMEMBERED, Said},
     },
     store::StoreError,
 };
@@ -26,41 +26,36 @@ const PAUSES: [Duration; 4] = [
 ];
 /// Numbers whose wishes wait, each in a task of its own: anybody with a telephone can bring one.
 const WAITING: usize = 64;
-/// Words of a number that are remembered while it waits.
-const MARKS: usize = 8;
+/// Words of a number that wait at once. All that the store remembers may be told again meanwhile, by
+/// whomever, and must push none out that it has not heard.
+const WORDS: usize = 2 * REMEMBERED;
 
-/// What somebody wrote to a sender.
+/// What somebody wrote to senders.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Heard {
     /// The number that it came from.
     pub(super) number: NumberIndex,
     /// The number's last two digits.
     pub(super) ending: String,
-    /// The gateway that was told.
-    pub(super) gateway: String,
-    /// What is wanted.
-    pub(super) wish: Wish,
-    /// By what it is known again; before it those that it took the place of.
-    pub(super) marks: Vec<WordMark>,
+    /// The newest last. Which of them the store has heard before, and which one counts, is decided
+    /// when it has the time.
+    pub(super) words: Vec<Said>,
 }
 
 impl Heard {
-    /// Becomes what was heard after it, and remembers what it was.
-    fn give_way(&mut self, later: &Self) {
-        let known = |mark: &WordMark| self.marks.iter().any(|own| own.is_of(mark));
-        if later.marks.iter().all(known) {
-            return;
+    /// Adds what was heard after it, but for words that wait already.
+    fn add(&mut self, later: &Self) {
+        for said in &later.words {
+            if !self.words.iter().any(|own| own.mark.is_of(&said.mark)) {
+                self.words.push(said.clone());
+            }
         }
-        let mut marks = std::mem::take(&mut self.marks);
-        marks.extend(&later.marks);
-        // The store keeps no more either.
-        let surplus = marks.len().saturating_sub(MARKS);
-        marks.drain(..surplus);
-        *self = Self { marks, ..later.clone() };
+        let surplus = self.words.len().saturating_sub(WORDS);
+        self.words.drain(..surplus);
     }
 }
 
-/// The newest wish of each number for which the store had no time.
+/// The words of each number for which the store had no time.
 #[derive(Clone, Default)]
 pub(super) struct Wishes(Arc<Mutex<HashMap<NumberIndex, Heard>>>);
 
@@ -69,12 +64,12 @@ impl Wishes {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the place of a wish that waits, so that START after STOP is never undone by it; whether one
-    /// did. One that waits, or waited and was replaced, is not heard again.
-    pub(super) fn replace(&self, heard: &Heard) -> bool {
+    /// Puts a word behind those of its number that wait, so that START after STOP is never undone by
+    /// that; whether any wait.
+    pub(super) fn join(&self, heard: &Heard) -> bool {
         let mut table = self.table();
         let Some(waiting) = table.get_mut(&heard.number) else { return false };
-        waiting.give_way(heard);
+        waiting.add(heard);
         true
     }
 
@@ -92,7 +87,7 @@ impl Wishes {
         let mut table = self.table();
         let full = table.len() >= WAITING;
         match table.entry(number) {
-            Entry::Occupied(mut waiting) => waiting.get_mut().give_way(&heard),
+            Entry::Occupied(mut waiting) => waiting.get_mut().add(&heard),
             Entry::Vacant(_) if full => lost(&heard, error),
             Entry::Vacant(place) => {
                 place.insert(heard);
@@ -149,8 +144,10 @@ const fn may_be_tried_again(error: StoreError) -> bool {
 
 /// The vendor knows, and says so when it is asked to send.
 fn lost(heard: &Heard, error: StoreError) {
-    let Heard { gateway, wish, ending, .. } = heard;
-    error!(%error, gateway, ending, ?wish, "what somebody asked of a sender was not recorded");
+    let ending = &heard.ending;
+    for Said { gateway, wish, .. } in &heard.words {
+        error!(%error, gateway, ending, ?wish, "what somebody asked of a sender was not recorded");
+    }
 }
 
 #[cfg(test)]
@@ -162,11 +159,11 @@ mod tests {
 
     use tokio::time::Instant;
 
-    use super::{Heard, WAITING, Wishes};
+    use super::{Heard, WAITING, WORDS, Wishes};
     use crate::{
         domain::{
             enrollment::NumberIndex,
-            opt_out::{Wish, WordMark},
+            opt_out::{Said, Wish, WordMark},
         },
         store::StoreError::{self, Full, Unavailable, Unknown},
     };
@@ -174,9 +171,14 @@ mod tests {
     type Answer = Result<(), StoreError>;
 
     fn heard(number: u8, wish: Wish) -> Heard {
-        let (ending, gateway) = ("42".to_owned(), "telnyx".to_owned());
-        let marks = vec![WordMark::new(&gateway, &[wish as u8; 32], None)];
-        Heard { number: NumberIndex([number; 16]), ending, gateway, wish, marks }
+        said(number, wish, wish as u8)
+    }
+
+    fn said(number: u8, wish: Wish, nth: u8) -> Heard {
+        let gateway = "telnyx".to_owned();
+        let mark = WordMark::new(&gateway, &[nth; 32], None);
+        let words = vec![Said { mark, wish, gateway }];
+        Heard { number: NumberIndex([number; 16]), ending: "42".to_owned(), words }
     }
 
     /// A store that answers like this, and then well; when it was asked, and what for.
@@ -197,7 +199,8 @@ mod tests {
             let script = self.clone();
             move |heard| {
                 let at = script.begun.elapsed().as_secs();
-                script.asked.lock().unwrap().push((at, heard.wish));
+                let newest = heard.words.last().expect("a word");
+                script.asked.lock().unwrap().push((at, newest.wish));
                 std::future::ready(script.answers.lock().unwrap().pop_front().unwrap_or(Ok(())))
             }
         }
@@ -236,16 +239,33 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_newest_wish_of_a_number_counts() {
         let (wishes, script) = (Wishes::default(), Script::new(&[Err(Unavailable)]));
-        assert!(!wishes.replace(&heard(1, Wish::Stop)), "nothing waits");
+        assert!(!wishes.join(&heard(1, Wish::Stop)), "nothing waits");
         wishes.keep(heard(1, Wish::Stop), Unavailable, script.record());
         tokio::time::sleep(std::time::Duration::from_secs(2)).await;
-        assert!(!wishes.replace(&heard(2, Wish::Start)), "another number's");
-        assert!(wishes.replace(&heard(1, Wish::Start)));
+        assert!(!wishes.join(&heard(2, Wish::Start)), "another number's");
+        assert!(wishes.join(&heard(1, Wish::Start)));
         // The first one told once more, by whomever.
-        assert!(wishes.replace(&heard(1, Wish::Stop)));
-        assert_eq!(wishes.table()[&NumberIndex([1; 16])].marks.len(), 2, "both are remembered");
+        assert!(wishes.join(&heard(1, Wish::Stop)));
+        assert_eq!(wishes.table()[&NumberIndex([1; 16])].words.len(), 2, "both wait");
         settle(&wishes).await;
         assert_eq!(script.asked(), [(1, Wish::Stop), (6, Wish::Start)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_store_may_know_pushes_no_word_out() {
+        let (wishes, script) = (Wishes::default(), Script::new(&[]));
+        let number = NumberIndex([1; 16]);
+        wishes.keep(said(1, Wish::Start, 100), Unavailable, script.record());
+        for nth in 0..8 {
+            assert!(wishes.join(&said(1, Wish::Stop, nth)), "played again");
+        }
+        let words = wishes.table()[&number].words.clone();
+        assert_eq!((words.len(), words[0].wish), (9, Wish::Start));
+        for nth in 8..50 {
+            wishes.join(&said(1, Wish::Stop, nth));
+        }
+        assert_eq!(wishes.table()[&number].words.len(), WORDS, "and there is an end to it");
+        settle(&wishes).await;
     }
 
     #[tokio::test(start_paused = true)]

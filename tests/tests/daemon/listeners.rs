@@ -3,6 +3,7 @@
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
+    time::Duration,
 };
 
 use otpd_tests::{
@@ -22,6 +23,8 @@ const NUMBER: &str = PEOPLE[0].1;
 /// The answer to a GET; `None` where nothing listens.
 pub(crate) fn get(address: SocketAddr, path: &str) -> Option<String> {
     let mut stream = TcpStream::connect(address).ok()?;
+    // The daemon gives a request five seconds; one that hangs is a fault and not a wait.
+    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("not zero");
     write!(stream, "GET {path} HTTP/1.1\r\nhost: h\r\n\r\n").expect("it reads");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("an answer");

@@ -1,7 +1,9 @@
 //! A message that a vendor took and that did not arrive: written down, and sent once more by another
 //! gateway while somebody waits for it.
 //!
-//! A report never touches a code: what was sent stays right, wherever it shows up in the end.
+//! A report touches no code that this run of the daemon holds: what was sent stays right, wherever it
+//! shows up in the end. Of an earlier run's message nobody holds the code, so where another one is
+//! sent, a fresh code takes the place of the lost one; see [`before`].
 
 mod before;
 

@@ -1,17 +1,20 @@
 //! Words that were heard, so that one that is told again changes nothing.
 //!
-//! What Twilio, `SignalWire` and Plivo sign holds no time: whoever recorded a STOP or a START on its
-//! way could have it told again years later. So the newest words of a number are kept with its
-//! budget, as hashes, which tell nothing.
+//! What Twilio, `SignalWire` and Plivo sign holds no time: whoever read a STOP or a START on its way
+//! could have it told again years later. So the newest words of a number are kept with its budget, as
+//! hashes, which tell nothing: the newest 8, for 30 days or for as long as messages are stopped, and
+//! only of numbers that an account has. A word that has left those can be told again by whoever read
+//! it, which is why nobody on the way may: vendors are to reach the listener by https.
 
 use minicbor::{Decode, Encode};
 use sha2::{Digest, Sha256};
 
+use super::Wish;
 use crate::domain::time::{DAY, Timestamp};
 
 /// Words of a number that are remembered; a further one takes the place of the oldest, which could then
 /// be told again. Few people write so many, and the row stays small.
-const REMEMBERED: usize = 8;
+pub const REMEMBERED: usize = 8;
 /// Days that they are kept at least, counted from the newest; and as long as messages are stopped.
 const KEPT: u32 = 30;
 
@@ -49,6 +52,17 @@ impl WordMark {
     pub fn is_of(&self, other: &Self) -> bool {
         self.signed == other.signed || self.named == other.named
     }
+}
+
+/// A word that a gateway's vendor told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// By what it is known again.
+    pub mark: WordMark,
+    /// What is wanted.
+    pub wish: Wish,
+    /// The gateway that was told.
+    pub gateway: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]

@@ -5,7 +5,7 @@ mod again;
 use minicbor::Encode;
 use proptest::prelude::*;
 
-use super::{Inbound, OptOut, Wish, WordMark, Words};
+use super::{Inbound, OptOut, Said, Wish, WordMark, Words};
 use crate::domain::{
     account::Account,
     budget::{Budget, Messages, Purse},
@@ -35,15 +35,21 @@ fn writes(scene: &mut Scene, number: &str, wish: Wish) -> bool {
 
 /// A vendor tells what somebody wrote; whether that changed anything.
 fn tells(scene: &mut Scene, number: &str, wish: Wish, mark: WordMark) -> bool {
+    tell_all(scene, number, &[(wish, mark)])
+}
+
+/// The same of words for which the store had no time, all at once.
+fn tell_all(scene: &mut Scene, number: &str, words: &[(Wish, WordMark)]) -> bool {
+    let gateway = || "telnyx".to_owned();
+    let words =
+        words.iter().map(|(wish, mark)| Said { mark: *mark, wish: *wish, gateway: gateway() });
     let index = index(number);
     let mut accounts: Vec<_> = scene.enrollments.iter().filter(|(_, e)| e.index == index).collect();
     accounts.sort_unstable_by_key(|(account, _)| *account);
     let inbound = Inbound {
         number: index,
         ending: number[number.len() - 2..].to_owned(),
-        gateway: "telnyx".to_owned(),
-        wish,
-        marks: vec![mark],
+        words: words.collect(),
         accounts: accounts.into_iter().map(|(account, _)| account.clone()).collect(),
     };
     let decide = |records: &_, now| inbound.decide(records, now);
@@ -308,9 +314,7 @@ fn what_was_not_read_is_not_written() {
     let inbound = Inbound {
         number: NumberIndex([9; 16]),
         ending: "42".to_owned(),
-        gateway: "telnyx".to_owned(),
-        wish: Wish::Stop,
-        marks: vec![mark(1)],
+        words: vec![Said { mark: mark(1), wish: Wish::Stop, gateway: "telnyx".to_owned() }],
         accounts: vec![account("alice")],
     };
     let changed =

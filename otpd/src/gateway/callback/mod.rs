@@ -1,8 +1,9 @@
 //! What vendors tell without being asked: whether it is the vendor who speaks, and what is said.
 //!
 //! Pure: a request as it came, a gateway's key and the time go in; notices or a refusal come out. A
-//! notice never decides about a code. What a body says is read only after its signature was found
-//! right, and nothing of it is kept but an id, a status, a masked reason and one of four keywords.
+//! notice never decides whether a code is right. What a body says is read only after its signature
+//! was found right, and nothing of it is kept but an id, a status, a masked reason and one of four
+//! keywords.
 
 pub mod flowroute;
 mod form;

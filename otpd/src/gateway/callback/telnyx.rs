@@ -40,10 +40,11 @@ impl PublicKey {
         self.verify(callback)?;
         // A call's end comes as Twilio tells it, and without codes.
         if callback.is_form() {
-            // The URL is not signed.
-            let mark = mark(&[callback.body]);
-            let notices = laml::notices(&callback.fields(), twilio::CODES, mark).into_iter();
-            let ours = ours(callback.url);
+            let (body, ours) = (mark(&[callback.body]), ours(callback.url));
+            let notices = laml::notices(&callback.fields(), twilio::CODES, body).into_iter();
+            // The URL is not signed: the same body under another call's name is told of that one, and
+            // must not keep its own call's from being heard. What people write has no such name.
+            let mark = ours.map_or(body, |ours| mark(&[&body.0, &ours.0]));
             let notices = notices.map(|notice| match (notice, ours) {
                 (Notice::Progress { id, status }, Some(ours)) => Notice::Call { ours, id, status },
                 (notice, Some(_) | None) => notice,

@@ -72,7 +72,21 @@ async fn receipts_are_heard_under_the_configuration_of_their_messages_for_ten_mi
 }
 
 #[tokio::test]
-async fn what_people_write_is_heard_under_the_newest_configuration_alone() {
+async fn what_people_write_is_heard_by_the_key_that_holds_whatever_url_it_was_sent_to() {
+    let mut open = Open::public().await;
+    open.reload(NEW_URL, "twilio", TOKEN);
+    assert_eq!(open.signed(TOKEN, URL, "/receipts/twilio", &stop("SM1")).await, 200);
+    let (_, notice) = open.queue().try_recv().expect("queued");
+    assert!(matches!(notice, Notice::Inbound { .. }), "{notice:?}");
+    // And then another key: the first one is of no more use for either URL.
+    open.reload(NEW_URL, "twilio", NEW_TOKEN);
+    for url in [URL, NEW_URL] {
+        assert_eq!(open.signed(TOKEN, url, "/receipts/twilio", &stop(url)).await, 404, "{url}");
+    }
+}
+
+#[tokio::test]
+async fn what_people_write_is_heard_by_the_key_that_holds_alone() {
     let mut open = Open::public().await;
     assert_eq!(open.signed(TOKEN, URL, "/receipts/twilio", &stop("SM1")).await, 200);
     open.reload(URL, "twilio", NEW_TOKEN);
@@ -89,20 +103,30 @@ async fn what_people_write_is_heard_under_the_newest_configuration_alone() {
 }
 
 #[tokio::test]
-async fn a_superseded_key_is_not_enough_to_say_that_somebody_opted_out() {
-    let mut open = Open::public().await;
-    let stopped =
-        |id| [("ErrorCode", "21610"), ("MessageSid", id), ("MessageStatus", "undelivered")];
-    open.reload(URL, "twilio", NEW_TOKEN);
-    for (token, id, expected) in
-        [(TOKEN, "SM1", Cause::Number), (NEW_TOKEN, "SM2", Cause::OptedOut)]
-    {
-        assert_eq!(open.signed(token, URL, "/receipts/twilio", &stopped(id)).await, 200);
-        let (_, notice) = open.queue().recv().await.expect("queued");
-        let Notice::Progress { status: Status::Failed { cause, .. }, .. } = notice else {
-            panic!("{notice:?}")
-        };
-        assert_eq!(cause, expected, "{id}");
+async fn by_a_superseded_key_a_loss_only_has_the_vendor_asked() {
+    let lost =
+        |code, id| [("ErrorCode", code), ("MessageSid", id), ("MessageStatus", "undelivered")];
+    for (code, expected) in [("21610", Cause::OptedOut), ("30003", Cause::Route)] {
+        let mut open = Open::public().await;
+        open.reload(NEW_URL, "twilio", TOKEN);
+        // Only the URL is another one.
+        assert_eq!(open.signed(TOKEN, URL, "/receipts/twilio", &lost(code, "SM1")).await, 200);
+        open.reload(NEW_URL, "twilio", NEW_TOKEN);
+        assert_eq!(open.signed(TOKEN, URL, "/receipts/twilio", &lost(code, "SM2")).await, 200);
+        let new = open.signed(NEW_TOKEN, NEW_URL, "/receipts/twilio", &lost(code, "SM3")).await;
+        assert_eq!(new, 200);
+        let mut heard = Vec::new();
+        while let Ok((_, notice)) = open.queue().try_recv() {
+            heard.push(match notice {
+                Notice::Progress { id, status: Status::Failed { cause, .. } } => {
+                    (id.0, Some(cause))
+                }
+                Notice::Hint { id } => (id.0, None),
+                other => panic!("{other:?}"),
+            });
+        }
+        let expected = [("SM1", Some(expected)), ("SM2", None), ("SM3", Some(expected))];
+        assert_eq!(heard, expected.map(|(id, cause)| (id.to_owned(), cause)), "{code}");
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{
         audit::{Actor, AuditEvent, Event},
         budget::Purse,
         challenge::{Channel, End},
-        opt_out::{Inbound, OptOut, Wish, WordMark},
+        opt_out::{Inbound, OptOut, Said, Wish, WordMark},
         passcode::ChallengeToken,
         records::{Decided, Records},
         time::{DAY, HOUR, Timestamp},
@@ -186,9 +186,11 @@ pub(super) async fn a_word_told_again(subject: &impl Subject) {
         let inbound = Inbound {
             number: number(1),
             ending: "23".to_owned(),
-            gateway: "twilio".to_owned(),
-            wish,
-            marks: vec![WordMark::new("twilio", &[nth; 32], Some(&format!("SM{nth}")))],
+            words: vec![Said {
+                mark: WordMark::new("twilio", &[nth; 32], Some(&format!("SM{nth}"))),
+                wish,
+                gateway: "twilio".to_owned(),
+            }],
             accounts: vec![account("alice")],
         };
         let scope = Scope::Number { account: Account::host(), number: number(1) };

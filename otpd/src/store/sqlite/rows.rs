@@ -71,16 +71,24 @@ pub(super) fn account(
     keys: &Keys,
     account: &Account,
 ) -> rusqlite::Result<(Option<Enrollment>, LoginState)> {
-    let mut select = db.prepare_cached(
-        "SELECT number, number_index, details FROM enrollment WHERE account = ?1",
-    )?;
-    let enrollment =
-        select.query_row([account.as_str()], |row| enrollment(keys, account, row, 0)).optional()?;
+    let enrollment = enrollment_of(db, keys, account)?;
     let mut select = db.prepare_cached("SELECT state FROM login WHERE account = ?1")?;
     let login = select
         .query_row([account.as_str()], |row| decode(0, row.get_ref(0)?.as_blob()?))
         .optional()?;
     Ok((enrollment, login.unwrap_or_default()))
+}
+
+/// The enrollment row alone.
+pub(super) fn enrollment_of(
+    db: &Connection,
+    keys: &Keys,
+    account: &Account,
+) -> rusqlite::Result<Option<Enrollment>> {
+    let mut select = db.prepare_cached(
+        "SELECT number, number_index, details FROM enrollment WHERE account = ?1",
+    )?;
+    select.query_row([account.as_str()], |row| enrollment(keys, account, row, 0)).optional()
 }
 
 /// `number, number_index, details`, beginning at `column`.

@@ -2,10 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
+use tokio::time::sleep;
 use tracing::error;
 use zeroize::Zeroizing;
 
-use super::Courier;
+use super::{Courier, PAUSE};
 use crate::{
     domain::{
         login::{Cause, Order, SentBefore, UndeliveredBefore},
@@ -17,26 +18,45 @@ use crate::{
     verifier::{
         Site,
         deliver::message_id,
-        taken::{Before, Names, Taken, What},
+        taken::{Names, Taken, What},
     },
 };
 
 impl Courier {
     /// Follows a message that an earlier run of the daemon sent.
-    pub(in crate::verifier) fn follow_before(&self, site: Arc<Site>, sent: SentBefore) {
+    pub(in crate::verifier) fn follow_before(&self, sent: SentBefore) {
         let gateway = GatewayName(sent.gateway.clone());
         let id = message_id(sent.token, sent.issued_at, sent.repeat);
         let vendor_id = sent.vendor_id.clone().map(VendorMessageId);
+        let site = self.sites.now();
         let Some(names) = Names::of(&site, sent.channel, gateway, vendor_id, id) else { return };
-        let before = What::Before(Box::new(Before { site, sent }));
-        self.ask_after(self.enter(before, names));
+        self.ask_after(self.enter(What::Before(Box::new(sent)), names));
     }
 
-    /// A carrier's report that such a message did not arrive; what to send in its place.
+    /// Asks a vendor that reported a loss whether it is so. A report that is wrong would end a code that
+    /// somebody holds in their hand, and only here: a message of this run goes out again with its code.
+    pub(super) fn confirm(&self, taken: &Arc<Taken>) {
+        let Ok(place) = Arc::clone(&self.followed).try_acquire_owned() else { return };
+        let (courier, taken) = (self.clone(), Arc::clone(taken));
+        tokio::spawn(async move {
+            let _place = place;
+            // What it said a moment ago may be of before the loss.
+            while !taken.may_ask(PAUSE) {
+                sleep(PAUSE).await;
+            }
+            if !*taken.over.lock().await {
+                courier.ask(&taken).await;
+            }
+        });
+    }
+
+    /// A carrier's report that such a message did not arrive; what to send in its place, under the
+    /// rules that hold now: a fresh code is no part of what began under others.
     pub(super) async fn undelivered_before(
         &self,
         taken: &Taken,
-        Before { site, sent }: &Before,
+        site: &Site,
+        sent: &SentBefore,
         reason: String,
         cause: Cause,
     ) -> Result<Option<Order>, StoreError> {

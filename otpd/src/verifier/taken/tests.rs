@@ -32,7 +32,11 @@ fn a_message_with_two_names_is_found_by_either_and_leaves_under_both() {
     let (messages, own) = (Messages::default(), MessageId([7; 16]));
     let names = |id| Names { gateway: telnyx(), id, ours: Some(own) };
     let ours = Key::Ours(telnyx(), own);
-    assert!(messages.find(ours.clone(), &Status::UnderWay).is_none(), "it is not written down yet");
+    let told = |id: &str| {
+        let id = VendorMessageId(id.to_owned());
+        messages.find(ours.clone(), Some(&id), &Status::UnderWay)
+    };
+    assert!(told("m-0").is_none(), "it is not written down yet");
     let both = Arc::new(Taken::new(test(100), names(Some(VendorMessageId("m-1".into())))));
     assert_eq!(messages.enter(&both, Timestamp(0)), [Status::UnderWay]);
     assert!([key(1), ours.clone()].iter().all(|key| messages.get(key).is_some()));
@@ -43,6 +47,13 @@ fn a_message_with_two_names_is_found_by_either_and_leaves_under_both() {
     messages.enter(&nameless, Timestamp(0));
     let found = messages.get(&ours).expect("by our name");
     assert_eq!((found.id(), found.written_id()), (None, String::new()));
+    messages.leave(&nameless);
+    assert!(told("v3:0").is_none());
+    let early = Arc::new(Taken::new(test(100), names(None)));
+    assert_eq!(messages.enter(&early, Timestamp(0)), [Status::UnderWay]);
+    assert_eq!(early.written_id(), "v3:0", "what was told early named it");
+    messages.leave(&early);
+    messages.enter(&nameless, Timestamp(0));
     found.learn(VendorMessageId("v3:1".into()));
     found.learn(VendorMessageId("v3:2".into()));
     assert_eq!(nameless.written_id(), "v3:1", "the first that was said");
@@ -51,11 +62,24 @@ fn a_message_with_two_names_is_found_by_either_and_leaves_under_both() {
 }
 
 #[test]
+fn one_report_of_a_call_told_under_many_names_pushes_nothing_out() {
+    let (messages, call) = (Messages::default(), VendorMessageId("v3:1".into()));
+    assert!(messages.find(key(1), None, &Status::Delivered).is_none());
+    for name in 0..EARLY {
+        let mut own = [0; 16];
+        own[..8].copy_from_slice(&name.to_be_bytes());
+        let key = Key::Ours(telnyx(), MessageId(own));
+        assert!(messages.find(key, Some(&call), &Status::Delivered).is_none());
+    }
+    assert_eq!(messages.enter(&taken(1, 100), Timestamp(0)), [Status::Delivered], "it is kept");
+}
+
+#[test]
 fn a_message_is_found_until_it_leaves() {
     let messages = Messages::default();
     let first = taken(1, 100);
     assert!(messages.enter(&first, Timestamp(0)).is_empty());
-    let found = messages.find(key(1), &Status::Delivered).expect("it is there");
+    let found = messages.find(key(1), None, &Status::Delivered).expect("it is there");
     assert!(Arc::ptr_eq(&found, &first));
     // The vendor gives the name to another one.
     let second = taken(1, 200);
@@ -87,7 +111,7 @@ fn neither_messages_nor_what_is_told_too_early_grow_without_end() {
     assert!(messages.get(&key(0)).is_none() && messages.get(&key(1)).is_some());
     let base = 2 * REMEMBERED;
     for id in 0..=EARLY {
-        assert!(messages.find(key(base + id), &Status::Delivered).is_none());
+        assert!(messages.find(key(base + id), None, &Status::Delivered).is_none());
     }
     assert_eq!(messages.strangers(), u64::try_from(EARLY + 1).expect("a small number"));
     assert!(messages.enter(&taken(base, 100), Timestamp(0)).is_empty(), "the oldest is gone");

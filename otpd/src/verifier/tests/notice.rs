@@ -1,25 +1,39 @@
 //! What vendors tell by themselves.
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use otp_proto::{Secret, login::Verdict};
 use rand::RngExt;
+use tokio::sync::mpsc;
+use zeroize::Zeroizing;
 
-use super::{House, Outcome, Typed, accepted, code, follow::pass};
+use super::{House, Outcome, Scripted, Typed, accepted, code, follow::pass, site_with};
 use crate::{
+    config::{Message as Text, MessageTemplate},
     conversation,
     domain::{
         audit::Event,
+        challenge::CodeRules,
         enrollment::State,
-        login::{Cause, Progress},
+        login::{Cause, Progress, Terms},
         manage::Verb,
+        policy::Policy,
         proof::Refusal,
         records::{Decided, Records},
     },
-    gateway::{GatewayName, Keyword, Notice, Status, VendorMessageId, callback::Mark},
+    gateway::{
+        Gateway, GatewayName, Keyword, Notice, Status, VendorMessageId, callback::Mark,
+        route::Routes,
+    },
     random,
     store::Scope,
-    verifier::{Arrival, EnrollRequest, Failure, TestFailure, TestRequest, follow::FOLLOWED},
+    verifier::{Arrival, EnrollRequest, Failure, Site, TestFailure, TestRequest, follow::FOLLOWED},
 };
 
 fn failed(cause: Cause) -> Status {
@@ -72,6 +86,13 @@ impl House {
             _ => None,
         };
         events.iter().filter_map(|event| of(&event.event)).collect()
+    }
+
+    /// A vendor is asked, and says this.
+    async fn vendor_says(&mut self, status: Status) {
+        let asked = self.asked.recv().await.expect("a question");
+        assert_eq!((asked.gateway, asked.id.as_str()), ("first", "id-1"));
+        asked.tell.send(status).expect("it waits");
     }
 
     async fn nobody_is_asked(&mut self) {
@@ -201,6 +222,7 @@ async fn a_loss_of_the_last_run_s_message_brings_a_fresh_code_by_the_next_gatewa
     house.verifier.recover_lost().await;
     let (one, other) = (failed(Cause::Route), failed(Cause::Route));
     tokio::join!(house.told("first", one), house.told("first", other));
+    house.vendor_says(failed(Cause::Route)).await;
     let handed = house.vendors.recv().await.expect("a message");
     let fresh = code(&handed.text);
     assert_eq!(handed.gateway, "second");
@@ -213,6 +235,105 @@ async fn a_loss_of_the_last_run_s_message_brings_a_fresh_code_by_the_next_gatewa
     assert_eq!(house.answer(token, &lost).await, None, "recognised, no try");
     assert_eq!(house.answer(token, &fresh).await, Some(Verdict::Granted));
     assert!(house.vendors.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn a_false_loss_of_the_last_run_s_message_leaves_its_code_alone() {
+    for (status, expected) in [
+        (Status::Delivered, &["first delivered"][..]),
+        (Status::UnderWay, &[]),
+        (Status::Unknown("HTTP 500".to_owned()), &[]),
+    ] {
+        let mut house = house().await;
+        let (token, _, code) = house.begin().await;
+        let mut house = house.crash().await;
+        house.passes(1);
+        house.verifier.recover_lost().await;
+        house.told("first", failed(Cause::Route)).await;
+        house.vendor_says(status.clone()).await;
+        // What it said is acted on by the task that asked, which has its place until then; another
+        // waits to ask in the seconds to come, unless the message is at its end.
+        let left = FOLLOWED - usize::from(expected.is_empty());
+        while house.verifier.courier.followed.available_permits() < left {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(house.ends().await, expected, "{status:?}");
+        assert!(house.vendors.try_recv().is_err(), "{status:?}");
+        assert_eq!(house.answer(token, &code).await, Some(Verdict::Granted), "{status:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_loss_of_the_last_run_s_message_is_believed_where_its_vendor_cannot_be_asked() {
+    let mut house = house().await;
+    let (token, _, lost) = house.begin().await;
+    let mut house = house.crash().await;
+    house.mute.store(true, Ordering::Relaxed);
+    house.passes(1);
+    house.verifier.recover_lost().await;
+    house.told("first", failed(Cause::Route)).await;
+    let handed = house.vendors.recv().await.expect("a message");
+    assert_eq!(handed.gateway, "second");
+    handed.settle.send(accepted()).expect("it waits");
+    house.verifier.drained().await;
+    assert_eq!(house.answer(token, &lost).await, None, "recognised, no try");
+}
+
+#[tokio::test]
+async fn a_fresh_code_for_the_last_run_s_message_goes_by_the_rules_that_hold_then() {
+    let mut house = house().await;
+    let (token, _, _) = house.begin().await;
+    let mut house = house.crash().await;
+    house.passes(1);
+    house.verifier.recover_lost().await;
+    let old = house.verifier.site();
+    let rules = CodeRules { digits: 8, ..old.terms.rules };
+    house.verifier.replace_site(Site {
+        policy: Policy::default(),
+        terms: Arc::new(Terms { rules, ..(*old.terms).clone() }),
+        message: Text {
+            template: MessageTemplate::parse("{code} for {host}, ref {ref}", "web02")
+                .expect("fits"),
+            host: "web02".into(),
+        },
+        delivery: old.delivery.clone(),
+        routes: Arc::clone(&old.routes),
+        public_url: None,
+        admin_group: old.admin_group.clone(),
+        keep_audit: old.keep_audit,
+    });
+    house.told("first", failed(Cause::Route)).await;
+    house.vendor_says(failed(Cause::Route)).await;
+    let handed = house.vendors.recv().await.expect("a message");
+    assert!(handed.text.contains(" for web02, ref "), "{}", handed.text);
+    let fresh = code(&handed.text);
+    assert_eq!(fresh.len(), 8);
+    handed.settle.send(accepted()).expect("it waits");
+    house.verifier.drained().await;
+    assert_eq!(house.answer(token, &fresh).await, Some(Verdict::Granted));
+}
+
+#[tokio::test]
+async fn a_proof_of_the_last_run_that_did_not_arrive_is_left_to_the_administrator() {
+    let mut house = House::empty().await;
+    let phone = Secret::new("+12025550142".into());
+    let request = EnrollRequest { phone, channel: None, replace: false };
+    let (verifier, root) = (Arc::clone(&house.verifier), house.root.clone());
+    let (enrolled, text) = tokio::join!(verifier.enroll(&root, request, 0), house.accept());
+    enrolled.expect("a good number");
+    drop(verifier);
+    let mut house = house.crash().await;
+    house.passes(1);
+    house.verifier.recover_lost().await;
+    house.told("first", failed(Cause::Route)).await;
+    house.vendor_says(failed(Cause::Route)).await;
+    while house.ends().await.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(house.ends().await, ["first lost: left-to-administrator"]);
+    assert!(house.vendors.try_recv().is_err(), "nothing is sent again");
+    let proved = house.verifier.verify(&root, Typed::new(&code(&text)), 0).await;
+    proved.expect("it came after all");
 }
 
 #[tokio::test]
@@ -432,6 +553,38 @@ async fn a_test_message_is_followed_until_its_end_is_known() {
             assert!(house.vendors.try_recv().is_err(), "nothing is sent again");
         }
     }
+}
+
+#[tokio::test]
+async fn the_end_of_a_test_call_is_told_by_our_name_for_it() {
+    let house = House::empty().await;
+    let verifier = Arc::clone(&house.verifier);
+    let (handed, mut vendors) = mpsc::unbounded_channel();
+    let (asked, _asked) = mpsc::unbounded_channel();
+    let (name, mute) = (GatewayName("caller".into()), Arc::new(AtomicBool::new(true)));
+    let caller: Box<dyn Gateway> = Box::new(Scripted { name: "caller", handed, asked, mute });
+    let order = [name.clone()];
+    let reports = BTreeMap::from([(name.clone(), Zeroizing::new(String::new()))]);
+    let routes = Routes::new(vec![(name.clone(), caller)], &order, &order).expect("it exists");
+    let old = verifier.site();
+    verifier.replace_site(Site {
+        terms: Arc::new(Terms { voice: true, ..(*old.terms).clone() }),
+        ..site_with(&old, routes.reporting(reports))
+    });
+    let phone = Secret::new("+12025550177".into());
+    let test = TestRequest { phone, gateway: None, voice: true };
+    let (tested, ()) = tokio::join!(verifier.test_message(test, 0), async {
+        let call = vendors.recv().await.expect("a call");
+        call.settle.send(Outcome::Accepted { vendor_id: None }).expect("it waits");
+        let id = VendorMessageId("v3:1".into());
+        let notice = Notice::Call { ours: call.id, id, status: Status::Delivered };
+        house.verifier.notice(&name, notice).await;
+    });
+    assert_eq!(tested.expect("a call").arrival, Some((Arrival::Delivered, None)));
+    assert_eq!(house.ends().await, ["caller delivered"]);
+    let events = house.audit.lock().unwrap();
+    let named = |event: &Event| matches!(event, Event::MessageStatus { vendor_id, .. } if vendor_id == "v3:1");
+    assert!(events.iter().any(|event| named(&event.event)), "by the name that it was told with");
 }
 
 #[tokio::test]

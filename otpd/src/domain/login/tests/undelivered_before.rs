@@ -51,7 +51,8 @@ fn report(
     };
     let owner = Some(message.account.clone());
     let before = scene.audit.len();
-    let again = scene.decide(owner, None, |records, now| report.decide(records, now));
+    let number = Some(message.index);
+    let again = scene.decide(owner, number, |records, now| report.decide(records, now));
     let again = again.map(|order| *order);
     scene.orders.extend(again.clone());
     let said = scene.audit.iter().skip(before).filter_map(|event| match event.event {
@@ -87,6 +88,47 @@ fn a_fresh_code_goes_out_by_another_gateway_and_the_lost_one_is_recognised() {
     assert_eq!(scene.asked(token, &lost).0, Notice::Earlier);
     assert_eq!(scene.challenge(token).tries_left, tries, "no try is used");
     assert!(granted(&scene.right(token)));
+}
+
+#[test]
+fn a_report_of_an_opt_out_is_remembered_for_the_number() {
+    for (cause, opted_out) in
+        [(Cause::OptedOut, true), (Cause::Number, false), (Cause::Route, false)]
+    {
+        let mut scene = Scene::new();
+        let (_, message) = outlived(&mut scene);
+        report(&mut scene, &message, cause, false);
+        let budget = &scene.budgets[&message.index];
+        let expected = opted_out.then_some((scene.now, "telnyx"));
+        let found = budget.opted_out.as_ref().map(|out| (out.at, out.gateway.as_str()));
+        assert_eq!(found, expected, "{cause:?}");
+        let events = scene.events();
+        assert_eq!(events.contains(&"opted-out".to_owned()), opted_out, "{events:?}");
+    }
+    // Also when nobody waits any more: who it was about stays true.
+    let mut scene = Scene::new();
+    let (token, message) = outlived(&mut scene);
+    assert!(granted(&scene.right(token)));
+    report(&mut scene, &message, Cause::OptedOut, false);
+    assert!(scene.budgets[&message.index].opted_out.is_some());
+}
+
+#[test]
+fn a_loss_counts_for_no_conversion_and_once() {
+    let mut scene = Scene::new();
+    let (_, message) = outlived(&mut scene);
+    let sent_at = scene.now;
+    scene.wait(90);
+    let before = scene.traffic.clone();
+    let mut expected = before.clone();
+    for traffic in expected.values_mut() {
+        traffic.undeliver(sent_at);
+    }
+    assert_ne!(expected, before);
+    for _ in 0..2 {
+        report(&mut scene, &message, Cause::Route, false);
+        assert_eq!(scene.traffic, expected, "range, country and all");
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The same for a message that an earlier run of the daemon sent. Nobody holds its code any more, so
-//! a fresh one takes its place.
+//! a fresh one takes its place: the lost one is recognised from then on, but no longer right. So a loss
+//! is to be believed here only when the vendor was asked, where it can be.
 
 use std::sync::Arc;
 

@@ -2,7 +2,7 @@
 
 use minicbor::Encode;
 
-use super::{Before, NUMBER, Wish, WordMark, Words, mark, tells, writes};
+use super::{Before, NUMBER, Wish, WordMark, Words, mark, tell_all, tells, writes};
 use crate::domain::{
     budget::{Budget, Messages, Purse},
     challenge::Channel,
@@ -39,6 +39,32 @@ fn a_word_that_changed_nothing_is_known_again_too() {
     assert!(writes(&mut scene, NUMBER, Wish::Stop));
     assert!(!tells(&mut scene, NUMBER, Wish::Start, start));
     assert!(is_stopped(&scene));
+}
+
+#[test]
+fn a_word_told_again_behind_one_that_waits_takes_nothing_from_it() {
+    for (first, then) in [(Wish::Stop, Wish::Start), (Wish::Start, Wish::Stop)] {
+        let stopped = |wish| match wish {
+            Wish::Stop => true,
+            Wish::Start => false,
+        };
+        let mut scene = Scene::new();
+        writes(&mut scene, NUMBER, then);
+        assert!(tells(&mut scene, NUMBER, first, mark(1)));
+        // The store was busy: the new word, and behind it the one that it has heard, replayed.
+        let words = [(then, mark(2)), (first, mark(1))];
+        assert!(tell_all(&mut scene, NUMBER, &words), "{then:?} is heard");
+        assert_eq!(is_stopped(&scene), stopped(then), "{then:?}");
+        assert!(!tell_all(&mut scene, NUMBER, &words), "and once");
+        // Of several that it has not heard, the last counts, and each of them is known from then on.
+        assert!(tell_all(
+            &mut scene,
+            NUMBER,
+            &[(then, mark(3)), (first, mark(4)), (then, mark(2))]
+        ));
+        assert_eq!(is_stopped(&scene), stopped(first));
+        assert!(!tells(&mut scene, NUMBER, then, mark(3)), "{then:?}");
+    }
 }
 
 #[test]

@@ -151,6 +151,14 @@ fn calls_are_told_in_fields() {
         let request = signed(Owned::form(&url, "CallSid=c&CallStatus=completed"));
         assert_eq!(request.notices(&keys()), Ok(expected), "{path}");
     }
+    let told = |path: &str| {
+        let url = format!("https://h.example{path}");
+        signed(Owned::form(&url, "CallSid=c&CallStatus=completed")).told(&keys()).unwrap().mark
+    };
+    let other = MessageId([0xcd; 16]).name().0;
+    let its = told(&format!("/receipts/telnyx/{name}"));
+    assert_eq!(its, told(&format!("/receipts/telnyx/{name}?x=1")), "a repeat is one");
+    assert_ne!(its, told(&format!("/receipts/telnyx/{other}")), "another call's uses nothing up");
     let caller = Caller { call: "c".to_owned(), pressed: false, markup: Markup::Twiml };
     assert_eq!(keys().caller(&request.borrowed()), Ok(caller));
 }
