@@ -119,16 +119,9 @@ impl House {
     /// With root's number entered and proved.
     async fn new() -> Self {
         let mut house = Self::empty().await;
-        let request = EnrollRequest {
-            phone: Secret::new("+12025550142".into()),
-            channel: None,
-            replace: false,
-        };
-        let (verifier, root) = (Arc::clone(&house.verifier), house.root.clone());
-        let (enrolled, text) = tokio::join!(verifier.enroll(&root, request, 0), house.accept());
-        let (_, placed) = enrolled.expect("a good number");
-        assert_eq!(placed.progress, Progress::Sent);
-        verifier.verify(&root, Typed::new(&code(&text)), 0).await.expect("the right code");
+        let text = house.enroll().await;
+        let proved = house.verifier.verify(&house.root, Typed::new(&code(&text)), 0).await;
+        proved.expect("the right code");
         house
     }
 
@@ -254,6 +247,17 @@ impl House {
         let (begun, text) = tokio::join!(verifier.begin(Self::claim()), self.accept());
         let (token, step) = begun;
         (token.expect("a challenge"), step.prompt.expect("a prompt").text, code(&text))
+    }
+
+    /// An administrator registers root's number, and a vendor takes the proof's message; its text.
+    async fn enroll(&mut self) -> String {
+        let phone = Secret::new("+12025550142".into());
+        let request = EnrollRequest { phone, channel: None, replace: false };
+        let (verifier, root) = (Arc::clone(&self.verifier), self.root.clone());
+        let (enrolled, text) = tokio::join!(verifier.enroll(&root, request, 0), self.accept());
+        let (_, placed) = enrolled.expect("a good number");
+        assert_eq!(placed.progress, Progress::Sent);
+        text
     }
 
     async fn answer(&self, token: ChallengeToken, typed: &str) -> Option<Verdict> {

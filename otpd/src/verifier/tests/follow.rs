@@ -2,9 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use otp_proto::{Secret, login::Verdict};
+use otp_proto::login::Verdict;
 
-use super::{Asked, Attendance, EnrollRequest, Handed, House, Status, accepted, code};
+use super::{Asked, Attendance, Handed, House, Status, accepted, code};
 use crate::{
     domain::{
         audit::Event,
@@ -202,25 +202,22 @@ async fn what_is_followed_holds_no_end_up_and_is_bounded() {
 #[tokio::test]
 async fn a_proof_that_did_not_arrive_is_left_to_the_administrator() {
     let mut house = House::empty().await;
-    let phone = Secret::new("+12025550142".into());
-    let request = EnrollRequest { phone, channel: None, replace: false };
-    let (verifier, root) = (Arc::clone(&house.verifier), house.root.clone());
-    let (enrolled, text) = tokio::join!(verifier.enroll(&root, request, 0), house.accept());
-    enrolled.expect("a good number");
+    let text = house.enroll().await;
     pass(5).await;
     house.asked().await.tell.send(failed(Cause::Route)).expect("it waits");
     house.reported(1).await;
     assert_eq!(house.undelivered(), [("first".into(), "id-1".into(), "left-to-administrator")]);
-    let records = house.verifier.reader.account(root.account.clone()).await.expect("a read");
+    let records = house.verifier.reader.account(house.root.account.clone()).await.expect("a read");
     let expected = Delivery::Undelivered {
         gateway: "first".into(),
         reason: "delivery_failed: 40006 Carrier down".into(),
     };
     assert_eq!(records.login.challenges[0].delivery, expected);
-    let shown = verifier.show(&root).await.expect("a read").expect("enrolled");
+    let shown = house.verifier.show(&house.root).await.expect("a read").expect("enrolled");
     let reason = "first: delivery_failed: 40006 Carrier down";
     assert_eq!(shown.undelivered.as_deref(), Some(reason));
     assert!(house.vendors.try_recv().is_err());
     // It came after all: a report never touches a code.
-    verifier.verify(&root, Typed::new(&code(&text)), 0).await.expect("the right code");
+    let proved = house.verifier.verify(&house.root, Typed::new(&code(&text)), 0).await;
+    proved.expect("the right code");
 }
