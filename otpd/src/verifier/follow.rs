@@ -20,8 +20,11 @@ use super::{
 use crate::{
     domain::{
         account::Account,
+        enrollment::NumberIndex,
         login::{Arrived, Cause, Order, Undelivered},
         passcode::ChallengeToken,
+        records::{Decided, Records},
+        time::Timestamp,
     },
     gateway::{GatewayName, MessageId, Status, VendorMessageId, masked},
     store::{Scope, StoreError},
@@ -279,10 +282,22 @@ impl Courier {
             cause,
             others: site.routes.has_other(order.channel, &lost_by),
         };
-        let scope = Scope::Number { account: order.account.clone(), number: order.index };
-        let decide = move |records: &_, now| report.decide(records, now);
-        let decided = self.store.transact(scope, decide).await;
-        let request = order.token.request();
+        let whose = (order.account.clone(), order.index);
+        self.lost(whose, order.token, move |records, now| report.decide(records, now)).await
+    }
+
+    /// Writes the loss of a message down; what to send in its place.
+    async fn lost<D>(
+        &self,
+        (account, number): (Account, NumberIndex),
+        token: ChallengeToken,
+        decide: D,
+    ) -> Result<Option<Order>, StoreError>
+    where
+        D: Fn(&Records, Timestamp) -> Decided<Option<Box<Order>>> + Send + 'static,
+    {
+        let decided = self.store.transact(Scope::Number { account, number }, decide).await;
+        let request = token.request();
         decided
             .inspect_err(|error| error!(%error, %request, "a lost message was not recorded"))
             .map(|again| again.map(|order| *order))

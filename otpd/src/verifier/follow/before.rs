@@ -3,7 +3,6 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::sleep;
-use tracing::error;
 use zeroize::Zeroizing;
 
 use super::{Courier, PAUSE};
@@ -14,7 +13,7 @@ use crate::{
     },
     gateway::{GatewayName, Message, MessageId, VendorMessageId},
     random,
-    store::{Scope, StoreError},
+    store::StoreError,
     verifier::{
         Site,
         deliver::message_id,
@@ -69,13 +68,8 @@ impl Courier {
             others: site.routes.has_other(sent.channel, &[GatewayName(sent.gateway.clone())]),
             draw: Draw::new(&mut random::system(), site.terms.rules.digits),
         };
-        let scope = Scope::Number { account: sent.account.clone(), number: sent.index };
-        let decide = move |records: &_, now| report.decide(records, now);
-        let decided = self.store.transact(scope, decide).await;
-        let request = sent.token.request();
-        decided
-            .inspect_err(|error| error!(%error, %request, "a lost message was not recorded"))
-            .map(|again| again.map(|order| *order))
+        let whose = (sent.account.clone(), sent.index);
+        self.lost(whose, sent.token, move |records, now| report.decide(records, now)).await
     }
 }
 
