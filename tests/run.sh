@@ -66,8 +66,9 @@ trap summary EXIT
 
 title "packages"
 missing=()
-for package in gcc libc6-dev libc6-dbg libpam0g-dev pkg-config binutils mmdebstrap systemd-container \
-  util-linux iproute2 python3 python3-pip python3-venv valgrind strace prometheus; do
+for package in gcc g++ libc6-dev libc6-dbg libpam0g-dev pkg-config binutils mmdebstrap systemd-container \
+  util-linux iproute2 python3 python3-pip python3-venv valgrind strace prometheus faketime lintian rpm dpkg-dev \
+  xz-utils man-db; do
   dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q '^install ok' || missing+=("$package")
 done
 if [ ${#missing[@]} -gt 0 ]; then
@@ -105,7 +106,22 @@ cargo fetch --quiet --locked
 
 check "format" cargo fmt --all --check
 check "clippy" cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
+# What tests alone build; the tests below build it anyway.
+check "clippy of the failpoints" cargo clippy --quiet --locked -p otpd --bin otpd-failpoints --features failpoints -- -D warnings
 check "dependencies" cargo deny --offline --log-level error check bans licenses sources
+
+manual() { # every page, rendered; a warning is a failure
+  local page warnings bad=0
+  for page in packaging/man/*; do
+    warnings=$(LC_ALL=C.UTF-8 MANWIDTH=80 man --warnings -E UTF-8 -l -Tutf8 -Z "$page" 2>&1 >/dev/null) || bad=1
+    if [ -n "$warnings" ]; then
+      echo "$page: $warnings"
+      bad=1
+    fi
+  done
+  return "$bad"
+}
+check "manual pages" manual
 
 title "unit, property, conformance and module tests"
 status=0
@@ -129,7 +145,11 @@ add "$ok" "$bad"
 if [ "$status" != 0 ]; then fail "documentation tests"; fi
 
 check "release build" cargo build --quiet --release --locked -p otpd -p otpctl -p pam_otp
+check "no failpoint in what ships" tests/failpoints.sh "$target"
 check "build of the carriers' stand-in" cargo build --quiet --release --locked -p otpd_tests --bin carrier
+
+check "the .deb and the .rpm" packaging/build.sh --artifacts "$target/release" --out "$target/packages"
+check "what is in them" tests/packages.sh "$target/packages" "${long[@]}"
 
 title "the vendors' own clients and validators"
 venvs=$target/vendors
@@ -157,8 +177,8 @@ vendors receipts.py "$target/debug/examples/callback"
 title "end to end"
 status=0
 if wait "$mkroot"; then
-  tests/e2e/run.py --root "$target/box/root" --artifacts "$target/release" --results "$results/e2e" \
-    "${long[@]}" || status=$?
+  tests/e2e/run.py --root "$target/box/root" --artifacts "$target/release" --packages "$target/packages" \
+    --results "$results/e2e" "${long[@]}" || status=$?
   if [ -f "$results/e2e/counts.json" ] && counts=$(python3 -c 'import json, sys; c = json.load(open(sys.argv[1])); print(c["passed"], c["failed"])' \
     "$results/e2e/counts.json"); then
     # shellcheck disable=SC2086 # two numbers
@@ -169,6 +189,17 @@ if wait "$mkroot"; then
 else
   cat "$results/mkroot.log"
   fail "the root file system of the end-to-end tests"
+fi
+
+if [ ${#long[@]} -gt 0 ]; then
+  title "fuzzing with coverage"
+  status=0
+  tests/fuzz/run.sh 900 2>&1 | tee "$results/fuzz.log" || status=$?
+  if [[ $(tail -1 "$results/fuzz.log") =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed$ ]]; then
+    report "fuzzing" "$status" "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}"
+  else
+    report "fuzzing" "$status"
+  fi
 fi
 
 title "the benchmark in its short form"

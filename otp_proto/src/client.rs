@@ -112,10 +112,18 @@ impl Client {
     /// `NotFound` or `ConnectionRefused` when nobody listens, `TimedOut` when nobody accepts.
     pub fn connect(path: &Path, deadline: Deadline) -> io::Result<Self> {
         let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None)?;
-        // SO_SNDTIMEO set first is what bounds connect(2) on a Unix socket: a non-blocking connect
-        // answers EAGAIN at once when the backlog is full, and a blocking one may wait for ever.
-        socket.set_write_timeout(Some(deadline.left()?))?;
-        socket.connect(&socket2::SockAddr::unix(path)?).map_err(timed_out)?;
+        let address = socket2::SockAddr::unix(path)?;
+        loop {
+            // SO_SNDTIMEO set first is what bounds connect(2) on a Unix socket: a non-blocking
+            // connect answers EAGAIN at once when the backlog is full, and a blocking one may wait
+            // for ever.
+            socket.set_write_timeout(Some(deadline.left()?))?;
+            match socket.connect(&address) {
+                // A signal of the program's own, while the backlog was full. Nothing was connected.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                connected => break connected.map_err(timed_out)?,
+            }
+        }
         Ok(Self { stream: std::os::fd::OwnedFd::from(socket).into(), decoder: Decoder::default() })
     }
 
@@ -197,7 +205,7 @@ impl Client {
     fn receive<M: Method>(&mut self, deadline: Deadline) -> Result<(M::Reply, bool), CallError> {
         let frame = self.receive_frame(deadline)?;
         let malformed = |error: serde_json::Error| CallError::Malformed(error.to_string());
-        let reply: IncomingReply<'_> = serde_json::from_slice(&frame).map_err(malformed)?;
+        let reply = IncomingReply::parse(&frame).map_err(malformed)?;
         match reply.error {
             Some(name) => Err(CallError::Refused {
                 name: name.into_owned(),

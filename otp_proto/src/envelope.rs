@@ -94,6 +94,17 @@ impl<'a> Call<'a> {
     }
 }
 
+impl<'a> IncomingReply<'a> {
+    /// Parses a frame.
+    ///
+    /// # Errors
+    /// What keeps it from being a reply, in serde's words.
+    pub fn parse(frame: &'a [u8]) -> Result<Self, serde_json::Error> {
+        object(frame)?;
+        serde_json::from_slice(frame)
+    }
+}
+
 /// Parses parameters; absent ones count as `{}`.
 ///
 /// # Errors
@@ -168,6 +179,12 @@ mod tests {
     fn an_array_is_no_parameters() {
         let call = call(r#"{"method":"x","parameters":["c","1"]}"#).expect("a call");
         assert!(parameters::<login::Answer>(call.parameters).is_err());
+    }
+
+    #[test]
+    fn an_array_is_no_reply() {
+        assert!(IncomingReply::parse(br#"{"parameters":{}}"#).is_ok());
+        assert!(IncomingReply::parse(br#"[{"step":{"verdict":"granted"}}]"#).is_err());
     }
 
     #[test]

@@ -254,6 +254,43 @@ pub enum Event {
         /// How far it was ahead of what the time since boot says; negative: behind.
         ahead_seconds: i64,
     },
+    /// Root had a backup made.
+    BackupTaken {
+        /// Its name.
+        backup: String,
+        /// Accounts in it.
+        accounts: u64,
+        /// Whether the trail was in it.
+        log: bool,
+    },
+    /// Root began to have a backup restored. Where its end does not follow, it was cut off: what came
+    /// before stays restored, and restoring it again does the rest.
+    RestoreBegun {
+        /// Its name.
+        backup: String,
+        /// When it was taken, Unix milliseconds.
+        taken_at: i64,
+    },
+    /// Root had a backup restored.
+    BackupRestored {
+        /// Its name.
+        backup: String,
+        /// When it was taken, Unix milliseconds.
+        taken_at: i64,
+        /// Accounts whose number came back.
+        enrolled: u64,
+        /// Accounts of which anything was changed; those are among them.
+        changed: u64,
+    },
+    /// A number came back from a backup.
+    NumberRestored {
+        /// Last two digits.
+        ending: String,
+        /// ISO 3166.
+        country: String,
+        /// `sms` or `voice`.
+        channel: String,
+    },
     /// An administrator's verb was refused, or somebody's about their own number.
     Refused {
         /// The verb of `otpctl`.
@@ -310,7 +347,7 @@ mod tests {
         let kinds = Event::kinds();
         assert_eq!(kinds.first().map(String::as_str), Some("login-ignored"));
         assert_eq!(kinds.last().map(String::as_str), Some("refused"));
-        assert_eq!(kinds.len(), 35, "{kinds:?}");
+        assert_eq!(kinds.len(), 39, "{kinds:?}");
     }
 
     #[test]

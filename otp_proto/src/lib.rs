@@ -12,6 +12,9 @@ pub mod client;
 pub mod envelope;
 pub mod event;
 pub mod frame;
+#[cfg(test)]
+#[path = "../../tests/fuzz/wire.rs"]
+mod fuzz;
 pub mod login;
 mod secret;
 pub mod service;

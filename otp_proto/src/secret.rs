@@ -41,16 +41,50 @@ impl Serialize for Secret {
 
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(Self::new)
+        // The error of another type would quote what stands there, and that is the secret all the same.
+        let text = String::deserialize(deserializer);
+        text.map(Self::new).map_err(|_| serde::de::Error::custom("expected a string"))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::Secret;
+    use crate::{admin, login};
 
+    const CODE: &str = "482913";
+    const NUMBER: &str = "+12025550142";
+
+    /// Everything on the wire that carries a code, a recovery code or a number in full.
     #[test]
     fn debug_shows_nothing() {
-        assert_eq!(format!("{:?}", Secret::new("482913".into())), "Secret(..)");
+        let code = || Secret::new(CODE.to_owned());
+        let phone = || Secret::new(NUMBER.to_owned());
+        let user = || "alice".to_owned();
+        let answer = login::Answer { challenge: "c1".to_owned(), answer: code() };
+        let enroll = admin::Enroll { user: user(), phone: phone(), channel: None, replace: false };
+        let register =
+            admin::Register { user: user(), phone: phone(), channel: None, replace: false };
+        let test = admin::TestMessage { phone: phone(), gateway: None, voice: false };
+        let shown = [
+            ("Secret", format!("{:?}", code())),
+            ("Answer", format!("{answer:?}")),
+            ("Enroll", format!("{enroll:?}")),
+            ("Register", format!("{register:?}")),
+            ("Verify", format!("{:?}", admin::Verify { user: user(), code: code() })),
+            ("Revealed", format!("{:?}", admin::Revealed { phone: phone() })),
+            ("TestMessage", format!("{test:?}")),
+            ("MadeCodes", format!("{:?}", admin::MadeCodes { codes: vec![code(), phone()] })),
+        ];
+        for (name, text) in shown {
+            assert!(text.contains("Secret(..)"), "{name}: {text}");
+            assert!(!text.contains(CODE) && !text.contains("5550142"), "{name}: {text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_text_is_refused_without_being_quoted() {
+        let error = serde_json::from_str::<Secret>("482913").expect_err("a number");
+        assert_eq!(error.to_string(), "expected a string");
     }
 }

@@ -23,6 +23,8 @@ pub(crate) enum Failure {
     RootOnly,
     /// A list of users cannot be opened or read: its name and why.
     List(String, io::Error),
+    /// This host stands in the way, in words.
+    Host(String),
     /// No connection to the daemon.
     Connect(io::Error),
     /// The connection broke before the answer was there.
@@ -46,6 +48,7 @@ impl Failure {
             Self::Output(_)
             | Self::Declined
             | Self::Row(_)
+            | Self::Host(_)
             | Self::RootOnly
             | Self::Admin(_)
             | Self::Unknown(_) => Exit::Refused,

@@ -4,10 +4,14 @@
 
 pub mod cli;
 mod commands;
+mod doctor;
 mod exit;
 mod failure;
+mod pam;
+mod rehearsal;
 mod render;
 mod session;
+mod stack;
 mod terminal;
 
 use std::io::{self, Write};

@@ -68,6 +68,62 @@ pub(crate) fn code(user: &str) -> Result<Secret, Failure> {
     }
 }
 
+/// Shows `text` on standard error.
+///
+/// # Errors
+/// [`Failure::Input`] when there is none.
+pub(crate) fn say(text: &str) -> Result<(), Failure> {
+    let mut stderr = io::stderr();
+    stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush()).map_err(Failure::Input)
+}
+
+/// Asks as a module of PAM has a program ask: `text` as it is, and the answer as it is typed, shown or
+/// not; none at the end of the input.
+///
+/// # Errors
+/// [`Failure::Input`] and [`Failure::Usage`].
+pub(crate) fn prompt(text: &str, echo: bool) -> Result<Option<Zeroizing<String>>, Failure> {
+    let stdin = io::stdin();
+    // Before the question: what is typed as soon as it shows must be neither shown nor thrown away.
+    let hidden = if echo { None } else { Hidden::begin(&stdin)? };
+    say(text)?;
+    let line = read_line(&mut unbuffered(&stdin)?)?;
+    if hidden.is_some() || line.is_none() {
+        end_line(&mut io::stderr());
+    }
+    Ok(line.map(|line| Zeroizing::new(line.trim_end_matches('\r').to_owned())))
+}
+
+/// A terminal that does not show what is typed, until this is dropped.
+struct Hidden {
+    terminal: File,
+    before: rustix::termios::Termios,
+}
+
+impl Hidden {
+    /// None where standard input is no terminal.
+    fn begin(stdin: &io::Stdin) -> Result<Option<Self>, Failure> {
+        if !stdin.is_terminal() {
+            return Ok(None);
+        }
+        let terminal = unbuffered(stdin)?;
+        let failed = |error: rustix::io::Errno| Failure::Input(error.into());
+        let before = rustix::termios::tcgetattr(&terminal).map_err(failed)?;
+        let mut silent = before.clone();
+        silent.local_modes.remove(rustix::termios::LocalModes::ECHO);
+        let when = rustix::termios::OptionalActions::Flush;
+        rustix::termios::tcsetattr(&terminal, when, &silent).map_err(failed)?;
+        Ok(Some(Self { terminal, before }))
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        let when = rustix::termios::OptionalActions::Drain;
+        let _ = rustix::termios::tcsetattr(&self.terminal, when, &self.before);
+    }
+}
+
 fn ask_yes_no(
     input: &mut impl Read,
     output: &mut impl Write,

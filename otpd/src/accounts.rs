@@ -1,10 +1,21 @@
 //! The host's accounts and groups, as NSS gives them.
 //!
-//! NSS may ask a directory server, and may hang. So it is asked on a thread of its own, a question
-//! waits two seconds at most, and what nobody waits for any more is not asked. While the thread
-//! hangs, questions fail after their two seconds, and at once when too many wait.
+//! NSS may ask a directory server, and may hang. So it is asked on threads of its own, a question
+//! waits two seconds at most, and what nobody waits for any more is not asked. It begins with one
+//! thread; one more, up to eight, comes with a question that finds no more threads free than
+//! questions waiting, and stays. So whoever is in the host's own files is found while the directory
+//! is silent about up to seven others. While eight lookups hang, every question fails after its two
+//! seconds, and at once when too many wait.
 
-use std::{ffi::CString, io, time::Duration};
+use std::{
+    ffi::CString,
+    io,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
 use tokio::sync::{mpsc, oneshot};
@@ -16,6 +27,8 @@ use crate::{domain::account::Account, threads};
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Questions that may wait: one for every connection, so that a burst of logins is no failure of NSS.
 const QUEUE: usize = 512;
+/// Threads that ask: so many lookups may hang at once.
+const THREADS: usize = 8;
 
 /// An account that NSS knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +59,42 @@ type Question = Box<dyn FnOnce() + Send>;
 #[derive(Clone)]
 pub struct Accounts {
     queue: mpsc::Sender<Question>,
+    crew: Arc<Crew>,
+}
+
+/// Who asks.
+struct Crew {
+    questions: Mutex<mpsc::Receiver<Question>>,
+    /// Threads that wait for a question.
+    free: AtomicUsize,
+    threads: AtomicUsize,
+}
+
+impl Crew {
+    /// Adds a thread, if there may be one more.
+    fn grow(self: &Arc<Self>) -> io::Result<()> {
+        let more = |threads| (threads < THREADS).then_some(threads + 1);
+        if self.threads.fetch_update(Ordering::AcqRel, Ordering::Acquire, more).is_err() {
+            return Ok(());
+        }
+        let crew = Arc::clone(self);
+        let ask = move || {
+            while let Some(question) = crew.next() {
+                question();
+            }
+        };
+        threads::spawn("nss", ask).map(drop).inspect_err(|_| {
+            self.threads.fetch_sub(1, Ordering::AcqRel);
+        })
+    }
+
+    /// The next question, for the thread whose turn it is.
+    fn next(&self) -> Option<Question> {
+        self.free.fetch_add(1, Ordering::AcqRel);
+        let next = self.questions.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
+        self.free.fetch_sub(1, Ordering::AcqRel);
+        next
+    }
 }
 
 impl Accounts {
@@ -54,13 +103,11 @@ impl Accounts {
     /// # Errors
     /// When the system gives no thread.
     pub fn start() -> io::Result<Self> {
-        let (queue, mut questions) = mpsc::channel::<Question>(QUEUE);
-        threads::spawn("nss", move || {
-            while let Some(question) = questions.blocking_recv() {
-                question();
-            }
-        })?;
-        Ok(Self { queue })
+        let (queue, questions) = mpsc::channel::<Question>(QUEUE);
+        let (free, threads) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let crew = Arc::new(Crew { questions: Mutex::new(questions), free, threads });
+        crew.grow()?;
+        Ok(Self { queue, crew })
     }
 
     /// The account of this name; `None` when there is none.
@@ -117,6 +164,13 @@ impl Accounts {
             }
         });
         self.queue.try_send(job).map_err(|_| Unreachable)?;
+        let waiting = self.queue.max_capacity() - self.queue.capacity();
+        // One to spare: a thread counts as free for a moment when it has a question already.
+        if waiting >= self.crew.free.load(Ordering::Acquire)
+            && let Err(error) = self.crew.grow()
+        {
+            warn!(%error, "no further thread asks NSS");
+        }
         match tokio::time::timeout(PATIENCE, answer).await {
             Ok(Ok(Ok(found))) => Ok(found),
             Ok(Ok(Err(error))) => {
@@ -138,7 +192,9 @@ fn identity(user: &User) -> Option<Identity> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Accounts, Unreachable};
+    use std::sync::atomic::Ordering;
+
+    use super::{Accounts, THREADS, Unreachable};
 
     #[tokio::test]
     async fn root_is_found_by_name_and_by_uid() {
@@ -165,5 +221,32 @@ mod tests {
         });
         assert_eq!(hanging.await, Err(Unreachable));
         drop(release);
+    }
+
+    #[tokio::test]
+    async fn lookups_that_hang_hold_nobody_else_up() {
+        let accounts = Accounts::start().unwrap();
+        let mut held = Vec::new();
+        for _ in 1..THREADS {
+            let (release, hang) = std::sync::mpsc::channel::<()>();
+            let (tell, begun) = tokio::sync::oneshot::channel();
+            let asking = accounts.clone();
+            let hanging = tokio::spawn(async move {
+                let hang = move || {
+                    let _ = tell.send(());
+                    let _ = hang.recv();
+                    Ok(())
+                };
+                asking.ask(hang).await
+            });
+            begun.await.expect("a thread has it");
+            held.push((release, hanging));
+        }
+        assert!(accounts.by_name("root".into()).await.expect("an answer").is_some());
+        for (release, hanging) in held {
+            drop(release);
+            let _ = hanging.await.expect("an end");
+        }
+        assert!(accounts.crew.threads.load(Ordering::Acquire) <= THREADS);
     }
 }

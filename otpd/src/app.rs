@@ -1,6 +1,7 @@
 //! The composition root: the only place that knows which adapters there are.
 
 mod listeners;
+mod watchdog;
 
 use std::{
     path::{Path, PathBuf},
@@ -48,7 +49,8 @@ pub enum StartError {
     Key(#[from] KeyError),
     /// There is no key for a database that needs one.
     #[error(
-        "{key}: no such file, but {database} was made with a key; restore the key from your backup",
+        "{key}: no such file, but {database} was made with a key; restore the key from your backup, \
+         then systemctl restart otpd",
         key = key.display(), database = database.display()
     )]
     KeyMissing {
@@ -66,6 +68,9 @@ pub enum StartError {
     /// The kernel does not say how long it has been running.
     #[error("cannot read CLOCK_BOOTTIME: {0}; see SystemCallFilter= of the unit")]
     Clock(#[source] std::io::Error),
+    /// The configuration cannot be read as the service reads it.
+    #[error("cannot become the user otpd: {0}; run it as root or as that user")]
+    User(#[source] std::io::Error),
     /// The system gives no thread.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] std::io::Error),
@@ -99,12 +104,17 @@ fn load(path: &Path) -> Result<Config, ConfigErrors> {
     config::load(path, systemd::credentials_directory().as_deref(), &config::host_name())
 }
 
-/// Checks the configuration as the start does, gateways and all; its warnings.
+/// Checks the configuration as the start does, gateways and all; its warnings. The service's own is
+/// read as the service reads it, by root too, which is another user from then on.
 ///
 /// # Errors
 /// All that is wrong with it.
 pub fn check(path: &Path) -> Result<Vec<String>, StartError> {
-    let config = load(path)?;
+    if path == Path::new(config::DEFAULT_PATH) {
+        systemd::become_service_user().map_err(StartError::User)?;
+    }
+    let credentials = systemd::credentials_directory().or_else(systemd::credentials_of_service);
+    let config = config::load(path, credentials.as_deref(), &config::host_name())?;
     routes(&config, &config.delivery.voice)?;
     Ok(config.warnings)
 }
@@ -112,11 +122,11 @@ pub fn check(path: &Path) -> Result<Vec<String>, StartError> {
 /// Makes the master key where the configuration wants it.
 ///
 /// # Errors
-/// When the configuration is wrong, or the file exists or cannot be written.
+/// When `[server]` is wrong, or the file exists or cannot be written.
 pub fn make_key(path: &Path) -> Result<PathBuf, StartError> {
-    let config = load(path)?;
-    MasterKey::make(&config.server.key_file)?;
-    Ok(config.server.key_file)
+    let key_file = config::key_file_of(path)?;
+    MasterKey::make(&key_file)?;
+    Ok(key_file)
 }
 
 /// Runs the daemon until it is told to stop.
@@ -189,7 +199,7 @@ fn start(path: &Path, config: Config) -> Result<Daemon, StartError> {
     let keys = keys(&config, database)?;
     let sqlite = Sqlite::open(database, keys.clone())?;
     let clock = Clock::system(sqlite.agreement()?).map_err(StartError::Clock)?;
-    let reader = Reader::open(database, keys.clone())?;
+    let reader = Reader::sqlite(database, keys.clone())?;
     let instance = Instance(random::system().random());
     let metrics = Metrics::default();
     let listeners = Listeners::bind(config.http.as_ref());
@@ -243,6 +253,11 @@ impl Daemon {
         tokio::spawn(async move { verifier.recover_lost().await });
         let verifier = Arc::clone(&self.verifier);
         tokio::spawn(async move { verifier.look_after().await });
+        let verifier = Arc::clone(&self.verifier);
+        tokio::spawn(watchdog::feed(move || {
+            let verifier = Arc::clone(&verifier);
+            async move { verifier.store_answers().await }
+        }));
         self.listen(&stop);
         let backend = Backend::Working(Arc::clone(&self.verifier));
         let mut served = std::pin::pin!(ipc::serve(listener, backend, stop.clone()));
@@ -347,6 +362,8 @@ async fn broken(
     mut why: StartError,
 ) -> Option<Daemon> {
     let mut told = String::new();
+    // To refuse is all it has to do now, and starting it again would mend nothing: it lives.
+    let mut fed = std::pin::pin!(watchdog::feed(|| std::future::ready(true)));
     loop {
         let reason = why.to_string();
         if reason != told {
@@ -361,6 +378,7 @@ async fn broken(
         let mut served = std::pin::pin!(ipc::serve(listener, backend, enough));
         let asked = tokio::select! {
             () = &mut served => return None,
+            () = &mut fed => return None,
             () = stop.requested() => return None,
             () = reloads.next() => true,
             () = tokio::time::sleep(RETRY), if !matches!(why, StartError::Config(_)) => false,
@@ -381,9 +399,17 @@ async fn broken(
 /// The key, made when there is none and nothing is stored that would need another one.
 fn keys(config: &Config, database: &Path) -> Result<Keys, StartError> {
     let credential = systemd::credentials_directory().map(|folder| folder.join("otpd.key"));
-    // One that cannot be looked at is there: reading it says what is wrong, and no other is made.
-    let credential = credential.filter(|path| path.try_exists().unwrap_or(true));
-    let path = credential.unwrap_or_else(|| config.server.key_file.clone());
+    let path = config.server.key_file.clone();
+    if let Some(credential) = credential
+        && let Some(master) = MasterKey::read(&credential)?
+    {
+        // The credential is a copy, and says nothing about who reads what it was copied from.
+        if let Some(mode) = MasterKey::exposed(&path) {
+            let (path, mode) = (path.display(), format_args!("{mode:04o}"));
+            warn!(%path, %mode, "everybody may read the master key: chmod 0600");
+        }
+        return Ok(master.derive());
+    }
     if let Some(master) = MasterKey::read(&path)? {
         return Ok(master.derive());
     }

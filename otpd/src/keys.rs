@@ -1,7 +1,7 @@
 //! The master key: read, made, and turned into one key for each purpose.
 
 use std::{
-    fs::OpenOptions,
+    fs::{self, OpenOptions},
     io::{self, Read, Write},
     os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
@@ -13,8 +13,13 @@ use chacha20poly1305::{
 };
 use hkdf::Hkdf;
 use hmac::{Hmac, Mac};
+use nix::{
+    errno::Errno,
+    fcntl::{AT_FDCWD, RenameFlags, renameat2},
+};
 use rand::RngExt;
 use sha2::Sha256;
+use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::{
@@ -38,7 +43,7 @@ pub enum KeyError {
     /// The file cannot be read.
     #[error(
         "{path}: {source}; otpd must be able to read it: chown it to otpd's user, or pass it by \
-         LoadCredential=otpd.key:{path} in the unit",
+         LoadCredential=otpd.key:{path} in the unit, then systemctl restart otpd",
         path = path.display()
     )]
     Io {
@@ -50,7 +55,8 @@ pub enum KeyError {
     /// The file cannot be made.
     #[error(
         "{path}: cannot make the key: {source}; run otpd --make-key as root, then let otpd read it: \
-         chown it to otpd's user, or pass it by LoadCredential=otpd.key:{path} in the unit",
+         chown it to otpd's user, or pass it by LoadCredential=otpd.key:{path} in the unit, then \
+         systemctl restart otpd",
         path = path.display()
     )]
     Make {
@@ -59,10 +65,22 @@ pub enum KeyError {
         /// What the system says.
         source: io::Error,
     },
+    /// The file is made, but perhaps not on the disk.
+    #[error(
+        "{path}: the key is made, but its directory cannot be written to the disk: {source}; mend \
+         the disk, keep a copy of the key, then systemctl restart otpd",
+        path = path.display()
+    )]
+    Unsynced {
+        /// Which file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
     /// Not a key.
     #[error(
-        "{path}: {found} bytes, expected exactly 32; restore the key from your backup (a new one, \
-         otpd --make-key, fits an empty database only)",
+        "{path}: {found} bytes, expected exactly 32; restore the key from your backup, then \
+         systemctl restart otpd (a new one, otpd --make-key, fits an empty database only)",
         path = path.display()
     )]
     Length {
@@ -91,7 +109,8 @@ pub enum KeyError {
 }
 
 impl MasterKey {
-    /// Reads the key; `None` when there is no such file.
+    /// Reads the key; `None` when there is no such file, or one that says `none`: systemd starts no
+    /// service whose credential is missing, so otpd.service passes that where there is no key.
     ///
     /// # Errors
     /// [`KeyError`] when the file is there and is not a key that is kept secret.
@@ -108,29 +127,55 @@ impl MasterKey {
         }
         let mut bytes = Zeroizing::new(Vec::with_capacity(33));
         file.take(33).read_to_end(&mut bytes).map_err(failed)?;
+        if bytes.as_slice() == b"none" {
+            return Ok(None);
+        }
         let key = <[u8; 32]>::try_from(bytes.as_slice());
         key.map(|key| Some(Self(key)))
             .map_err(|_| KeyError::Length { path: path.into(), found: bytes.len() })
     }
 
-    /// Makes a key and its file, mode 0600; never over an existing one.
+    /// Makes a key and its file, mode 0600; never over an existing one. Whatever ends it, there is
+    /// the whole key or none: it gets its name once it is on the disk.
     ///
     /// # Errors
-    /// [`KeyError::Exists`] or [`KeyError::Make`].
+    /// [`KeyError::Exists`], [`KeyError::Make`], or [`KeyError::Unsynced`] once it is made.
     pub fn make(path: &Path) -> Result<Self, KeyError> {
         let failed = |source: io::Error| match source.kind() {
             io::ErrorKind::AlreadyExists => KeyError::Exists { path: path.into() },
             _ => KeyError::Make { path: path.into(), source },
         };
         let key = Self(random::system().random());
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path)
-            .map_err(failed)?;
-        file.write_all(&key.0).and_then(|()| file.sync_all()).map_err(failed)?;
+        key.write(path).map_err(failed)?;
+        sync_folder(path).map_err(|source| KeyError::Unsynced { path: path.into(), source })?;
         Ok(key)
+    }
+
+    /// The mode of a key's file that everybody may read; `None` of one that is kept secret, that is
+    /// not there or that cannot be looked at.
+    #[must_use]
+    pub fn exposed(path: &Path) -> Option<u32> {
+        let mode = path.metadata().ok()?.mode() & 0o7777;
+        (mode & 0o007 != 0).then_some(mode)
+    }
+
+    fn write(&self, path: &Path) -> io::Result<()> {
+        // A name of its own: two makers at once must not write into each other's file. What one
+        // leaves behind that is killed is no key of anything, and in nobody's way.
+        let mut unnamed = path.as_os_str().to_owned();
+        unnamed.push(format!(".new-{:016x}", random::system().random::<u64>()));
+        let unnamed = PathBuf::from(unnamed);
+        let mut file =
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unnamed)?;
+        let named = file
+            .write_all(&self.0)
+            .and_then(|()| file.sync_all())
+            .and_then(|()| rename_new(&unnamed, path));
+        if named.is_err() {
+            // Why there is no key says more than why its file stays.
+            let _ = fs::remove_file(&unnamed);
+        }
+        named
     }
 
     /// A key that a test knows.
@@ -149,6 +194,7 @@ impl MasterKey {
             number: Derived(self.expand(b"otpd number v1")),
             index: Derived(self.expand(b"otpd index v1")),
             attempt: Derived(self.expand(b"otpd attempt v1")),
+            backup: Derived(self.expand(b"otpd backup v1")),
             check: self.expand(b"otpd check v1"),
         }
     }
@@ -158,6 +204,28 @@ impl MasterKey {
         let mut out = [0; N];
         Hkdf::<Sha256>::new(None, &self.0).expand(purpose, &mut out).expect("a short output");
         out
+    }
+}
+
+/// Gives a file its name unless there is one of that name.
+fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    match renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE) {
+        // Some file systems cannot; there the file has both names for a moment.
+        Err(Errno::EINVAL) => fs::hard_link(from, to).map(|()| {
+            // It has its name: a second one that stays is no reason to say it has none.
+            let _ = fs::remove_file(from);
+        }),
+        renamed => renamed.map_err(io::Error::from),
+    }
+}
+
+/// Has a file's name written to the disk: a database must not be there with a key that is not.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    match fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all() {
+        // Some file systems have nothing to write for a directory, and say so by this.
+        Err(error) if error.raw_os_error() == Some(Errno::EINVAL as i32) => Ok(()),
+        synced => synced,
     }
 }
 
@@ -192,6 +260,7 @@ pub struct Keys {
     number: Derived,
     index: Derived,
     attempt: Derived,
+    backup: Derived,
 }
 
 /// A stored number that cannot be read: damaged, of another row, or of another key.
@@ -250,6 +319,18 @@ impl Keys {
         AttemptKey(self.attempt.mac(&parts))
     }
 
+    /// Seals a line of a backup: its place in the one of this name, and what it says.
+    #[must_use]
+    pub fn seal_line(&self, backup: u64, line: u64, content: &[u8]) -> [u8; 16] {
+        self.backup.mac(&[&backup.to_be_bytes(), &line.to_be_bytes(), content])
+    }
+
+    /// Whether a line of a backup is as it was sealed.
+    #[must_use]
+    pub fn is_sealed(&self, backup: u64, line: u64, content: &[u8], seal: &[u8]) -> bool {
+        self.seal_line(backup, line, content).ct_eq(seal).into()
+    }
+
     fn cipher(&self) -> XChaCha20Poly1305 {
         XChaCha20Poly1305::new(&self.number.0.into())
     }
@@ -281,6 +362,41 @@ mod tests {
     }
 
     #[test]
+    fn what_a_killed_run_left_of_a_key_is_in_nobodys_way() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, left) = (dir.path().join("otpd.key"), dir.path().join("otpd.key.new"));
+        std::fs::write(&left, "half").unwrap();
+        let made = MasterKey::make(&path).unwrap().derive();
+        assert!(matches!(MasterKey::make(&path), Err(KeyError::Exists { .. })));
+        assert_eq!(std::fs::read(&left).unwrap(), b"half", "it may be another maker's");
+        assert_eq!(dir.path().read_dir().unwrap().count(), 2, "nothing stays of what has no name");
+        assert_eq!(MasterKey::read(&path).unwrap().expect("a key").derive().id, made.id);
+    }
+
+    #[test]
+    fn of_many_who_make_a_key_at_once_one_does() {
+        for _ in 0..20 {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("otpd.key");
+            let together = std::sync::Barrier::new(8);
+            let attempt = || {
+                together.wait();
+                MasterKey::make(&path)
+            };
+            let made = std::thread::scope(|scope| {
+                let makers = [(); 8].map(|()| scope.spawn(attempt));
+                makers.map(|maker| maker.join().expect("no panic"))
+            });
+            let (one, others): (Vec<_>, Vec<_>) = made.into_iter().partition(Result::is_ok);
+            let [Ok(one)] = &one[..] else { panic!("{} keys", one.len()) };
+            assert!(others.iter().all(|made| matches!(made, Err(KeyError::Exists { .. }))));
+            let read = MasterKey::read(&path).unwrap().expect("a key");
+            assert_eq!(read.derive().check, one.derive().check);
+            assert_eq!(dir.path().read_dir().unwrap().count(), 1, "and nothing else");
+        }
+    }
+
+    #[test]
     fn what_is_no_secret_key_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         for (name, length, mode, good) in [
@@ -293,6 +409,8 @@ mod tests {
             std::fs::write(&path, vec![7; length]).unwrap();
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
             assert_eq!(MasterKey::read(&path).is_ok(), good, "{name}");
+            let exposed = (mode == 0o604).then_some(mode);
+            assert_eq!(MasterKey::exposed(&path), exposed, "{name}");
         }
     }
 

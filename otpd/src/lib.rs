@@ -6,10 +6,15 @@
 pub mod accounts;
 pub mod app;
 mod audit_log;
+pub mod backup;
 pub mod clock;
 pub mod config;
 pub mod conversation;
 pub mod domain;
+mod failpoint;
+#[cfg(test)]
+#[path = "../../tests/fuzz/daemon.rs"]
+mod fuzz;
 pub mod gateway;
 mod hex;
 pub mod http;
@@ -17,9 +22,12 @@ pub mod ipc;
 pub mod keys;
 mod quota;
 pub mod random;
+#[cfg(test)]
+mod secrecy;
 pub mod shutdown;
 pub mod store;
 pub mod systemd;
 pub mod telemetry;
 mod threads;
 pub mod verifier;
+mod waiting;

@@ -52,8 +52,9 @@ fn made(path: &std::path::Path) -> String {
     let path = path.display();
     format!(
         "{path}: made. Keep a copy of it where the database is not.\n\
-         otpd must be able to read it: chown it to otpd's user, or pass it by\n\
-         LoadCredential=otpd.key:{path} in the unit (systemctl edit otpd).\n"
+         otpd.service hands /etc/otpd/otpd.key to the daemon. Elsewhere, or without that unit, otpd\n\
+         must be able to read it itself: chown it to otpd's user. A daemon that runs already takes it\n\
+         with its next start: systemctl restart otpd\n"
     )
 }
 
@@ -62,4 +63,24 @@ fn check(arguments: &Arguments) -> Result<String, String> {
     let warnings = warnings.into_iter().map(|warning| format!("warning: {warning}\n"));
     let file = arguments.config.display();
     Ok(warnings.chain([format!("{file}: nothing is wrong\n")]).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    // With the engine that the crate is fuzzed by: cargo builds this program beside that of the target.
+    use bolero as _;
+    use clap::CommandFactory;
+
+    use super::Arguments;
+
+    #[test]
+    fn the_manual_page_has_every_option() {
+        let page = include_str!("../../packaging/man/otpd.8");
+        let mut command = Arguments::command();
+        command.build();
+        for argument in command.get_arguments() {
+            let long = argument.get_long().unwrap_or_default().replace('-', "\\-");
+            assert!(page.contains(&format!("\\-\\-{long}")), "{long}");
+        }
+    }
 }

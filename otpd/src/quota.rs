@@ -1,22 +1,33 @@
-//! How often one uid may make the daemon write something down: a local user must not be able to
-//! fill the log, or the disk with the audit trail.
+//! How often one uid or account may make the daemon write something down: nobody must be able to fill
+//! the log, or the disk with the audit trail.
 
 use std::{
     collections::HashMap,
+    hash::Hash,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use tokio::time::Instant;
 
-/// Lines that one uid may cause in [`SPAN`]. Root may cause any number.
+/// Lines that one of them may cause in [`SPAN`].
 const ALLOWED: u32 = 60;
 /// See [`ALLOWED`].
 const SPAN: Duration = Duration::from_hours(1);
 
-/// What each uid has caused; cheap to clone.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Quota(Arc<Mutex<HashMap<u32, Used>>>);
+/// Those who are remembered at once. There are no more users in an hour, and where there are, the
+/// further ones cause nothing.
+const REMEMBERED: usize = 10_000;
+
+/// What each of them has caused; cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Quota<K>(Arc<Mutex<HashMap<K, Used>>>);
+
+impl<K> Default for Quota<K> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
 
 #[derive(Clone, Copy, Debug)]
 struct Used {
@@ -36,21 +47,30 @@ pub(crate) enum Line {
     LeftOut,
 }
 
-impl Quota {
-    /// Whether a line that this uid causes would be written now.
-    pub(crate) fn has_room(&self, uid: u32) -> bool {
-        let used = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        uid == 0 || used.get(&uid).is_none_or(|used| used.is_over() || used.count < ALLOWED)
+impl<K: Clone + Eq + Hash> Quota<K> {
+    /// Whether a line that this one causes would be written now.
+    pub(crate) fn has_room(&self, who: &K) -> bool {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match all.get(who) {
+            Some(used) => used.is_over() || used.count < ALLOWED,
+            None => all.len() < REMEMBERED || all.values().any(Used::is_over),
+        }
     }
 
     /// Counts a line.
-    pub(crate) fn take(&self, uid: u32) -> Line {
-        if uid == 0 {
-            return Line::Written;
-        }
+    pub(crate) fn take(&self, who: &K) -> Line {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|_, used| !used.is_over());
-        let used = all.entry(uid).or_insert_with(|| Used { since: Instant::now(), count: 0 });
+        if !all.contains_key(who) && all.len() >= REMEMBERED {
+            all.retain(|_, used| !used.is_over());
+            if all.len() >= REMEMBERED {
+                return Line::LeftOut;
+            }
+        }
+        let new = Used { since: Instant::now(), count: 0 };
+        let used = all.entry(who.clone()).or_insert(new);
+        if used.is_over() {
+            *used = new;
+        }
         used.count = used.count.saturating_add(1);
         match used.count.cmp(&ALLOWED) {
             std::cmp::Ordering::Less => Line::Written,
@@ -68,26 +88,31 @@ impl Used {
 
 #[cfg(test)]
 mod tests {
-    use super::{ALLOWED, Line, Quota, SPAN};
+    use super::{ALLOWED, Line, Quota, REMEMBERED, SPAN};
 
     #[tokio::test(start_paused = true)]
-    async fn a_uid_has_its_lines_for_an_hour() {
+    async fn each_has_its_lines_for_an_hour() {
         let quota = Quota::default();
         for _ in 1..ALLOWED {
-            assert_eq!(quota.take(1000), Line::Written);
+            assert_eq!(quota.take(&1000), Line::Written);
         }
-        assert!(quota.has_room(1000));
-        assert_eq!(quota.take(1000), Line::Last);
-        assert!(!quota.has_room(1000) && quota.has_room(1001));
-        assert_eq!((quota.take(1000), quota.take(1001)), (Line::LeftOut, Line::Written));
+        assert!(quota.has_room(&1000));
+        assert_eq!(quota.take(&1000), Line::Last);
+        assert!(!quota.has_room(&1000) && quota.has_room(&1001));
+        assert_eq!((quota.take(&1000), quota.take(&1001)), (Line::LeftOut, Line::Written));
         tokio::time::advance(SPAN).await;
-        assert!(quota.has_room(1000));
-        assert_eq!(quota.take(1000), Line::Written);
+        assert!(quota.has_room(&1000));
+        assert_eq!(quota.take(&1000), Line::Written);
     }
 
-    #[tokio::test]
-    async fn root_has_any_number() {
+    #[tokio::test(start_paused = true)]
+    async fn so_many_are_remembered_and_no_more() {
         let quota = Quota::default();
-        assert!((0..=ALLOWED).all(|_| quota.take(0) == Line::Written) && quota.has_room(0));
+        assert!((0..REMEMBERED).all(|who| quota.take(&who) == Line::Written));
+        assert!(!quota.has_room(&REMEMBERED) && quota.has_room(&0));
+        assert_eq!((quota.take(&REMEMBERED), quota.take(&0)), (Line::LeftOut, Line::Written));
+        tokio::time::advance(SPAN).await;
+        assert!(quota.has_room(&REMEMBERED));
+        assert_eq!(quota.take(&REMEMBERED), Line::Written);
     }
 }

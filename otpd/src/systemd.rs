@@ -10,12 +10,16 @@ use std::{
         },
     },
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use listenfd::ListenFd;
-use nix::sys::{
-    prctl,
-    resource::{Resource, setrlimit},
+use nix::{
+    sys::{
+        prctl,
+        resource::{Resource, setrlimit},
+    },
+    unistd::{User, geteuid, initgroups, setgid, setuid},
 };
 use sd_notify::NotifyState;
 
@@ -187,6 +191,27 @@ pub fn credentials_directory() -> Option<PathBuf> {
     path.is_absolute().then_some(path)
 }
 
+/// The credentials of the service that runs, as whoever checks the configuration beside it finds them.
+#[must_use]
+pub fn credentials_of_service() -> Option<PathBuf> {
+    let path = PathBuf::from("/run/credentials/otpd.service");
+    path.is_dir().then_some(path)
+}
+
+/// Goes on as the user of `otpd.service`, where there is one and root asks: that root can read a file
+/// says nothing about the service. Cannot be undone.
+///
+/// # Errors
+/// When the system refuses.
+pub fn become_service_user() -> io::Result<()> {
+    let Some(user) = User::from_name("otpd")?.filter(|_| geteuid().is_root()) else {
+        return Ok(());
+    };
+    initgroups(c"otpd", user.gid)?;
+    setgid(user.gid)?;
+    Ok(setuid(user.uid)?)
+}
+
 /// Tells systemd that logins are served; `status` is what `systemctl status` shows.
 pub fn notify_ready(status: &str) {
     tell(&[NotifyState::Ready, NotifyState::Status(&one_line(status))]);
@@ -198,6 +223,18 @@ pub fn notify_reloading() {
         Ok(now) => tell(&[NotifyState::Reloading, now]),
         Err(error) => tracing::debug!(%error, "cannot read the clock for systemd"),
     }
+}
+
+/// How long systemd waits for the next [`notify_alive`] before it restarts the daemon; `None` when
+/// it does not wait at all.
+#[must_use]
+pub fn watchdog() -> Option<Duration> {
+    sd_notify::watchdog_enabled().filter(|limit| !limit.is_zero())
+}
+
+/// Tells systemd's watchdog that the daemon does its work.
+pub fn notify_alive() {
+    tell(&[NotifyState::Watchdog]);
 }
 
 /// Tells systemd that the daemon is ending.

@@ -143,6 +143,18 @@ mod tests {
     use super::{Args, FailMode, parse};
 
     #[test]
+    fn the_manual_page_has_every_argument() {
+        let page = include_str!("../../packaging/man/pam_otp.8");
+        let errors = parse(&[c"unknown"]).expect_err("there is no such argument");
+        let error = errors.first().expect("an error");
+        let (_, known) = error.split_once("known are ").expect("those that there are");
+        for argument in known.split(", ") {
+            let name = argument.split('=').next().unwrap_or_default();
+            assert!(page.contains(name), "{name}");
+        }
+    }
+
+    #[test]
     fn nothing_given_is_the_default() {
         let args = parse(&[]).expect("defaults");
         assert_eq!(args, Args::default());

@@ -13,6 +13,9 @@ mod authenticate;
 mod begin;
 mod daemon;
 mod entry;
+#[cfg(test)]
+#[path = "../../tests/fuzz/module.rs"]
+mod fuzz;
 mod host;
 mod result;
 mod sys;

@@ -85,6 +85,14 @@ mod tests {
     }
 
     #[test]
+    fn what_was_typed_is_not_in_debug_output() {
+        let texts = [&b"482913"[..], b"7K3M-P0QX", b"48\xff2913"];
+        for text in texts {
+            assert_eq!(format!("{:?}", typed(text)), "Secret(..)");
+        }
+    }
+
+    #[test]
     fn logs_get_one_line() {
         assert_eq!(for_log("eve\nsshd: accepted\u{1b}"), "eve\\nsshd: accepted\\u{1b}");
         assert!(for_log(&"x".repeat(5000)).len() <= LONGEST_LINE + 3);

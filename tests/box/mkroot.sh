@@ -16,6 +16,7 @@ packages=(
   systemd systemd-sysv dbus libpam-systemd libpam-runtime libpam-modules libpam0g
   openssh-server openssh-client openssh-sftp-server sudo login passwd
   util-linux util-linux-extra bsdutils adduser procps iproute2 libgcc-s1
+  rpm apparmor selinux-policy-dev make
   python3 python3-pexpect python3-paramiko faketime sqlite3 strace curl ca-certificates
 )
 # Debian has no package of the reference Varlink client; the hash pins what the tests talk with.

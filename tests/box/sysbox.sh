@@ -3,6 +3,9 @@
 # as root once it is up, then power it off.
 # usage: sysbox.sh ROOT [-b HOSTPATH:BOXPATH]... -- COMMAND ARG...
 #
+# A command that ends with status 133 has the machine shut down and started again, and is run anew
+# with the number of the start in SYSBOX_BOOT.
+#
 # systemd-nspawn boots it; the host needs no systemd of its own. As with box.sh: changes go to RAM,
 # the network is only lo, binds are read-only, nothing on the host changes, and the kernel cleans up
 # after kill -9. The console goes to the file SYSBOX_CONSOLE, if set.
@@ -54,8 +57,19 @@ mkdir /mnt/upper /mnt/work /mnt/root
 mount -t overlay -o "lowerdir=$root,upperdir=/mnt/upper,workdir=/mnt/work" box /mnt/root
 echo box >/mnt/root/etc/hostname # the root has its builder's, and systemd believes the file
 
-# systemd-nspawn announces its guest's first process, and later that the guest has started.
-exec {announced}< <(exec python3 -c '
+cd /
+enter() {
+  nsenter --target "$leader" --mount --uts --ipc --net --pid --cgroup --root -- \
+    /usr/bin/env -i HOME=/root TERM="${TERM:-xterm}" LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
+    PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin SYSBOX_BOOT="$boot" \
+    sh -c 'cd /; exec "$@"' sh "$@"
+}
+
+start() {
+  local state
+  rm -f /run/announced /run/alive
+  # systemd-nspawn announces its guest's first process, and later that the guest has started.
+  exec {announced}< <(exec python3 -c '
 import socket
 inbox = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 inbox.bind("/run/announced")
@@ -66,33 +80,42 @@ while said.get("READY") != "1":
     said.update(line.split("=", 1) for line in inbox.recv(4096).decode().splitlines() if "=" in line)
 print(said["X_NSPAWN_LEADER_PID"], flush=True)
 ')
-read -r _ <&"$announced"
+  read -r _ <&"$announced"
 
-# Whoever holds the other end of this pipe lives as long as the guest does.
-mkfifo /run/alive
-(
-  for group in $SYSBOX_GROUPS; do echo 0 >"$group/cgroup.procs"; done
-  NOTIFY_SOCKET=/run/announced systemd-nspawn --quiet --register=no --keep-unit --machine="$SYSBOX_NAME" \
-    --hostname=box --directory=/mnt/root --private-network --resolv-conf=off --timezone=off --link-journal=no \
-    --console=pipe --notify-ready=yes "${binds[@]}" --boot 9>&-
-) </dev/null >"$console" 2>&1 9>/run/alive &
-exec {alive}</run/alive
-cd /
+  # Whoever holds the other end of this pipe lives as long as the guest does.
+  mkfifo /run/alive
+  (
+    for group in $SYSBOX_GROUPS; do echo 0 >"$group/cgroup.procs"; done
+    NOTIFY_SOCKET=/run/announced systemd-nspawn --quiet --register=no --keep-unit --machine="$SYSBOX_NAME" \
+      --hostname=box --directory=/mnt/root --private-network --resolv-conf=off --timezone=off --link-journal=no \
+      --console=pipe --notify-ready=yes "${binds[@]}" --boot 9>&-
+  ) </dev/null >>"$console" 2>&1 9>/run/alive &
+  exec {alive}</run/alive
 
-read -r leader <&"$announced" || { echo "sysbox: systemd-nspawn did not start a systemd" >&2; exit 70; }
-
-enter() {
-  nsenter --target "$leader" --mount --uts --ipc --net --pid --cgroup --root -- \
-    /usr/bin/env -i HOME=/root TERM="${TERM:-xterm}" LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
-    PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-    sh -c 'cd /; exec "$@"' sh "$@"
-}
-state=$(enter timeout 60 systemctl is-system-running --wait) || {
-  echo "sysbox: systemd is $state" >&2
-  enter systemctl --failed --no-pager >&2 || true
+  read -r leader <&"$announced" || { echo "sysbox: systemd-nspawn did not start a systemd" >&2; exit 70; }
+  exec {announced}<&-
+  state=$(enter timeout 60 systemctl is-system-running --wait) || {
+    echo "sysbox: systemd is $state" >&2
+    enter systemctl --failed --no-pager >&2 || true
+  }
 }
 
-enter "$@" && status=0 || status=$?
-kill -s RTMIN+4 "$leader" 2>/dev/null || true # systemd's order to power off
-read -r -t 5 _ <&"$alive" || true
+stop() { # SECONDS to wait at most
+  kill -s RTMIN+4 "$leader" 2>/dev/null || true # systemd's order to power off
+  read -r -t "$1" _ <&"$alive" || true
+  exec {alive}<&-
+}
+
+boot=1
+start
+while true; do
+  enter "$@" && status=0 || status=$?
+  [ "$status" = 133 ] || break
+  # As by the command reboot: everything is shut down in order, and comes up on the same files.
+  stop 60
+  wait
+  boot=$((boot + 1))
+  start
+done
+stop 5
 exit "$status"

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Runs the end-to-end scenarios, each on a machine of its own; prints a line for each.
 
-usage: run.py --root DIR --artifacts DIR --results DIR [--long] [--jobs N] [PART...]
+usage: run.py --root DIR --artifacts DIR --results DIR [--packages DIR] [--long] [--jobs N] [PART...]
 
-PART chooses scenarios whose FILE.NAME contains it. What a scenario printed goes to
+The programs are those of --artifacts, but for scenarios that install the packages: those find what
+packaging/build.sh made, in --packages (target/packages unless it is said). PART chooses scenarios whose FILE.NAME contains it. What a scenario printed goes to
 RESULTS/FILE.NAME.log; RESULTS/counts.json says how many passed and failed. Only the standard library:
 this half runs on the host.
 """
@@ -23,20 +24,29 @@ HERE = pathlib.Path(__file__).resolve().parent
 TESTS = HERE.parent
 
 
-def binds(artifacts, root):
-    """What each machine sees of this checkout and of the build."""
+def binds(artifacts, root, packages=None):
+    """What each machine sees of this checkout and of the build: (with the programs, with the packages)."""
     [security] = root.glob("usr/lib/*/security")
     module = "/" + str(security.relative_to(root) / "pam_otp.so")
-    pairs = [
+    checkout = [
         (HERE, "/ground"),
         (TESTS.parent / "packaging", "/packaging"),
         (TESTS.parent / "README.md", "/README.md"),
         (TESTS.parent / "otp_proto" / "src", "/varlink"),
+        (artifacts / "carrier", "/usr/local/bin/carrier"),
+    ]
+    programs = [
         (artifacts / "otpd", "/usr/sbin/otpd"),
         (artifacts / "otpctl", "/usr/bin/otpctl"),
         (artifacts / "libpam_otp.so", module),
-        (artifacts / "carrier", "/usr/local/bin/carrier"),
     ]
+    # Who runs a few scenarios by hand may have no packages; the scenarios that need them then fail.
+    built = [(packages, "/packages")] if packages and packages.is_dir() else []
+    return existing(checkout + programs), existing(checkout + built)
+
+
+def existing(pairs):
+    """The options of box.sh for these."""
     found = []
     for here, there in pairs:
         if not here.exists():
@@ -45,11 +55,11 @@ def binds(artifacts, root):
     return found
 
 
-def command(options, boot, *words):
+def command(options, boot, packaged, *words):
     """The command line that runs python in a new machine."""
     box = TESTS / "box" / ("sysbox.sh" if boot else "box.sh")
     python = ["env", "PYTHONDONTWRITEBYTECODE=1", "PYTHONPATH=/ground:/usr/local/lib/otpd-tests"]
-    return [box, options.root, *options.binds, "--", *python, "python3", "-m", "ground", *words]
+    return [box, options.root, *options.binds[packaged], "--", *python, "python3", "-m", "ground", *words]
 
 
 def run_one(options, one):
@@ -62,7 +72,7 @@ def run_one(options, one):
     late = False
     with open(log, "wb") as output:
         child = subprocess.Popen(
-            command(options, one["boot"], *words), stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            command(options, one["boot"], one["packaged"], *words), stdin=subprocess.DEVNULL, stdout=output, stderr=output
         )
         try:
             child.wait(timeout)
@@ -87,16 +97,18 @@ def main():
     parser.add_argument("--root", type=pathlib.Path, required=True)
     parser.add_argument("--artifacts", type=pathlib.Path, required=True)
     parser.add_argument("--results", type=pathlib.Path, required=True)
+    parser.add_argument("--packages", type=pathlib.Path)
     parser.add_argument("--long", action="store_true")
     parser.add_argument("--jobs", type=int, default=2 * (os.cpu_count() or 1))
     parser.add_argument("part", nargs="*")
     options = parser.parse_args()
     options.lock = threading.Lock()
-    options.binds = binds(options.artifacts, options.root)
+    options.packages = options.packages or options.artifacts.parent / "packages"
+    options.binds = binds(options.artifacts, options.root, options.packages)
     shutil.rmtree(options.results, ignore_errors=True)
     options.results.mkdir(parents=True)
 
-    listed = subprocess.run(command(options, False, "list"), stdout=subprocess.PIPE, check=True)
+    listed = subprocess.run(command(options, False, False, "list"), stdout=subprocess.PIPE, check=True)
     chosen = [
         one
         for one in json.loads(listed.stdout)

@@ -8,7 +8,7 @@
  * Each prompt takes one line of the input:
  *   reply TEXT       types TEXT                hex BYTES        types these bytes
  *   null             gives no string           fail             the conversation fails
- *   user NAME TEXT   sets PAM_USER, then types TEXT
+ *   user NAME TEXT   sets PAM_USER (to nothing for "-"), then types TEXT
  * At the end of the input conversations fail.
  *
  * The lines go to a copy of the standard output. The module gets a file for standard output and
@@ -168,7 +168,7 @@ static char *from_hex(const char *hex) {
 }
 
 static int answer(struct pam_response *response) {
-    static char line[65536];
+    static char line[262144];
     if (!fgets(line, sizeof line, stdin))
         return PAM_CONV_ERR;
     line[strcspn(line, "\n")] = 0;
@@ -185,7 +185,7 @@ static int answer(struct pam_response *response) {
         if (!typed)
             exit(3);
         *typed++ = 0;
-        if (pam_set_item(handle, PAM_USER, name) != PAM_SUCCESS)
+        if (pam_set_item(handle, PAM_USER, strcmp(name, "-") ? name : NULL) != PAM_SUCCESS)
             exit(3);
         response->resp = strdup(typed);
         return PAM_SUCCESS;

@@ -1,5 +1,8 @@
 //! A real daemon in a directory of its own: started, killed, started again.
 
+mod log;
+mod programs;
+
 use std::{
     fmt::Write as _,
     fs,
@@ -7,7 +10,8 @@ use std::{
     os::unix::{fs::PermissionsExt, net::UnixStream, process::CommandExt},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
-    sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use otp_proto::{
@@ -17,52 +21,14 @@ use otp_proto::{
 use tempfile::TempDir;
 
 use crate::{PATIENCE, phone::Phone, wire::Wire};
+use log::Log;
+pub use programs::{failpoints, otpctl, program};
 
 /// The group that may administer: one that a Debian account has as its first.
 pub const ADMIN_GROUP: &str = "games";
 
-/// `otpd` as cargo builds it in the profile of the test. Asked once a process; it is quick when
-/// nothing changed.
-#[must_use]
-pub fn program() -> &'static Path {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| built("otpd"))
-}
-
-/// `otpctl`, as [`program`].
-#[must_use]
-pub fn otpctl() -> &'static Path {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| built("otpctl"))
-}
-
-fn built(package: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("the test's own file");
-    // target/PROFILE/deps/TEST
-    let folder = test.ancestors().nth(2).expect("a target directory");
-    let profile = match folder.file_name().and_then(|name| name.to_str()) {
-        Some("release") => "release",
-        _ => "dev",
-    };
-    let mut cargo = Command::new(env!("CARGO"));
-    // What cargo tells this test about its own package would have build scripts run again.
-    for (name, _) in std::env::vars_os() {
-        let name = name.to_string_lossy();
-        if ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|own| name.starts_with(own)) {
-            cargo.env_remove(&*name);
-        }
-    }
-    let built = cargo
-        .args(["build", "--quiet", "--locked", "--package", package, "--profile", profile])
-        .arg("--target-dir")
-        .arg(folder.parent().expect("a target directory"))
-        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
-        .status()
-        .expect("cargo runs");
-    let program = folder.join(package);
-    assert!(built.success() && program.is_file(), "{} is not there", program.display());
-    program
-}
+/// The directory of credentials in a [`Place`], where there is one.
+const CREDENTIALS: &str = "credentials";
 
 /// A directory with a configuration, a key, a database and a socket. It outlives the daemons that
 /// run in it.
@@ -158,6 +124,18 @@ format = "text"
         self.folder.path().join(name)
     }
 
+    /// Brings all that was committed into the database's own file, which alone is worth a copy then.
+    /// No daemon may be running.
+    pub fn settle(&self) {
+        let script = "import sqlite3, sys\n\
+                      database = sqlite3.connect(sys.argv[1])\n\
+                      busy = database.execute('PRAGMA wal_checkpoint(TRUNCATE)').fetchone()[0]\n\
+                      database.close()\n\
+                      sys.exit(busy)";
+        let done = Command::new("python3").args(["-c", script]).arg(self.file("otpd.db")).status();
+        assert!(done.expect("python3 runs").success(), "the database is in use");
+    }
+
     /// The configuration.
     #[must_use]
     pub fn config(&self) -> PathBuf {
@@ -173,15 +151,39 @@ format = "text"
     /// `otpd --config …`, to be run.
     #[must_use]
     pub fn command(&self) -> Command {
-        let mut command = Command::new(program());
+        self.command_of(program())
+    }
+
+    /// The same of another build of it.
+    #[must_use]
+    pub fn command_of(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
         command.arg("--config").arg(self.config()).stdin(Stdio::null());
+        let credentials = self.file(CREDENTIALS);
+        if credentials.exists() {
+            command.env("CREDENTIALS_DIRECTORY", credentials);
+        }
         command
+    }
+
+    /// Makes the directory that daemons started from now on are given as systemd's of credentials.
+    #[must_use]
+    pub fn credentials(&self) -> PathBuf {
+        let folder = self.file(CREDENTIALS);
+        fs::create_dir(&folder).expect("a directory");
+        folder
     }
 
     /// Starts a daemon that works.
     #[must_use]
     pub fn start(&self) -> Daemon {
         Daemon::spawn(self.command(), self.socket(), ": ready ")
+    }
+
+    /// Starts a daemon by this command, which ends in one of [`Self::command`]'s.
+    #[must_use]
+    pub fn run(&self, command: Command) -> Daemon {
+        Daemon::spawn(command, self.socket(), ": ready ")
     }
 
     /// Starts a daemon on a host whose accounts are these rows of `/etc/passwd`.
@@ -216,6 +218,7 @@ format = "text"
         command.args(["--mount", "--propagation", "private", "sh", "-c"]);
         command.args(["mount -t tmpfs -o mode=755 none /run && exec \"$@\"", "sh"]);
         command.arg(otpd.get_program()).args(otpd.get_args());
+        command.envs(otpd.get_envs().filter_map(|(name, value)| Some((name, value?))));
         Daemon::spawn(command, self.socket(), "refused until this is mended")
     }
 }
@@ -240,7 +243,22 @@ pub struct Daemon {
 impl Daemon {
     /// Runs `command` until it says `ready` in its log.
     #[must_use]
-    pub fn spawn(mut command: Command, socket: PathBuf, ready: &str) -> Self {
+    pub fn spawn(command: Command, socket: PathBuf, ready: &str) -> Self {
+        let daemon = Self::launch(command, socket);
+        daemon.wait_for(ready);
+        daemon
+    }
+
+    /// The same with one that may end before that.
+    ///
+    /// # Errors
+    /// How it ended.
+    pub fn try_spawn(command: Command, socket: PathBuf, ready: &str) -> Result<Self, ExitStatus> {
+        let daemon = Self::launch(command, socket);
+        if daemon.log.comes(ready, 1, PATIENCE) { Ok(daemon) } else { Err(daemon.wait()) }
+    }
+
+    fn launch(mut command: Command, socket: PathBuf) -> Self {
         let mut child =
             command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("otpd starts");
         let log = Arc::new(Log::default());
@@ -249,9 +267,7 @@ impl Daemon {
             BufReader::new(stderr).lines().map_while(Result::ok).for_each(|line| writer.push(line));
             writer.close();
         });
-        let daemon = Self { child, log, socket };
-        daemon.wait_for(ready);
-        daemon
+        Self { child, log, socket }
     }
 
     /// Its process id.
@@ -275,12 +291,18 @@ impl Daemon {
     /// A new connection as somebody else, made by a process of theirs. It ends with `Wire`.
     #[must_use]
     pub fn connect_as(&self, relay: &Path, uid: u32, gid: u32) -> Wire {
+        let mut command = Command::new(relay);
+        command.uid(uid).gid(gid);
+        self.connect_by(command)
+    }
+
+    /// A new connection made by this command, which ends in the name of the relay.
+    #[must_use]
+    pub fn connect_by(&self, mut relay: Command) -> Wire {
         let (ours, theirs) = UnixStream::pair().expect("a pair");
         let input = theirs.try_clone().expect("a descriptor");
-        let mut child = Command::new(relay)
+        let mut child = relay
             .arg(&self.socket)
-            .uid(uid)
-            .gid(gid)
             .stdin(Stdio::from(std::os::fd::OwnedFd::from(input)))
             .stdout(Stdio::from(std::os::fd::OwnedFd::from(theirs)))
             .spawn()
@@ -299,10 +321,16 @@ impl Daemon {
         self.log.wait_for_count(text, count);
     }
 
+    /// Whether a line of the log comes to hold `text` within `time`, before the daemon ends.
+    #[must_use]
+    pub fn says_within(&self, text: &str, time: Duration) -> bool {
+        self.log.comes(text, 1, time)
+    }
+
     /// The log so far.
     #[must_use]
     pub fn log(&self) -> String {
-        self.log.lock().lines.join("\n")
+        self.log.text()
     }
 
     /// Ends it with SIGKILL, and waits until it is gone.
@@ -381,59 +409,10 @@ impl Drop for Daemon {
         let _ = self.child.wait();
         if std::thread::panicking() {
             let mut log = String::new();
-            for line in &self.log.lock().lines {
+            for line in self.log.text().lines() {
                 let _ = writeln!(log, "  {line}");
             }
             eprintln!("the daemon's log:\n{log}");
         }
-    }
-}
-
-/// The lines that a daemon has written.
-#[derive(Default)]
-struct Log {
-    written: Mutex<Written>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct Written {
-    lines: Vec<String>,
-    ended: bool,
-}
-
-impl Log {
-    fn lock(&self) -> MutexGuard<'_, Written> {
-        self.written.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn push(&self, line: String) {
-        self.lock().lines.push(line);
-        self.changed.notify_all();
-    }
-
-    fn close(&self) {
-        self.lock().ended = true;
-        self.changed.notify_all();
-    }
-
-    fn wait_for(&self, text: &str) {
-        self.wait_for_count(text, 1);
-    }
-
-    fn wait_for_count(&self, text: &str, count: usize) {
-        let said =
-            |log: &Written| log.lines.iter().filter(|line| line.contains(text)).count() >= count;
-        let missing = |log: &mut Written| !log.ended && !said(log);
-        let waited = self.changed.wait_timeout_while(self.lock(), PATIENCE, missing);
-        let said = said(&waited.unwrap_or_else(PoisonError::into_inner).0);
-        assert!(said, "the daemon did not say {text:?}");
-    }
-
-    fn wait_for_end(&self) {
-        let running = |log: &mut Written| !log.ended;
-        let waited = self.changed.wait_timeout_while(self.lock(), PATIENCE, running);
-        let ended = waited.unwrap_or_else(PoisonError::into_inner).0.ended;
-        assert!(ended, "the daemon does not end");
     }
 }

@@ -4,8 +4,10 @@
 
 pub mod carrier;
 pub mod daemon;
+pub mod disk;
 pub mod pam;
 pub mod phone;
+pub mod wall;
 pub mod wire;
 
 use std::time::Duration;

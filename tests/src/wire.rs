@@ -75,6 +75,12 @@ impl Wire {
         }
     }
 
+    /// Another handle of the connection, to write while replies are read.
+    #[must_use]
+    pub fn writer(&self) -> UnixStream {
+        self.stream.try_clone().expect("a descriptor")
+    }
+
     /// Sends a call without waiting for its reply.
     pub fn post<M: Method>(&mut self, method: &M) -> bool {
         self.send(&frame(&json!({ "method": M::NAME, "parameters": method })))

@@ -2,29 +2,46 @@
 #![expect(
     clippy::expect_used,
     clippy::panic,
-    reason = "helpers outside test functions fail the test"
+    clippy::print_stdout,
+    reason = "helpers outside test functions fail the test, and say what they counted"
 )]
 
+#[path = "daemon/aliases.rs"]
+mod aliases;
+#[path = "daemon/backup.rs"]
+mod backup;
 #[path = "daemon/canaries.rs"]
 mod canaries;
 #[path = "daemon/clock.rs"]
 mod clock;
 #[path = "daemon/crash.rs"]
 mod crash;
+#[path = "daemon/each_change.rs"]
+mod each_change;
 #[path = "daemon/failover.rs"]
 mod failover;
+#[path = "daemon/failpoints.rs"]
+mod failpoints;
 #[path = "daemon/faults.rs"]
 mod faults;
+#[path = "daemon/floods.rs"]
+mod floods;
 #[path = "daemon/frames.rs"]
 mod frames;
 #[path = "daemon/full_disk.rs"]
 mod full_disk;
+#[path = "daemon/io_errors.rs"]
+mod io_errors;
+#[path = "daemon/kill_loop.rs"]
+mod kill_loop;
 #[path = "daemon/listeners.rs"]
 mod listeners;
 #[path = "daemon/lists.rs"]
 mod lists;
 #[path = "daemon/log.rs"]
 mod log;
+#[path = "daemon/memory.rs"]
+mod memory;
 #[path = "daemon/metrics.rs"]
 mod metrics;
 #[path = "daemon/numbers.rs"]
@@ -33,6 +50,10 @@ mod numbers;
 mod opt_out;
 #[path = "daemon/people.rs"]
 mod people;
+#[path = "daemon/power.rs"]
+mod power;
+#[path = "daemon/promises.rs"]
+mod promises;
 #[path = "daemon/receipts.rs"]
 mod receipts;
 #[path = "daemon/recovery.rs"]
@@ -51,6 +72,14 @@ mod single_use;
 mod slow;
 #[path = "daemon/startup.rs"]
 mod startup;
+#[path = "daemon/steps.rs"]
+mod steps;
+#[path = "daemon/tampered.rs"]
+mod tampered;
+#[path = "daemon/threat_model.rs"]
+mod threat_model;
+#[path = "daemon/timing.rs"]
+mod timing;
 #[path = "daemon/tls.rs"]
 mod tls;
 #[path = "daemon/trail.rs"]
@@ -59,5 +88,7 @@ mod trail;
 mod variants;
 #[path = "daemon/vendors.rs"]
 mod vendors;
+#[path = "daemon/versions.rs"]
+mod versions;
 #[path = "daemon/web.rs"]
 mod web;

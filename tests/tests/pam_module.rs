@@ -5,8 +5,6 @@
     reason = "helpers outside test functions fail the test"
 )]
 
-use std::{fs, os::unix::fs::chown, process::Command};
-
 use otpd_tests::pam::{
     build::built,
     daemon::{Connection, Daemon, Then, answer, begin, cancel, frame, prompt},
@@ -16,6 +14,10 @@ use serde_json::{Value, json};
 
 #[path = "pam_module/artifact.rs"]
 mod artifact;
+#[path = "pam_module/faults.rs"]
+mod faults;
+#[path = "pam_module/squatters.rs"]
+mod squatters;
 
 const SORRY: &str = "Login codes cannot be checked at the moment. Please try again later or tell your administrator.";
 
@@ -99,45 +101,9 @@ fn silent_callers_are_shown_prompts_only() {
 }
 
 #[test]
-fn what_is_typed_decides_whether_the_login_goes_on() {
-    let long = format!("reply {}", "1".repeat(513));
-    let cases = [
-        ("no string", "null", "PAM_CONV_ERR"),
-        ("conversation failed", "fail", "PAM_CONV_ERR"),
-        ("too long", &long, "PAM_CONV_ERR"),
-        ("junk of sshd", "hex 080a0d7f494e434f52", "PAM_AUTH_ERR"),
-        ("another user", "user bob 482913", "PAM_AUTH_ERR"),
-    ];
-    for (name, line, result) in cases {
-        let login = Login::new("failmode=safe");
-        let script = vec![vec![begin(&prompt("Code: ")), cancel()]];
-        let daemon = Daemon::start(&login.socket(), script);
-        let told = login.run(&[line]);
-        assert_eq!(told.result("authenticate"), result, "{name}");
-        let arrived = daemon.finish();
-        assert!(arrived[1].oneway, "{name}");
-        assert_eq!(arrived[1].parameters, json!({ "challenge": "c1" }), "{name}");
-        assert_eq!(told.texts("log").len(), 1, "{name}");
-    }
-}
-
-#[test]
 fn the_end_of_the_input_cancels() {
     let told = login("", vec![vec![begin(&prompt("Code: ")), cancel()]], &[]);
     assert_eq!(told.result("authenticate"), "PAM_CONV_ERR");
-}
-
-#[test]
-fn an_empty_answer_and_bytes_of_any_kind_are_passed_on() {
-    let login = Login::new("");
-    let code = prompt("Code: ");
-    let script = vec![vec![begin(&code), answer(&code), answer(&verdict("denied"))]];
-    let daemon = Daemon::start(&login.socket(), script);
-    let told = login.run(&["reply ", "hex 34ff38"]);
-    assert_eq!(told.result("authenticate"), "PAM_AUTH_ERR");
-    let arrived = daemon.finish();
-    assert_eq!(arrived[1].parameters["answer"], "");
-    assert_eq!(arrived[2].parameters["answer"], "4\u{fffd}8");
 }
 
 #[test]
@@ -155,19 +121,6 @@ fn an_absent_daemon_fails_the_login_or_passes_it_loudly() {
             assert_eq!(alert, failmode == "safe", "{told:?}");
         }
     }
-}
-
-#[test]
-fn a_silent_daemon_is_waited_for_as_long_as_timeout_says() {
-    let script = || vec![vec![("Begin", Then::Silence)]];
-    let told = login("timeout=1", script(), &[]);
-    assert_eq!(told.result("authenticate"), "PAM_AUTHINFO_UNAVAIL");
-    assert!(told.texts("log")[0].contains("did not answer in time"));
-    let told = login("timeout=1 failmode=safe", script(), &[]);
-    assert_eq!(told.result("authenticate"), IGNORED);
-    let later = vec![vec![begin(&prompt("Code: ")), ("Answer", Then::Silence)]];
-    let told = login("timeout=1 failmode=safe", later, &["reply 482913"]);
-    assert_eq!(told.result("authenticate"), "PAM_AUTHINFO_UNAVAIL");
 }
 
 #[test]
@@ -204,69 +157,6 @@ fn a_daemon_that_hung_up_before_the_answer_kills_nobody() {
     // The whole daemon is gone, socket and all, before anything is typed.
     let told = login.run_after(|| server.join().expect("server"), &["reply 482913"]);
     assert_eq!(told.result("authenticate"), "PAM_AUTHINFO_UNAVAIL");
-}
-
-#[test]
-fn nonsense_is_unavailable_whatever_failmode_says() {
-    let step = |step: Value| Then::Reply(json!({ "challenge": "c1", "step": step }));
-    let both = json!({ "prompt": { "text": "Code: ", "echo": true }, "verdict": "granted" });
-    let cases = [
-        ("not JSON", Then::Raw(b"granted\0".to_vec())),
-        ("an empty frame", Then::Raw(b"\0".to_vec())),
-        ("no step", Then::Reply(json!({}))),
-        ("a verdict nobody knows", step(verdict("maybe"))),
-        ("a frame without end", Then::Raw(vec![b'x'; 20_000])),
-        ("unknown challenge", Then::Error("org.otpd.Login.UnknownChallenge")),
-        ("no such method", Then::Error("org.varlink.service.MethodNotFound")),
-        ("no permission", Then::Error("org.varlink.service.PermissionDenied")),
-    ];
-    for (name, then) in cases {
-        let told = login("failmode=safe", vec![vec![("Begin", then)]], &[]);
-        assert_eq!(told.result("authenticate"), "PAM_AUTHINFO_UNAVAIL", "{name}");
-        assert_eq!(told.texts("error"), [SORRY], "{name}");
-        assert_eq!(told.texts("log").len(), 1, "{name}");
-    }
-    for (name, then) in [("neither", step(json!({}))), ("both", step(both))] {
-        let told = login("failmode=safe", vec![vec![("Begin", then), cancel()]], &[]);
-        assert_eq!(told.result("authenticate"), "PAM_AUTHINFO_UNAVAIL", "{name}");
-    }
-}
-
-#[test]
-fn a_server_of_somebody_else_is_told_nothing() {
-    let reply = json!({ "parameters": { "challenge": null, "step": verdict("granted") } });
-    for (owner, result) in [(0, "PAM_AUTHINFO_UNAVAIL"), (1000, "PAM_SUCCESS")] {
-        let login = Login::new("failmode=safe");
-        let mut server = Command::new(&built().driver)
-            .arg("--serve")
-            .arg(login.socket())
-            .args(["1000", &reply.to_string()])
-            .stdout(std::process::Stdio::piped())
-            .spawn()
-            .expect("server");
-        let mut lines =
-            std::io::BufRead::lines(std::io::BufReader::new(server.stdout.take().expect("piped")));
-        assert!(lines.next().expect("a line").expect("read").contains("ready"));
-        chown(login.socket(), Some(owner), None).expect("chown");
-        let told = login.run(&[]);
-        assert_eq!(told.result("authenticate"), result, "owner {owner}");
-        let received: Value =
-            serde_json::from_str(&lines.next().expect("a line").expect("read")).expect("JSON");
-        assert_eq!(received["bytes"] == 0, owner == 0, "owner {owner}: {received}");
-        assert!(server.wait().expect("server").success());
-    }
-}
-
-#[test]
-fn a_socket_where_others_can_write_is_not_used() {
-    use std::os::unix::fs::PermissionsExt;
-    let login = Login::new("failmode=safe");
-    let directory = login.socket().parent().expect("directory").to_owned();
-    fs::set_permissions(directory, fs::Permissions::from_mode(0o777)).expect("chmod");
-    let _listener = std::os::unix::net::UnixListener::bind(login.socket()).expect("bind");
-    let told = login.run(&[]);
-    assert_eq!(told.result("authenticate"), "PAM_AUTHINFO_UNAVAIL");
-    assert!(told.texts("log")[0].contains("must be root's"));
 }
 
 #[test]

@@ -116,3 +116,77 @@ pub struct StatusReply {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConfirmClock {}
+
+/// Asks whom the site's rules exempt, and which gateways messages go by.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Policy {}
+
+/// What happens to accounts without a proved number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unenrolled {
+    /// They cannot log in.
+    Deny,
+    /// They need no code.
+    Ignore,
+}
+
+/// Reply to [`Policy`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyReply {
+    /// What happens to accounts without a proved number.
+    pub unenrolled: Unenrolled,
+    /// Accounts that need no code.
+    pub exempt_users: Vec<String>,
+    /// Groups whose members need no code.
+    pub exempt_groups: Vec<String>,
+    /// Gateways for text messages, in order.
+    pub sms: Vec<String>,
+    /// Gateways for calls, in order.
+    pub voice: Vec<String>,
+    /// There are more names than a reply holds; the first ones are here.
+    #[serde(default)]
+    pub truncated: bool,
+}
+
+/// Asks the vendors whether they know the gateways' credentials. Nothing is sent.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CheckGateways {}
+
+/// Whether a vendor knows the credentials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Credentials {
+    /// It does.
+    Valid,
+    /// It refuses them.
+    Refused,
+    /// It could not be asked, or gave no clear answer.
+    Unreachable,
+    /// Gateways of this kind cannot be asked.
+    Untold,
+}
+
+/// One gateway, as its vendor knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GatewayChecked {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Whether the vendor knows the credentials.
+    pub credentials: Credentials,
+    /// What is left of the money, as `12.50 USD`, where the vendor tells.
+    #[serde(default)]
+    pub balance: Option<String>,
+    /// What the vendor said, or why it could not be asked.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+/// Reply to [`CheckGateways`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GatewaysChecked {
+    /// The gateways, in the order of their names.
+    pub gateways: Vec<GatewayChecked>,
+}

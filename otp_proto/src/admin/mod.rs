@@ -1,14 +1,17 @@
 //! `org.otpd.Admin`: what `otpctl` asks of the daemon.
 
+mod backup;
 mod error;
 mod host;
 mod recovery;
 mod subscriber;
 mod trail;
 
+pub use backup::{Backup, BackupPiece, BackupSeen, Restore, RestoredPiece};
 pub use error::{AdminError, NoLiveCode};
 pub use host::{
-    Arrival, ConfirmClock, Gateway, GatewayState, Status, StatusReply, TestMessage, Tested,
+    Arrival, CheckGateways, ConfirmClock, Credentials, Gateway, GatewayChecked, GatewayState,
+    GatewaysChecked, Policy, PolicyReply, Status, StatusReply, TestMessage, Tested, Unenrolled,
 };
 pub use recovery::{
     Bypass, BypassListed, Bypasses, Grant, Granted, MadeCodes, RecoveryCodes, RevokeBypass, Revoked,
@@ -52,7 +55,11 @@ methods! {
     Bypasses -> BypassListed;
     RevokeBypass -> Revoked;
     Status -> StatusReply;
+    Policy -> PolicyReply;
+    CheckGateways -> GatewaysChecked;
     ConfirmClock -> Empty;
+    Backup -> BackupPiece;
+    Restore -> RestoredPiece;
     Log -> Logged;
     Watch -> Watched;
 }

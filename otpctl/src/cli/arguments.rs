@@ -1,8 +1,10 @@
 //! What each verb takes.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
-use clap::{ArgGroup, Args, ValueEnum, builder::NonEmptyStringValueParser, value_parser};
+use clap::{
+    ArgGroup, Args, Subcommand, ValueEnum, builder::NonEmptyStringValueParser, value_parser,
+};
 use jiff::{Span, SpanRelativeTo};
 use otp_proto::{Secret, admin};
 
@@ -151,6 +153,152 @@ pub struct Log {
     /// Only the newest N
     #[arg(long, value_name = "N")]
     pub limit: Option<u32>,
+}
+
+/// Arguments of `doctor`.
+#[derive(Args)]
+pub struct Doctor {
+    /// Only what concerns this PAM service; that it asks for no code is a problem then
+    #[arg(long, value_name = "SERVICE", value_parser = NonEmptyStringValueParser::new())]
+    pub service: Option<String>,
+}
+
+/// Arguments of `pam`.
+#[derive(Args)]
+pub struct Pam {
+    /// What is done.
+    #[command(subcommand)]
+    pub action: PamAction,
+}
+
+/// What is done with a stack.
+#[derive(Subcommand)]
+pub enum PamAction {
+    /// Have SERVICE ask for a code
+    #[command(after_help = "Example:\n  otpctl pam enable sshd --trial 10m")]
+    Enable(Enabling),
+    /// Have SERVICE ask for no code any more
+    #[command(after_help = "Example:\n  otpctl pam disable sshd")]
+    Disable(Disabling),
+    /// Keep what is on trial; from a login that came after the change
+    #[command(after_help = "Example:\n  otpctl pam confirm sshd")]
+    Confirm(Trials),
+    /// End a trial now: the stack is as before
+    #[command(after_help = "Example:\n  otpctl pam revert sshd")]
+    Revert(Reverting),
+}
+
+/// Arguments of `pam enable`.
+#[derive(Args)]
+pub struct Enabling {
+    /// A file in /etc/pam.d
+    #[arg(value_name = "SERVICE")]
+    pub service: String,
+    /// What is checked before the code: a password, by what the stack has; or a key, by sshd, and
+    /// what the stack has is put aside
+    #[arg(
+        long,
+        value_enum,
+        value_name = "password|key",
+        hide_possible_values = true,
+        default_value = "password"
+    )]
+    pub after: After,
+    /// For so long only (10 s to 1 day: 10m, 1h), unless it is confirmed
+    #[arg(long, value_name = "TIME", value_parser = trial)]
+    pub trial: Option<Duration>,
+}
+
+/// Arguments of `pam disable`.
+#[derive(Args)]
+pub struct Disabling {
+    /// A file in /etc/pam.d
+    #[arg(value_name = "SERVICE")]
+    pub service: String,
+    /// For so long only (10 s to 1 day: 10m, 1h), unless it is confirmed
+    #[arg(long, value_name = "TIME", value_parser = trial)]
+    pub trial: Option<Duration>,
+}
+
+/// Arguments of `pam confirm`.
+#[derive(Args)]
+pub struct Trials {
+    /// The service on trial [default: all of them]
+    #[arg(value_name = "SERVICE")]
+    pub service: Option<String>,
+}
+
+/// Arguments of `pam revert`.
+#[derive(Args)]
+pub struct Reverting {
+    /// The service on trial [default: all of them]
+    #[arg(value_name = "SERVICE")]
+    pub service: Option<String>,
+    /// Wait so long before, and do it only if it is still the same trial
+    #[arg(long = "in", value_name = "TIME", value_parser = trial)]
+    pub wait: Option<Duration>,
+}
+
+/// What is checked before the code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum After {
+    /// A password
+    Password,
+    /// A key
+    Key,
+}
+
+/// Reads `30s`, `10m`, `1h`: 10 seconds to a day.
+pub(super) fn trial(text: &str) -> Result<Duration, String> {
+    let wrong = || "write 10 seconds to 1 day as in 30s, 10m or 1h".to_owned();
+    let span = text.parse::<Span>().map_err(|_| wrong())?;
+    let span = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;
+    let span = Duration::try_from(span).map_err(|_| wrong())?;
+    if (10..=86_400).contains(&span.as_secs()) { Ok(span) } else { Err(wrong()) }
+}
+
+/// Arguments of `rehearse`.
+#[derive(Args)]
+pub struct Rehearse {
+    /// Who would log in.
+    #[command(flatten)]
+    pub user: User,
+    /// By which service
+    #[arg(
+        long,
+        value_name = "SERVICE",
+        value_parser = NonEmptyStringValueParser::new(),
+        default_value = "sshd"
+    )]
+    pub service: String,
+}
+
+/// Arguments of `backup`.
+#[derive(Args)]
+pub struct Backup {
+    /// Where to, mode 0600; it gets its name once it is whole (-: standard output)
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Put it in the place of a file that is there
+    #[arg(long)]
+    pub force: bool,
+    /// Leave the log out, which may be most of it
+    #[arg(long)]
+    pub no_log: bool,
+}
+
+/// Arguments of `restore`.
+#[derive(Args)]
+pub struct Restore {
+    /// What otpctl backup has written
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Check the file and say what would be changed; change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
 }
 
 /// Arguments of `explain`.

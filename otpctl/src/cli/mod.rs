@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 pub use arguments::{
-    Bypass, Channel, Enroll, Explain, Lasting, Log, Remove, Resend, Shell, Show, TestMessage, User,
-    Verify,
+    After, Backup, Bypass, Channel, Disabling, Doctor, Enabling, Enroll, Explain, Lasting, Log,
+    Pam, PamAction, Rehearse, Remove, Resend, Restore, Reverting, Shell, Show, TestMessage, Trials,
+    User, Verify,
 };
 
 /// Enrolls users of otpd and verifies their phone numbers.
@@ -166,6 +167,64 @@ Examples:
   date                             is it right?
   otpctl confirm-clock")]
     ConfirmClock,
+    /// Look at everything that logins with a code depend on, and say what is wrong
+    ///
+    /// The daemon and its configuration, gateways, the clock, what sshd says of itself, the PAM
+    /// stacks, files, SELinux and AppArmor, and who would be locked out. Nothing is changed. Run it
+    /// as root before and after a change. It ends with 1 when something is wrong.
+    #[command(after_help = "\
+Examples:
+  otpctl doctor
+  otpctl doctor --service sshd     only what concerns this service
+  otpctl doctor --json | jq -r '.findings[] | select(.state == \"problem\").text'")]
+    Doctor(Doctor),
+    /// Have a service ask for a code, or no longer; for good or on trial
+    ///
+    /// The file in /etc/pam.d is read, changed and judged before it is replaced in one step; a stack
+    /// that is not understood stays as it is. With --trial the stack is as before after a while, by
+    /// itself, unless the change is confirmed from a login that came after it. What sshd's own
+    /// files say stays; where that matters, it is said with what takes it back.
+    #[command(after_help = "\
+Examples:
+  otpctl pam enable sshd --trial 10m   in a shell that stays open
+  otpctl pam confirm                   from a new login
+  otpctl pam enable sshd --after key   a key and a code, no password
+  otpctl pam disable sshd              takes out what was put in")]
+    Pam(Pam),
+    /// Run a service's PAM stack for USER without logging anybody in
+    ///
+    /// Shows what USER would see and what PAM would answer, in words. For otpd it is a login: a code
+    /// is sent and used, and the log has it. Root only.
+    #[command(after_help = "\
+Examples:
+  otpctl rehearse alice                  as sshd would ask
+  otpctl rehearse alice --service login")]
+    Rehearse(Rehearse),
+    /// Write a backup of all that otpd stores to FILE, while logins go on
+    ///
+    /// Users and their numbers, encrypted as in the database; what counts against guessing and too
+    /// many messages; recovery codes, as hashes; the log. No code that waits to be typed is in it, and
+    /// not the key /etc/otpd/otpd.key, without which it cannot be restored: keep that in another
+    /// place. Root only.
+    #[command(after_help = "\
+Examples:
+  otpctl backup /root/otpd-2026-11-20.backup
+  otpctl backup /root/otpd.backup --force     in the place of the last one
+  otpctl backup - --no-log | gzip > FILE      without the log")]
+    Backup(Backup),
+    /// Merge a backup that otpctl backup has written into what otpd stores
+    ///
+    /// Who is missing is enrolled again. Nothing is taken back: a number that was changed since stays,
+    /// who was removed since stays removed as far as the log reaches back, and whatever the backup or
+    /// otpd holds against somebody holds afterwards, wrong codes, limits, locks and an end to messages
+    /// among it. The whole file is checked first; then it asks. Restoring again, or after an
+    /// interruption, does no harm. Root only.
+    #[command(after_help = "\
+Examples:
+  otpctl restore /root/otpd-2026-11-20.backup --dry-run
+  otpctl restore /root/otpd-2026-11-20.backup
+  otpctl restore FILE --dry-run --json | jq -r '.enrolled[]'")]
+    Restore(Restore),
     /// Print what makes the shell complete commands and options
     #[command(after_help = "\
 Examples:
@@ -189,6 +248,7 @@ impl Verb {
             | Self::Verify(Verify { user, .. })
             | Self::Resend(Resend { user, .. })
             | Self::Remove(Remove { user, .. })
+            | Self::Rehearse(Rehearse { user, .. })
             | Self::Disable(user)
             | Self::Enable(user)
             | Self::Unlock(user)
@@ -200,6 +260,10 @@ impl Verb {
             | Self::Status
             | Self::Explain(_)
             | Self::ConfirmClock
+            | Self::Doctor(_)
+            | Self::Pam(_)
+            | Self::Backup(_)
+            | Self::Restore(_)
             | Self::Completions { .. } => None,
         }
     }
@@ -217,17 +281,24 @@ impl Verb {
             | Self::Unlock(_)
             | Self::RecoveryCodes(_)
             | Self::TestMessage(_)
+            | Self::Pam(_)
+            | Self::Rehearse(_)
             | Self::ConfirmClock => true,
             Self::Bypass(bypass) => !bypass.list,
+            Self::Restore(restore) => !restore.dry_run,
             Self::List
             | Self::Show(_)
             | Self::Status
             | Self::Log(_)
             | Self::Explain(_)
+            | Self::Doctor(_)
+            | Self::Backup(_)
             | Self::Completions { .. } => false,
         }
     }
 }
 
+#[cfg(test)]
+mod man;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,9 @@
 use clap::{CommandFactory, Parser};
 
-use super::{Cli, Lasting, Verb, arguments::lasting};
+use super::{
+    Cli, Lasting, Verb,
+    arguments::{lasting, trial},
+};
 
 #[test]
 fn the_definition_is_sound() {
@@ -72,6 +75,24 @@ fn a_bypass_lasts_a_minute_to_a_week() {
     ];
     for (text, seconds) in cases {
         assert_eq!(lasting(text).ok(), seconds.map(Lasting), "{text}");
+    }
+}
+
+#[test]
+fn a_trial_lasts_ten_seconds_to_a_day() {
+    let cases = [
+        ("10s", Some(10)),
+        ("9s", None),
+        ("10m", Some(600)),
+        ("1d", Some(86_400)),
+        ("1d1s", None),
+        ("-1h", None),
+        ("60", None),
+        ("", None),
+    ];
+    for (text, seconds) in cases {
+        let expected = seconds.map(std::time::Duration::from_secs);
+        assert_eq!(trial(text).ok(), expected, "{text}");
     }
 }
 

@@ -4,7 +4,6 @@
 //! into one transaction; so the list is worked through by several connections. Rows are read as they
 //! are needed, and what is printed is decided here, in one place, as the rows come back.
 
-mod progress;
 mod rows;
 mod worker;
 
@@ -18,7 +17,7 @@ use std::{
 
 use otp_proto::admin::Channel;
 
-use super::Outcome;
+use super::{Outcome, progress::Progress};
 use crate::{
     Exit, complain,
     failure::Failure,
@@ -26,7 +25,6 @@ use crate::{
     session::Session,
     terminal,
 };
-use progress::Progress;
 use rows::Rows;
 use worker::{Done, Entered, Worker};
 
@@ -88,7 +86,10 @@ pub(crate) fn run(session: &Session, import: &Import) -> Result<Outcome, Failure
                     progress.aside(|| complain(&line));
                 }
             }
-            progress.at(read, &imported);
+            progress.at(read, || {
+                let json::Imported { enrolled, already, failed, sent: _ } = &imported;
+                format!("{} done, {failed} failed", enrolled + already)
+            });
         }
     });
     progress.finish();
@@ -134,6 +135,7 @@ fn is_the_end(failure: &Failure) -> bool {
         | Failure::Input(_)
         | Failure::Declined
         | Failure::Row(_)
+        | Failure::Host(_)
         | Failure::RootOnly
         | Failure::List(..)
         | Failure::Admin(_)

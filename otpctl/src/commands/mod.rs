@@ -1,16 +1,22 @@
 //! The verbs, a file each: what is asked of the daemon and what is made of the answer.
 
+mod backup;
 mod bypass;
 mod completions;
 mod confirm_clock;
+mod doctor;
 mod enroll;
 mod explain;
 mod import;
 mod list;
 mod log;
+mod pam;
+mod progress;
 mod recovery_codes;
+mod rehearse;
 mod remove;
 mod resend;
+mod restore;
 mod show;
 mod state;
 mod status;
@@ -66,10 +72,15 @@ pub(crate) fn run(session: &Session, verb: Verb) -> Result<Outcome, Failure> {
         Verb::RecoveryCodes(user) => recovery_codes::run(session, user),
         Verb::Bypass(arguments) => bypass::run(session, arguments),
         Verb::TestMessage(arguments) => test_message::run(session, arguments),
+        Verb::Backup(arguments) => backup::run(session, &arguments),
+        Verb::Restore(arguments) => restore::run(session, &arguments),
         Verb::Completions { shell } => Ok(completions::run(shell)),
         Verb::Status => status::run(session),
         Verb::Log(arguments) => log::run(session, arguments),
         Verb::Explain(arguments) => explain::run(session, &arguments),
         Verb::ConfirmClock => confirm_clock::run(session),
+        Verb::Pam(arguments) => pam::run(session, arguments),
+        Verb::Rehearse(arguments) => rehearse::run(session, arguments),
+        Verb::Doctor(arguments) => doctor::run(session, &arguments),
     }
 }

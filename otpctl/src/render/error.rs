@@ -41,7 +41,7 @@ impl Asked<'_> {
     /// The line for standard error.
     pub(crate) fn text(&self, failure: &Failure) -> String {
         let text = match failure {
-            Failure::Usage(what) | Failure::Row(what) => what.clone(),
+            Failure::Usage(what) | Failure::Row(what) | Failure::Host(what) => what.clone(),
             Failure::Input(error) => {
                 format!("cannot ask on the terminal or read standard input: {}", io_reason(error))
             }

@@ -114,18 +114,15 @@ fn known(event: &Event) -> (Tone, &'static str, String) {
         Event::ChallengeEnded { how } => (Plain, "ended without success", how.clone()),
         Event::MessageHeld { limit, until: _ } => (Bad, "message held back", limit.clone()),
         Event::ConversionLow { scope, country, messages, answered, blocked } => {
-            let of = format!("{answered} of {messages} in an hour");
-            let blocked = if *blocked { "blocked" } else { "" };
-            let details = join([format!("{scope} in {country}"), of, blocked.to_owned()]);
+            let details = low(scope, country, [*messages, *answered], *blocked);
             (Bad, "few messages answered", details)
         }
         Event::SiteUnderAttack {} => {
             (Bad, "many wrong codes on this host", "codes have eight digits now".to_owned())
         }
         Event::MessageSent { gateway, vendor_id, certain } => {
-            let id = vendor_id.as_ref().map(|id| format!("id {id}")).unwrap_or_default();
             let what = if *certain { "message accepted" } else { "message perhaps sent" };
-            (Plain, what, join([gateway.clone(), id]))
+            (Plain, what, join([gateway.clone(), named(vendor_id.as_deref().unwrap_or_default())]))
         }
         Event::MessageFailed { gateway, reason } => {
             (Bad, "message failed", join([gateway.clone(), reason.clone()]))
@@ -142,10 +139,7 @@ fn known(event: &Event) -> (Tone, &'static str, String) {
             (Bad, "messages stopped by a reply with STOP", details)
         }
         Event::OptedIn { ending, gateway } => {
-            let by = if gateway.is_some() { "START" } else { "otpctl unlock" };
-            let by = format!("by {by}");
-            let gateway = gateway.clone().unwrap_or_default();
-            (Plain, "messages allowed again", join([format!("..{ending}"), by, gateway]))
+            (Plain, "messages allowed again", opted_in(ending, gateway.as_deref()))
         }
         Event::Enrolled { ending, country, channel, replaced } => {
             (Plain, "number registered", number(ending, country, channel, *replaced))
@@ -155,9 +149,7 @@ fn known(event: &Event) -> (Tone, &'static str, String) {
         Event::Enabled {} => (Plain, "enabled", String::new()),
         Event::Removed {} => (Plain, "number removed", String::new()),
         Event::RecoveryCodesMade { codes, replaced } => {
-            let void = (*replaced > 0).then(|| format!("{replaced} earlier void"));
-            let made = count(*codes, "code", "codes");
-            (Plain, "recovery codes made", join([made, void.unwrap_or_default()]))
+            (Plain, "recovery codes made", made(*codes, *replaced))
         }
         Event::BypassGranted { bypass, seconds, uses, from, reason } => {
             (Bad, "bypass granted", granted(bypass, *seconds, *uses, from.as_deref(), reason))
@@ -170,12 +162,72 @@ fn known(event: &Event) -> (Tone, &'static str, String) {
             (Plain, "test message", tried(to, gateway.as_deref()))
         }
         Event::ClockConfirmed { ahead_seconds } => {
-            let way = if *ahead_seconds < 0 { "behind" } else { "ahead" };
-            (Plain, "clock confirmed", format!("{} s {way}", ahead_seconds.unsigned_abs()))
+            (Plain, "clock confirmed", confirmed(*ahead_seconds))
+        }
+        Event::BackupTaken { backup, accounts, log } => {
+            (Plain, "backup made", backed_up(backup, *accounts, *log))
+        }
+        Event::RestoreBegun { backup, taken_at } => begun(backup, *taken_at),
+        Event::BackupRestored { backup, taken_at, enrolled, changed } => {
+            (Bad, "backup restored", put_back(backup, *taken_at, [*enrolled, *changed]))
+        }
+        Event::NumberRestored { ending, country, channel } => {
+            (Plain, "number restored from a backup", number(ending, country, channel, false))
         }
         // The verb stands before it.
         Event::Refused { verb: _, reason, until: _ } => (Bad, "refused", reason.clone()),
     }
+}
+
+/// Recovery codes that were made, and those that no longer work.
+fn made(codes: u32, replaced: u32) -> String {
+    let void = (replaced > 0).then(|| format!("{replaced} earlier void"));
+    join([count(codes, "code", "codes"), void.unwrap_or_default()])
+}
+
+/// How far the clock was off.
+fn confirmed(ahead_seconds: i64) -> String {
+    let way = if ahead_seconds < 0 { "behind" } else { "ahead" };
+    format!("{} s {way}", ahead_seconds.unsigned_abs())
+}
+
+/// A backup that was made.
+fn backed_up(backup: &str, accounts: u64, log: bool) -> String {
+    let log = if log { "with the log" } else { "without the log" };
+    join([backup.to_owned(), users(accounts), log.to_owned()])
+}
+
+/// A backup that was restored: how many users came back, and of how many anything was changed.
+fn put_back(backup: &str, taken_at: i64, [back, changed]: [u64; 2]) -> String {
+    let of = of_backup(backup, taken_at);
+    join([of, format!("{} back", users(back)), format!("{} changed", users(changed))])
+}
+
+/// A restore that was begun.
+fn begun(backup: &str, taken_at: i64) -> (Tone, &'static str, String) {
+    (Tone::Bad, "restore of a backup begun", of_backup(backup, taken_at))
+}
+
+/// A backup and when it was taken.
+fn of_backup(backup: &str, taken_at: i64) -> String {
+    format!("{backup} of {}", super::time::utc(taken_at))
+}
+
+fn users(number: u64) -> String {
+    format!("{number} {}", if number == 1 { "user" } else { "users" })
+}
+
+/// Too few messages that were answered, of so many.
+fn low(scope: &str, country: &str, [messages, answered]: [u32; 2], blocked: bool) -> String {
+    let of = format!("{answered} of {messages} in an hour");
+    let blocked = if blocked { "blocked" } else { "" };
+    join([format!("{scope} in {country}"), of, blocked.to_owned()])
+}
+
+/// Messages that may go to a number again.
+fn opted_in(ending: &str, gateway: Option<&str>) -> String {
+    let by = if gateway.is_some() { "by START" } else { "by otpctl unlock" };
+    join([format!("..{ending}"), by.to_owned(), gateway.unwrap_or_default().to_owned()])
 }
 
 /// How far a message is that a vendor took; `details` name it.

@@ -197,6 +197,10 @@ fn whence(event: &Event) -> Option<(String, Option<String>)> {
         | Event::NumberRevealed { .. }
         | Event::TestMessage { .. }
         | Event::ClockConfirmed { .. }
+        | Event::BackupTaken { .. }
+        | Event::RestoreBegun { .. }
+        | Event::BackupRestored { .. }
+        | Event::NumberRestored { .. }
         | Event::Refused { .. } => None,
     }
 }
@@ -258,7 +262,11 @@ fn end(events: &[Event], stale: bool) -> (End, Option<String>, Option<i64>) {
             | Event::BypassRevoked { .. }
             | Event::Unlocked {}
             | Event::NumberRevealed { .. }
-            | Event::ClockConfirmed { .. } => {}
+            | Event::ClockConfirmed { .. }
+            | Event::BackupTaken { .. }
+            | Event::RestoreBegun { .. }
+            | Event::BackupRestored { .. }
+            | Event::NumberRestored { .. } => {}
         }
     }
     end

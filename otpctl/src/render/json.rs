@@ -6,6 +6,7 @@ use otp_proto::admin::{self, Arrival, Channel, DeliveryStatus, OptOut, State};
 use serde::Serialize;
 
 use super::{is_hidden, text::Lock, time::utc};
+use crate::doctor::{Beside, Finding};
 
 /// `value` as indented JSON with a line end.
 ///
@@ -171,6 +172,50 @@ impl<'a> Delivery<'a> {
     }
 }
 
+/// Result of `doctor`.
+#[derive(Serialize)]
+pub(crate) struct Examined<'a> {
+    pub(crate) healthy: bool,
+    pub(crate) findings: &'a [Finding],
+}
+
+/// Result of `pam enable` and `pam disable`.
+#[derive(Serialize)]
+pub(crate) struct StackChanged<'a> {
+    pub(crate) service: &'a str,
+    pub(crate) asks: bool,
+    pub(crate) backup: &'a str,
+    pub(crate) with: Option<StackWith<'a>>,
+    pub(crate) trial_until: Option<String>,
+    pub(crate) ends_at_restart: bool,
+    pub(crate) sshd_settings: Option<&'a Beside>,
+}
+
+/// Another service that was changed with it.
+#[derive(Serialize)]
+pub(crate) struct StackWith<'a> {
+    pub(crate) service: &'a str,
+    pub(crate) backup: &'a str,
+}
+
+/// Result of `pam confirm` and `pam revert`.
+#[derive(Serialize)]
+pub(crate) struct Trials<'a> {
+    pub(crate) confirmed: bool,
+    pub(crate) services: &'a [String],
+    pub(crate) sshd_settings: Option<&'a Beside>,
+}
+
+/// Result of `rehearse`.
+#[derive(Serialize)]
+pub(crate) struct Rehearsed<'a> {
+    pub(crate) user: &'a str,
+    pub(crate) service: &'a str,
+    pub(crate) granted: bool,
+    pub(crate) authentication: &'a str,
+    pub(crate) account: Option<&'a str>,
+}
+
 /// Result of `enroll`.
 #[derive(Serialize)]
 pub(crate) struct Enrolled<'a> {
@@ -208,6 +253,46 @@ pub(crate) struct Imported {
     pub(crate) already: u64,
     pub(crate) failed: u64,
     pub(crate) sent: u64,
+}
+
+/// Result of `backup`.
+#[derive(Serialize)]
+pub(crate) struct BackedUp<'a> {
+    pub(crate) file: &'a str,
+    pub(crate) users: u64,
+    pub(crate) bytes: u64,
+    pub(crate) log: bool,
+}
+
+/// Result of `restore`.
+#[derive(Default, Serialize)]
+pub(crate) struct Restored {
+    pub(crate) backup: Option<BackupSeen>,
+    pub(crate) dry_run: bool,
+    pub(crate) users: u64,
+    pub(crate) changed: u64,
+    pub(crate) enrolled: Vec<String>,
+    pub(crate) disabled: Vec<String>,
+    pub(crate) left_removed: Vec<String>,
+    pub(crate) events: u64,
+}
+
+/// Which backup it is.
+#[derive(Serialize)]
+pub(crate) struct BackupSeen {
+    pub(crate) id: String,
+    pub(crate) taken_at: String,
+    pub(crate) host: String,
+    version: String,
+    users: u64,
+}
+
+impl BackupSeen {
+    /// As the daemon says it.
+    pub(crate) fn new(seen: admin::BackupSeen) -> Self {
+        let admin::BackupSeen { id, taken_at, host, version, users } = seen;
+        Self { id, taken_at: utc(taken_at), host, version, users }
+    }
 }
 
 /// Result of `test-message`.

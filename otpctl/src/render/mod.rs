@@ -1,12 +1,15 @@
 //! All wording: for people, as JSON, and of what went wrong. Pure: values in, text out.
 
+pub(crate) mod backups;
 mod bypass;
 pub(crate) mod error;
 pub(crate) mod event;
+mod examined;
 pub(crate) mod explain;
 pub(crate) mod json;
 pub(crate) mod numbers;
 mod reason;
+pub(crate) mod stacks;
 mod table;
 pub(crate) mod text;
 mod time;

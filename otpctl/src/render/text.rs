@@ -7,6 +7,7 @@ use otp_proto::admin::{
 };
 
 pub(crate) use super::bypass::{bypassed, bypasses, hand_over, no_bypass, recovery_codes, revoked};
+pub(crate) use super::examined::examined;
 use super::{table, time::local, visible, word};
 
 /// Whether wrong codes have locked an account.

@@ -1,6 +1,10 @@
 //! The real program against a scripted daemon: what goes over the wire, what is printed, how it
 //! exits.
 
+// With the engine that the crate is fuzzed by: cargo builds this program beside that of the target.
+#[cfg(test)]
+use bolero as _;
+
 // Marked, so that clippy knows all of it for test code.
 #[cfg(test)]
 mod daemon;
@@ -12,6 +16,8 @@ mod import;
 mod log;
 #[cfg(test)]
 mod numbers;
+#[cfg(test)]
+mod restore;
 #[cfg(test)]
 mod schema;
 #[cfg(test)]

@@ -17,7 +17,7 @@ const RECORD: &str = "id:number at:time request:text? user:text actor:text event
 
 /// A verb, its arguments, and the keys of its JSON in order; `key{…}` and `key[…]` hold those of
 /// `SHAPES`.
-const VERBS: [(&str, &[&str], &str); 19] = [
+const VERBS: [(&str, &[&str], &str); 21] = [
     ("enroll", &["alice", "+13125550142"], "SUBSCRIBER delivery{DELIVERY}"),
     ("enroll", &["--from", "-"], "enrolled:number already:number failed:number sent:number"),
     ("verify", &["alice", "123456"], "SUBSCRIBER"),
@@ -62,6 +62,18 @@ const VERBS: [(&str, &[&str], &str); 19] = [
          problems[text]",
     ),
     ("confirm-clock", &[], "confirmed:flag"),
+    (
+        "backup",
+        &[concat!(env!("CARGO_TARGET_TMPDIR"), "/schema.backup"), "--force"],
+        "file:text users:number bytes:number log:flag",
+    ),
+    (
+        "restore",
+        // Any file will do: the daemon here takes everything.
+        &[concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"), "--dry-run"],
+        "backup{id:text taken_at:time host:text version:text users:number} dry_run:flag users:number \
+         changed:number enrolled[text] disabled[text] left_removed[text] events:number",
+    ),
 ];
 
 /// A daemon that has an answer for every method.
@@ -84,12 +96,24 @@ fn daemon() -> Crowd {
             "Show" => json!({ "subscriber": subscriber, "limits": [limit], "failures_24h": 1,
                 "sends_24h": 2, "live_challenges": 3, "recovery_codes_left": 4,
                 "undelivered": null, "bypasses": [grant] }),
+            "Backup" => {
+                let piece = |text| json!({ "text": text, "users": 1, "of": 1 });
+                let first = json!({ "parameters": piece("x"), "continues": true });
+                let last = json!({ "parameters": piece("") });
+                return format!("{first}\0{last}");
+            }
+            "Restore" => json!({ "backup": { "id": "1", "taken_at": 1, "host": "box",
+                "version": "1", "users": 1 }, "users": 1, "changed": 1, "enrolled": ["alice"],
+                "disabled": ["alice"], "left_removed": ["alice"], "events": 1, "complete": true }),
             "RecoveryCodes" => json!({ "codes": ["ABCD-EFGH"] }),
             "Bypass" => json!({ "bypass": grant }),
             "RevokeBypass" => json!({ "revoked": 1 }),
             "Bypasses" => return rows("bypass", &grant),
             "Log" => return rows("record", &record),
             "Remove" | "ConfirmClock" => json!({}),
+            "CheckGateways" => json!({ "gateways": [] }),
+            "Policy" => json!({ "unenrolled": "deny", "exempt_users": [], "exempt_groups": [],
+                "sms": ["main"], "voice": [], "truncated": false }),
             "Status" => status.clone(),
             "TestMessage" => json!({ "status": "accepted", "channel": "sms", "reference": "K7",
                 "gateway": "main", "vendor_id": "m-1", "reason": null }),
@@ -180,5 +204,41 @@ fn readme_documents_every_key() {
             let key = field.split(':').next().unwrap_or_default();
             assert!(documented.contains(&format!("`{key}`")) || key == "text", "{verb}: {key}");
         }
+    }
+}
+
+/// What the doctor finds depends on the host; how it says it does not.
+#[test]
+fn the_doctor_prints_the_documented_keys() {
+    let daemon = daemon();
+    let run = otpctl(&daemon.socket, &["doctor", "--json"], "");
+    let value: Value = serde_json::from_str(&run.stdout).expect("JSON");
+    assert_eq!(run.exit, Some(i32::from(value["healthy"] != true)), "{}", run.stderr);
+    let findings = value["findings"].as_array().expect("a list");
+    assert!(findings.iter().any(|finding| finding["subject"] == "daemon"));
+    let readme = include_str!("../../../README.md");
+    for finding in findings {
+        let keys = fields(&shape(finding)).join(" ");
+        let told = keys.replace("remedy:null", "remedy:text");
+        assert_eq!(told, "remedy:text state:text subject:text text:text");
+        let state = finding["state"].as_str().expect("a word");
+        assert!(readme.contains(&format!("`{state}`")), "{state}");
+        assert!(state != "problem" || finding["remedy"].is_string(), "{finding}");
+    }
+}
+
+#[test]
+fn who_is_not_root_changes_no_stack_and_rehearses_nothing() {
+    let daemon = daemon();
+    // Root is told apart by what root would be told: there is no such service.
+    for arguments in [
+        &["pam", "enable", "no-such-service"][..],
+        &["pam", "disable", "../shadow"],
+        &["pam", "confirm", "no-such-service"],
+        &["rehearse", "alice", "--service", "../shadow"],
+    ] {
+        let run = otpctl(&daemon.socket, arguments, "");
+        assert_eq!(run.exit, Some(1), "{arguments:?}: {}", run.stderr);
+        assert!(run.stdout.is_empty() && !run.stderr.is_empty(), "{arguments:?}");
     }
 }

@@ -121,7 +121,11 @@ fn exposed(path: &Path, metadata: &Metadata) -> Option<Trouble> {
         Trouble::new(
             format!("has the mode {mode:04o}"),
             "a file that its owner alone can write and others cannot read",
-            format!("run: chmod 0640 {}; change the secret if others had it", shown(path)),
+            // The group first: the mode alone would shut the daemon out of a file of root's.
+            format!(
+                "run: chgrp otpd {0} && chmod 0640 {0}; change the secret if others had it",
+                shown(path)
+            ),
         )
     })
 }

@@ -146,6 +146,22 @@ pub fn socket_of(path: &Path) -> PathBuf {
     socket().unwrap_or_else(|| otp_proto::DEFAULT_SOCKET.into())
 }
 
+/// Where the master key is, by a file whose other tables may be wrong: the key is made when otpd is
+/// installed, before anybody has filled anything in.
+///
+/// # Errors
+/// What is wrong with the file as TOML and with its table `[server]`.
+pub fn key_file_of(path: &Path) -> Result<PathBuf, ConfigErrors> {
+    let text = files::config(path).map_err(|trouble| unusable(path, trouble))?;
+    let report = Report::new(path, &text);
+    let table = raw::parse(&text, &report);
+    let server = table.map(|table| {
+        server::read_server(Section::root(&table, &report).section("server")).key_file
+    });
+    let (errors, _) = report.finish();
+    server.filter(|_| errors.is_empty()).ok_or_else(|| ConfigErrors::new(errors))
+}
+
 /// Reads every table, whatever is wrong with the others. What it returns is worth something only
 /// when the report has no error.
 fn read(

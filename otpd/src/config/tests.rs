@@ -2,6 +2,7 @@
 
 mod errors;
 mod fields;
+mod man;
 mod secrets;
 
 use std::path::Path;

@@ -280,6 +280,42 @@ pub enum Event {
         /// How far it is ahead of what the time since boot says; negative: behind.
         ahead_seconds: i64,
     },
+    /// Root had a backup made.
+    BackupTaken {
+        /// Its name.
+        backup: String,
+        /// Accounts in it.
+        accounts: u64,
+        /// Whether the trail is in it.
+        log: bool,
+    },
+    /// Root began to have a backup restored; nothing of it is changed before this is written down.
+    RestoreBegun {
+        /// Its name.
+        backup: String,
+        /// When it was taken.
+        taken_at: Timestamp,
+    },
+    /// Root had a backup restored; what was changed was changed before.
+    BackupRestored {
+        /// Its name.
+        backup: String,
+        /// When it was taken.
+        taken_at: Timestamp,
+        /// Accounts whose number came back.
+        enrolled: u64,
+        /// Accounts of which anything was changed; those are among them.
+        changed: u64,
+    },
+    /// A number came back from a backup.
+    NumberRestored {
+        /// Last two digits.
+        ending: String,
+        /// ISO 3166.
+        country: String,
+        /// `sms` or `voice`.
+        channel: &'static str,
+    },
     /// An administrator's verb was refused, or somebody's about their own number.
     Refused {
         /// The verb of `otpctl`.

@@ -123,6 +123,20 @@ impl Bypasses {
         self.0.clear();
     }
 
+    /// Bounds each bypass by what another copy of the row knows of it. None is added that is not here:
+    /// it may have been ended, or used up.
+    pub fn merge(&mut self, other: &Self, now: Timestamp) {
+        for bypass in &mut self.0 {
+            let Some(other) = other.0.iter().find(|other| other.id == bypass.id) else { continue };
+            bypass.until = bypass.until.min(other.until);
+            bypass.used = bypass.used.max(other.used);
+            let uses = bypass.uses_left.into_iter().chain(other.uses_left);
+            bypass.uses_left = uses.min();
+        }
+        self.0.sort_by_key(|bypass| bypass.until);
+        self.prune(now);
+    }
+
     /// Uses the first one that lets this login in; it as it is then.
     pub(super) fn take(&mut self, source: Option<Source>, now: Timestamp) -> Option<Bypass> {
         let bypass = self.0.iter_mut().find(|bypass| bypass.admits(source, now))?;

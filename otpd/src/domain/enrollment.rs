@@ -114,6 +114,46 @@ impl Enrollment {
         }
     }
 
+    /// Takes in what another copy of the row says. The number that was entered last counts, and the
+    /// same one is proved where one of them says so. It is switched off where one of them says so,
+    /// and the account needs codes where it did in one of them. True when it is the other's.
+    pub fn merge(&mut self, other: &Self) -> bool {
+        let disabled = self.is_disabled() || other.is_disabled();
+        let needed = self.needs_codes() || other.needs_codes();
+        let required = self.required || other.required;
+        let others = other.created_at > self.created_at;
+        if others {
+            *self = other.clone();
+        } else if other.created_at == self.created_at && other.index == self.index {
+            self.proof_sent_at = self.proof_sent_at.max(other.proof_sent_at);
+            if let Some(proved) = self.verified_at().max(other.verified_at()) {
+                self.prove(proved);
+            }
+        }
+        // One that is proved needs them by itself.
+        self.required = required || (needed && self.verified_at().is_none());
+        if disabled {
+            self.disable();
+        }
+        others
+    }
+
+    /// Whether the account needs codes whatever policy says: a number was proved, this one or one
+    /// before it.
+    #[must_use]
+    pub fn needs_codes(&self) -> bool {
+        self.required || self.verified_at().is_some()
+    }
+
+    /// Whether it is switched off.
+    #[must_use]
+    pub fn is_disabled(&self) -> bool {
+        match self.state {
+            State::Disabled { .. } => true,
+            State::Pending | State::Active { .. } => false,
+        }
+    }
+
     /// The number was proved. A disabled enrollment stays disabled.
     pub fn prove(&mut self, now: Timestamp) {
         self.state = match self.state {
@@ -188,7 +228,76 @@ mod tests {
         assert!(!text.contains("312555"), "{text}");
     }
 
+    const PENDING: State = State::Pending;
+    const PROVED: State = State::Active { verified_at: Timestamp(7) };
+    const LATER: State = State::Active { verified_at: Timestamp(9) };
+    const OFF: State = State::Disabled { verified_at: None };
+    const PROVED_OFF: State = State::Disabled { verified_at: Some(Timestamp(7)) };
+
+    fn entered(at: i64, state: State, required: bool) -> Enrollment {
+        Enrollment { created_at: Timestamp(at), state, required, ..pending() }
+    }
+
+    #[test]
+    fn no_need_for_a_code_and_no_proof_is_lost_between_two_copies() {
+        // Both copies: when entered, where they stand, whether required; then what comes of them.
+        let rows = [
+            ("a newer one over a proved", (1, PROVED, false), (2, PENDING, false), (PENDING, true)),
+            ("a proved one before", (2, PENDING, false), (1, PROVED, false), (PENDING, true)),
+            ("proved and off before", (2, PENDING, false), (1, PROVED_OFF, false), (OFF, true)),
+            ("a proved newer one", (1, PROVED, false), (2, LATER, false), (LATER, false)),
+            ("nothing was proved", (1, PENDING, false), (2, PENDING, false), (PENDING, false)),
+            ("required before", (1, PENDING, true), (2, PENDING, false), (PENDING, true)),
+            ("proved in the other", (1, PENDING, false), (1, PROVED, false), (PROVED, false)),
+            ("proved in this", (1, PROVED, false), (1, PENDING, false), (PROVED, false)),
+            ("proved in both", (1, PROVED, false), (1, LATER, false), (LATER, false)),
+            ("off, and proved", (1, OFF, false), (1, PROVED, false), (PROVED_OFF, false)),
+            ("proved, and off", (1, PROVED, false), (1, OFF, false), (PROVED_OFF, false)),
+        ];
+        for (name, mine, theirs, (state, required)) in rows {
+            let mut merged = entered(mine.0, mine.1, mine.2);
+            let other = entered(theirs.0, theirs.1, theirs.2);
+            assert_eq!(merged.merge(&other), theirs.0 > mine.0, "{name}");
+            assert_eq!((merged.state, merged.required), (state, required), "{name}");
+        }
+        let mut own = entered(1, PENDING, false);
+        let another = Enrollment { index: NumberIndex([2; 16]), ..entered(1, PROVED, false) };
+        assert!(!own.merge(&another));
+        assert_eq!((own.state, own.required), (PENDING, true), "nobody proved this number");
+    }
+
+    prop_compose! {
+        fn copy()(
+            at in 1i64..4,
+            state in prop::sample::select(vec![PENDING, PROVED, LATER, OFF, PROVED_OFF]),
+            required in any::<bool>(),
+            number in 1u8..3,
+        ) -> Enrollment {
+            Enrollment { index: NumberIndex([number; 16]), ..entered(at, state, required) }
+        }
+    }
+
     proptest! {
+        #[test]
+        fn two_copies_are_at_least_as_strict_as_each_and_twice_is_once(a in copy(), b in copy()) {
+            let mut merged = a.clone();
+            merged.merge(&b);
+            for other in [&a, &b] {
+                prop_assert!(merged.is_disabled() || !other.is_disabled());
+                prop_assert!(merged.needs_codes() || !other.needs_codes());
+            }
+            let proved = [&a, &b].into_iter().any(|one| {
+                one.index == merged.index && one.verified_at() == merged.verified_at()
+            });
+            prop_assert!(proved || merged.verified_at().is_none(), "of the number that it is");
+            let once = merged.clone();
+            merged.merge(&b);
+            prop_assert_eq!(&merged, &once);
+            let mut itself = a.clone();
+            itself.merge(&a);
+            prop_assert_eq!(itself, a);
+        }
+
         #[test]
         fn only_a_proof_leads_to_active(verbs in prop::collection::vec(0u8..3, 0..12)) {
             let (mut enrollment, mut proved) = (pending(), false);

@@ -15,7 +15,7 @@
 //!
 //! `account`, `phone`, `time`, `passcode` are the words; `challenge`, `enrollment`, `budget`,
 //! `opt_out`, `recovery`, `bypass`, `policy`, `retention` the rules for one thing each; `login`, `register`,
-//! `proof`, `manage`, `reveal`, `test_message` the decisions, each taking
+//! `proof`, `manage`, `reveal`, `restore`, `test_message` the decisions, each taking
 //! [`records::Records`] and the time and returning [`records::Decided`].
 
 pub mod account;
@@ -34,11 +34,14 @@ pub mod proof;
 pub mod records;
 pub mod recovery;
 pub mod register;
+pub mod restore;
 pub mod retention;
 pub mod reveal;
 pub mod test_message;
 pub mod time;
 
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod purity;
 #[cfg(test)]

@@ -80,3 +80,10 @@ pub struct Decided<A> {
     /// For the caller, after the commit.
     pub answer: A,
 }
+
+impl<A> Decided<A> {
+    /// Nothing changes and nothing happened.
+    pub fn unchanged(records: &Records, answer: A) -> Self {
+        Self { records: records.clone(), audit: Vec::new(), answer }
+    }
+}

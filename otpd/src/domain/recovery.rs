@@ -4,7 +4,7 @@
 //! by a budget of their own, and each of use once. At 120 bits nobody guesses one, so that neither a
 //! password hash nor the limits of six-digit codes are asked for; the budget keeps the noise down.
 
-use std::fmt;
+use std::{cmp::Ordering, fmt, time::Duration};
 
 use minicbor::{Decode, Encode};
 use rand::{CryptoRng, RngExt};
@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use super::{
     account::Account,
     audit::{Actor, Event},
-    budget::{Held, LimitName, Purse, Standing, window},
+    budget::{Held, LimitName, Purse, Standing, merged, window},
     enrollment::State,
     login::Ledger,
     passcode::{CROCKFORD, ChallengeToken, CodeKey},
@@ -134,6 +134,27 @@ pub struct Recovery {
     /// The login of the newest use that its owner was not told of yet.
     #[n(4)]
     untold: Option<ChallengeToken>,
+    /// When the newest set was made, whatever is left of it: of two copies the newer set counts. Zero
+    /// where there never was one, and in rows from before this was kept.
+    #[n(5)]
+    #[cbor(default)]
+    made_at: Timestamp,
+}
+
+/// Whose number it is that recovery codes stand in for, when two copies of a row become one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StandIn {
+    /// There is none, so there is nothing to stand in for.
+    Nobody,
+    /// This copy's, since then.
+    Own {
+        /// When it was entered.
+        since: Timestamp,
+    },
+    /// The other copy's, entered after this copy's.
+    Newer,
+    /// The other copy's, and this copy has none.
+    Only,
 }
 
 /// What became of a typed recovery code.
@@ -157,13 +178,19 @@ pub enum Entered {
 }
 
 impl Recovery {
+    /// [`Self::made_at`] of no set.
+    const NEVER: Timestamp = Timestamp(0);
+
     /// Puts a new set in the place of whatever there is. What counts against guessing stays.
-    pub fn replace(&mut self, key: &CodeKey, codes: Vec<RecoveryHash>) {
+    pub fn replace(&mut self, key: &CodeKey, codes: Vec<RecoveryHash>, now: Timestamp) {
         self.key_id = key.id;
         self.codes = codes;
+        // Newer than the one before it by any clock.
+        self.made_at = now.max(self.made_at.after(Duration::from_millis(1)));
     }
 
-    /// Forgets the codes. What counts against guessing stays.
+    /// Forgets the codes. What counts against guessing stays, and when they were made, so that no
+    /// backup brings them back.
     pub fn forget(&mut self) {
         self.codes.clear();
         self.key_id = 0;
@@ -198,6 +225,43 @@ impl Recovery {
         if self.codes.is_empty() {
             self.key_id = 0;
         }
+    }
+
+    /// Takes in what another copy of the row holds. Of two sets the newer counts, however little is
+    /// left of it: it has voided the other. A code of one set is good where both copies have it: the
+    /// one that lacks it has used it. Wrong codes of both count.
+    pub fn merge(&mut self, other: &Self, number: StandIn, now: Timestamp) {
+        let takes = match number {
+            StandIn::Nobody => false,
+            // A copy that knows of no set may have forgotten it with a number that was removed.
+            StandIn::Own { since } => self.made_at != Self::NEVER || other.made_at >= since,
+            StandIn::Newer | StandIn::Only => true,
+        };
+        // Rows from before the time was kept: a copy that had no number has used no code.
+        let unused = self.made_at == Self::NEVER && self.codes.is_empty();
+        match other.made_at.cmp(&self.made_at) {
+            Ordering::Greater if takes => self.take_codes(other),
+            Ordering::Equal if unused && number == StandIn::Only => self.take_codes(other),
+            Ordering::Equal => self.codes.retain(|code| other.codes.contains(code)),
+            Ordering::Greater | Ordering::Less => {}
+        }
+        if self.codes.is_empty() {
+            self.key_id = 0;
+        }
+        let window = (HOUR, now);
+        self.wrong = merged(&self.wrong, &other.wrong, window, WRONG_PER_HOUR);
+        self.reserve = merged(&self.reserve, &other.reserve, window, WRONG_PER_HOUR);
+    }
+
+    fn take_codes(&mut self, other: &Self) {
+        (self.key_id, self.made_at) = (other.key_id, other.made_at);
+        self.codes.clone_from(&other.codes);
+    }
+
+    /// Whether it is as good as none for an account without a number.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        *self == Self { made_at: self.made_at, ..Self::default() }
     }
 
     /// Codes not used yet.
@@ -294,7 +358,7 @@ impl MakeCodes {
             return ledger.decided(Outcome::Refused(refusal));
         }
         let replaced = ledger.records.login.recovery.left();
-        ledger.records.login.recovery.replace(&self.key, self.codes.clone());
+        ledger.records.login.recovery.replace(&self.key, self.codes.clone(), now);
         let codes = ledger.records.login.recovery.left();
         ledger.note(None, Event::RecoveryCodesMade { codes, replaced });
         ledger.decided(Outcome::Done(()))

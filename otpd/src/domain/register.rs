@@ -87,7 +87,7 @@ pub(super) fn enter(
     ledger.end_all(End::Cancelled);
     let old = ledger.records.enrollment.take();
     if let Some(old) = &old {
-        enrollment.required = old.required || old.verified_at().is_some();
+        enrollment.required = old.needs_codes();
         if matches!(old.state, State::Disabled { .. }) {
             // A new number switches nobody on again.
             enrollment.disable();

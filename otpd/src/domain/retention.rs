@@ -7,6 +7,7 @@ use super::{
     challenge::State,
     login::LoginState,
     records::{Decided, Records},
+    recovery::Recovery,
     time::{DAY, Timestamp},
 };
 
@@ -37,6 +38,9 @@ fn is_idle(login: &LoginState, now: Timestamp) -> bool {
     }
     if rest.messages.idle_at() <= now {
         rest.messages = Messages::default();
+    }
+    if rest.recovery.is_idle() {
+        rest.recovery = Recovery::default();
     }
     rest == LoginState::default()
 }

@@ -9,8 +9,11 @@ use std::{
     time::Duration,
 };
 
-use reqwest::{Certificate, Request, Response, Url, header::RETRY_AFTER, redirect, retry};
+use hyper::body::Bytes;
+use reqwest::{Body, Certificate, Request, Response, Url, header::RETRY_AFTER, redirect, retry};
+use serde::Serialize;
 use tokio::time::timeout;
+use zeroize::{Zeroize, Zeroizing};
 
 /// How long a request may take, from its first packet to the last byte of the reply.
 pub(super) const DEADLINE: Duration = Duration::from_secs(8);
@@ -24,6 +27,22 @@ const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 /// Kept connections are closed after this: sooner than the load balancers of vendors, which close
 /// idle ones after 60 s, so that no message is written into a connection that is just going away.
 const IDLE: Duration = Duration::from_secs(30);
+
+/// A request's body that is wiped when the last who holds it lets go: with plain HTTP the socket is
+/// written from it, and with TLS what stays behind elsewhere is encrypted.
+pub(super) fn wiped<B>(body: Zeroizing<B>) -> Body
+where
+    B: Zeroize + AsRef<[u8]> + Send + 'static,
+{
+    Body::from(Bytes::from_owner(body))
+}
+
+/// A JSON body, with room for all of it at once: growing would leave copies of a code behind.
+pub(super) fn json(fields: &impl Serialize) -> serde_json::Result<Zeroizing<Vec<u8>>> {
+    let mut body = Zeroizing::new(Vec::with_capacity(4096));
+    serde_json::to_writer(&mut *body, fields)?;
+    Ok(body)
+}
 
 /// Why a client cannot be built; all of it is the configuration's fault.
 #[derive(Debug, thiserror::Error)]

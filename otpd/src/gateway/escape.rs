@@ -36,8 +36,11 @@ impl Escape {
     /// A value, escaped.
     pub(super) fn apply(self, value: &str) -> Zeroizing<String> {
         if self == Self::Json {
-            let quoted = Zeroizing::new(serde_json::Value::from(value).to_string());
-            let inner = quoted.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+            // Room for the longest escape here too.
+            let mut quoted = Zeroizing::new(Vec::with_capacity(value.len() * 6 + 2));
+            let written = serde_json::to_writer(&mut *quoted, value);
+            let text = written.ok().and_then(|()| str::from_utf8(&quoted).ok()).unwrap_or_default();
+            let inner = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
             return Zeroizing::new(inner.unwrap_or_default().to_owned());
         }
         // Room for the longest escape: a string that grows leaves unwiped copies behind.

@@ -15,7 +15,7 @@ use self::record::{Progress, Record};
 use super::{
     Message, Outcome, Status, VendorMessageId,
     basic::Basic,
-    client::{Reply, parse_url},
+    client::{Reply, json, parse_url, wiped},
     problem::{Problem, told},
     redact::Redactor,
     reply,
@@ -100,18 +100,17 @@ impl Dialect for Api {
                 let dlr_callback = message.report_url.as_ref().map(|url| url.as_str());
                 let attributes =
                     Attributes { to: &to, from: &self.from, body: &message.text, dlr_callback };
-                serde_json::to_vec(&Body { data: Data { kind: "message", attributes } })
+                json(&Body { data: Data { kind: "message", attributes } })
             }
             FlowrouteVersion::V2 => {
                 let content = &message.text;
-                serde_json::to_vec(&Flat { to: &to, from: &self.from, content })
+                json(&Flat { to: &to, from: &self.from, content })
             }
         };
-        let body = Zeroizing::new(body.map_err(|error| error.to_string())?);
+        let body = body.map_err(|error| error.to_string())?;
         let mut request = self.authorized(Method::POST, self.messages.clone());
         request.headers_mut().insert(CONTENT_TYPE, self.media_type());
-        // From here on the code is in buffers of the HTTP and TLS libraries, which do not wipe.
-        *request.body_mut() = Some(body.to_vec().into());
+        *request.body_mut() = Some(wiped(body));
         Ok(request)
     }
 
@@ -139,6 +138,14 @@ impl Dialect for Api {
 
     fn status(&self, _channel: Channel, reply: &Reply, redactor: &Redactor<'_>) -> Status {
         status(reply, redactor)
+    }
+
+    /// One of the account's numbers: the API tells no balance.
+    fn account(&self) -> Option<Request> {
+        let mut url = self.messages.clone();
+        url.path_segments_mut().ok()?.pop().pop().extend(["v2", "numbers"]);
+        url.set_query(Some("limit=1"));
+        Some(self.authorized(Method::GET, url))
     }
 }
 

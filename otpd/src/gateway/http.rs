@@ -3,7 +3,7 @@
 mod template;
 
 use reqwest::{
-    Body, Method, Request, Url,
+    Method, Request, Url,
     header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
 };
 use zeroize::Zeroizing;
@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use self::template::Template;
 use super::{
     Gateway, Message, Outcome, Sending,
-    client::{Client, ClientError, DEADLINE, Reply, parse_url},
+    client::{Client, ClientError, DEADLINE, Reply, parse_url, wiped},
     escape::Escape,
     redact::Redactor,
     reply,
@@ -72,6 +72,13 @@ impl Http {
     /// [`HttpError`], for the setting that cannot be used.
     pub(super) fn open(settings: &HttpSettings) -> Result<Self, HttpError> {
         Self::with_deadline(settings, DEADLINE)
+    }
+
+    /// The body of the request for a message.
+    #[cfg(test)]
+    pub(super) fn body(&self, message: &Message) -> Vec<u8> {
+        let request = self.shape.request(message);
+        request.body().and_then(reqwest::Body::as_bytes).unwrap_or_default().to_vec()
     }
 
     fn with_deadline(
@@ -152,9 +159,8 @@ impl Shape {
     fn request(&self, message: &Message) -> Request {
         let mut request = Request::new(self.method.clone(), self.url.clone());
         request.headers_mut().clone_from(&self.headers);
-        // From here on the code is in buffers of the HTTP and TLS libraries, which do not wipe.
         let body = self.body.fill(message.to.expose(), &message.text, message.channel);
-        *request.body_mut() = Some(Body::from(body.as_bytes().to_vec()));
+        *request.body_mut() = Some(wiped(body));
         request
     }
 

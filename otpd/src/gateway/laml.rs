@@ -17,7 +17,7 @@ use self::record::{Progress, Record};
 use super::{
     Message, Outcome, Status, VendorMessageId,
     basic::Basic,
-    client::{Reply, parse_url},
+    client::{Reply, parse_url, wiped},
     escape::Escape,
     problem::{Problem, told},
     redact::Redactor,
@@ -101,8 +101,7 @@ impl Account {
         let mut request = self.authorized(Method::POST, self.url(message.channel, None));
         let form = HeaderValue::from_static("application/x-www-form-urlencoded");
         request.headers_mut().insert(CONTENT_TYPE, form);
-        // From here on the code is in buffers of the HTTP and TLS libraries, which do not wipe.
-        *request.body_mut() = Some(body.as_bytes().to_vec().into());
+        *request.body_mut() = Some(wiped(body));
         request
     }
 
@@ -113,6 +112,15 @@ impl Account {
             return None;
         }
         Some(self.authorized(Method::GET, self.url(channel, Some(&id.0))))
+    }
+
+    /// Asks for the account itself, or for its balance.
+    pub(super) fn inquiry(&self, balance: bool) -> Request {
+        let mut url = self.base.clone();
+        if balance && let Ok(mut segments) = url.path_segments_mut() {
+            segments.push(&format!("Balance{}", self.suffix));
+        }
+        self.authorized(Method::GET, url)
     }
 
     /// Where to look when the vendor refuses for the configuration's sake.

@@ -8,6 +8,9 @@ mod command;
 mod escape;
 mod file;
 mod flowroute;
+#[cfg(test)]
+#[path = "../../../tests/fuzz/vendors.rs"]
+mod fuzz;
 mod http;
 mod laml;
 mod plivo;
@@ -18,6 +21,7 @@ pub mod route;
 pub mod settings;
 mod signalwire;
 pub mod spoken;
+mod standing;
 pub mod tally;
 mod telnyx;
 #[cfg(test)]
@@ -32,6 +36,7 @@ use zeroize::Zeroizing;
 pub use client::ClientError;
 pub use http::HttpError;
 pub(crate) use redact::masked;
+pub use standing::{Inquiring, Standing};
 pub use vendor::VendorError;
 
 use crate::{
@@ -237,6 +242,11 @@ pub trait Gateway: Send + Sync {
     /// How far a message is that it took under this name, asked within its own deadline of at most
     /// 8 s. The message is for redaction. `None`: this kind cannot tell, and is never asked.
     fn status<'a>(&'a self, _message: &'a Message, _id: &'a VendorMessageId) -> Option<Asking<'a>> {
+        None
+    }
+    /// Whether the vendor knows the credentials, asked within its own deadline of at most 8 s, without
+    /// a message. `None`: this kind cannot tell.
+    fn standing(&self) -> Option<Inquiring<'_>> {
         None
     }
 }

@@ -17,11 +17,12 @@ use self::record::Progress;
 use super::{
     Message, Outcome, Status, VendorMessageId,
     basic::Basic,
-    client::{Reply, parse_url},
+    client::{self, Reply, parse_url, wiped},
     problem::{Problem, told},
     redact::Redactor,
     reply,
     settings::PlivoSettings,
+    standing,
     vendor::{Dialect, SENDER, VendorError, decisive, key_hint},
 };
 use crate::domain::{challenge::Channel, phone::E164};
@@ -139,8 +140,7 @@ impl Dialect for Api {
         let mut request = self.authorized(Method::POST, url);
         let json = HeaderValue::from_static("application/json");
         request.headers_mut().insert(CONTENT_TYPE, json);
-        // From here on the code is in buffers of the HTTP and TLS libraries, which do not wipe.
-        *request.body_mut() = Some(body?.to_vec().into());
+        *request.body_mut() = Some(wiped(body?));
         Ok(request)
     }
 
@@ -176,6 +176,18 @@ impl Dialect for Api {
 
     fn status(&self, channel: Channel, reply: &Reply, redactor: &Redactor<'_>) -> Status {
         status(channel, reply, redactor)
+    }
+
+    /// What runs a PHLO tells nothing of the account.
+    fn account(&self) -> Option<Request> {
+        if self.phlo {
+            return None;
+        }
+        Some(self.authorized(Method::GET, self.resource(&[])?))
+    }
+
+    fn balance(&self, reply: &Reply) -> Option<String> {
+        standing::balance(reply, "/cash_credits", "/currency")
     }
 }
 
@@ -283,7 +295,7 @@ impl Api {
 }
 
 fn json(fields: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, String> {
-    serde_json::to_vec(fields).map(Zeroizing::new).map_err(|error| error.to_string())
+    client::json(fields).map_err(|error| error.to_string())
 }
 
 fn body(reply: &Reply) -> Option<Value> {

@@ -388,7 +388,9 @@ impl Routes {
         self.gateways.iter().map(health).collect()
     }
 
-    fn order(&self, channel: Channel) -> &[GatewayName] {
+    /// The gateways of a channel, in the order in which they are tried.
+    #[must_use]
+    pub fn order(&self, channel: Channel) -> &[GatewayName] {
         match channel {
             Channel::Sms => &self.sms,
             Channel::Voice => &self.voice,

@@ -39,6 +39,7 @@ impl Api {
 impl Own for Sender {
     const KIND: &'static str = "signalwire";
     const CODES: Codes = CODES;
+    const BALANCE: bool = false;
 
     fn calls(&self) -> bool {
         true

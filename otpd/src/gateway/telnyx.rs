@@ -24,11 +24,12 @@ use self::{
 };
 use super::{
     Message, Outcome, Status, VendorMessageId,
-    client::{Reply, parse_url},
+    client::{Reply, json, parse_url, wiped},
     problem::{Problem, told},
     redact::Redactor,
     reply,
     settings::TelnyxSettings,
+    standing,
     vendor::{Dialect, Meaning, SENDER, VendorError, key_hint},
 };
 use crate::domain::{challenge::Channel, login::Cause};
@@ -100,8 +101,7 @@ impl Dialect for Api {
         if let Ok(key) = HeaderValue::from_str(&self.repeat_key(message, &body)) {
             headers.insert("idempotency-key", key);
         }
-        // From here on the code is in buffers of the HTTP and TLS libraries, which do not wipe.
-        *request.body_mut() = Some(body.to_vec().into());
+        *request.body_mut() = Some(wiped(body));
         Ok(request)
     }
 
@@ -143,6 +143,16 @@ impl Dialect for Api {
             Channel::Sms => status(reply, redactor),
             Channel::Voice => call::status(reply, redactor),
         }
+    }
+
+    fn account(&self) -> Option<Request> {
+        let mut url = self.messages.clone();
+        url.path_segments_mut().ok()?.pop().push("balance");
+        Some(self.authorized(Method::GET, url))
+    }
+
+    fn balance(&self, reply: &Reply) -> Option<String> {
+        standing::balance(reply, "/data/balance", "/data/currency")
     }
 }
 
@@ -190,7 +200,7 @@ impl Api {
             encoding: "gsm7",
             webhook_url: message.report_url.as_ref().map(|url| url.as_str()),
         };
-        serde_json::to_vec(&fields).map(Zeroizing::new)
+        json(&fields)
     }
 
     /// The same for a repeat of the same message, which Telnyx then does not send again. The body is

@@ -51,6 +51,7 @@ impl Api {
 impl Own for Senders {
     const KIND: &'static str = "twilio";
     const CODES: Codes = CODES;
+    const BALANCE: bool = true;
 
     /// A call needs a number of its own: services have them for text messages only.
     fn calls(&self) -> bool {

@@ -7,11 +7,12 @@ use reqwest::{Request, Url};
 use zeroize::Zeroizing;
 
 use super::{
-    Asking, Gateway, Message, Outcome, Sending, Status, VendorMessageId,
+    Asking, Gateway, Inquiring, Message, Outcome, Sending, Standing, Status, VendorMessageId,
     client::{Client, ClientError, Reply},
     redact::Redactor,
     reply,
     settings::Key,
+    standing::unanswered,
 };
 use crate::domain::{challenge::Channel, login::Cause};
 
@@ -56,6 +57,15 @@ pub(super) trait Dialect: Send + Sync {
     fn question(&self, channel: Channel, id: &VendorMessageId) -> Option<Request>;
     /// How far a message is, by the reply to [`Self::question`].
     fn status(&self, channel: Channel, reply: &Reply, redactor: &Redactor<'_>) -> Status;
+    /// Asks for something that only the owner of the account may see, and changes nothing; `None`
+    /// where there is no such thing.
+    fn account(&self) -> Option<Request> {
+        None
+    }
+    /// What is left of the money, by the reply to [`Self::account`].
+    fn balance(&self, _reply: &Reply) -> Option<String> {
+        None
+    }
 }
 
 /// The hint for a sender that the vendor does not take.
@@ -182,6 +192,26 @@ impl<D: Dialect> Gateway for Vendor<D> {
                     }
                 }
                 Err(failure) => Status::Unknown(redactor.reason(failure.text())),
+            }
+        }))
+    }
+
+    fn standing(&self) -> Option<Inquiring<'_>> {
+        let request = self.dialect.account()?;
+        Some(Box::pin(async move {
+            let reply = match self.client.send(request).await {
+                Ok(reply) => reply,
+                Err(failure) => return unanswered(&failure),
+            };
+            match reply.status {
+                200..=299 => Standing::Known { balance: self.dialect.balance(&reply) },
+                401 => Standing::Refused(match self.dialect.hint(&reply) {
+                    Some(hint) => format!("HTTP 401 ({hint})"),
+                    None => "HTTP 401".to_owned(),
+                }),
+                403 => Standing::Refused("HTTP 403".to_owned()),
+                404 | 405 => Standing::Untold,
+                status => Standing::Unclear(format!("HTTP {status}")),
             }
         }))
     }

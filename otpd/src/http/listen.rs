@@ -25,7 +25,10 @@ use tokio::{
 use tracing::{debug, warn};
 
 use super::{ARRIVAL, Peer};
-use crate::shutdown::Shutdown;
+use crate::{
+    shutdown::Shutdown,
+    waiting::{Place, Waiting},
+};
 
 /// Connections at once.
 const ALL: usize = 100;
@@ -56,12 +59,14 @@ impl Limits {
         Self { taken: Arc::default(), proxies: proxies.into() }
     }
 
-    fn take(&self, address: IpAddr) -> Option<Seat> {
+    /// A seat for whom one is left, or is given up by `relieve` where others have them all.
+    fn take(&self, address: IpAddr, relieve: impl FnOnce() -> bool) -> Option<Seat> {
         let proxy = self.proxies.iter().any(|network| network.contains(&address));
         let address = site_of(address);
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let own = taken.get(&address).copied().unwrap_or_default();
-        let free = taken.values().sum::<usize>() < ALL && (proxy || own < PER_ADDRESS);
+        let all = taken.values().sum::<usize>();
+        let free = (proxy || own < PER_ADDRESS) && (all < ALL || relieve());
         free.then(|| {
             *taken.entry(address).or_insert(0) += 1;
             Seat { limits: self.clone(), address }
@@ -91,10 +96,12 @@ fn site_of(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Serves until `stop`. A surplus connection is closed at once. What is under way at the end is cut
-/// off: a vendor that had no answer tells again.
+/// Serves until `stop`. Of one address a surplus connection is closed at once; where all have too many,
+/// the oldest one is: a vendor is done in milliseconds. What is under way at the end is cut off: a
+/// vendor that had no answer tells again.
 pub async fn serve(listener: TcpListener, router: Router, limits: Limits, mut stop: Shutdown) {
     let mut connections = JoinSet::new();
+    let waiting = Waiting::default();
     loop {
         let accepted = tokio::select! {
             () = stop.requested() => return,
@@ -112,16 +119,16 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, mut st
                 continue;
             }
         };
-        let Some(seat) = limits.take(peer) else {
+        let Some(seat) = limits.take(peer, || waiting.relieve()) else {
             debug!(%peer, "too many connections; one was turned away");
             continue;
         };
-        connections.spawn(converse(stream, peer, router.clone(), seat));
+        connections.spawn(converse(stream, peer, router.clone(), (seat, waiting.enter())));
     }
 }
 
 /// One request and its answer.
-async fn converse(stream: TcpStream, peer: IpAddr, router: Router, seat: Seat) {
+async fn converse(stream: TcpStream, peer: IpAddr, router: Router, (seat, place): (Seat, Place)) {
     let inner = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(Peer(peer));
@@ -133,7 +140,15 @@ async fn converse(stream: TcpStream, peer: IpAddr, router: Router, seat: Seat) {
         .keep_alive(false)
         .max_buf_size(HEAD)
         .serve_connection(TokioIo::new(stream), service);
-    match tokio::time::timeout(WHOLE, connection).await {
+    let connection = tokio::time::timeout(WHOLE, connection);
+    let served = tokio::select! {
+        served = connection => served,
+        () = place.needed() => {
+            debug!(%peer, "a connection was closed: others need its seat");
+            return;
+        }
+    };
+    match served {
         Ok(Ok(())) => {}
         // Not what was sent: only that it was no HTTP, or broke off.
         Ok(Err(_)) => debug!(%peer, "a connection broke off"),
@@ -169,17 +184,51 @@ mod tests {
         assert!(answer.ends_with("\r\n\r\n127.0.0.1"), "{answer}");
     }
 
+    #[tokio::test]
+    async fn who_holds_all_seats_keeps_nobody_out() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let (_trigger, stop) = shutdown::channel();
+        let router = Router::new().route("/", get(async || "here"));
+        tokio::spawn(serve(listener, router, Limits::default(), stop));
+        let from = async |last: usize| {
+            let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+            let own = format!("127.0.0.{last}:0").parse().expect("an address");
+            socket.bind(own).expect("its own address");
+            let to = ([127, 0, 0, 1], port).into();
+            let mut stream = socket.connect(to).await.expect("it listens");
+            stream.write_all(b"GET / HTTP/1.1\r\n").await.expect("it reads");
+            stream
+        };
+        let mut held = Vec::new();
+        for last in 0..ALL / PER_ADDRESS {
+            for _ in 0..PER_ADDRESS {
+                held.push(from(2 + last).await);
+            }
+        }
+        let mut vendor = from(99).await;
+        vendor.write_all(b"host: h\r\n\r\n").await.expect("it reads");
+        let mut answer = String::new();
+        vendor.read_to_string(&mut answer).await.expect("an answer");
+        assert!(answer.ends_with("here"), "{answer}");
+        let mut nothing = Vec::new();
+        let ended = held[0].read_to_end(&mut nothing).await;
+        assert!(ended.is_err() || nothing.is_empty(), "the oldest was closed");
+    }
+
     #[test]
     fn nobody_but_a_proxy_has_all_seats() {
         let limits = Limits::new(&["127.0.0.1/32".parse().unwrap()]);
         let own = "192.0.2.1".parse().unwrap();
-        let own: Vec<_> = std::iter::from_fn(|| limits.take(own)).collect();
+        let own: Vec<_> = std::iter::from_fn(|| limits.take(own, || false)).collect();
         assert_eq!(own.len(), PER_ADDRESS);
         let proxy = "127.0.0.1".parse().unwrap();
-        let rest: Vec<_> = std::iter::from_fn(|| limits.take(proxy)).collect();
+        let rest: Vec<_> = std::iter::from_fn(|| limits.take(proxy, || false)).collect();
         assert_eq!(own.len() + rest.len(), ALL);
+        let other = "192.0.2.9".parse().unwrap();
+        assert!(limits.take(other, || true).is_some(), "somebody leaves for it");
         drop(own);
-        assert!(limits.take("192.0.2.9".parse().unwrap()).is_some(), "seats are free again");
+        assert!(limits.take(other, || false).is_some(), "seats are free again");
     }
 
     #[test]

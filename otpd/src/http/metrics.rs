@@ -97,6 +97,8 @@ impl Metrics {
         let mut registry = Registry::with_prefix("otpd");
         let counters = &mut registry;
         counters.register("logins", "Logins by how they ended", self.logins.clone());
+        let help = "Logins that were refused, or got no code, and are left out of the log";
+        counters.register("logins_unwritten", help, verifier.unwritten());
         let help = "Messages handed to gateways, by what became of it";
         counters.register("messages", help, self.tally.family());
         let help = "Messages that a vendor took and reported lost";

@@ -14,8 +14,8 @@ use super::{
     connection::{Connection, Done},
     permit::{Right, Target},
     wire::{
-        Fault, channel_in, delivery, fault, fitting, gateway, grant, limit, not_enrolled, opt_out,
-        subscriber,
+        Fault, channel_in, checked, delivery, fault, fitting, gateway, grant, limit, not_enrolled,
+        opt_out, policy, subscriber,
     },
 };
 use crate::{
@@ -61,7 +61,11 @@ impl Connection {
             "Bypass" => handle!(wire::Bypass, grant_bypass),
             "RevokeBypass" => handle!(wire::RevokeBypass, revoke_bypass),
             "Status" => handle!(wire::Status, status),
+            "Policy" => handle!(wire::Policy, policy),
+            "CheckGateways" => handle!(wire::CheckGateways, check_gateways),
             "ConfirmClock" => handle!(wire::ConfirmClock, confirm_clock),
+            "Restore" => handle!(wire::Restore, restore),
+            "Backup" => self.backup(call).await,
             "Log" => self.log(call).await,
             "Watch" => self.watch(call).await,
             "List" => {
@@ -231,6 +235,29 @@ impl Connection {
             gateways,
             problems,
         })
+    }
+
+    async fn policy(
+        &mut self,
+        verifier: &Verifier,
+        _: wire::Policy,
+    ) -> Result<wire::PolicyReply, Fault> {
+        if !self.may(verifier, Right::Administer, Target::Everyone).await {
+            return Err(Fault::Service(ServiceError::PermissionDenied {}));
+        }
+        Ok(policy(verifier.rules()))
+    }
+
+    async fn check_gateways(
+        &mut self,
+        verifier: &Verifier,
+        _: wire::CheckGateways,
+    ) -> Result<wire::GatewaysChecked, Fault> {
+        if !self.may(verifier, Right::Administer, Target::Everyone).await {
+            return Err(Fault::Service(ServiceError::PermissionDenied {}));
+        }
+        let standings = verifier.standings().await;
+        Ok(wire::GatewaysChecked { gateways: standings.into_iter().map(checked).collect() })
     }
 
     async fn confirm_clock(

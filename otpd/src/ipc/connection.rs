@@ -18,7 +18,11 @@ use tracing::{debug, warn};
 use zeroize::Zeroize;
 
 use super::{Backend, Common, authority::Who, peer::Peer};
-use crate::{quota::Line, verifier::Attendance};
+use crate::{
+    failpoint::{self, Point},
+    quota::Line,
+    verifier::{Attendance, Restore},
+};
 
 /// From the connection, or from the last answer, to the first byte of a request.
 const FIRST_BYTE: Duration = Duration::from_secs(10);
@@ -39,6 +43,8 @@ pub(super) struct Connection {
     pub(super) who: Option<Who>,
     /// The login whose prompt this connection waits at.
     pub(super) attendance: Option<Attendance>,
+    /// The backup that it brings back, piece by piece.
+    pub(super) restore: Option<Box<Restore>>,
     /// The call that is being handled wants no reply, not even an error.
     oneway: bool,
     /// Its method, for the log.
@@ -71,6 +77,7 @@ impl Connection {
             common,
             who: None,
             attendance: None,
+            restore: None,
             oneway: false,
             called: String::new(),
         }
@@ -92,6 +99,8 @@ impl Connection {
                 Err(over) => Err(over),
             };
             match handled {
+                // A call a turn: whoever sends many in one write keeps nobody else waiting.
+                Ok(()) if self.decoder.is_partial() => tokio::task::yield_now().await,
                 Ok(()) => {}
                 Err(Over::Broken(error)) => {
                     debug!(uid = self.peer.uid, %error, "a connection broke");
@@ -107,8 +116,7 @@ impl Connection {
 
     /// The next request; `None` when the peer has left.
     async fn request(&mut self) -> Result<Option<Frame>, Over> {
-        let idle = if self.attendance.is_some() { AT_PROMPT } else { FIRST_BYTE };
-        if !self.decoder.is_partial() && !in_time(idle, self.read()).await? {
+        if !self.decoder.is_partial() && !self.first_bytes().await? {
             return Ok(None);
         }
         let whole = async {
@@ -128,6 +136,24 @@ impl Connection {
             return Err(Over::Rules("frame too long"));
         }
         Ok(frame)
+    }
+
+    /// Waits for the begin of a request; false when the peer has left, or has to.
+    async fn first_bytes(&mut self) -> Result<bool, Over> {
+        if self.attendance.is_none() {
+            return in_time(FIRST_BYTE, self.read()).await;
+        }
+        let place = self.common.prompts.enter();
+        let read = in_time(AT_PROMPT, self.read());
+        let needed = tokio::select! {
+            read = read => return read,
+            () = place.needed() => Over::Rules("its seat is needed for another login"),
+        };
+        // Whoever sits at the prompt has not left: the module comes again with what they type.
+        if let Some(attendance) = self.attendance.take() {
+            attendance.finish();
+        }
+        Err(needed)
     }
 
     /// Reads what is there; false at the end.
@@ -222,7 +248,7 @@ impl Connection {
     /// One of many replies, without a limit of time: whoever reads slowly holds nobody up, because
     /// no more is read from the store before this is taken.
     pub(super) async fn reply_patiently<T: Serialize + Sync>(&mut self, reply: &T) -> Done {
-        let frame = encode(&Reply { parameters: reply, continues: true })?;
+        let frame = self.encoded(&Reply { parameters: reply, continues: true })?;
         tokio::select! {
             () = self.common.stop.requested() => Err(Over::Rules("the daemon ends")),
             written = self.stream.write_all(&frame) => Ok(written?),
@@ -232,7 +258,7 @@ impl Connection {
     /// Logs that the call is refused for want of a right.
     pub(super) fn log_denied(&self) {
         let (uid, method) = (self.peer.uid, &*self.called);
-        match self.common.denials.take(uid) {
+        match self.common.denials.take(&uid) {
             Line::Written => warn!(uid, method, "a call was refused: its caller may not do this"),
             Line::Last => warn!(
                 uid,
@@ -260,12 +286,31 @@ impl Connection {
         self.error(&ServiceError::MethodNotFound { method: repeated(method) }).await
     }
 
+    /// A reply as a frame. One that is none ends the connection, so its caller learns nothing.
+    fn encoded<T: Serialize>(&self, reply: &T) -> io::Result<Frame> {
+        encode(reply).inspect_err(|error| {
+            warn!(%error, method = %self.called, "a reply cannot be sent: the call stays unanswered");
+        })
+    }
+
     async fn write<T: Serialize + Sync>(&mut self, value: &T) -> Done {
         if self.oneway {
             return Ok(());
         }
-        let frame = encode(value)?;
-        in_time(WHOLE, self.stream.write_all(&frame)).await
+        let frame = self.encoded(value)?;
+        failpoint::reach(Point::Reply);
+        if failpoint::is_due(Point::HalfReply) {
+            let half = frame.len() / 2;
+            self.stream.write_all(frame.get(..half).unwrap_or_default()).await?;
+            failpoint::reach(Point::HalfReply);
+        }
+        // Asked before: who has read this reply may be waiting for the next one to be the last.
+        let last = failpoint::is_due(Point::Replied);
+        in_time(WHOLE, self.stream.write_all(&frame)).await?;
+        if last {
+            failpoint::reach(Point::Replied);
+        }
+        Ok(())
     }
 }
 

@@ -9,8 +9,8 @@ use std::{
 use tokio::{net::UnixListener, task::JoinSet};
 use tracing::{debug, warn};
 
-use super::{Backend, Common, connection::Connection, log::Watchers, peer::Peer};
-use crate::{quota::Quota, shutdown::Shutdown};
+use super::{Backend, Common, backup, connection::Connection, log::Watchers, peer::Peer};
+use crate::{quota::Quota, shutdown::Shutdown, waiting::Waiting};
 
 /// Connections at once.
 const ALL: usize = 512;
@@ -31,15 +31,20 @@ struct Seat {
 
 impl Seats {
     fn take(&self, uid: u32) -> Option<Seat> {
-        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let all = taken.values().sum::<usize>();
         let root = taken.get(&0).copied().unwrap_or(0);
         let own = taken.get(&uid).copied().unwrap_or(0);
         let free = all < ALL && (uid == 0 || (all - root < NOT_ROOT && own < PER_UID));
-        free.then(|| {
-            *taken.entry(uid).or_insert(0) += 1;
-            Seat { seats: self.clone(), uid }
-        })
+        drop(taken);
+        free.then(|| self.give(uid))
+    }
+
+    /// A seat, though there may be none left.
+    fn give(&self, uid: u32) -> Seat {
+        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *taken.entry(uid).or_insert(0) += 1;
+        Seat { seats: self.clone(), uid }
     }
 }
 
@@ -62,7 +67,9 @@ pub async fn serve(listener: &UnixListener, backend: Backend, mut stop: Shutdown
     let seats = Seats::default();
     let mut connections = JoinSet::new();
     let (watchers, denials) = (Watchers::default(), Quota::default());
-    let common = Common { stop: stop.clone(), watchers, denials };
+    let backups = backup::Seat::default();
+    let prompts = Waiting::default();
+    let common = Common { stop: stop.clone(), watchers, backups, denials, prompts };
     loop {
         let accepted = tokio::select! {
             () = stop.requested() => break,
@@ -86,7 +93,12 @@ pub async fn serve(listener: &UnixListener, backend: Backend, mut stop: Shutdown
             debug!("a peer without a usable uid was turned away");
             continue;
         };
-        let Some(seat) = seats.take(peer.uid) else {
+        // A login that waits at its prompt needs no connection before somebody types: the module comes
+        // again. So root, as whom logins ask, gets a seat whatever is held.
+        let seat = seats
+            .take(peer.uid)
+            .or_else(|| (peer.uid == 0 && common.prompts.relieve()).then(|| seats.give(peer.uid)));
+        let Some(seat) = seat else {
             debug!(uid = peer.uid, "too many connections; one was turned away");
             continue;
         };

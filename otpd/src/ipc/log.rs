@@ -119,7 +119,7 @@ impl Connection {
         }
     }
 
-    async fn fault(&mut self, fault: Fault) -> Done {
+    pub(super) async fn fault(&mut self, fault: Fault) -> Done {
         match fault {
             Fault::Service(error) => self.error(&error).await,
             Fault::Admin(error) => self.error(&error).await,

@@ -2,6 +2,7 @@
 
 mod admin;
 mod authority;
+mod backup;
 mod bypass;
 mod connection;
 mod listen;
@@ -19,7 +20,7 @@ use std::sync::Arc;
 
 pub use listen::serve;
 
-use crate::{quota::Quota, shutdown::Shutdown, verifier::Verifier};
+use crate::{quota::Quota, shutdown::Shutdown, verifier::Verifier, waiting::Waiting};
 
 /// What the connections of a socket share.
 #[derive(Clone)]
@@ -28,8 +29,12 @@ struct Common {
     stop: Shutdown,
     /// Seats for those who watch the audit trail.
     watchers: log::Watchers,
+    /// The seat of who has a backup made.
+    backups: backup::Seat,
     /// Calls without the right to them that are logged.
-    denials: Quota,
+    denials: Quota<u32>,
+    /// Connections that wait at a prompt.
+    prompts: Waiting,
 }
 
 /// What stands behind the socket.

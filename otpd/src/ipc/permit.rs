@@ -5,7 +5,7 @@
 //! | `org.otpd.Login` | yes | no | no | no |
 //! | `Admin`, reading and changing | yes | yes, but never for uid 0 or a member of the group, and for an unknown name only what takes away | no | no |
 //! | `Admin.Show`, `.Verify`, `.Resend` of oneself | yes | yes | yes | no |
-//! | `Admin.Reveal` | yes | no | no | no |
+//! | `Admin.Reveal`, `.Backup`, `.Restore` | yes | no | no | no |
 
 /// What a peer is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,13 +46,15 @@ pub(super) enum Right {
     Administer,
     /// Shows a number in full.
     Reveal,
+    /// Takes all that is stored out, or puts it back.
+    Backup,
 }
 
 /// Whether the call is permitted.
 pub(super) const fn permits(caller: Caller, right: Right, target: Target) -> bool {
     match (caller, right, target) {
         (Caller::Root, _, _) => true,
-        (Caller::Admin | Caller::Other, Right::Login | Right::Reveal, _) => false,
+        (Caller::Admin | Caller::Other, Right::Login | Right::Reveal | Right::Backup, _) => false,
         (Caller::Admin | Caller::Other, Right::OwnAffairs, Target::Oneself) => true,
         (Caller::Admin, Right::OwnAffairs | Right::Revoke, Target::Gone) => true,
         (Caller::Admin, Right::OwnAffairs | Right::Revoke | Right::Administer, target) => {
@@ -81,16 +83,19 @@ mod tests {
             (C::Root, R::Revoke, [true; 5]),
             (C::Root, R::Administer, [true; 5]),
             (C::Root, R::Reveal, [true; 5]),
+            (C::Root, R::Backup, [true; 5]),
             (C::Admin, R::Login, [false; 5]),
             (C::Admin, R::OwnAffairs, [true, true, false, true, true]),
             (C::Admin, R::Revoke, [true, false, false, true, true]),
             (C::Admin, R::Administer, [true, false, false, false, true]),
             (C::Admin, R::Reveal, [false; 5]),
+            (C::Admin, R::Backup, [false; 5]),
             (C::Other, R::Login, [false; 5]),
             (C::Other, R::OwnAffairs, [false, true, false, false, false]),
             (C::Other, R::Revoke, [false; 5]),
             (C::Other, R::Administer, [false; 5]),
             (C::Other, R::Reveal, [false; 5]),
+            (C::Other, R::Backup, [false; 5]),
         ];
         for (caller, right, expected) in rows {
             assert_eq!(

@@ -14,15 +14,23 @@ use crate::{
         enrollment::{Enrollment, State},
         login::Progress,
         opt_out::OptOut,
+        policy::Unenrolled,
         proof::Refusal,
     },
-    gateway::route::{GatewayHealth, GatewayState},
+    gateway::{
+        GatewayName, Standing,
+        route::{GatewayHealth, GatewayState},
+    },
     store::{AuditRow, StoreError},
-    verifier::{BypassFailure, Failure, Placed, stopped},
+    verifier::{BypassFailure, Failure, Placed, Rules, stopped},
 };
 
 /// Bytes of a reason: with every one of them escaped it still fits a frame.
 const LONGEST_REASON: usize = 6 * 1024;
+
+/// Bytes of the names in one reply about the rules: the rest of a frame is for what stands around
+/// them.
+const LONGEST_NAMES: usize = 15 * 1024;
 
 /// Why a call gets an error.
 pub(super) enum Fault {
@@ -39,6 +47,57 @@ impl From<AdminError> for Fault {
 impl From<StoreError> for Fault {
     fn from(error: StoreError) -> Self {
         AdminError::Unavailable { reason: format!("{error}; the journal says why") }.into()
+    }
+}
+
+pub(super) fn checked((name, standing): (GatewayName, Option<Standing>)) -> wire::GatewayChecked {
+    let (credentials, balance, reason) = match standing {
+        Some(Standing::Known { balance }) => (wire::Credentials::Valid, balance, None),
+        Some(Standing::Refused(reason)) => (wire::Credentials::Refused, None, Some(reason)),
+        Some(Standing::Unclear(reason)) => (wire::Credentials::Unreachable, None, Some(reason)),
+        Some(Standing::Untold) | None => (wire::Credentials::Untold, None, None),
+    };
+    wire::GatewayChecked { name: name.0, credentials, balance, reason }
+}
+
+/// What is left of a reply's room for names.
+struct Room {
+    left: usize,
+    truncated: bool,
+}
+
+impl Room {
+    /// As many names, the first first, as still fit.
+    fn fitting(&mut self, names: impl IntoIterator<Item = String>) -> Vec<String> {
+        let fits = |name: &String| {
+            // With its quotes, whatever is escaped in it, and a comma.
+            let size = serde_json::to_string(name).map_or(usize::MAX, |text| text.len() + 1);
+            let left = self.left.checked_sub(size);
+            self.left = left.unwrap_or_default();
+            self.truncated |= left.is_none();
+            left.is_some()
+        };
+        names.into_iter().take_while(fits).collect()
+    }
+}
+
+/// The rules, or as much of them as one reply holds: a site may exempt any number of accounts.
+pub(super) fn policy(rules: Rules) -> wire::PolicyReply {
+    let mut room = Room { left: LONGEST_NAMES, truncated: false };
+    let mut names = |names: Vec<GatewayName>| room.fitting(names.into_iter().map(|name| name.0));
+    let (sms, voice) = (names(rules.sms), names(rules.voice));
+    let exempt_groups = room.fitting(rules.policy.exempt_groups);
+    let exempt_users = room.fitting(rules.policy.exempt_users);
+    wire::PolicyReply {
+        unenrolled: match rules.policy.unenrolled {
+            Unenrolled::Deny => wire::Unenrolled::Deny,
+            Unenrolled::Ignore => wire::Unenrolled::Ignore,
+        },
+        exempt_users,
+        exempt_groups,
+        sms,
+        voice,
+        truncated: room.truncated,
     }
 }
 
@@ -215,5 +274,40 @@ pub(super) fn fitting(reason: &str) -> String {
             format!("{lines}\nand more; the journal has all of it")
         }
         None => reason.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use otp_proto::{envelope::Reply, frame::encode};
+
+    use super::{GatewayName, Rules, policy};
+    use crate::domain::policy::Policy;
+
+    #[test]
+    fn the_rules_fit_a_reply_however_many_they_exempt() {
+        let numbered =
+            |count: usize, name: &str| (0..count).map(|n| format!("{name}{n}")).collect();
+        let cases = [
+            ("few", 3, "user", 3, "group", false),
+            ("many accounts", 100_000, "user", 3, "group", true),
+            ("many groups", 3, "user", 100_000, "group", true),
+            ("names that are escaped", 3, "user", 100_000, "\u{1}\u{1}", true),
+        ];
+        for (name, users, user, groups, group, truncated) in cases {
+            let exempt_users = numbered(users, user);
+            let exempt_groups = numbered(groups, group);
+            let policy_of = Policy { exempt_users, exempt_groups, ..Policy::default() };
+            let sms = vec![GatewayName("main".into())];
+            let reply = policy(Rules { policy: policy_of, sms, voice: Vec::new() });
+            assert_eq!(
+                (reply.truncated, &*reply.sms),
+                (truncated, &["main".to_owned()][..]),
+                "{name}"
+            );
+            let all = reply.exempt_users.len() == users && reply.exempt_groups.len() == groups;
+            assert_eq!(all, !truncated, "{name}");
+            assert!(encode(&Reply { parameters: &reply, continues: false }).is_ok(), "{name}");
+        }
     }
 }

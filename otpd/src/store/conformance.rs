@@ -1,10 +1,14 @@
 //! What every engine must do, written once and run over each of them.
 
+mod abuse;
 mod attacks;
 mod behaviours;
 mod faults;
 mod numbers;
+mod pumping;
+mod reads;
 mod retention;
+mod stolen;
 mod town;
 
 use std::{
@@ -124,7 +128,7 @@ impl Subject for SqliteFile {
     }
 
     fn reader(&self, keys: Keys) -> Reader {
-        Reader::open(&self.path(), keys).expect("the same database")
+        Reader::sqlite(&self.path(), keys).expect("the same database")
     }
 
     fn count(&self, table: &str) -> i64 {
@@ -169,6 +173,9 @@ engines! {
     super::behaviours::other_keys_are_refused as a_database_of_another_key_is_refused,
     super::behaviours::nothing_is_in_clear as numbers_are_not_in_clear,
     super::behaviours::audit_is_whole as events_are_told_after_their_commit,
+    super::reads::counts as numbers_and_logins_are_counted,
+    super::reads::lost as codes_of_another_run_are_found,
+    super::reads::pages_of_people as people_are_listed_in_pages,
     super::numbers::wrong_codes as wrong_codes_at_their_edges,
     super::numbers::tries as tries_life_and_resends_at_their_edges,
     super::numbers::long_codes as long_codes_at_their_edges,
@@ -181,6 +188,17 @@ engines! {
     super::attacks::leaked as four_leaked_accounts_stop_no_country,
     super::attacks::together as all_together_have_limits,
     super::attacks::pumping as unanswered_messages_raise_an_alarm,
+    super::abuse::thousand_an_hour as a_thousand_logins_an_hour_bomb_nobody,
+    super::abuse::everybodys_password as bombs_by_everybodys_password_stop_at_the_country,
+    super::abuse::one_telephone as one_telephone_of_many_accounts_is_counted_once,
+    super::abuse::enrollments as a_flood_of_enrollments_stops_at_the_number_and_at_the_cap,
+    super::abuse::locked_out as a_thief_keeps_nobody_out,
+    super::abuse::a_thousand_passwords as many_guessed_accounts_bring_eight_digits,
+    super::pumping::given_up as pumping_one_range_stops_before_forty_messages,
+    super::pumping::one_range as and_touches_no_other_range,
+    super::pumping::kept_open as pumping_that_keeps_logins_open_stops_at_the_cap,
+    super::stolen::no_code_without_the_key as a_stolen_database_yields_no_code,
+    super::stolen::no_number_without_the_key as a_stolen_database_yields_no_number,
     super::retention::to_the_millisecond as what_is_old_goes_at_the_millisecond,
     super::retention::afterwards_as_well as and_after_it,
     super::retention::an_enrolled_account_keeps_its_row as an_enrolled_account_keeps_its_row,
@@ -194,6 +212,7 @@ engines! {
     super::faults::full_disk as a_full_disk_is_relieved_once,
     super::faults::doubtful_commit as a_doubtful_commit_is_answered_as_such_and_never_run_again,
     super::faults::failing_load as a_store_that_fails_denies_and_recovers,
+    super::faults::signs_of_life as a_store_that_fails_lives_and_one_that_hangs_says_nothing,
     super::faults::full_queue as a_full_queue_refuses_at_once,
     super::faults::waited_too_long as what_waited_too_long_is_not_decided,
     super::faults::abandoned as what_nobody_waits_for_is_not_decided,

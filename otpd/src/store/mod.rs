@@ -6,7 +6,12 @@
 //! and budgets exact: no two decisions about an account ever work on the same stale row, and nobody
 //! is told anything that a crash could take back.
 
+mod format;
+mod found;
 mod queue;
+mod reader;
+mod sent;
+mod snapshot;
 mod sqlite;
 mod upkeep;
 mod working;
@@ -19,10 +24,10 @@ use std::{sync::Arc, time::Duration};
 use prometheus_client::metrics::histogram::Histogram;
 use tokio::sync::{mpsc, oneshot, watch};
 
-pub use sqlite::{
-    AuditRow, BudgetId, Counts, Idle, OpenError, Reader, Sqlite, Stale, Subscriber, Trail,
-    is_in_use,
-};
+pub use found::{AuditRow, BudgetId, Counts, Idle, OUT_OF_ORDER, Stale, Subscriber, Trail};
+pub use reader::Reader;
+pub use snapshot::{Piece, Snapshot, TrailRow};
+pub use sqlite::{OpenError, Sqlite, is_in_use};
 pub use upkeep::{Chore, Deleted, SHORTAGE, Shortage};
 pub use working::Working;
 
@@ -33,7 +38,7 @@ use crate::{
         audit::AuditEvent,
         enrollment::NumberIndex,
         passcode::ChallengeToken,
-        records::{Decided, Records},
+        records::{Decided, Records, TrafficKey},
         time::Timestamp,
     },
     threads,
@@ -67,6 +72,13 @@ pub enum Scope {
         account: Account,
         /// The number.
         number: NumberIndex,
+    },
+    /// An account, with what many accounts do together besides what its own number counts in.
+    Traffic {
+        /// The account.
+        account: Account,
+        /// Which of them.
+        key: TrafficKey,
     },
 }
 
@@ -131,6 +143,18 @@ impl Store {
         clock: Clock,
         sink: AuditSink,
     ) -> std::io::Result<(Self, std::thread::JoinHandle<()>)> {
+        let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+        let (store, serve) = Self::over(engine, clock, sink);
+        let thread = threads::spawn("store", move || runtime.block_on(serve))?;
+        Ok((store, thread))
+    }
+
+    /// A queue and what serves it on a thread of the caller's choice, until every [`Store`] is gone.
+    pub(crate) fn over<E: Engine + Send + 'static>(
+        engine: E,
+        clock: Clock,
+        sink: AuditSink,
+    ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let shortage = engine.shortage();
         let (tell, news) = watch::channel(());
@@ -138,18 +162,26 @@ impl Store {
             sink(event);
             tell.send_replace(());
         });
-        let runtime = tokio::runtime::Builder::new_current_thread().build()?;
         let timing = Histogram::new(SECONDS);
-        let timed = timing.clone();
-        let serve = move || runtime.block_on(queue::run(engine, clock, sink, timed, receiver));
-        let thread = threads::spawn("store", serve)?;
-        Ok((Self { queue: sender, shortage, news, timing }, thread))
+        let serve = queue::run(engine, clock, sink, timing.clone(), receiver);
+        (Self { queue: sender, shortage, news, timing }, serve)
     }
 
     /// Decisions that wait or are being made.
     #[must_use]
     pub fn depth(&self) -> usize {
         self.queue.max_capacity() - self.queue.capacity()
+    }
+
+    /// Waits for the engine to take a decision that changes nothing. Whatever it says to that, its
+    /// thread and its database come back; one that hangs says nothing. False when it has ended.
+    pub async fn answers(&self) -> bool {
+        let decide = |records: &_, _| Decided::unchanged(records, ());
+        let (reply, answer) = oneshot::channel();
+        let scope = Scope::Account(Account::host());
+        let job = queue::Pending::new(scope, decide, reply, queue::Turn::default());
+        // No patience here: how long is too long is for the one who asks to say.
+        self.queue.send(queue::Item::Decide(Box::new(job))).await.is_ok() && answer.await.is_ok()
     }
 
     /// How long transactions take, from their begin to the end of their commit, in seconds.

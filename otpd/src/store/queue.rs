@@ -24,6 +24,7 @@ use crate::{
         records::{Decided, Records},
         time::Timestamp,
     },
+    failpoint::{self, Point},
 };
 
 /// Settles a race: either the decision begins, or the one who asked has given up before.
@@ -241,6 +242,7 @@ async fn decide_and_commit<E: Engine>(
 ) -> Result<Vec<AuditEvent>, StoreError> {
     let scopes = jobs.iter().map(|job| job.scope().clone()).collect::<Vec<_>>();
     let mut working = engine.load(&scopes).await?;
+    failpoint::reach(Point::Loaded);
     for (job, scope) in jobs.iter_mut().zip(&scopes) {
         // Nobody has heard anything about this one, and nobody will: better not to decide it.
         if !job.begin() {
@@ -256,6 +258,8 @@ async fn decide_and_commit<E: Engine>(
         };
         working.put(scope, records, audit);
     }
+    failpoint::reach(Point::Decided);
     engine.commit(&mut working).await?;
+    failpoint::reach(Point::Committed);
     Ok(working.into_audit())
 }

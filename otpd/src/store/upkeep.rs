@@ -14,7 +14,7 @@ use std::{
 use tokio::sync::oneshot;
 use tracing::{error, info};
 
-use super::{BudgetId, Idle, Reader, Scope, Store, StoreError, queue};
+use super::{BudgetId, Idle, Reader, Scope, Store, StoreError, TrailRow, queue};
 use crate::{
     clock::{Agreement, Clock},
     domain::{audit::AuditEvent, retention::Forget, time::Timestamp},
@@ -49,6 +49,16 @@ pub enum Chore {
         agreement: Agreement,
         /// Who said so, if it was somebody.
         event: Option<Box<AuditEvent>>,
+    },
+    /// Puts events of a backup in front of the trail, where this trail began after that of the backup
+    /// ended; for each of them once, however often. Goes on from where the same backup was before.
+    Trail {
+        /// The backup's name.
+        backup: u64,
+        /// Its newest event.
+        newest: (i64, Timestamp),
+        /// Some of its events.
+        rows: Vec<TrailRow>,
     },
     /// Makes the reserve anew if it is gone and there is room for it.
     Reserve,

@@ -118,7 +118,9 @@ impl Working {
 
     fn account<'a>(&'a self, scope: &'a Scope) -> Option<&'a Account> {
         match scope {
-            Scope::Account(account) | Scope::Number { account, .. } => Some(account),
+            Scope::Account(account)
+            | Scope::Number { account, .. }
+            | Scope::Traffic { account, .. } => Some(account),
             Scope::Challenge(token) => self.owners.get(token),
         }
     }
@@ -134,12 +136,17 @@ impl Working {
         let own = enrollment.map(|enrollment| enrollment.index);
         let further = match scope {
             Scope::Number { number, .. } => Some(*number),
-            Scope::Account(_) | Scope::Challenge(_) => None,
+            Scope::Account(_) | Scope::Challenge(_) | Scope::Traffic { .. } => None,
+        };
+        let besides = match scope {
+            Scope::Traffic { key, .. } => Some(*key),
+            Scope::Account(_) | Scope::Challenge(_) | Scope::Number { .. } => None,
         };
         let keys = own.into_iter().chain(further).map(BudgetKey::Number);
         let budget = |key| self.budgets.get(&key).map(|slot| (key, slot.now.clone()));
         let together =
             enrollment.map(TrafficKey::of).into_iter().flatten().chain([TrafficKey::All]);
+        let together = together.chain(besides);
         let traffic = |key| self.traffic.get(&key).map(|slot| (key, slot.now.clone()));
         Records {
             account: Some(account.clone()),

@@ -1,5 +1,8 @@
 //! What an administrator looks at and switches.
 
+use std::{collections::HashMap, sync::Arc};
+
+use tokio::task::{Id, JoinSet};
 use tracing::error;
 
 use super::Verifier;
@@ -9,14 +12,15 @@ use crate::{
         account::Account,
         budget::Held,
         bypass::Bypass,
-        challenge::Delivery,
+        challenge::{Channel, Delivery},
         enrollment::Enrollment,
         login::{LoginState, holding},
         manage::{Manage, Managed, Verb},
         opt_out::OptOut,
+        policy::Policy,
         time::DAY,
     },
-    gateway::route::GatewayHealth,
+    gateway::{GatewayName, Standing, route::GatewayHealth},
     store::{Counts, SHORTAGE, Scope, StoreError, Subscriber},
 };
 
@@ -56,6 +60,17 @@ pub struct Status {
     pub problems: Vec<String>,
 }
 
+/// Who needs no code, and which way messages go.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// Who needs no code.
+    pub policy: Policy,
+    /// Gateways for text messages, in order.
+    pub sms: Vec<GatewayName>,
+    /// Gateways for calls, in order.
+    pub voice: Vec<GatewayName>,
+}
+
 /// What became of the newest message, where it did not arrive.
 fn undelivered(login: &LoginState) -> Option<String> {
     let newest = login.challenges.iter().max_by_key(|challenge| challenge.issued_at)?;
@@ -66,6 +81,29 @@ fn undelivered(login: &LoginState) -> Option<String> {
         | Delivery::Uncertain { .. }
         | Delivery::Unsent => None,
     }
+}
+
+/// What every one of the tasks found out, by the names of their gateways.
+async fn told(
+    mut asked: JoinSet<Option<Standing>>,
+    mut names: HashMap<Id, GatewayName>,
+) -> Vec<(GatewayName, Option<Standing>)> {
+    let mut standings = Vec::new();
+    while let Some(done) = asked.join_next_with_id().await {
+        let (task, standing) = match done {
+            Ok(done) => done,
+            Err(error) => {
+                let task = error.id();
+                let gateway = names.get(&task).map(|name| name.0.as_str());
+                error!(%error, gateway, "a gateway's check came to no end");
+                let reason = "the check failed inside otpd; the journal says how".to_owned();
+                (task, Some(Standing::Unclear(reason)))
+            }
+        };
+        standings.extend(names.remove(&task).map(|name| (name, standing)));
+    }
+    standings.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+    standings
 }
 
 impl Verifier {
@@ -134,6 +172,29 @@ impl Verifier {
         done.inspect_err(|error| error!(%error, ?verb, "an administrator's verb failed"))
     }
 
+    /// The site's rules that hold now.
+    #[must_use]
+    pub fn rules(&self) -> Rules {
+        let site = self.site();
+        let names = |channel| site.routes.order(channel).to_vec();
+        let (sms, voice) = (names(Channel::Sms), names(Channel::Voice));
+        Rules { policy: site.policy.clone(), sms, voice }
+    }
+
+    /// How each gateway's account is with its vendor, all asked at once; `None` where that cannot be
+    /// asked.
+    pub async fn standings(&self) -> Vec<(GatewayName, Option<Standing>)> {
+        let (mut asked, mut names) = (JoinSet::new(), HashMap::new());
+        let site = self.site();
+        for name in site.routes.names() {
+            let routes = Arc::clone(&site.routes);
+            let gateway = name.clone();
+            let task = asked.spawn(async move { routes.standing(&gateway).await });
+            names.insert(task.id(), name);
+        }
+        told(asked, names).await
+    }
+
     /// How the daemon is.
     ///
     /// # Errors
@@ -146,5 +207,28 @@ impl Verifier {
         let clock = self.clock.doubt().map(|doubt| doubt.to_string());
         let problems = full.into_iter().chain(clock).collect();
         Ok(Status { host: site.message.host.clone(), counts, gateways, problems })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use tokio::task::JoinSet;
+
+    use super::{GatewayName, Standing, told};
+
+    #[tokio::test]
+    async fn a_check_that_panics_is_told_of_like_any_other() {
+        let (mut asked, mut names) = (JoinSet::new(), HashMap::new());
+        let name = |name: &str| GatewayName(name.to_owned());
+        names.insert(asked.spawn(async { panic!("a fault") }).id(), name("broken"));
+        names.insert(asked.spawn(async { Some(Standing::Untold) }).id(), name("sound"));
+        let told = told(asked, names).await;
+        let [(broken, Some(Standing::Unclear(_))), (sound, Some(Standing::Untold))] = &told[..]
+        else {
+            panic!("{told:?}")
+        };
+        assert_eq!((broken, sound), (&name("broken"), &name("sound")));
     }
 }

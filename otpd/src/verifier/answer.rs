@@ -51,6 +51,9 @@ impl Verifier {
                 return Ok(Self::unavailable(&site));
             }
         };
+        if matches!(answered, Answered::Granted | Answered::Recovered(_) | Answered::Denied(..)) {
+            self.courier.wipe(token);
+        }
         let step = match answered {
             Answered::Granted => conversation::verdict(Verdict::Granted),
             Answered::Recovered(recovered) => {
@@ -81,9 +84,13 @@ impl Verifier {
     pub async fn cancel(&self, token: ChallengeToken) {
         let abandon = Abandon { token };
         let decide = move |records: &_, now| abandon.decide(records, now);
-        if let Err(error) = self.store.transact(Scope::Challenge(token), decide).await {
+        match self.store.transact(Scope::Challenge(token), decide).await {
+            // Not before: the code of a login that goes on must not be sent again as an empty one.
+            Ok(_) => self.courier.wipe(token),
             // It stays answerable until it expires; nobody but its own login can name it.
-            error!(%error, request = %token.request(), "a login could not be cancelled");
+            Err(error) => {
+                error!(%error, request = %token.request(), "a login could not be cancelled");
+            }
         }
     }
 }

@@ -11,11 +11,13 @@ use crate::{
     conversation,
     domain::{
         account::{Account, Source},
+        audit::Event,
         login::{Begin, Begun},
         passcode::{ChallengeToken, Draw},
         policy::Requirement,
         records::{Decided, Records},
     },
+    quota::Line,
     random,
     store::{Scope, StoreError},
 };
@@ -91,18 +93,22 @@ impl Verifier {
         };
         let scope = Scope::Account(account.clone());
         let shortage = self.store.shortage().clone();
+        let written = self.denials.has_room(&account);
         let decide = move |records: &Records, now| {
             let full = shortage.holds();
-            unless_full(full, records, Begin { full, ..begin.clone() }.decide(records, now))
+            let decided = Begin { full, ..begin.clone() }.decide(records, now);
+            unless_full(full, records, unless_too_often(written, decided))
         };
         let decided = self.store.transact(scope, decide).await;
         match decided.and_then(|begun| begun.ok_or(StoreError::Full)) {
             Ok(Begun::Ignored) => (None, conversation::verdict(Verdict::Ignored)),
             Ok(Begun::Denied(denial)) => {
+                self.count_denial(&account);
                 let setting = self.setting(&site);
                 (None, conversation::denied(denial, &account, request, &setting))
             }
             Ok(Begun::Withheld(asked)) => {
+                self.count_denial(&account);
                 (Some(asked.token), conversation::withheld(&asked, &self.setting(&site)))
             }
             Ok(Begun::Bypassed(bypass)) => {
@@ -120,13 +126,42 @@ impl Verifier {
             }
         }
     }
+
+    fn count_denial(&self, account: &Account) {
+        match self.denials.take(account) {
+            Line::Written => {}
+            Line::Last => {
+                warn!(%account, "was refused often; for an hour no more of that is written down");
+            }
+            Line::LeftOut => {
+                self.unwritten.inc();
+            }
+        }
+    }
+}
+
+/// Who is refused as often as they ask, which costs nothing, fills no disk with that. What changes
+/// something is written down all the same.
+fn unless_too_often(written: bool, begun: Decided<Begun>) -> Decided<Begun> {
+    let Decided { records, mut audit, answer } = begun;
+    if !written {
+        audit.retain(|event| {
+            !matches!(
+                (&answer, &event.event),
+                (Begun::Denied(_), Event::LoginDenied { .. })
+                    // The second is the end of an earlier one, to which this one is a further one.
+                    | (Begun::Withheld(_), Event::CodeWithheld { .. } | Event::ChallengeEnded { .. })
+            )
+        });
+    }
+    Decided { records, audit, answer }
 }
 
 /// On a full disk no code is issued and no refusal is written: what room there is belongs to the
 /// logins that wait for a code, to recovery codes, and to whoever needs none.
 fn unless_full(full: bool, records: &Records, begun: Decided<Begun>) -> Decided<Option<Begun>> {
     let Decided { records: after, audit, answer } = begun;
-    let nothing = |answer| Decided { records: records.clone(), audit: Vec::new(), answer };
+    let nothing = |answer| Decided::unchanged(records, answer);
     match answer {
         _ if !full => Decided { records: after, audit, answer: Some(answer) },
         Begun::Ignored | Begun::Resumed(_) => nothing(Some(answer)),

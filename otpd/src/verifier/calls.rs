@@ -118,6 +118,19 @@ impl Calls {
         message.answer_url = Some(Zeroizing::new(format!("{url}/answer/{}", *name)));
     }
 
+    /// Forgets the calls of a challenge that is over.
+    pub(super) fn wipe(&self, challenge: ChallengeToken) {
+        self.lock().retain(|_, call| match &call.purpose {
+            Purpose::Code(issued) => issued.token != challenge,
+            Purpose::Test => true,
+        });
+    }
+
+    /// Forgets the calls whose codes are dead.
+    pub(super) fn forget(&self, now: Timestamp) {
+        self.lock().retain(|_, call| call.until > now);
+    }
+
     /// Held for a moment, never across an await.
     fn lock(&self) -> MutexGuard<'_, HashMap<CallToken, Call>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

@@ -23,11 +23,13 @@ use crate::{
     clock::Clock,
     conversation,
     domain::{
+        account::Account,
         challenge::Channel,
         login::{Delivered, DeliveryResult, Order, Progress},
         passcode::{ChallengeToken, Purpose},
         time::Timestamp,
     },
+    failpoint::{self, Point},
     gateway::{
         GatewayName, Message, MessageId, Outcome,
         route::{Delivered as Routed, Delivery},
@@ -160,6 +162,26 @@ impl Courier {
         Self { store, reader, clock, sites, in_flight, messages, calls, followed }
     }
 
+    /// A login is over: its codes are kept in no form that could be read.
+    pub(super) fn wipe(&self, challenge: ChallengeToken) {
+        self.messages.wipe(challenge);
+        self.calls.wipe(challenge);
+    }
+
+    /// A number is proved: the same for the codes that were sent for it.
+    pub(super) fn wipe_proofs(&self, account: &Account) {
+        for challenge in self.messages.proofs_of(account) {
+            self.wipe(challenge);
+        }
+    }
+
+    /// Forgets messages and calls whose codes are dead.
+    pub(super) fn forget(&self) {
+        let now = self.clock.now();
+        self.messages.forget(now);
+        self.calls.forget(now);
+    }
+
     /// Hands a message to the gateways in a task of its own: a claimant who goes away must not cut
     /// a request to a vendor in half.
     pub(super) fn send(&self, site: Arc<Site>, order: Order) -> Watched {
@@ -171,7 +193,9 @@ impl Courier {
             let now = courier.clock.now();
             let mut message = compose(&site, &order, now);
             courier.calls.place(&site, &mut message, Some(&order), now);
+            failpoint::reach(Point::Ordered);
             let delivery = courier.hand_over(&site, &order, &message).await;
+            failpoint::reach(Point::Taken);
             drop(message);
             let names = taken(&site, &order, &delivery);
             let (delivered, sent) = record(&order, delivery);
@@ -182,9 +206,10 @@ impl Courier {
                 // A restart would take the code for lost and send a fresh one; that is all.
                 error!(%error, request = %order.token.request(), "a delivery was not recorded");
             }
+            failpoint::reach(Point::Recorded);
             let _ = publish.send(Some(sent));
             if let Some(names) = names {
-                courier.follow(site, order, names);
+                courier.follow(site, order, names).await;
             }
         });
         sent
@@ -200,7 +225,8 @@ impl Courier {
         site.routes.deliver_while(message, avoid.as_ref(), &lost_by, now, wanted).await
     }
 
-    async fn is_wanted(&self, order: &Order) -> bool {
+    /// Whether a code may still be typed; so it seems, too, while the store does not say.
+    pub(super) async fn is_wanted(&self, order: &Order) -> bool {
         match self.reader.account(order.account.clone()).await {
             Ok(records) => order.is_wanted(&records.login, self.clock.now()),
             // It costs a message at most.

@@ -49,9 +49,14 @@ impl Courier {
     /// Follows a message: listens to what its vendor tells, and asks in a task of its own where that
     /// can tell and there is room. Nothing waits for that task: it may end with the daemon at any
     /// point.
-    pub(super) fn follow(&self, site: Arc<Site>, order: Order, names: Names) {
-        let taken = self.enter(What::Code(Box::new(Code { site, order })), names);
-        self.ask_after(taken);
+    ///
+    /// A login that ended before its vendor's reply found nothing here to wipe: that is done now.
+    pub(super) async fn follow(&self, site: Arc<Site>, order: Order, names: Names) {
+        let taken = self.enter(What::Code(Box::new(Code::new(site, order.clone()))), names);
+        self.ask_after(Arc::clone(&taken));
+        if !self.is_wanted(&order).await {
+            taken.wipe();
+        }
     }
 
     /// Asks after a message in a task of its own.
@@ -146,7 +151,7 @@ impl Courier {
                 if ways.iter().all(|routes| !Arc::ptr_eq(routes, &code.site.routes)) {
                     ways.push(Arc::clone(&code.site.routes));
                 }
-                compose(&code.site, &code.order, self.clock.now())
+                compose(&code.site, &code.order(), self.clock.now())
             }
             What::Before(sent) => without_code(sent),
             What::Test { .. } => return None,
@@ -204,8 +209,11 @@ impl Courier {
             (_, Status::Delivered) => self.arrived(taken, true).await,
             (_, Status::Unconfirmed) => self.arrived(taken, false).await,
             (What::Code(code), Status::Failed { reason, cause }) => {
-                let message = compose(&code.site, &code.order, self.clock.now());
-                self.undelivered(taken, code, message.masked(&reason), cause).await
+                let order = code.order();
+                // A code that was wiped cannot be looked for, so whatever might be one is masked.
+                let reason = if order.code.is_wiped() { masked(&reason) } else { reason };
+                let reason = compose(&code.site, &order, self.clock.now()).masked(&reason);
+                self.undelivered(taken, &code.site, order, reason, cause).await
             }
             (What::Before(sent), Status::Failed { reason, cause }) => {
                 let reason = without_code(sent).masked(&masked(&reason));
@@ -233,13 +241,13 @@ impl Courier {
 
     async fn is_awaited(&self, taken: &Taken) -> bool {
         let Some((account, _)) = owner(taken) else { return false };
-        let Ok(records) = self.reader.account(account.clone()).await else {
+        let Ok(records) = self.reader.account(account).await else {
             // It costs a request at most.
             return true;
         };
         let (login, now) = (&records.login, self.clock.now());
         match &taken.what {
-            What::Code(code) => code.order.is_awaited(login, &taken.gateway.0, now),
+            What::Code(code) => code.order().is_awaited(login, &taken.gateway.0, now),
             What::Before(sent) => sent.is_awaited(login, now),
             What::Test { .. } => false,
         }
@@ -266,24 +274,26 @@ impl Courier {
     async fn undelivered(
         &self,
         taken: &Taken,
-        code: &Code,
+        site: &Site,
+        order: Order,
         reason: String,
         cause: Cause,
     ) -> Result<Option<Order>, StoreError> {
-        let (gateway, Code { site, order }) = (&taken.gateway, code);
+        let gateway = &taken.gateway;
         let mut lost_by: Vec<_> = order.lost_by.iter().cloned().map(GatewayName).collect();
         lost_by.push(gateway.clone());
+        let others = site.routes.has_other(order.channel, &lost_by);
+        let (whose, challenge) = ((order.account.clone(), order.index), order.token);
         let report = Undelivered {
             terms: Arc::clone(&site.terms),
-            order: order.clone(),
+            order,
             gateway: gateway.0.clone(),
             vendor_id: taken.written_id(),
             reason,
             cause,
-            others: site.routes.has_other(order.channel, &lost_by),
+            others,
         };
-        let whose = (order.account.clone(), order.index);
-        self.lost(whose, order.token, move |records, now| report.decide(records, now)).await
+        self.lost(whose, challenge, move |records, now| report.decide(records, now)).await
     }
 
     /// Writes the loss of a message down; what to send in its place.
@@ -305,10 +315,13 @@ impl Courier {
 }
 
 /// Whose login a message belongs to; none for a test message.
-fn owner(taken: &Taken) -> Option<(&Account, ChallengeToken)> {
+fn owner(taken: &Taken) -> Option<(Account, ChallengeToken)> {
     match &taken.what {
-        What::Code(code) => Some((&code.order.account, code.order.token)),
-        What::Before(sent) => Some((&sent.account, sent.token)),
+        What::Code(code) => {
+            let order = code.order();
+            Some((order.account, order.token))
+        }
+        What::Before(sent) => Some((sent.account.clone(), sent.token)),
         What::Test { .. } => None,
     }
 }

@@ -4,6 +4,7 @@
 mod admin;
 mod answer;
 mod attend;
+mod backup;
 mod begin;
 mod bypass;
 mod calls;
@@ -16,6 +17,7 @@ mod readiness;
 mod recover;
 mod recovery;
 mod register;
+mod restore;
 mod reveal;
 mod taken;
 mod test_message;
@@ -31,15 +33,18 @@ use std::{
 
 use jiff::tz::TimeZone;
 use otp_proto::login::Step;
+use prometheus_client::metrics::counter::Counter;
 
-pub use admin::{Status, Summary};
+pub use admin::{Rules, Status, Summary};
 pub use attend::Attendance;
+pub use backup::{Backup, BackupError};
 pub use begin::Claim;
 pub use bypass::BypassFailure;
 pub use calls::{CallToken, Words};
 pub use enroll::{EnrollRequest, Failure, Placed, stopped};
 pub use log::Position;
 pub use readiness::Readiness;
+pub use restore::{Progress as RestoreProgress, Restore, RestoreError};
 pub use test_message::{Arrival, TestFailure, TestRequest, Tested};
 pub use upkeep::Unconfirmed;
 
@@ -49,6 +54,7 @@ use crate::{
     config::{Delivery, Message},
     conversation::{self, Setting},
     domain::{
+        account::Account,
         challenge::{Instance, Issuer},
         login::Terms,
         policy::Policy,
@@ -109,7 +115,12 @@ pub struct Verifier {
     sites: Sites,
     courier: deliver::Courier,
     attendance: attend::Attended,
-    refusals: Quota,
+    /// Per uid, what administrators are refused.
+    refusals: Quota<u32>,
+    /// Per account, logins that are refused, or get no code.
+    denials: Quota<Account>,
+    /// Those of them that were not written down.
+    unwritten: Counter,
     wishes: wishes::Wishes,
     connections: AtomicUsize,
 }
@@ -154,6 +165,8 @@ impl Verifier {
             sites,
             attendance: attend::Attended::default(),
             refusals: Quota::default(),
+            denials: Quota::default(),
+            unwritten: Counter::default(),
             wishes: wishes::Wishes::default(),
             connections: AtomicUsize::new(0),
         })

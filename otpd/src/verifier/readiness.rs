@@ -2,14 +2,11 @@
 
 use std::{sync::atomic::Ordering, time::Duration};
 
-use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::{counter::Counter, histogram::Histogram};
 
 use super::Verifier;
 use crate::{
-    domain::{
-        account::Account,
-        records::{Decided, Records},
-    },
+    domain::{account::Account, records::Decided},
     gateway::route::GatewayState,
     store::Scope,
 };
@@ -39,13 +36,14 @@ impl Verifier {
         Readiness { store: self.store_decides().await, gateways, clock }
     }
 
+    /// Waits until the store has answered, whatever it answers; false when it has ended.
+    pub async fn store_answers(&self) -> bool {
+        self.store.answers().await
+    }
+
     /// A decision that changes nothing opens a transaction for writing as any other does.
     async fn store_decides(&self) -> bool {
-        let decide = |records: &Records, _| Decided {
-            records: records.clone(),
-            audit: Vec::new(),
-            answer: (),
-        };
+        let decide = |records: &_, _| Decided::unchanged(records, ());
         let decided = self.store.transact(Scope::Account(Account::host()), decide);
         let decided = tokio::time::timeout(PATIENCE, decided).await;
         matches!(decided, Ok(Ok(()))) && self.store.has_room().await.is_ok()
@@ -55,6 +53,12 @@ impl Verifier {
     #[must_use]
     pub fn commit_seconds(&self) -> Histogram {
         self.store.commit_seconds()
+    }
+
+    /// Logins that were refused, or got no code, and were not written down.
+    #[must_use]
+    pub fn unwritten(&self) -> Counter {
+        self.unwritten.clone()
     }
 
     /// Connections to the socket that are open now.

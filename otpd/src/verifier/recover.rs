@@ -74,10 +74,15 @@ impl Verifier {
             }
         };
         for token in untold {
+            // Logins are served already: that code was used a moment ago, and is being told. What is on
+            // its way now may have arrived by the time of the answer below.
+            if self.courier.in_flight.holds(token) {
+                continue;
+            }
             let retell = Retell { terms: Arc::clone(&site.terms), token };
             let decide = move |records: &_, now| retell.decide(records, now);
             match self.store.transact(Scope::Challenge(token), decide).await {
-                // Logins are served already: that code was used a moment ago, and is being told.
+                // It was used between that look and this answer.
                 Ok(Some(_)) if self.courier.in_flight.holds(token) => {}
                 Ok(Some(recovered)) => self.tell_owner(Arc::clone(&site), *recovered),
                 Ok(None) => {}

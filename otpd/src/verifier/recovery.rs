@@ -23,6 +23,7 @@ use crate::{
         recovery::{CODES, MakeCodes, RecoveryCode, RecoveryHash},
         time::HOUR,
     },
+    failpoint::{self, Point},
     gateway::{
         Message, MessageId, Outcome,
         route::{Delivered as Routed, Delivery},
@@ -109,7 +110,9 @@ impl Verifier {
                     answer_url: None,
                     report_url: None,
                 };
+                failpoint::reach(Point::Ordered);
                 let delivery = site.routes.deliver(&message, None, || clock.now()).await;
+                failpoint::reach(Point::Taken);
                 note(&mut told, &message, delivery);
             }
             let decide = move |records: &_, now| told.decide(records, now);
@@ -117,6 +120,7 @@ impl Verifier {
                 let request = token.map(ChallengeToken::request);
                 error!(%error, ?request, "a notice was not recorded");
             }
+            failpoint::reach(Point::Recorded);
             let _ = publish.send(Some(Sent { progress: Progress::Sent, reason: None }));
         });
     }

@@ -20,8 +20,10 @@ use tokio::{
 use super::Site;
 use crate::{
     domain::{
+        account::Account,
         challenge::Channel,
         login::{Order, SentBefore},
+        passcode::{ChallengeToken, Passcode, Purpose},
         time::Timestamp,
     },
     gateway::{GatewayName, MessageId, Status, VendorMessageId},
@@ -70,7 +72,29 @@ pub(super) enum What {
 /// A message with a code, and the rules under which it was sent.
 pub(super) struct Code {
     pub(super) site: Arc<Site>,
-    pub(super) order: Order,
+    token: ChallengeToken,
+    expires_at: Timestamp,
+    order: Mutex<Order>,
+}
+
+impl Code {
+    pub(super) fn new(site: Arc<Site>, order: Order) -> Self {
+        let (token, expires_at) = (order.token, order.expires_at);
+        Self { site, token, expires_at, order: Mutex::new(order) }
+    }
+
+    /// What was ordered; without its code once nobody may type that any more.
+    pub(super) fn order(&self) -> Order {
+        self.lock().clone()
+    }
+
+    fn wipe(&self) {
+        self.lock().code = Passcode::wiped();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Order> {
+        self.order.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Taken {
@@ -99,10 +123,18 @@ impl Taken {
         let _ = self.id.set(id);
     }
 
+    /// Nobody may type its code any more, if it has one: no plain one is kept.
+    pub(super) fn wipe(&self) {
+        match &self.what {
+            What::Code(code) => code.wipe(),
+            What::Before(_) | What::Test { .. } => {}
+        }
+    }
+
     /// When there is nothing to do about it any more.
     fn until(&self) -> Timestamp {
         match &self.what {
-            What::Code(code) => code.order.expires_at,
+            What::Code(code) => code.expires_at,
             What::Before(sent) => sent.expires_at,
             What::Test { until, .. } => *until,
         }
@@ -169,6 +201,8 @@ struct Table {
     taken: BTreeMap<Key, Arc<Taken>>,
     /// In the order of their coming, with the end of the interest in them.
     order: VecDeque<(Key, Timestamp)>,
+    /// Those with a code, by its challenge.
+    codes: BTreeMap<ChallengeToken, Vec<Arc<Taken>>>,
     early: VecDeque<Early>,
 }
 
@@ -186,8 +220,14 @@ impl Messages {
     pub(super) fn enter(&self, taken: &Arc<Taken>, now: Timestamp) -> Vec<Status> {
         let mut table = self.table();
         for key in &taken.keys {
-            table.taken.insert(key.clone(), Arc::clone(taken));
+            let replaced = table.taken.insert(key.clone(), Arc::clone(taken));
             table.order.push_back((key.clone(), taken.until()));
+            if let Some(replaced) = replaced {
+                table.replace(&replaced);
+            }
+        }
+        if let What::Code(code) = &taken.what {
+            table.codes.entry(code.token).or_default().push(Arc::clone(taken));
         }
         table.forget(now);
         let its = |early: &Early| taken.keys.contains(&early.key);
@@ -230,15 +270,50 @@ impl Messages {
         self.table().taken.get(key).cloned()
     }
 
+    /// Nobody may type a code of this challenge any more: no plain one of it is kept. What is told
+    /// about its messages is heard all the same.
+    pub(super) fn wipe(&self, challenge: ChallengeToken) {
+        let wiped = self.table().codes.remove(&challenge);
+        wiped.into_iter().flatten().for_each(|taken| taken.wipe());
+    }
+
+    /// The challenges by which an account's number was to be proved.
+    pub(super) fn proofs_of(&self, account: &Account) -> Vec<ChallengeToken> {
+        let table = self.table();
+        let theirs = |taken: &Arc<Taken>| match &taken.what {
+            What::Code(code) => {
+                let order = code.lock();
+                order.purpose == Purpose::Enrollment && order.account == *account
+            }
+            What::Before(_) | What::Test { .. } => false,
+        };
+        let proofs = table.codes.iter().filter(|(_, own)| own.iter().any(theirs));
+        proofs.map(|(token, _)| *token).collect()
+    }
+
+    /// Forgets those that nobody waits for any more, with their codes.
+    pub(super) fn forget(&self, now: Timestamp) {
+        let mut table = self.table();
+        table.forget(now);
+        table.forget_codes(now);
+    }
+
     /// Forgets a message that is at its end.
     pub(super) fn leave(&self, taken: &Arc<Taken>) {
         let mut table = self.table();
+        table.let_go(taken);
         for key in &taken.keys {
             // Another one may have its name by now: what is told is then about that.
             if table.taken.get(key).is_some_and(|found| Arc::ptr_eq(found, taken)) {
                 table.taken.remove(key);
             }
         }
+    }
+
+    /// Whether a code of this challenge is kept.
+    #[cfg(test)]
+    pub(super) fn holds_code(&self, challenge: ChallengeToken) -> bool {
+        self.table().codes.contains_key(&challenge)
     }
 
     /// How often something was told about a message that is not here.
@@ -255,15 +330,53 @@ impl Messages {
 impl Table {
     /// Forgets those that nobody waits for any more, and the oldest when there are too many.
     fn forget(&mut self, now: Timestamp) {
-        while let Some((key, until)) = self.order.front() {
-            if *until > now && self.order.len() <= REMEMBERED {
+        while let Some((key, until)) = self.order.front().cloned() {
+            if until > now && self.order.len() <= REMEMBERED {
                 return;
             }
             // One that came later under this name stays.
-            if self.taken.get(key).is_some_and(|taken| taken.until() == *until) {
-                self.taken.remove(key);
+            if self.taken.get(&key).is_some_and(|taken| taken.until() == until)
+                && let Some(taken) = self.taken.remove(&key)
+            {
+                self.let_go(&taken);
             }
             self.order.pop_front();
+        }
+    }
+
+    /// Lets the codes go that nobody may type any more, whatever became of their messages' names.
+    fn forget_codes(&mut self, now: Timestamp) {
+        self.codes.retain(|_, own| {
+            own.retain(|taken| {
+                let lives = taken.until() > now;
+                if !lives {
+                    taken.wipe();
+                }
+                lives
+            });
+            !own.is_empty()
+        });
+    }
+
+    /// A name that a message had is another one's now: a vendor gave it twice. A message without any
+    /// name left is asked after no more, so its code goes.
+    fn replace(&mut self, taken: &Arc<Taken>) {
+        let leads_to_it =
+            |key: &Key| self.taken.get(key).is_some_and(|found| Arc::ptr_eq(found, taken));
+        if !taken.keys.iter().any(leads_to_it) {
+            self.let_go(taken);
+            taken.wipe();
+        }
+    }
+
+    /// Lets the code of a message go that is forgotten.
+    fn let_go(&mut self, taken: &Arc<Taken>) {
+        let What::Code(code) = &taken.what else { return };
+        if let Some(own) = self.codes.get_mut(&code.token) {
+            own.retain(|other| !Arc::ptr_eq(other, taken));
+            if own.is_empty() {
+                self.codes.remove(&code.token);
+            }
         }
     }
 }

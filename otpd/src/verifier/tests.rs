@@ -1,8 +1,10 @@
 //! The use cases over a real store, with gateways that do as they are told.
 
+mod backup;
 mod follow;
 mod notice;
 mod numbers;
+mod sequences;
 mod stand_ins;
 
 use std::{
@@ -24,7 +26,7 @@ use crate::{
     clock::{Clock, Readings},
     config::{DEFAULT_TEXT, Delivery, Message as Text, MessageTemplate},
     domain::{
-        audit::AuditEvent,
+        audit::{AuditEvent, Event},
         budget::Limits,
         challenge::{Channel, CodeRules, Instance},
         login::{Progress, Terms, Typed},
@@ -36,7 +38,7 @@ use crate::{
         Asking, Gateway, GatewayName, Message, MessageId, Outcome, Sending, Status,
         VendorMessageId, route::Routes,
     },
-    keys::MasterKey,
+    keys::{Keys, MasterKey},
     store::{Reader, Sqlite, Store},
 };
 
@@ -115,6 +117,38 @@ fn code(text: &str) -> String {
     text.split(' ').next().expect("the text begins with the code").to_owned()
 }
 
+/// The default rules for messages by these gateways, in this order.
+fn site(keys: &Keys, instance: Instance, routes: Routes, order: &[GatewayName]) -> Site {
+    let terms = Terms {
+        unenrolled: Unenrolled::Deny,
+        rules: CodeRules::default(),
+        limits: Limits::default(),
+        countries: BTreeSet::from(["US".parse().expect("a country")]),
+        shared_sources: SharedSources::default(),
+        voice: false,
+        issuer: Verifier::issuer(keys, instance),
+    };
+    let template = MessageTemplate::parse(DEFAULT_TEXT, "web01").expect("the default");
+    Site {
+        policy: Policy::default(),
+        terms: Arc::new(terms),
+        message: Text { template, host: "web01".into() },
+        delivery: Delivery {
+            countries: BTreeSet::from(["US".parse().expect("a country")]),
+            default_country: None,
+            sms: order.to_vec(),
+            voice: Vec::new(),
+            accept_timeout: Duration::from_secs(4),
+            allow_file_gateway: false,
+            voice_without_key_press: false,
+        },
+        routes: Arc::new(routes),
+        public_url: None,
+        admin_group: "otpd-admin".into(),
+        keep_audit: 400 * DAY,
+    }
+}
+
 impl House {
     /// With root's number entered and proved.
     async fn new() -> Self {
@@ -169,7 +203,7 @@ impl House {
         let keys = MasterKey::from_bytes([1; 32]).derive();
         let path = dir.path().join("otpd.db");
         let sqlite = Sqlite::open(&path, keys.clone()).expect("a database");
-        let reader = Reader::open(&path, keys.clone()).expect("the same");
+        let reader = Reader::sqlite(&path, keys.clone()).expect("the same");
         let audit = Arc::<Mutex<Vec<AuditEvent>>>::default();
         let events = Arc::clone(&audit);
         let sink = Arc::new(move |event: &AuditEvent| events.lock().unwrap().push(event.clone()));
@@ -185,34 +219,7 @@ impl House {
         });
         let order = names.map(|name| GatewayName(name.into()));
         let routes = Routes::new(gateways.into(), &order, &[]).expect("both exist");
-        let terms = Terms {
-            unenrolled: Unenrolled::Deny,
-            rules: CodeRules::default(),
-            limits: Limits::default(),
-            countries: BTreeSet::from(["US".parse().expect("a country")]),
-            shared_sources: SharedSources::default(),
-            voice: false,
-            issuer: Verifier::issuer(&keys, instance),
-        };
-        let template = MessageTemplate::parse(DEFAULT_TEXT, "web01").expect("the default");
-        let site = Site {
-            policy: Policy::default(),
-            terms: Arc::new(terms),
-            message: Text { template, host: "web01".into() },
-            delivery: Delivery {
-                countries: BTreeSet::from(["US".parse().expect("a country")]),
-                default_country: None,
-                sms: order.to_vec(),
-                voice: Vec::new(),
-                accept_timeout: Duration::from_secs(4),
-                allow_file_gateway: false,
-                voice_without_key_press: false,
-            },
-            routes: Arc::new(routes),
-            public_url: None,
-            admin_group: "otpd-admin".into(),
-            keep_audit: 400 * DAY,
-        };
+        let site = site(&keys, instance, routes, &order);
         let accounts = Accounts::start().expect("a thread");
         let root = accounts.by_uid(0).await.expect("NSS").expect("root");
         let zone = TimeZone::UTC;
@@ -288,6 +295,19 @@ async fn a_text_carries_the_code_that_the_prompt_asks_for() {
     assert_eq!(house.answer(token, "000000x").await, None, "no code's shape");
     assert_eq!(house.answer(token, &code).await, Some(Verdict::Granted));
     assert_eq!(house.answer(token, &code).await, Some(Verdict::Denied), "used once");
+}
+
+#[tokio::test]
+async fn of_logins_that_are_refused_only_so_many_are_written_down() {
+    let house = House::empty().await;
+    for nth in 0..100 {
+        let connection = Some(format!("203.0.113.9 {nth} 192.0.2.1 22 {nth}"));
+        let (_, step) = house.verifier.begin(Claim { connection, ..House::claim() }).await;
+        assert_eq!(step.verdict, Some(Verdict::Denied));
+    }
+    let audit = house.audit.lock().unwrap();
+    let denied = audit.iter().filter(|row| matches!(row.event, Event::LoginDenied { .. }));
+    assert_eq!((denied.count(), house.verifier.unwritten().get()), (60, 40));
 }
 
 #[tokio::test]

@@ -29,8 +29,8 @@ pub enum Unconfirmed {
 }
 
 impl Verifier {
-    /// Looks after the clock, the reserve and the audit's index every minute, and deletes what is old every hour, the
-    /// first time after a minute. Ends with the runtime.
+    /// Looks after the clock, the reserve and the audit's index every minute, and wipes codes that
+    /// expired; deletes what is old every hour, the first time after a minute. Ends with the runtime.
     pub async fn look_after(&self) {
         self.store.remember(&self.clock).await;
         let mut minutes = interval_at(Instant::now() + MINUTE, MINUTE);
@@ -40,6 +40,7 @@ impl Verifier {
             minutes.tick().await;
             // Has a doubt logged while nobody logs in, and an agreement moved on.
             let _in_doubt = self.clock.doubt();
+            self.courier.forget();
             if let Err(error) = self.store.tidy(Chore::Reserve).await {
                 error!(%error, "the reserve was not looked after");
             }

@@ -24,6 +24,7 @@ use crate::{
     result::Outcome,
 };
 
+mod panics;
 mod refusals;
 mod restarts;
 mod rounds;

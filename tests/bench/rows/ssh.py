@@ -17,7 +17,7 @@ def measure(stage):
     sys.path.append(str(TESTS / "e2e"))
     from run import binds
 
-    found = binds(stage.programs, stage.box)
+    found, _ = binds(stage.programs, stage.box)
     bind = ["-b", f"{TESTS / 'bench'}:/bench"]
     python = ["env", "PYTHONDONTWRITEBYTECODE=1", "PYTHONPATH=/ground:/usr/local/lib/otpd-tests", "python3"]
     inside = [*python, "/bench/rows/inside/ssh_logins.py", stage.rounds, stage.size(40, 5)]

@@ -2,12 +2,13 @@
 
 import importlib.util
 import json
+import os
 import pathlib
 import signal
 import sys
 import traceback
 
-from .scenario import ALL, Ground
+from .scenario import ALL, Ground, Restart
 
 SCENARIOS = pathlib.Path(__file__).parent.parent / "scenarios"
 
@@ -26,16 +27,18 @@ def main(arguments):
         signal.signal(number, signal.SIG_DFL)
     load()
     if arguments == ["list"]:
-        keys = ("file", "name", "boot", "alone", "timeout")
+        keys = ("file", "name", "boot", "packaged", "alone", "timeout")
         print(json.dumps([{key: getattr(one, key) for key in keys} for one in ALL]))
         return 0
     [_, file, name, *flags] = arguments
     [chosen] = [one for one in ALL if (one.file, one.name) == (file, name)]
     rounds = chosen.long_rounds if "--long" in flags else chosen.rounds
-    ground = Ground(chosen.boot, rounds)
+    ground = Ground(chosen.boot, rounds, int(os.environ.get("SYSBOX_BOOT", "1")))
     try:
         chosen.call(ground)
         ground.finish()
+    except Restart:
+        return 133  # sysbox.sh starts the machine again, and then this
     except BaseException:
         traceback.print_exc(file=sys.stdout)
         print(ground.report())

@@ -27,16 +27,18 @@ class Scenario:
     name: str
     call: object
     boot: bool
+    packaged: bool
     alone: bool
     timeout: int
     rounds: int
     long_rounds: int
 
 
-def scenario(function=None, *, boot=False, alone=False, timeout=90, rounds=1, long_rounds=None):
+def scenario(function=None, *, boot=False, packaged=False, alone=False, timeout=90, rounds=1, long_rounds=None):
     """Marks `def name(g)` as a scenario; its docstring says what must hold.
 
     boot: in a machine booted by systemd, which then owns /dev/log and the services.
+    packaged: in a machine without the programs, which finds the packages under /packages.
     alone: nothing else runs meanwhile, for what loads the machine or measures it.
     rounds, long_rounds: how often `g.rounds` says to repeat, normally and in the long form.
     """
@@ -44,17 +46,22 @@ def scenario(function=None, *, boot=False, alone=False, timeout=90, rounds=1, lo
     def mark(call):
         file = os.path.splitext(os.path.basename(inspect.getfile(call)))[0]
         check(call.__doc__, f"{file}.{call.__name__} does not say what must hold")
-        ALL.append(Scenario(file, call.__name__, call, boot, alone, timeout, rounds, long_rounds or rounds))
+        ALL.append(Scenario(file, call.__name__, call, boot, packaged, alone, timeout, rounds, long_rounds or rounds))
         return call
 
     return mark(function) if function else mark
 
 
+class Restart(BaseException):
+    """The machine is to be shut down and started again, with the scenario from its begin."""
+
+
 class Ground:
     """Everything on the machine; parts start when they are first asked for."""
 
-    def __init__(self, booted=False, rounds=1):
+    def __init__(self, booted=False, rounds=1, boot=1):
         self.rounds = rounds
+        self.boot = boot  # which start of the machine it is
         self.phone = None
         self.carriers = []
         self.syslog = None if booted else Syslog()
@@ -73,6 +80,11 @@ class Ground:
         if key:
             self.keys[name] = machine.add_key(name)
         return entry
+
+    def restart_machine(self):
+        """Ends this run of the scenario like a run that holds, and has it run again on the machine's next start."""
+        self.finish()
+        raise Restart
 
     def start_sshd(self, stack, **settings):
         """Starts sshd with this PAM stack."""

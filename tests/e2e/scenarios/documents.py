@@ -2,7 +2,8 @@
 
 import re
 
-from ground import CONFIG, check, equal, run, scenario, write
+from ground import CONFIG, check, equal, key_and_code, run, scenario, write
+from ground.machine import REST
 
 README = "/README.md"
 
@@ -46,3 +47,32 @@ def the_verbs_in_readme(g):
     equal(listed, known, "the verbs")
     for verb in known:
         check("Example" in run("otpctl", verb, "--help").out, f"{verb} --help has no example")
+
+
+@scenario
+def the_stacks_for_authselect(g):
+    """Each asks for a code after a right password or key, sends nothing for a wrong one, and lets the exempt in."""
+    guide = open("/packaging/doc/authselect.md").read()
+    stacks = re.findall(r"^```text\n(auth .*?)```", guide, re.DOTALL | re.MULTILINE)
+    equal(len(stacks), 4, "the stacks in the guide")
+    password, directory, key, faillock = stacks
+    changes = {"policy": {"exempt-users": ["eve"]}}
+    for stack in (password, directory, faillock):
+        # No sssd here: any module that knows the password stands for it.
+        stack = stack.replace("pam_unix.so\n", "pam_unix.so nodelay\n").replace("pam_sss.so", "pam_unix.so nodelay")
+        if g.otpd is None:
+            g.password_and_code("alice", changes=changes)
+            g.user("eve")
+        write("/etc/pam.d/sshd", stack + REST)
+        texts = len(g.phone.texts)
+        person = g.ssh("alice", rounds=1)
+        person.password("not her password")
+        person.denied()
+        g.phone.expect_count(texts)
+        person = g.ssh_to_code("alice")
+        person.code(g.code_for("alice"))
+        person.granted()
+        person = g.ssh_to_code("eve")
+        person.granted()
+    lines = [line.split() for line in key.splitlines()]
+    equal(lines, [line.split() for line in key_and_code().splitlines() if line.startswith("auth")], "with a key")

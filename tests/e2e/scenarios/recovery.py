@@ -1,8 +1,9 @@
 """Ways in for who gets no code: recovery codes, and an administrator's bypass."""
 
+import os
 import re
 
-from ground import check, equal, otpctl, otpctl_json, refuse, scenario, wrong
+from ground import check, equal, otpctl, otpctl_json, refuse, run, scenario, write, wrong
 
 CODE = re.compile(r"[0-9A-HJKMNP-TV-Z]{4}(?:-[0-9A-HJKMNP-TV-Z]{4}){5}")
 TOLD = "A recovery code was used to log in to box. {left} left. Not you? Tell IT."
@@ -189,3 +190,40 @@ def a_bypass(g):
     person.denied()
     equal(otpctl_json("bypass", "--list"), [], "bypasses when all are over")
     g.phone.expect_count(2)
+
+
+@scenario
+def a_lost_database_is_restored(g):
+    """A backup that is made while otpd works brings people back into an empty database, as the guide says."""
+    g.password_and_code("alice")
+    waiting = g.ssh_to_code("alice")
+    code = g.code_for("alice")
+    refused = otpctl("backup", "/tmp/mine.backup", user="alice", status=1)
+    check("only root" in refused.err, f"alice's own backup: {refused}")
+    # What the guide puts into /etc/cron.daily, twice in a day.
+    guide = open("/packaging/doc/guide.md").read()
+    [script] = re.findall(r"^```sh\n(#!/bin/sh\n.*?)```", guide, re.DOTALL | re.MULTILINE)
+    write("/etc/cron.daily/otpd-backup", script, 0o755)
+    for _ in range(2):
+        equal(run("/etc/cron.daily/otpd-backup").out, "", "what cron would send by mail")
+    [name] = os.listdir("/var/backups/otpd")
+    check(re.fullmatch(r"\d{4}-\d\d-\d\d\.backup", name), f"the name of the backup: {name}")
+    backup = f"/var/backups/otpd/{name}"
+    waiting.code(code)
+    waiting.granted()
+    g.user("bob")
+    g.enroll("bob")
+    g.otpd.stop()
+    for name in ("", "-wal", "-shm"):
+        if os.path.exists(f"/var/lib/otpd/otpd.db{name}"):
+            os.unlink(f"/var/lib/otpd/otpd.db{name}")
+    g.otpd.start()
+    equal(otpctl_json("list"), [], "who is enrolled")
+    found = otpctl_json("restore", backup, "--dry-run")
+    equal((found["enrolled"], found["dry_run"]), (["alice"], True), "what would come back")
+    equal(otpctl_json("list"), [], "who is enrolled after a dry run")
+    equal(otpctl_json("restore", backup, "--yes")["enrolled"], ["alice"], "what came back")
+    equal([row["user"] for row in otpctl_json("list")], ["alice"], "who is enrolled")
+    person = g.ssh_to_code("alice")
+    person.code(g.code_for("alice"))
+    person.granted()

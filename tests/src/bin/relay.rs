@@ -5,10 +5,27 @@
 //! that was closed, and holds them until its input ends.
 
 use std::{
+    ffi::OsStr,
     io::{self, Read, Write},
     net::Shutdown,
     os::unix::net::UnixStream,
+    path::Path,
+    sync::mpsc::{self, RecvTimeoutError},
+    time::Duration,
 };
+
+/// What the connections of a siege say, in turn, how often in one write, and whether they say it
+/// again in every round.
+const HABITS: [(&[u8], usize, bool); 7] = [
+    (b"", 1, false),
+    (b" ", 1, true),
+    (b"{\"method\":", 1, false),
+    (b"{\"method\":\"org.varlink.service.GetInfo\"}\0{", 1, false),
+    (b"\xff\x1b[\x01\x7f\0\0\x80}", 1, false),
+    (b"{\"method\":\"org.otpd.Login.Answer\",\"parameters\":{}}\0", 1, false),
+    // It gets no reply, so nothing holds it up.
+    (b"{\"method\":\"org.otpd.Login.Cancel\",\"oneway\":true}\0", 400, true),
+];
 
 const CALL: &[u8] = b"{\"method\":\"org.varlink.service.GetInfo\"}\0";
 
@@ -18,8 +35,13 @@ fn main() -> io::Result<()> {
     match arguments.next() {
         None => relay(UnixStream::connect(socket)?),
         Some(number) => {
-            let number = number.to_str().and_then(|number| number.parse::<usize>().ok());
-            let number = number.ok_or(io::ErrorKind::InvalidInput)?;
+            let parsed = |word: &OsStr| word.to_str().and_then(|word| word.parse::<u32>().ok());
+            let number = parsed(&number).ok_or(io::ErrorKind::InvalidInput)?;
+            if let Some(pause) = arguments.next().as_deref().and_then(parsed) {
+                let habits = if arguments.next().is_some() { &HABITS[6..] } else { &HABITS[..] };
+                let pause = Duration::from_secs(pause.into());
+                return besiege(Path::new(&socket), number, pause, habits);
+            }
             let streams = (0..number).map(|_| UnixStream::connect(&socket));
             hold(streams.collect::<io::Result<Vec<_>>>()?)
         }
@@ -58,4 +80,56 @@ fn hold(mut streams: Vec<UnixStream>) -> io::Result<()> {
     writeln!(output, "{answered}")?;
     output.flush()?;
     io::copy(&mut io::stdin(), &mut io::sink()).map(|_| ())
+}
+
+/// Prints a line once every connection has been tried, and at the end how many were opened.
+fn besiege(
+    socket: &Path,
+    number: u32,
+    pause: Duration,
+    habits: &[(&[u8], usize, bool)],
+) -> io::Result<()> {
+    let habits = habits.iter().map(|&(words, times, again)| (words.repeat(times), again));
+    let habits = habits.collect::<Vec<_>>();
+    let (ended, end) = mpsc::channel();
+    std::thread::spawn(move || {
+        let _ = io::copy(&mut io::stdin(), &mut io::sink());
+        ended.send(())
+    });
+    let (mut opened, mut told) = (0_u64, false);
+    let mut held = Vec::new();
+    held.resize_with(usize::try_from(number).unwrap_or_default(), || None);
+    loop {
+        for (stream, (words, again)) in held.iter_mut().zip(habits.iter().cycle()) {
+            if stream.as_mut().is_some_and(|stream| is_open(stream, again.then_some(words))) {
+                continue;
+            }
+            let mut fresh = UnixStream::connect(socket)?;
+            fresh.set_nonblocking(true)?;
+            opened += 1;
+            // It may have been closed already.
+            let _ = fresh.write(words);
+            *stream = Some(fresh);
+        }
+        if !told {
+            writeln!(io::stdout(), "all tried")?;
+            told = true;
+        }
+        match end.recv_timeout(pause) {
+            Err(RecvTimeoutError::Timeout) => {}
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    writeln!(io::stdout(), "{opened}")
+}
+
+/// Whether the daemon holds it still; what it says is read, and these words are said again.
+fn is_open(stream: &mut UnixStream, again: Option<&Vec<u8>>) -> bool {
+    let mut replies = [0; 4096];
+    let open = |result: io::Result<usize>, end: bool| match result {
+        Ok(count) => count > 0 || !end,
+        Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+    };
+    open(stream.read(&mut replies), true)
+        && again.is_none_or(|words| open(stream.write(words), false))
 }

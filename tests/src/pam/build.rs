@@ -16,26 +16,66 @@ pub struct Built {
     pub driver: PathBuf,
     /// A module that says that a password was typed.
     pub typed: PathBuf,
+    /// What makes the module's calls fail when it is preloaded.
+    pub faults: PathBuf,
+    /// Variables that the application needs besides.
+    pub environment: &'static [(&'static str, &'static str)],
 }
 
 /// Builds once a process; afterwards only looks whether anything changed.
 #[must_use]
 pub fn built() -> &'static Built {
     static BUILT: OnceLock<Built> = OnceLock::new();
+    BUILT.get_or_init(|| programs(module(&["--release"], &[]), &[], &[], &[]))
+}
+
+/// The same with the address sanitizer in the module and in the application.
+#[must_use]
+pub fn sanitized() -> &'static Built {
+    static BUILT: OnceLock<Built> = OnceLock::new();
     BUILT.get_or_init(|| {
-        let module = module();
-        let beside = module.parent().expect("a file in a directory").to_owned();
-        let driver = compile("pamdriver.c", &beside, "pamdriver", &["-rdynamic"], &["-lpam"]);
-        let typed = compile("pam_typed.c", &beside, "pam_typed.so", &["-shared", "-fPIC"], &[]);
-        Built { module, driver, typed }
+        // With a target named, cargo leaves what it runs itself without the sanitizer.
+        let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+        let folder = built().module.parent().expect("a file in a directory").join("sanitized");
+        let folder = folder.to_str().expect("UTF-8");
+        // A sanitizer is an unstable option; the compiler is the stable one.
+        let variables = [("RUSTC_BOOTSTRAP", "1"), ("RUSTFLAGS", "-Zsanitizer=address")];
+        let module = module(&["--target", &target, "--target-dir", folder], &variables);
+        let environment = &[(
+            "ASAN_OPTIONS",
+            "detect_leaks=1:verify_asan_link_order=0:detect_stack_use_after_return=1:exitcode=9",
+        )];
+        programs(module, &["-fsanitize=address"], &["-DWITHOUT_MEMORY"], environment)
     })
+}
+
+fn programs(
+    module: PathBuf,
+    driver: &[&str],
+    faults: &[&str],
+    environment: &'static [(&'static str, &'static str)],
+) -> Built {
+    let beside = module.parent().expect("a file in a directory").to_owned();
+    let library = |source: &str, name: &str, more: &[&str]| {
+        compile(source, &beside, name, &[&["-shared", "-fPIC"], more].concat(), &[])
+    };
+    let options = [&["-rdynamic"], driver].concat();
+    Built {
+        driver: compile("pamdriver/pamdriver.c", &beside, "pamdriver", &options, &["-lpam"]),
+        typed: library("pamdriver/pam_typed.c", "pam_typed.so", &[]),
+        faults: library("faults/calls.c", "calls.so", faults),
+        module,
+        environment,
+    }
 }
 
 /// Asks cargo for the release build, because that is what programs will load; cargo says itself
 /// where it put it.
-fn module() -> PathBuf {
+fn module(options: &[&str], variables: &[(&str, &str)]) -> PathBuf {
     let output = Command::new(env!("CARGO"))
-        .args(["build", "--release", "--locked", "--package", "pam_otp"])
+        .args(["build", "--locked", "--package", "pam_otp"])
+        .args(options)
+        .envs(variables.iter().copied())
         .arg("--message-format=json-render-diagnostics")
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
         .stderr(Stdio::inherit())
@@ -52,14 +92,16 @@ fn module() -> PathBuf {
     PathBuf::from(path.expect("cargo names the module"))
 }
 
-fn compile(
+/// Compiles a C program or library of this package as `name` in `directory`; where it is.
+#[must_use]
+pub fn compile(
     source: &str,
     directory: &Path,
     name: &str,
     options: &[&str],
     libraries: &[&str],
 ) -> PathBuf {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("pamdriver").join(source);
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(source);
     let target = directory.join(name);
     // Made under a name of its own and moved: tests of another process may be running the old one.
     let fresh = directory.join(format!("{name}.{}", std::process::id()));

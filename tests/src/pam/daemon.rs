@@ -4,6 +4,10 @@ use std::{
     io::{Read, Write},
     os::unix::net::{UnixListener, UnixStream},
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread::JoinHandle,
 };
 
@@ -23,6 +27,8 @@ pub enum Then {
     Error(&'static str),
     /// These bytes are sent as they are.
     Raw(Vec<u8>),
+    /// These bytes are sent, and the connection ends.
+    Cut(Vec<u8>),
     /// Nothing, until the other side hangs up.
     Silence,
     /// The connection ends at once.
@@ -76,6 +82,63 @@ impl Daemon {
     }
 }
 
+/// The code that a [`Willing`] daemon grants.
+pub const CODE: &str = "482913";
+
+/// A daemon without a script: it asks everybody for a code and grants the right one, over any
+/// number of connections, whatever becomes of them.
+pub struct Willing {
+    socket: PathBuf,
+    server: Option<JoinHandle<bool>>,
+    stopped: Arc<AtomicBool>,
+}
+
+impl Willing {
+    /// Listens at `socket`.
+    #[must_use]
+    pub fn start(socket: &Path) -> Self {
+        let listener = UnixListener::bind(socket).expect("bind");
+        let stopped = Arc::new(AtomicBool::new(false));
+        let stop = Arc::clone(&stopped);
+        let server = std::thread::spawn(move || {
+            let mut granted = false;
+            loop {
+                let (stream, _) = listener.accept().expect("accept");
+                if stop.load(Ordering::SeqCst) {
+                    return granted;
+                }
+                granted |= judge(stream);
+            }
+        });
+        Self { socket: socket.to_owned(), server: Some(server), stopped }
+    }
+
+    /// Whether the right code arrived and was granted; to be asked when the program has ended.
+    #[must_use]
+    pub fn has_granted(mut self) -> bool {
+        self.stopped.store(true, Ordering::SeqCst);
+        drop(UnixStream::connect(&self.socket));
+        self.server.take().expect("asked once").join().expect("a server")
+    }
+}
+
+/// Serves a connection to its end; whether the right code came.
+fn judge(mut stream: UnixStream) -> bool {
+    let (mut decoder, mut granted) = (Decoder::default(), false);
+    while let Some(call) = next(&mut stream, &mut decoder) {
+        let right = call.parameters.get("answer") == Some(&CODE.into());
+        let verdict = if right { "granted" } else { "denied" };
+        let step =
+            if call.method == "Begin" { prompt("Code: ") } else { json!({ "verdict": verdict }) };
+        granted |= right;
+        let reply = json!({ "parameters": { "challenge": "c1", "step": step } });
+        if stream.write_all(&frame(&reply)).is_err() {
+            break;
+        }
+    }
+    granted
+}
+
 fn serve(mut stream: UnixStream, script: Connection, arrived: &mut Vec<Arrived>) {
     let mut decoder = Decoder::default();
     for (method, then) in script {
@@ -90,6 +153,9 @@ fn serve(mut stream: UnixStream, script: Connection, arrived: &mut Vec<Arrived>)
             Then::Raw(bytes) => bytes,
             Then::Silence => break,
             Then::HangUp => return,
+            Then::Cut(bytes) => {
+                return stream.write_all(&bytes).expect("the module reads its reply");
+            }
         };
         stream.write_all(&frame).expect("the module reads its reply");
     }

@@ -4,19 +4,21 @@ use std::{
     fs,
     io::Write,
     path::PathBuf,
-    process::{Command, Stdio},
+    process::{Command, ExitStatus, Stdio},
 };
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::build::built;
+use super::build::{Built, built};
 
 /// A private PAM configuration, a place for a socket, and who logs in how.
 pub struct Login {
     directory: TempDir,
     arguments: Vec<String>,
     wrapper: Vec<String>,
+    built: &'static Built,
+    variables: Vec<(&'static str, String)>,
 }
 
 impl Login {
@@ -24,15 +26,26 @@ impl Login {
     /// what PAM returns, with one exception: `PAM_IGNORE` from everybody is `PAM_PERM_DENIED`.
     #[must_use]
     pub fn new(module_arguments: &str) -> Self {
-        let login = Self::without_first_factor(module_arguments);
+        Self::by(built(), module_arguments)
+    }
+
+    /// The same with another build of the module and the program.
+    #[must_use]
+    pub fn by(built: &'static Built, module_arguments: &str) -> Self {
+        let login = Self::nobody_known(built, module_arguments);
         login.env("SSH_AUTH_INFO_0=publickey ssh-ed25519 AAAA").option("--tty", "tty1")
     }
 
     /// alice, of whom nothing is known.
     #[must_use]
     pub fn without_first_factor(module_arguments: &str) -> Self {
+        Self::nobody_known(built(), module_arguments)
+    }
+
+    fn nobody_known(built: &'static Built, module_arguments: &str) -> Self {
         let directory = tempfile::tempdir().expect("directory");
-        let login = Self { directory, arguments: Vec::new(), wrapper: Vec::new() };
+        let (arguments, wrapper, variables) = (Vec::new(), Vec::new(), Vec::new());
+        let login = Self { directory, arguments, wrapper, built, variables };
         let line = login.line(module_arguments);
         login.stack(&format!("auth requisite {line}")).option("--user", "alice")
     }
@@ -40,7 +53,7 @@ impl Login {
     /// The module's path and arguments, for [`Self::stack`].
     #[must_use]
     pub fn line(&self, module_arguments: &str) -> String {
-        let module = built().module.display();
+        let module = self.built.module.display();
         let socket = self.socket();
         let socket = if module_arguments.contains("socket=") {
             String::new()
@@ -53,7 +66,7 @@ impl Login {
     /// Replaces the `auth` lines.
     #[must_use]
     pub fn stack(self, auth: &str) -> Self {
-        let module = built().module.display();
+        let module = self.built.module.display();
         let hooks = ["account", "session", "password"];
         let hooks = hooks.map(|hook| format!("{hook} required {module}\n")).concat();
         fs::write(self.file("test"), format!("{auth}\n{hooks}")).expect("service file");
@@ -94,6 +107,26 @@ impl Login {
         self.option("--env", variable)
     }
 
+    /// Makes calls of the module's fail, as `calls.c` says.
+    #[must_use]
+    pub fn fault(mut self, fault: &str) -> Self {
+        let told = self.file("faults").display().to_string();
+        let preload = self.built.faults.display().to_string();
+        self.variables.extend([
+            ("LD_PRELOAD", preload),
+            ("FAULT", fault.to_owned()),
+            ("FAULT_TOLD", told),
+        ]);
+        self
+    }
+
+    /// How many calls failed; to be asked of a login that has ended.
+    #[must_use]
+    pub fn faults(&self) -> u32 {
+        let told = fs::read_to_string(self.file("faults")).expect("the program ended by itself");
+        told.parse().expect("a number")
+    }
+
     /// Runs the C program by another one, such as `valgrind`.
     #[must_use]
     pub fn under(mut self, wrapper: &[&str]) -> Self {
@@ -110,7 +143,15 @@ impl Login {
     /// Logs in, but types nothing before `event` has happened.
     #[must_use]
     pub fn run_after(&self, event: impl FnOnce(), lines: &[&str]) -> Told {
-        let driver = built().driver.display().to_string();
+        self.attempt(event, lines).unwrap_or_else(|how| panic!("{how:?}"))
+    }
+
+    /// Logs in.
+    ///
+    /// # Errors
+    /// How the program ended, when it did not end well.
+    pub fn attempt(&self, event: impl FnOnce(), lines: &[&str]) -> Result<Told, Crash> {
+        let driver = self.built.driver.display().to_string();
         let mut words = self.wrapper.iter().chain([&driver]);
         let mut child = Command::new(words.next().expect("a program"))
             .args(words)
@@ -119,6 +160,8 @@ impl Login {
             .args(["--service", "test"])
             .args(&self.arguments)
             .env_clear()
+            .envs(self.built.environment.iter().copied())
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -131,16 +174,27 @@ impl Login {
         let _written = input.write_all(lines.as_bytes());
         drop(input);
         let output = child.wait_with_output().expect("the program ends");
-        let (told, errors) = (
-            String::from_utf8(output.stdout).expect("UTF-8"),
-            String::from_utf8_lossy(&output.stderr).into_owned(),
-        );
-        assert!(output.status.success(), "{}\n{told}\n{errors}", output.status);
+        let told = String::from_utf8(output.stdout).expect("UTF-8");
+        if !output.status.success() {
+            let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+            return Err(Crash { status: output.status, told, errors });
+        }
         let line = |line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{line}: {e}"));
         let told = Told { events: told.lines().map(line).collect() };
         told.nothing_is_left_behind();
-        told
+        Ok(told)
     }
+}
+
+/// How a program ended that did not end well.
+#[derive(Debug)]
+pub struct Crash {
+    /// The exit status, or the signal.
+    pub status: ExitStatus,
+    /// What it had told so far.
+    pub told: String,
+    /// What it printed besides.
+    pub errors: String,
 }
 
 /// What the C program told.

@@ -14,7 +14,7 @@ const TRIES: u32 = 3;
 
 /// What an answer was told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Told {
+pub(crate) enum Told {
     Granted,
     /// Wrong, and the login goes on.
     Wrong {
@@ -26,7 +26,7 @@ enum Told {
 }
 
 impl Told {
-    fn of(step: Option<Step>) -> Self {
+    pub(crate) fn of(step: Option<Step>) -> Self {
         let Some(step) = step else { return Self::Nothing };
         match (step.verdict, step.prompt) {
             (Some(Verdict::Granted), None) => Self::Granted,
@@ -44,22 +44,22 @@ impl Told {
 
 /// All that was seen of one login.
 #[derive(Debug, Default)]
-struct History {
+pub(crate) struct History {
     /// Wrong codes, and what each was told before the daemon was killed.
-    wrong: Vec<Told>,
+    pub(crate) wrong: Vec<Told>,
     /// The right code, as often as it was sent.
-    right: Vec<Told>,
+    pub(crate) right: Vec<Told>,
     /// Wrong codes that the daemon has on record after it came back.
-    charged: u32,
+    pub(crate) charged: u32,
     /// Whether it says that the login still waits.
-    live: bool,
+    pub(crate) live: bool,
     /// What the right code was told afterwards, twice.
-    again: [Option<Told>; 2],
+    pub(crate) again: [Option<Told>; 2],
 }
 
 impl History {
     /// The first rule that was broken.
-    fn fault(&self) -> Option<&'static str> {
+    pub(crate) fn fault(&self) -> Option<&'static str> {
         let count = |told: &[Told], what: fn(&Told) -> bool| {
             u32::try_from(told.iter().filter(|told| what(told)).count()).unwrap_or(u32::MAX)
         };

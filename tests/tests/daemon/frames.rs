@@ -49,6 +49,10 @@ fn envelopes() -> Vec<Case> {
         "{{\"method\":\"org.otpd.Login.Begin\",\"parameters\":{{\"user\":{}}}}}",
         nested(8000)
     );
+    // Begin, up to the name; what follows closes the braces.
+    let bomb = |rest: &str| format!("{}{rest}", &deep[..deep.find('[').expect("a bracket")]);
+    let objects = ["{\"a\":".repeat(2_500), "1".to_owned(), "}".repeat(2_502)].concat();
+    let digits = "9".repeat(9_000);
     let info = "org.varlink.service.GetInfo";
     vec![
         ("no JSON", raw("hello"), INVALID, "object"),
@@ -66,6 +70,12 @@ fn envelopes() -> Vec<Case> {
         ),
         ("deep nesting", raw(&nested(8000)), INVALID, "object"),
         ("deep nesting in the parameters", raw(&deep), INVALID, "expected a string"),
+        ("10,000 brackets that never close", raw(&bomb(&"[".repeat(10_000))), INVALID, "EOF"),
+        ("objects in objects", raw(&bomb(&objects)), INVALID, "expected a string"),
+        ("a number of 9,000 digits", raw(&bomb(&format!("{digits}}}}}"))), INVALID, "out of range"),
+        ("a number beyond all", raw(&bomb("1e999999}}")), INVALID, "out of range"),
+        ("half of a pair", raw(&bomb("\"\\ud800\"}}")), INVALID, "escape"),
+        ("a parameter twice", raw(&bomb("\"a\",\"user\":\"b\"}}")), INVALID, "duplicate"),
         ("no method", raw("{}"), INVALID, "method"),
         ("method is a number", raw("{\"method\":1}"), INVALID, "string"),
         ("two methods", raw("{\"method\":\"a.b\",\"method\":\"a.b\"}"), INVALID, "duplicate"),

@@ -26,13 +26,13 @@ use super::{
 };
 
 /// The daemon's disk, 24 MiB. It is mounted where only the daemon sees it, and goes with it.
-struct Disk {
-    daemon: Daemon,
-    folder: PathBuf,
+pub(crate) struct Disk {
+    pub(crate) daemon: Daemon,
+    pub(crate) folder: PathBuf,
 }
 
 impl Disk {
-    fn start(place: &Place, phone: &Phone) -> Self {
+    pub(crate) fn start(place: &Place, phone: &Phone) -> Self {
         Self::start_with(place, phone, "")
     }
 
@@ -56,7 +56,7 @@ impl Disk {
         Self::take_all(&self.folder, name);
     }
 
-    fn take_all(folder: &Path, name: &str) -> u64 {
+    pub(crate) fn take_all(folder: &Path, name: &str) -> u64 {
         let mut file = fs::File::create(folder.join(name)).expect("a file");
         let page = [1; 4096];
         while file.write_all(&page).is_ok() {}

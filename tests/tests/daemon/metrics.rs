@@ -119,6 +119,7 @@ fn promtool_has_nothing_to_say_and_labels_name_nobody() {
     let samples = [
         ("otpd_logins_total{outcome=\"granted\"}", 3),
         ("otpd_logins_total{outcome=\"denied\"}", 2),
+        ("otpd_logins_unwritten_total", 0),
         ("otpd_messages_total{gateway=\"twilio\",channel=\"sms\",outcome=\"misconfigured\"}", 1),
         ("otpd_messages_total{gateway=\"twilio\",channel=\"sms\",outcome=\"accepted\"}", 4),
         ("otpd_messages_total{gateway=\"plivo\",channel=\"sms\",outcome=\"accepted\"}", 2),

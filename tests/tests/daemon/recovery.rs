@@ -20,7 +20,7 @@ const NUMBER: &str = PEOPLE[0].1;
 /// Who is not.
 const OTHER: &str = PEOPLE[1].0;
 
-fn recovery_codes(daemon: &Daemon, user: &str) -> Vec<String> {
+pub(crate) fn recovery_codes(daemon: &Daemon, user: &str) -> Vec<String> {
     let made = daemon.connect().call(&RecoveryCodes { user: user.to_owned() }).expect("made");
     made.codes.iter().map(|code| code.expose().to_owned()).collect()
 }
@@ -189,7 +189,7 @@ fn recovery_codes_are_neither_in_files_nor_in_the_log() {
     }
 }
 
-fn grant(daemon: &Daemon, user: &str, logins: Option<i64>, from: Option<&str>) -> Grant {
+pub(crate) fn grant(daemon: &Daemon, user: &str, logins: Option<i64>, from: Option<&str>) -> Grant {
     let bypass = Bypass {
         user: user.to_owned(),
         seconds: 3600,

@@ -2,11 +2,11 @@
 
 use std::{
     io::{BufRead, BufReader},
-    os::unix::process::CommandExt,
+    os::unix::{net::UnixStream, process::CommandExt},
     process::{Child, Command, Stdio},
 };
 
-use otp_proto::service::GetInfo;
+use otp_proto::{admin::RecoveryCodes, login::DESCRIPTION, service::GetInfo};
 use otpd_tests::{
     daemon::{ADMIN_GROUP, Daemon, Place},
     phone::Phone,
@@ -16,46 +16,105 @@ use serde_json::{Value, json};
 
 use super::people::{PEOPLE, ids, relay};
 
-/// What a method is in the table of rights.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Introspection,
-    Login,
-    /// About nobody in particular.
-    Everyone,
-    Administer,
-    OwnAffairs,
-    /// For root alone.
-    Root,
+/// The whole of it, written out: a line is a method, a column a caller, a letter of a column an
+/// account that the call is about. `y` is permitted; a single letter stands for a call that is
+/// about nobody in particular. The accounts, in the order of the letters:
+///
+/// `a`lice and `b`ob, users; `A`my and `E`lla, whose first group is the admin group; `r`oot and `t`oor,
+/// uid 0 both; `x`, a name that nobody has or had; `g`ina, enrolled once and since deleted from the
+/// host.
+const MATRIX: &str = "
+                        root     amy      group    alice+   alice    fakeroot none
+                        abAErtxg abAErtxg abAErtxg abAErtxg abAErtxg abAErtxg abAErtxg
+GetInfo                 y        y        y        y        y        y        y
+GetInterfaceDescription y        y        y        y        y        y        y
+Login.Begin             yyyyyyyy -------- -------- -------- -------- -------- --------
+Login.Answer            y        -        -        -        -        -        -
+Login.Cancel            y        -        -        -        -        -        -
+Admin.List              y        y        y        y        -        -        -
+Admin.Bypasses          y        y        y        y        -        -        -
+Admin.Status            y        y        y        y        -        -        -
+Admin.ConfirmClock      y        y        y        y        -        -        -
+Admin.Policy            y        y        y        y        -        -        -
+Admin.CheckGateways     y        y        y        y        -        -        -
+Admin.Log               y        y        y        y        -        -        -
+Admin.Watch             y        y        y        y        -        -        -
+Admin.TestMessage       y        y        y        y        -        -        -
+Admin.Reveal            yyyyyyyy -------- -------- -------- -------- -------- --------
+Admin.Backup            y        -        -        -        -        -        -
+Admin.Restore           y        -        -        -        -        -        -
+Admin.Register          yyyyyyyy yy----y- yy----y- -y----y- -------- -------- --------
+Admin.Enroll            yyyyyyyy yy----y- yy----y- -y----y- -------- -------- --------
+Admin.Enable            yyyyyyyy yy----y- yy----y- -y----y- -------- -------- --------
+Admin.Unlock            yyyyyyyy yy----y- yy----y- -y----y- -------- -------- --------
+Admin.RecoveryCodes     yyyyyyyy yy----y- yy----y- -y----y- -------- -------- --------
+Admin.Bypass            yyyyyyyy yy----y- yy----y- -y----y- -------- -------- --------
+Admin.RevokeBypass      yyyyyyyy yy----yy yy----yy -y----yy -------- -------- --------
+Admin.Show              yyyyyyyy yyy---yy yy----yy yy----yy y------- y------- --------
+Admin.Verify            yyyyyyyy yyy---yy yy----yy yy----yy y------- y------- --------
+Admin.Resend            yyyyyyyy yyy---yy yy----yy yy----yy y------- y------- --------
+Admin.Disable           yyyyyyyy yy----yy yy----yy -y----yy -------- -------- --------
+Admin.Remove            yyyyyyyy yy----yy yy----yy -y----yy -------- -------- --------
+";
+
+/// Whom the letters of a column stand for.
+const ACCOUNTS: [&str; 8] = ["alice", "bob", "amy", "ella", "root", "toor", "nobody-here", "gina"];
+
+const ALICE: u32 = 21_001;
+const AMY: u32 = 21_010;
+/// A uid and gid that no account has.
+const NONE: u32 = 21_099;
+
+/// Who calls: a column of the table, a name, uid and gid, and whether from a user namespace of the
+/// caller's own in which it is root.
+type Caller = (&'static str, &'static str, u32, u32, bool);
+
+/// Two who can only be told by the group's number call it by `group`.
+fn callers(group: u32) -> [Caller; 9] {
+    [
+        ("none", "a uid without an account", NONE, NONE, false),
+        ("fakeroot", "alice, root in a namespace of hers", ALICE, ALICE, true),
+        ("alice", "alice", ALICE, ALICE, false),
+        ("alice+", "alice, running with the admin group", ALICE, group, false),
+        ("group", "no account, but the admin group", NONE, group, false),
+        ("amy", "amy", AMY, group, false),
+        // A foreign gid: it is NSS that knows the membership.
+        ("amy", "amy, running with another group", AMY, NONE, false),
+        ("root", "root", 0, 0, false),
+        ("root", "toor, running with the admin group", 0, group, false),
+    ]
 }
 
-const METHODS: [(&str, Kind); 25] = [
-    ("org.varlink.service.GetInfo", Kind::Introspection),
-    ("org.varlink.service.GetInterfaceDescription", Kind::Introspection),
-    ("org.otpd.Login.Begin", Kind::Login),
-    ("org.otpd.Login.Answer", Kind::Login),
-    ("org.otpd.Login.Cancel", Kind::Login),
-    ("org.otpd.Admin.List", Kind::Everyone),
-    ("org.otpd.Admin.Status", Kind::Everyone),
-    ("org.otpd.Admin.ConfirmClock", Kind::Everyone),
-    ("org.otpd.Admin.Log", Kind::Everyone),
-    ("org.otpd.Admin.Watch", Kind::Everyone),
-    ("org.otpd.Admin.TestMessage", Kind::Everyone),
-    ("org.otpd.Admin.Reveal", Kind::Root),
-    ("org.otpd.Admin.Register", Kind::Administer),
-    ("org.otpd.Admin.Enroll", Kind::Administer),
-    ("org.otpd.Admin.Disable", Kind::Administer),
-    ("org.otpd.Admin.Enable", Kind::Administer),
-    ("org.otpd.Admin.Remove", Kind::Administer),
-    ("org.otpd.Admin.Unlock", Kind::Administer),
-    ("org.otpd.Admin.RecoveryCodes", Kind::Administer),
-    ("org.otpd.Admin.Bypass", Kind::Administer),
-    ("org.otpd.Admin.RevokeBypass", Kind::Administer),
-    ("org.otpd.Admin.Bypasses", Kind::Everyone),
-    ("org.otpd.Admin.Show", Kind::OwnAffairs),
-    ("org.otpd.Admin.Verify", Kind::OwnAffairs),
-    ("org.otpd.Admin.Resend", Kind::OwnAffairs),
-];
+/// The host's accounts; gina was one of them.
+fn passwd(group: u32, gina: bool) -> String {
+    let mut rows = vec![
+        ("root", 0, 0),
+        ("toor", 0, 0),
+        ("alice", ALICE, ALICE),
+        ("bob", 21_002, 21_002),
+        ("amy", AMY, group),
+        ("ella", 21_011, group),
+    ];
+    rows.extend(gina.then_some(("gina", 21_003, 21_003)));
+    let row = |(name, uid, gid)| format!("{name}:x:{uid}:{gid}::/:/bin/sh\n");
+    rows.into_iter().map(row).collect()
+}
+
+/// A line of [`MATRIX`]: the method, and what it says in this column.
+fn cells(column: &str) -> Vec<(String, &'static str)> {
+    let mut lines = MATRIX.trim_start_matches('\n').lines();
+    let mut titles = lines.next().expect("titles").split_whitespace();
+    let place = titles.position(|title| title == column).expect("a column");
+    let cell = |line: &'static str| {
+        let mut words = line.split_whitespace();
+        let method = match words.next().expect("a method") {
+            name if name.contains('.') => format!("org.otpd.{name}"),
+            name => format!("org.varlink.service.{name}"),
+        };
+        (method, words.nth(place).expect("a cell"))
+    };
+    lines.skip(1).map(cell).collect()
+}
 
 /// Parameters that are right in shape and change nothing: nobody is enrolled.
 fn parameters(method: &str, user: &str) -> Value {
@@ -74,9 +133,12 @@ fn parameters(method: &str, user: &str) -> Value {
         // Shorter than any bypass.
         "Bypass" => json!({ "user": user, "seconds": 1, "reason": "x" }),
         "RevokeBypass" => json!({ "user": user, "id": "0000-00" }),
-        "GetInfo" | "List" | "Bypasses" | "Status" | "ConfirmClock" => json!({}),
+        "GetInfo" | "List" | "Bypasses" | "Status" | "ConfirmClock" | "Policy"
+        | "CheckGateways" => json!({}),
         // Nobody has done anything to this account, so the list is its end alone.
         "Log" => json!({ "user": "nobody-has-this-name" }),
+        "Backup" => json!({ "log": false }),
+        "Restore" => json!({ "text": "no backup", "dry_run": true }),
         "Watch" => json!({ "user": null, "after": null }),
         _ => json!({ "user": user }),
     }
@@ -84,109 +146,102 @@ fn parameters(method: &str, user: &str) -> Value {
 
 fn is_permitted(wire: &mut Wire, method: &str, user: &str) -> bool {
     let parameters = parameters(method, user);
-    // Asked without `more`, Watch says only whether it may be asked.
+    // Asked without `more`, Watch and Backup say only whether they may be asked.
     let more = [".List", ".Bypasses", ".Log"].iter().any(|name| method.ends_with(name));
     assert!(
         wire.send(&frame(&json!({ "method": method, "parameters": parameters, "more": more })))
     );
-    let reply = wire.receive().unwrap_or_else(|| panic!("{method} {user}: the daemon hung up"));
+    let mut next =
+        || wire.receive().unwrap_or_else(|| panic!("{method} {user}: the daemon hung up"));
+    let mut reply = next();
+    while reply["continues"] == true {
+        reply = next();
+    }
     reply["error"] != "org.varlink.service.PermissionDenied"
 }
 
-/// A caller: its name, its uid and gid, and what the table says of it.
-struct Caller {
-    name: &'static str,
-    ids: (u32, u32),
-    /// The account that is the caller.
-    oneself: &'static str,
-    expected: fn(Kind, Target) -> bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Target {
-    Oneself,
-    Root,
-    /// A member of the admin group that is not the caller.
-    Member,
-    Other,
-    Unknown,
-}
-
-fn root(_: Kind, _: Target) -> bool {
-    true
-}
-
-fn administrator(kind: Kind, target: Target) -> bool {
-    match (kind, target) {
-        (Kind::Introspection | Kind::Everyone, _) => true,
-        (Kind::Login | Kind::Root, _) => false,
-        (Kind::OwnAffairs, Target::Oneself) => true,
-        (Kind::Administer, Target::Oneself) => false,
-        (_, Target::Root | Target::Member) => false,
-        (_, Target::Other | Target::Unknown) => true,
-    }
-}
-
-fn anybody(kind: Kind, target: Target) -> bool {
-    kind == Kind::Introspection || (kind == Kind::OwnAffairs && target == Target::Oneself)
+/// Calls a line's method about everybody that the line names; the cell that this makes.
+fn found(wire: &mut Wire, method: &str, expected: &str) -> String {
+    let users = ACCOUNTS.iter().take(expected.len());
+    let letter = |user: &&str| if is_permitted(wire, method, user) { 'y' } else { '-' };
+    users.map(letter).collect()
 }
 
 #[test]
 fn every_method_is_for_whom_the_table_says() {
     let phone = Phone::start();
     let place = Place::new(&phone);
-    let daemon = place.start();
+    let (_, group) = ids(ADMIN_GROUP);
+    let before = place.start_among(&passwd(group, true));
+    before.enroll(&phone, "gina", "+13125550142");
+    before.kill();
+    let daemon = place.start_among(&passwd(group, false));
     let relay = relay(&place);
-    let (member, group) = ids(ADMIN_GROUP);
-    let (man, own_group) = ids("man");
-    let callers = [
-        Caller { name: "root", ids: (0, 0), oneself: "root", expected: root },
-        // A foreign gid: it is NSS that knows the membership.
-        Caller {
-            name: "member by NSS",
-            ids: (member, own_group),
-            oneself: ADMIN_GROUP,
-            expected: administrator,
-        },
-        // No account at all: it is the gid.
-        Caller {
-            name: "member by gid",
-            ids: (21_000, group),
-            oneself: "-",
-            expected: administrator,
-        },
-        Caller {
-            name: "member by gid, with an account",
-            ids: (man, group),
-            oneself: "man",
-            expected: administrator,
-        },
-        Caller { name: "a user", ids: (man, own_group), oneself: "man", expected: anybody },
-        Caller { name: "no account", ids: (21_000, 21_000), oneself: "-", expected: anybody },
-    ];
-    for caller in callers {
-        let (uid, gid) = caller.ids;
-        let mut wire = daemon.connect_as(&relay, uid, gid);
-        let targets = [
-            (Target::Oneself, caller.oneself),
-            (Target::Root, "root"),
-            (Target::Member, ADMIN_GROUP),
-            (Target::Other, "lp"),
-            (Target::Unknown, "no-such-user"),
-        ];
-        for (method, kind) in METHODS {
-            for (target, user) in targets {
-                let same = target != Target::Oneself && user == caller.oneself;
-                if user == "-" || same {
-                    continue;
+    let mut calls = 0;
+    // Removing takes gina away for all who come later.
+    for last in [false, true] {
+        for (column, name, uid, gid, own_namespace) in callers(group) {
+            let mut command = Command::new(&relay);
+            if own_namespace {
+                command = Command::new("unshare");
+                command.args(["--user", "--map-root-user"]).arg(&relay);
+            }
+            let mut wire = daemon.connect_by({
+                command.uid(uid).gid(gid);
+                command
+            });
+            for (method, expected) in cells(column) {
+                if method.ends_with(".Remove") == last {
+                    assert_eq!(found(&mut wire, &method, expected), expected, "{name}: {method}");
+                    calls += expected.len();
                 }
-                let permitted = is_permitted(&mut wire, method, user);
-                let expected = (caller.expected)(kind, target);
-                assert_eq!(permitted, expected, "{}: {method} of {user}", caller.name);
             }
         }
     }
     assert!(phone.pending().is_none(), "a message was sent");
+    assert_eq!(calls, 9 * (15 + 14 * ACCOUNTS.len()), "calls that were made");
+}
+
+#[test]
+fn the_table_has_every_method_that_the_daemon_describes() {
+    let described = [otp_proto::service::DESCRIPTION, DESCRIPTION, otp_proto::admin::DESCRIPTION];
+    let mut methods = Vec::new();
+    for text in described {
+        let starting = |word: &'static str| text.lines().filter_map(move |l| l.strip_prefix(word));
+        let interface = starting("interface ").next().expect("an interface");
+        let name = |line: &str| line.split('(').next().unwrap_or_default().to_owned();
+        methods.extend(starting("method ").map(|line| format!("{interface}.{}", name(line))));
+    }
+    let mut listed = cells("root").into_iter().map(|(method, _)| method).collect::<Vec<_>>();
+    methods.sort_unstable();
+    listed.sort_unstable();
+    assert_eq!(listed, methods);
+}
+
+/// What a process of alice's gets told that finds root's connection among its descriptors: the
+/// kernel notes who connected, and nobody can see who writes. So the module's is closed by exec, and
+/// nothing else may ever hand one on.
+#[test]
+fn a_connection_is_its_makers_whoever_holds_it() {
+    let phone = Phone::start();
+    let place = Place::new(&phone);
+    let daemon = place.start();
+    let call = json!({ "method": "org.otpd.Admin.Status", "parameters": {} }).to_string();
+    let ask = |stream: UnixStream| {
+        let output = Command::new("sh")
+            .args(["-c", "printf '%s\\0' \"$1\" >&0 && head --zero-terminated --lines=1", "sh"])
+            .arg(&call)
+            .uid(ALICE)
+            .gid(ALICE)
+            .stdin(Stdio::from(std::os::fd::OwnedFd::from(stream)))
+            .output()
+            .expect("sh runs");
+        String::from_utf8(output.stdout).expect("UTF-8")
+    };
+    let passed_on = ask(UnixStream::connect(place.socket()).expect("the daemon"));
+    assert!(passed_on.contains("\"active\":0"), "{passed_on}");
+    let mut own = daemon.connect_as(&relay(&place), ALICE, ALICE);
+    assert!(!is_permitted(&mut own, "org.otpd.Admin.Status", ""), "alice's own connection");
 }
 
 #[test]
@@ -257,6 +312,36 @@ fn a_user_gets_8_connections_and_a_surplus_one_is_closed_at_once() {
         .take(100)
         .find(|again| again.1 == "11111111");
     assert!(again.is_some(), "the seats stay taken");
+}
+
+#[test]
+fn prompts_that_nobody_answers_keep_nobody_out() {
+    let phone = Phone::start();
+    let place = Place::new(&phone);
+    let (many, one) = ("unanswered-per-hour = 60", "unanswered-per-hour = 1");
+    let settings = place.settings(&phone);
+    assert!(settings.contains(many));
+    place.configure(&settings.replace(many, one));
+    let daemon = place.start();
+    let [(user, number), (thief, theirs), ..] = PEOPLE;
+    daemon.enroll(&phone, user, number);
+    daemon.enroll(&phone, thief, theirs);
+    let mut early = daemon.connect();
+    let challenge = early.prompt(&login(user, None)).challenge;
+    let code = phone.next().code();
+    daemon.connect().call(&RecoveryCodes { user: thief.to_owned() }).expect("made");
+    let _ = daemon.connect().prompt(&login(thief, None));
+    let _ = phone.next();
+    // Each waits for a recovery code, which costs nothing and of which there is no end.
+    let prompted = |_| {
+        let mut wire = daemon.connect();
+        let _ = wire.prompt(&login(thief, None));
+        wire
+    };
+    let held = (0..600).map(prompted).collect::<Vec<_>>();
+    assert_eq!(early.receive(), None, "who has waited longest leaves");
+    assert!(is_granted(&daemon.connect().answer(&challenge, &code)), "and comes again");
+    drop(held);
 }
 
 #[test]

@@ -201,6 +201,53 @@ fn a_key_is_made_once() {
 }
 
 #[test]
+fn a_key_is_made_before_the_rest_is_filled_in() {
+    let place = Place::new(&Phone::start());
+    let key = place.file("otpd.key");
+    let server = format!("[server]\nkey-file = \"{}\"\n", key.display());
+    place.configure(&server);
+    assert_eq!(run(&place, "--check").0, Some(2), "nothing can be sent by it");
+    assert_eq!(run(&place, "--make-key").0, Some(0));
+    assert_eq!(fs::read(&key).expect("the key").len(), 32);
+
+    fs::remove_file(&key).expect("the key");
+    let cases = [
+        ("another key in [server]", format!("{server}keyfile = \"/x\"\n"), "keyfile"),
+        ("a path that is none", server.replace("= \"", "= \"not"), "key-file"),
+        ("no TOML", format!("{server}["), "otpd.toml"),
+    ];
+    for (name, text, told) in cases {
+        place.configure(&text);
+        let (status, _, errors) = run(&place, "--make-key");
+        assert_eq!(status, Some(2), "{name}");
+        assert!(errors.contains(told), "{name}: {errors}");
+        assert!(!key.exists(), "{name}");
+    }
+}
+
+#[test]
+fn a_credential_that_says_none_is_no_key() {
+    let phone = Phone::start();
+    let place = Place::new(&phone);
+    let credential = place.credentials().join("otpd.key");
+    fs::write(&credential, "none").expect("a file");
+    fs::set_permissions(&credential, fs::Permissions::from_mode(0o400)).expect("systemd's mode");
+    let daemon = place.start();
+    daemon.enroll(&phone, USER, PEOPLE[0].1);
+    daemon.kill();
+    let key = place.file("otpd.key");
+    fs::rename(&key, &credential).expect("the key that was made");
+    let daemon = place.start();
+    let challenge = daemon.connect().prompt(&login(USER, None)).challenge;
+    assert!(is_granted(&daemon.connect().answer(&challenge, &phone.next().code())));
+    daemon.kill();
+
+    fs::write(&credential, "none").expect("a file");
+    starts_broken(&place, &["otpd.key: no such file", "restore the key"]).kill();
+    assert!(!key.exists(), "none was made");
+}
+
+#[test]
 fn a_second_daemon_leaves_the_first_ones_socket_alone() {
     let phone = Phone::start();
     let place = Place::new(&phone);

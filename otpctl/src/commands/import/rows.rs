@@ -202,4 +202,7 @@ fn parse(line: &[u8]) -> Parsed {
 }
 
 #[cfg(test)]
+#[path = "../../../../tests/fuzz/lists.rs"]
+mod fuzz;
+#[cfg(test)]
 mod tests;

@@ -109,6 +109,7 @@ fn passes(failure: &Failure) -> bool {
         | Failure::Output(_)
         | Failure::Declined
         | Failure::Row(_)
+        | Failure::Host(_)
         | Failure::RootOnly
         | Failure::List(..)
         | Failure::Malformed(_)

@@ -268,6 +268,31 @@ fn numbers_and_verbs() -> Vec<Case> {
         ("clock-confirmed", json!({ "ahead_seconds": -7200 }), "clock confirmed: 7200 s behind"),
         ("clock-confirmed", json!({ "ahead_seconds": 7200 }), "clock confirmed: 7200 s ahead"),
         (
+            "backup-taken",
+            json!({ "backup": "0f1e", "accounts": 1, "log": false }),
+            "backup made: 0f1e, 1 user, without the log",
+        ),
+        (
+            "backup-taken",
+            json!({ "backup": "0f1e", "accounts": 3, "log": true }),
+            "backup made: 0f1e, 3 users, with the log",
+        ),
+        (
+            "restore-begun",
+            json!({ "backup": "0f1e", "taken_at": 0 }),
+            "restore of a backup begun: 0f1e of 1970-01-01T00:00:00Z",
+        ),
+        (
+            "backup-restored",
+            json!({ "backup": "0f1e", "taken_at": 0, "enrolled": 1, "changed": 2 }),
+            "backup restored: 0f1e of 1970-01-01T00:00:00Z, 1 user back, 2 users changed",
+        ),
+        (
+            "number-restored",
+            json!({ "ending": "42", "country": "US", "channel": "sms" }),
+            "number restored from a backup: ..42, US, by text",
+        ),
+        (
             "refused",
             json!({ "verb": "verify", "reason": "not-a-code" }),
             "verify refused: not-a-code",

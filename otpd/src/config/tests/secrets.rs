@@ -75,7 +75,7 @@ fn a_secret_that_others_could_know_or_change_is_refused() {
         let expected = format!(
             "{}:8: `gateway.site.headers.Authorization` names {shown}, which has the mode \
              {mode:04o}, expected a file that its owner alone can write and others cannot read; \
-             run: chmod 0640 {shown}; change the secret if others had it",
+             run: chgrp otpd {shown} && chmod 0640 {shown}; change the secret if others had it",
             root.path().join("otpd.toml").display()
         );
         assert_eq!(complaint(), Some(expected), "{mode:o}");

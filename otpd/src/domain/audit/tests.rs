@@ -3,6 +3,11 @@
 use super::Event;
 use crate::domain::time::Timestamp;
 
+/// The name of a backup.
+const BACKUP: &str = "0f1e2d3c4b5a6978";
+/// When that was taken.
+const TAKEN_AT: Timestamp = Timestamp(1_785_585_600_000);
+
 /// One of each kind.
 pub(crate) fn every_kind() -> Vec<Event> {
     let first = Event::LoginIgnored { service: "sshd".into(), reason: "exempt" };
@@ -101,10 +106,25 @@ fn next(event: &Event) -> Option<Event> {
         },
         Event::TestMessage { .. } => Event::ClockConfirmed { ahead_seconds: -7200 },
         Event::ClockConfirmed { .. } => {
+            Event::BackupTaken { backup: BACKUP.to_owned(), accounts: 3, log: true }
+        }
+        Event::BackupTaken { .. } => begun(),
+        Event::RestoreBegun { .. } => restored(),
+        Event::BackupRestored { .. } => Event::NumberRestored { ending, country, channel: "sms" },
+        Event::NumberRestored { .. } => {
             Event::Refused { verb: "verify", reason: "not-a-code", until: None }
         }
         Event::Refused { .. } => return None,
     })
+}
+
+fn begun() -> Event {
+    Event::RestoreBegun { backup: BACKUP.to_owned(), taken_at: TAKEN_AT }
+}
+
+fn restored() -> Event {
+    let backup = BACKUP.to_owned();
+    Event::BackupRestored { backup, taken_at: TAKEN_AT, enrolled: 1, changed: 2 }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use minicbor::{Decode, Encode};
 
 use super::{
     Held, LONG_CODE_WINDOW, LimitName, PAUSE, Purse, RESERVE_TRIES, Standing, WRONG_FOR_LONG_CODES,
-    WRONG_IN_A_ROW, WRONG_PER_DAY, WRONG_PER_HOUR, keep_newest, later, sooner, window,
+    WRONG_IN_A_ROW, WRONG_PER_DAY, WRONG_PER_HOUR, keep_newest, later, merged, sooner, window,
 };
 use crate::domain::time::{DAY, HOUR, Timestamp};
 /// Wrong codes of an account.
@@ -62,6 +62,24 @@ impl Failures {
         self.forgiven.append(&mut self.recent);
         self.forgiven.append(&mut self.reserve);
         keep_newest(&mut self.forgiven, Self::KEPT);
+    }
+
+    /// Takes in what another copy of the row counts: no wrong code of either is forgotten, none is
+    /// counted twice, and what only one of them forgave is not forgiven.
+    pub fn merge(&mut self, other: &Self, now: Timestamp) {
+        let window = (LONG_CODE_WINDOW, now);
+        let all = |of: &Self| [&*of.forgiven, &*of.recent, &*of.reserve].concat();
+        let mut counted = merged(&all(self), &all(other), window, usize::MAX);
+        self.recent = merged(&self.recent, &other.recent, window, Self::KEPT);
+        self.reserve = merged(&self.reserve, &other.reserve, window, Self::KEPT);
+        for at in self.recent.iter().chain(&self.reserve) {
+            if let Ok(index) = counted.binary_search(at) {
+                counted.remove(index);
+            }
+        }
+        keep_newest(&mut counted, Self::KEPT);
+        self.forgiven = counted;
+        self.in_a_row = self.in_a_row.max(other.in_a_row);
     }
 
     /// What pays if a code is wrong; without that, no code is compared.

@@ -1,12 +1,12 @@
 //! Messages to one account, and to one number.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use minicbor::{Decode, Encode};
 
 use super::{
     CALLS_PER_DAY, Held, LimitName, Limits, PROOFS_PER_DAY, Purse, REFUNDS_PER_HOUR,
-    RESERVE_MESSAGES, Standing, keep_newest, later, sooner, window,
+    RESERVE_MESSAGES, Standing, keep_newest, later, merged, sooner, window,
 };
 use crate::domain::{
     challenge::Channel,
@@ -44,6 +44,13 @@ pub struct Messages {
     refunds: Vec<Timestamp>,
 }
 
+/// A charge that was taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refunded {
+    /// Its login had succeeded by then, without it.
+    pub answered: bool,
+}
+
 impl Messages {
     /// Has what lies in the future age from now on.
     pub fn settle(&mut self, now: Timestamp) {
@@ -66,27 +73,55 @@ impl Messages {
     }
 
     /// Takes back the charge of a login's message that was surely not sent. `at`: when it was
-    /// charged, so that no other message of the login is given back for it, and none twice. True
-    /// when it was given back.
+    /// charged, so that no other message of the login is given back for it, and none twice. `None`
+    /// when it was not given back.
     ///
     /// At most [`REFUNDS_PER_HOUR`]: what always fails, for example to a number that opted out, must
     /// not let a thief of the password ask a vendor without end.
-    pub fn refund(&mut self, login: ChallengeToken, at: Timestamp, now: Timestamp) -> bool {
+    pub fn refund(
+        &mut self,
+        login: ChallengeToken,
+        at: Timestamp,
+        now: Timestamp,
+    ) -> Option<Refunded> {
         self.refunds.retain(|refund| refund.is_within(HOUR, now));
         let charge = |sent: &Sent| sent.login == tag(login) && sent.at == at;
         let charged = self.sent.iter().position(charge);
-        let charged = charged.filter(|_| self.refunds.len() < REFUNDS_PER_HOUR);
-        if let Some(index) = charged {
-            self.sent.remove(index);
-            self.refunds.push(now);
-        }
-        charged.is_some()
+        let index = charged.filter(|_| self.refunds.len() < REFUNDS_PER_HOUR)?;
+        self.refunds.push(now);
+        Some(Refunded { answered: self.sent.remove(index).answered })
     }
 
     /// Marks the messages of a login that succeeded.
     pub fn answer(&mut self, login: ChallengeToken) {
         let own = self.sent.iter_mut().filter(|sent| sent.login == tag(login));
         own.for_each(|sent| sent.answered = true);
+    }
+
+    /// Takes in what another copy of the row counts: no message of the last day is forgotten, and
+    /// one is answered only where both say so.
+    pub fn merge(&mut self, other: &Self, now: Timestamp) {
+        let refunds = self.refunds.len().max(REFUNDS_PER_HOUR);
+        self.refunds = merged(&self.refunds, &other.refunds, (HOUR, now), refunds);
+        let recent = other.sent.iter().filter(|sent| sent.at.is_within(DAY, now));
+        let mut counts = BTreeMap::<_, [usize; 4]>::new();
+        for (sent, of) in self.sent.iter().map(|sent| (sent, 0)).chain(recent.map(|sent| (sent, 1)))
+        {
+            let key = (sent.at, sent.login, sent.channel == Channel::Voice, sent.reserve);
+            let [own, own_open, others, others_open] = counts.entry(key).or_default();
+            let (all, open) = if of == 0 { (own, own_open) } else { (others, others_open) };
+            *all += 1;
+            *open += usize::from(!sent.answered);
+        }
+        // In the order of their times, by their keys.
+        self.sent = counts
+            .into_iter()
+            .flat_map(|((at, login, voice, reserve), [own, own_open, others, others_open])| {
+                let channel = if voice { Channel::Voice } else { Channel::Sms };
+                let (all, open) = (own.max(others), own_open.max(others_open));
+                (0..all).map(move |nth| Sent { at, login, answered: nth >= open, channel, reserve })
+            })
+            .collect();
     }
 
     /// When the messages of a login went that had no success yet.
@@ -218,6 +253,22 @@ impl Budget {
         self.proofs.iter_mut().for_each(|at| *at = (*at).min(now));
         self.opted_out.iter_mut().for_each(|opted_out| opted_out.at = opted_out.at.min(now));
         self.heard.iter_mut().for_each(|heard| heard.settle(now));
+    }
+
+    /// Takes in what another copy of the row counts: no message of either is forgotten, and no end to
+    /// messages that either knows of.
+    pub fn merge(&mut self, other: &Self, now: Timestamp) {
+        if other.is_idle(now) {
+            return;
+        }
+        self.messages.merge(&other.messages, now);
+        self.proofs = merged(&self.proofs, &other.proofs, (DAY, now), PROOFS_PER_DAY);
+        if self.opted_out.is_none() {
+            self.opted_out.clone_from(&other.opted_out);
+        }
+        if let Some(heard) = &other.heard {
+            self.heard.get_or_insert_default().merge(heard);
+        }
     }
 
     /// The limit that keeps an unproved number from getting a message, if it holds.

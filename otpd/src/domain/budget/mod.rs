@@ -9,7 +9,7 @@ mod messages;
 mod traffic;
 
 pub use failures::Failures;
-pub use messages::{Budget, Messages};
+pub use messages::{Budget, Messages, Refunded};
 pub use traffic::{Conversion, Low, Traffic, wrong_for_long_codes};
 
 use std::time::Duration;
@@ -234,6 +234,38 @@ pub(super) fn window(
     let leaving = inside.len().checked_sub(allowed).and_then(|index| inside.get(index).copied())?;
     let since = inside.get(allowed.saturating_sub(1)).copied().unwrap_or(leaving);
     Some(Held { limit, since: since.min(now), until: Some(leaving.min(now).after(span)) })
+}
+
+/// Two lists of events as one, ascending: what stands in both is one event, and none of either is left
+/// out.
+fn union(a: &[Timestamp], b: &[Timestamp]) -> Vec<Timestamp> {
+    let (mut a, mut b) = (a.to_vec(), b.to_vec());
+    a.sort_unstable();
+    b.sort_unstable();
+    let (mut a, mut b) = (a.into_iter().peekable(), b.into_iter().peekable());
+    std::iter::from_fn(|| match (a.peek(), b.peek()) {
+        (Some(one), Some(other)) if one == other => {
+            b.next();
+            a.next()
+        }
+        (Some(one), Some(other)) if one > other => b.next(),
+        (Some(_), _) => a.next(),
+        (None, _) => b.next(),
+    })
+    .collect()
+}
+
+/// As [`union`], the newest `count` of them; of `b` only what is within `span`.
+pub(super) fn merged(
+    a: &[Timestamp],
+    b: &[Timestamp],
+    (span, now): (Duration, Timestamp),
+    count: usize,
+) -> Vec<Timestamp> {
+    let recent = b.iter().copied().filter(|at| at.is_within(span, now)).collect::<Vec<_>>();
+    let mut all = union(a, &recent);
+    keep_newest(&mut all, count);
+    all
 }
 
 fn keep_newest(times: &mut Vec<Timestamp>, count: usize) {

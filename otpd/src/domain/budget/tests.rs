@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::{
     Budget, Failures, Held, LimitName, Limits, Messages, PAUSE, Purse, RESERVE_TRIES, Standing,
-    WRONG_IN_A_ROW, resend_wait,
+    WRONG_IN_A_ROW, keep_newest, later, resend_wait, sooner,
 };
 use crate::domain::{
     challenge::Channel,
@@ -297,6 +297,36 @@ fn an_unproved_number_gets_three_messages_a_day() {
     assert_eq!(budget.proofs_held(NOW), None);
     assert!(!budget.is_idle(NOW));
     assert!(budget.is_idle(NOW.after(DAY)));
+}
+
+#[test]
+fn of_two_limits_the_later_end_counts_and_of_two_purses_the_sooner() {
+    let held = |limit, until| Held { limit, since: NOW, until };
+    let soon = held(LimitName::WrongCodesPerHour, Some(NOW.after(HOUR)));
+    let late = held(LimitName::WrongCodesPerDay, Some(NOW.after(DAY)));
+    let never = held(LimitName::WrongCodesInARow, None);
+    let also_soon = Held { limit: LimitName::MessagesPerHour, ..soon };
+    let cases = [
+        ("the second ends later", soon, late, late, soon),
+        ("the first ends later", late, soon, late, soon),
+        ("the second has no end", late, never, never, late),
+        ("the first has no end", never, late, never, late),
+        ("both end at once: the first is named", soon, also_soon, soon, soon),
+    ];
+    for (name, a, b, last, first) in cases {
+        assert_eq!(later(Some(a), Some(b)), Some(last), "{name}");
+        assert_eq!(sooner(a, b), first, "{name}");
+    }
+    assert_eq!(later(None, Some(soon)), Some(soon));
+    assert_eq!(later(Some(soon), None), Some(soon));
+}
+
+#[test]
+fn the_newest_are_kept() {
+    let at = |ms| NOW.after(Duration::from_millis(ms));
+    let mut times = vec![at(3), at(1), at(2)];
+    keep_newest(&mut times, 2);
+    assert_eq!(times, [at(2), at(3)]);
 }
 
 #[test]

@@ -7,9 +7,9 @@
 
 use std::time::Duration;
 
-use minicbor::{Decode, Encode};
+use minicbor::{Decode, Decoder, Encode, decode::Error};
 
-use super::{Held, LimitName, Limits};
+use super::{Held, LimitName, Limits, Refunded};
 use crate::domain::time::{DAY, HOUR, MINUTE, Timestamp};
 
 /// What happens when too few messages are answered: somebody may be paid for every message to those
@@ -76,6 +76,11 @@ impl Bucket {
     fn unanswered(&self) -> u32 {
         self.sent.saturating_sub(self.answered)
     }
+
+    /// The first instant after it, when it is so many minutes wide.
+    fn end(&self, width: i64) -> Timestamp {
+        Timestamp(self.minute.saturating_add(width).saturating_mul(MILLIS))
+    }
 }
 
 /// Buckets of one width, ascending; as many as a window needs.
@@ -89,6 +94,29 @@ struct Buckets {
 }
 
 const MILLIS: i64 = 60_000;
+/// Width of the buckets of an hour, in minutes.
+const NARROW: i64 = 1;
+/// Width of the buckets of a day, in minutes.
+const WIDE: i64 = 15;
+
+/// A row says the width that is ours or is damaged: by another one nothing would ever count, and no
+/// limit hold.
+fn of_width<C>(width: i64, row: &mut Decoder<'_>, context: &mut C) -> Result<Buckets, Error> {
+    let buckets = Buckets::decode(row, context)?;
+    if buckets.width == width {
+        Ok(buckets)
+    } else {
+        Err(Error::message("buckets of a width that is not ours"))
+    }
+}
+
+fn narrow<C>(row: &mut Decoder<'_>, context: &mut C) -> Result<Buckets, Error> {
+    of_width(NARROW, row, context)
+}
+
+fn wide<C>(row: &mut Decoder<'_>, context: &mut C) -> Result<Buckets, Error> {
+    of_width(WIDE, row, context)
+}
 
 impl Buckets {
     fn new(width: i64) -> Self {
@@ -97,7 +125,7 @@ impl Buckets {
 
     fn minute(&self, at: Timestamp) -> i64 {
         let minute = at.0.div_euclid(MILLIS);
-        minute - minute.rem_euclid(self.width)
+        minute.saturating_sub(minute.checked_rem_euclid(self.width).unwrap_or_default())
     }
 
     fn begin(bucket: &Bucket) -> Timestamp {
@@ -106,15 +134,13 @@ impl Buckets {
 
     /// The first instant after a bucket.
     fn end(&self, bucket: &Bucket) -> Timestamp {
-        Timestamp(bucket.minute.saturating_add(self.width).saturating_mul(MILLIS))
+        bucket.end(self.width)
     }
 
     /// Drops what is out of the window; what lies in the future counts as now.
     fn settle(&mut self, span: Duration, now: Timestamp) {
         let width = self.width;
-        self.list.retain(|bucket| {
-            Timestamp((bucket.minute + width).saturating_mul(MILLIS)) > now.before(span)
-        });
+        self.list.retain(|bucket| bucket.end(width) > now.before(span));
         let current = self.minute(now);
         let ahead = self.list.partition_point(|bucket| bucket.minute <= current);
         let ahead = self.list.split_off(ahead);
@@ -218,17 +244,22 @@ pub struct Low {
     pub until: Timestamp,
 }
 
+mod merged;
+
 /// What counts for a range of numbers (all but the last four digits), for a country, or for all.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Traffic {
     /// Messages in the last hour.
     #[n(0)]
+    #[cbor(decode_with = "narrow")]
     hour: Buckets,
     /// Messages in the last 24 hours; of the whole site only.
     #[n(1)]
+    #[cbor(decode_with = "wide")]
     day: Buckets,
     /// Wrong codes in the last 24 hours; of the whole site only.
     #[n(2)]
+    #[cbor(decode_with = "wide")]
     wrong: Buckets,
     #[n(3)]
     flag: Option<Flag>,
@@ -236,7 +267,8 @@ pub struct Traffic {
 
 impl Default for Traffic {
     fn default() -> Self {
-        Self { hour: Buckets::new(1), day: Buckets::new(15), wrong: Buckets::new(15), flag: None }
+        let (hour, day, wrong) = (Buckets::new(NARROW), Buckets::new(WIDE), Buckets::new(WIDE));
+        Self { hour, day, wrong, flag: None }
     }
 }
 
@@ -278,11 +310,13 @@ impl Traffic {
         add(&mut bucket.answered);
     }
 
-    /// Takes back a message to log in, charged `at`, that was surely not sent.
-    pub fn refund(&mut self, at: Timestamp) {
+    /// Takes back a message to log in, charged `at`, that was surely not sent. One that counted as
+    /// answered does so no more, or it would stand for another one that was not.
+    pub fn refund(&mut self, at: Timestamp, refunded: Refunded) {
         for buckets in [&mut self.hour, &mut self.day] {
             if let Some(bucket) = buckets.at(at) {
                 bucket.sent = bucket.sent.saturating_sub(1);
+                bucket.answered = bucket.answered.saturating_sub(refunded.answered.into());
             }
         }
     }

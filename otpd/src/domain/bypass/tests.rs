@@ -93,6 +93,15 @@ fn the_one_that_ends_first_is_used_first() {
     assert_eq!(order, [Some(short), Some(long), Some(long), Some(long), None]);
 }
 
+#[test]
+fn those_that_are_over_are_not_shown() {
+    let over = Bypass { id: BypassId(2), until: START, ..bypass(None, None) };
+    let bypasses = Bypasses(vec![over, bypass(Some(0), None), bypass(Some(1), None)]);
+    let shown = |now| bypasses.current(now).map(|bypass| bypass.uses_left).collect::<Vec<_>>();
+    assert_eq!(shown(START), [Some(1)]);
+    assert_eq!(shown(START.after(HOUR)), []);
+}
+
 fn grant(
     scene: &mut Scene,
     id: u32,

@@ -186,3 +186,12 @@ fn a_challenge_of_the_first_version_is_read() {
     let bytes = minicbor::to_vec(&newer).expect("a stored form");
     assert_eq!(minicbor::decode::<Challenge>(&bytes).expect("a challenge"), newer);
 }
+
+/// In the configuration, on the wire and in the audit trail: they never change.
+#[test]
+fn words_are_fixed() {
+    assert_eq!([Channel::Sms, Channel::Voice].map(Channel::as_str), ["sms", "voice"]);
+    let ends = [End::Used, End::Spent, End::Expired, End::Cancelled, End::Superseded];
+    let words = ["used", "spent", "expired", "cancelled", "superseded"];
+    assert_eq!(ends.map(End::as_str), words);
+}

@@ -20,7 +20,7 @@ impl Abandon {
     /// Decides; true when the challenge was live until now.
     pub fn decide(&self, records: &Records, now: Timestamp) -> Decided<bool> {
         let Some(account) = records.account.clone() else {
-            return Decided { records: records.clone(), audit: Vec::new(), answer: false };
+            return Decided::unchanged(records, false);
         };
         let mut ledger = Ledger::new(account, Actor::Claimant, records, now);
         let live = ledger

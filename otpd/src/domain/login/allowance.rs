@@ -159,16 +159,14 @@ impl Ledger {
     /// vendors must not use up the messages that the user needs when it is over.
     pub(super) fn refund(&mut self, number: NumberIndex, token: ChallengeToken, at: Timestamp) {
         let now = self.now;
-        if !self.records.login.messages.refund(token, at, now) {
-            return;
-        }
+        let Some(refunded) = self.records.login.messages.refund(token, at, now) else { return };
         if let Some(number) = self.records.number_budget(number) {
             number.messages.refund(token, at, now);
         }
         // The account may have another number by now; then what the old one counts in keeps it.
         let same = self.records.enrollment.clone().filter(|now| now.index == number);
         if let Some(same) = same {
-            self.each_traffic(&same, |traffic| traffic.refund(at));
+            self.each_traffic(&same, |traffic| traffic.refund(at, refunded));
         }
     }
 

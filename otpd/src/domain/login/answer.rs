@@ -154,8 +154,7 @@ impl Reply {
 impl Answer {
     /// Decides.
     pub fn decide(&self, records: &Records, now: Timestamp) -> Decided<Answered> {
-        let unknown =
-            || Decided { records: records.clone(), audit: Vec::new(), answer: Answered::Unknown };
+        let unknown = || Decided::unchanged(records, Answered::Unknown);
         let Some(account) = records.account.clone() else { return unknown() };
         let mut ledger = Ledger::new(account, Actor::Claimant, records, now);
         let Some(challenge) = ledger.challenge_mut(self.token) else { return unknown() };

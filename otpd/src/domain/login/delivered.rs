@@ -60,7 +60,7 @@ impl Delivered {
     /// the record of what was sent.
     pub fn decide(&self, records: &Records, now: Timestamp) -> Decided<()> {
         let Some(account) = records.account.clone() else {
-            return Decided { records: records.clone(), audit: Vec::new(), answer: () };
+            return Decided::unchanged(records, ());
         };
         let mut ledger = Ledger::new(account, Actor::Daemon, records, now);
         ledger.note_failures(self.token, &self.failures, &self.result);

@@ -7,6 +7,7 @@ mod arrived;
 mod begin;
 mod bypassed;
 mod delivered;
+mod merged;
 mod recover;
 mod recovery;
 mod undelivered;

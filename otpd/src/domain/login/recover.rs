@@ -26,7 +26,7 @@ impl Recover {
     /// Decides; the message to send, if the code is lost and a message may be sent. Where none may
     /// be, the claimant learns it with the next answer.
     pub fn decide(&self, records: &Records, now: Timestamp) -> Decided<Option<Box<Order>>> {
-        let unchanged = || Decided { records: records.clone(), audit: Vec::new(), answer: None };
+        let unchanged = || Decided::unchanged(records, None);
         let (Some(account), Some(enrollment)) = (&records.account, &records.enrollment) else {
             return unchanged();
         };

@@ -140,7 +140,7 @@ impl Retell {
             }
             (Some(_) | None, Some(_) | None) => None,
         };
-        Decided { records: records.clone(), audit: Vec::new(), answer: notice }
+        Decided::unchanged(records, notice)
     }
 }
 

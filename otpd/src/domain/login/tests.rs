@@ -3,6 +3,7 @@
 mod begins;
 mod bypasses;
 mod codes;
+mod crossed;
 mod guessing;
 mod kept_in;
 mod limits;
@@ -12,6 +13,7 @@ mod recovery;
 mod restarts;
 mod rows;
 mod size;
+mod together;
 mod undelivered;
 mod undelivered_before;
 mod withheld;

@@ -101,6 +101,10 @@ impl Undelivered {
     /// Charges and orders the message, or says in a fixed word why there is none.
     fn again(&self, ledger: &mut Ledger, enrollment: &Enrollment) -> Result<Order, &'static str> {
         let (now, order) = (ledger.now, &self.order);
+        // Wiped, because somebody saw the login's end: there is no code to send, and none is paid for.
+        if order.code.is_wiped() {
+            return Err("not-awaited");
+        }
         // It could not be answered any more.
         if ledger.outgrown(order.token) {
             return Err(Denial::Outgrown.as_str());

@@ -95,6 +95,16 @@ impl Words {
         self.words.drain(..surplus);
     }
 
+    /// Takes in the words that another copy of the row remembers; the newest are kept.
+    pub fn merge(&mut self, other: &Self) {
+        let unknown = other.words.iter().filter(|word| !self.know(&word.mark)).copied();
+        let unknown = unknown.collect::<Vec<_>>();
+        self.words.extend(unknown);
+        self.words.sort_by_key(|word| word.at);
+        let surplus = self.words.len().saturating_sub(REMEMBERED);
+        self.words.drain(..surplus);
+    }
+
     /// Has what lies in the future age from now on.
     pub fn settle(&mut self, now: Timestamp) {
         self.words.iter_mut().for_each(|word| word.at = word.at.min(now));

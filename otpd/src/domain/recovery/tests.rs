@@ -4,14 +4,14 @@ use rand::{SeedableRng, rngs::StdRng};
 
 use super::{
     CODES, CROCKFORD, Entered, MakeCodes, Outcome, Recovery, RecoveryCode, RecoveryHash, Refusal,
-    WRONG_PER_HOUR,
+    StandIn, WRONG_PER_HOUR,
 };
 use crate::domain::{
     audit::Event,
     budget::Standing,
     passcode::{ChallengeToken, CodeKey, Passcode, Purpose},
     scene::{START, Scene, account},
-    time::{DAY, HOUR, MINUTE},
+    time::{DAY, HOUR, MINUTE, Timestamp},
 };
 
 fn key() -> CodeKey {
@@ -31,7 +31,7 @@ fn full(seed: u64) -> (Recovery, Vec<RecoveryCode>) {
     let mut rng = StdRng::seed_from_u64(seed);
     let codes = (0..CODES).map(|_| RecoveryCode::generate(&mut rng)).collect::<Vec<_>>();
     let mut recovery = Recovery::default();
-    recovery.replace(&key(), codes.iter().map(hash).collect());
+    recovery.replace(&key(), codes.iter().map(hash).collect(), START);
     (recovery, codes)
 }
 
@@ -190,7 +190,7 @@ fn a_new_set_voids_the_old_one_and_clears_no_window() {
     for _ in 0..4 {
         let _ = recovery.enter(&key(), &hash(&full(3).1[0]), Standing::Other, START);
     }
-    recovery.replace(&key(), new.iter().map(hash).collect());
+    recovery.replace(&key(), new.iter().map(hash).collect(), START);
     assert_eq!(
         recovery.enter(&key(), &hash(&new[3]), Standing::Other, START),
         Entered::Right { left: 7 }
@@ -199,10 +199,58 @@ fn a_new_set_voids_the_old_one_and_clears_no_window() {
         recovery.enter(&key(), &hash(&old[3]), Standing::Other, START),
         Entered::Wrong { tries_left: 0 }
     );
-    recovery.replace(&key(), new.iter().map(hash).collect());
+    recovery.replace(&key(), new.iter().map(hash).collect(), START);
     assert!(recovery.held(Standing::Other, START).is_some(), "what counts against guessing stays");
     recovery.forget();
     assert!(recovery.held(Standing::Other, START).is_some() && recovery.left() == 0);
+}
+
+/// A row of before the time of a set was kept, which no newer program writes.
+#[derive(minicbor::Encode)]
+struct OldRow<'a> {
+    #[n(0)]
+    key_id: u32,
+    #[n(1)]
+    codes: &'a [RecoveryHash],
+    #[n(2)]
+    wrong: Vec<Timestamp>,
+    #[n(3)]
+    reserve: Vec<Timestamp>,
+    #[n(4)]
+    untold: Option<ChallengeToken>,
+}
+
+/// What an older program stored, with so many codes.
+fn old_row(codes: usize) -> Recovery {
+    let (new, _) = full(1);
+    let (wrong, codes) = (vec![START], &new.codes[..codes]);
+    let old = OldRow { key_id: 1, codes, wrong, reserve: Vec::new(), untold: None };
+    minicbor::decode(&minicbor::to_vec(old).expect("bytes")).expect("a row")
+}
+
+#[test]
+fn rows_without_the_time_of_their_set_are_read() {
+    let old = old_row(CODES);
+    assert_eq!((old.made_at, old.left(), old.wrong), (Timestamp(0), 8, vec![START]));
+    // Whose number it is, codes here and codes there; how many are good.
+    let rows = [
+        ("a lost database", StandIn::Only, 0, 3, 3),
+        ("used up here", StandIn::Own { since: START }, 0, 3, 0),
+        ("used up there", StandIn::Own { since: START }, 3, 0, 0),
+        ("one used there", StandIn::Newer, 3, 2, 2),
+        ("nobody's", StandIn::Nobody, 0, 3, 0),
+    ];
+    for (name, number, here, there, good) in rows {
+        let mut merged = old_row(here);
+        merged.merge(&old_row(there), number, START);
+        assert_eq!(merged.left(), good, "{name}");
+        let once = merged.clone();
+        merged.merge(&old_row(there), StandIn::Own { since: START }, START);
+        assert_eq!(merged, once, "{name}: twice is once");
+    }
+    let mut merged = old_row(3);
+    merged.merge(&full(2).0, StandIn::Newer, START);
+    assert_eq!(merged.left(), 8, "a set whose time is known is newer");
 }
 
 #[test]

@@ -7,6 +7,9 @@
 
 pub mod flowroute;
 mod form;
+#[cfg(test)]
+#[path = "../../../../tests/fuzz/receipts.rs"]
+mod fuzz;
 pub mod laml;
 pub mod plivo;
 pub mod telnyx;

@@ -13,6 +13,7 @@ use crate::{
         Gateway, Message, Outcome, Status, VendorMessageId,
         redact::Redactor,
         settings::Key,
+        standing::tests::asks,
         testing::{SHORT, accepted, kind, manners, message},
         vendor::{Dialect as _, SENDER, Vendor, VendorError},
     },
@@ -329,4 +330,10 @@ async fn flowroute_is_told_where_to_report_from_version_2_1_on() {
         };
         assert_eq!(told, expected, "{version:?}");
     }
+}
+
+#[tokio::test]
+async fn a_number_of_the_accounts_proves_the_key() {
+    let hint = "the key in secret-key-file fr.key";
+    asks(open, "/v2/numbers?limit=1", (r#"{"data":[]}"#, None), hint).await;
 }

@@ -9,7 +9,8 @@ use super::{Account, Codes, sent, status};
 use crate::{
     domain::challenge::Channel,
     gateway::{
-        Message, Outcome, Status, VendorMessageId, client::Reply, redact::Redactor, vendor::Dialect,
+        Message, Outcome, Status, VendorMessageId, client::Reply, redact::Redactor, standing,
+        vendor::Dialect,
     },
 };
 
@@ -19,6 +20,8 @@ pub(in crate::gateway) trait Own: Send + Sync {
     const KIND: &'static str;
     /// What its codes mean.
     const CODES: Codes;
+    /// Whether it tells what is left of the money.
+    const BALANCE: bool;
 
     /// Whether it has a number that can call.
     fn calls(&self) -> bool;
@@ -87,6 +90,14 @@ impl<V: Own> Dialect for Api<V> {
 
     fn status(&self, channel: Channel, reply: &Reply, redactor: &Redactor<'_>) -> Status {
         status(channel, reply, redactor, V::CODES)
+    }
+
+    fn account(&self) -> Option<Request> {
+        Some(self.account.inquiry(V::BALANCE))
+    }
+
+    fn balance(&self, reply: &Reply) -> Option<String> {
+        V::BALANCE.then(|| standing::balance(reply, "/balance", "/currency")).flatten()
     }
 }
 

@@ -17,6 +17,7 @@ use crate::{
         Gateway, Message, Outcome, Status, VendorMessageId,
         redact::Redactor,
         settings::Key,
+        standing::tests::asks,
         testing::{SHORT, accepted, kind, manners, message},
         vendor::{SENDER, Vendor, VendorError},
     },
@@ -307,4 +308,16 @@ async fn plivo_is_told_where_to_report() {
         let body: Value = serde_json::from_str(&vendor.server.seen().last().unwrap().body).unwrap();
         assert_eq!(body[field], "https://h.example/r");
     }
+}
+
+#[tokio::test]
+async fn the_account_proves_the_token() {
+    let body = r#"{"account_type":"standard","cash_credits":"12.34"}"#;
+    let (path, hint) = (format!("/v1/Account/{ID}/"), "the key in auth-token-file plivo.token");
+    asks(open, &path, (body, Some("12.34")), hint).await;
+    let phlo = PlivoSettings {
+        phlo_id: Some("p-1".to_owned()),
+        ..settings("http://127.0.0.1:1".to_owned())
+    };
+    assert!(gateway(&phlo).standing().is_none());
 }

@@ -3,7 +3,7 @@
 use super::{Attempt, Delivery, Routes, result, telling_nothing};
 use crate::{
     domain::{challenge::Channel, time::Timestamp},
-    gateway::{GatewayName, Message},
+    gateway::{GatewayName, Message, Standing},
 };
 
 /// Why a gateway cannot carry a message. The texts name the remedy.
@@ -29,6 +29,17 @@ pub enum Unroutable {
 }
 
 impl Routes {
+    /// The names of all gateways.
+    #[must_use]
+    pub fn names(&self) -> Vec<GatewayName> {
+        self.gateways.keys().cloned().collect()
+    }
+
+    /// How this gateway's account is with its vendor; `None` where that cannot be asked.
+    pub async fn standing(&self, name: &GatewayName) -> Option<Standing> {
+        Some(self.gateways.get(name)?.gateway.standing()?.await)
+    }
+
     /// The gateway of this name, which need not be on any route.
     ///
     /// # Errors

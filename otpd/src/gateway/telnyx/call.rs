@@ -9,8 +9,11 @@ use super::{pause, refused, undocumented, untold};
 use crate::{
     domain::{login::Cause, phone::E164},
     gateway::{
-        Message, Outcome, Status, VendorMessageId, client::Reply, redact::Redactor,
-        settings::TelnyxSettings, spoken::Markup,
+        Message, Outcome, Status, VendorMessageId,
+        client::{Reply, json},
+        redact::Redactor,
+        settings::TelnyxSettings,
+        spoken::Markup,
     },
 };
 
@@ -94,7 +97,7 @@ impl Calls {
             timeout: RING,
             time_limit: TALK,
         };
-        serde_json::to_vec(&fields).map(Zeroizing::new)
+        json(&fields)
     }
 }
 

@@ -18,6 +18,7 @@ use crate::{
     gateway::{
         Gateway, Message, MessageId,
         settings::Key,
+        standing::tests::asks,
         testing::{SHORT, accepted, kind, manners, message},
         vendor::{SENDER, Vendor},
     },
@@ -388,4 +389,11 @@ proptest! {
         }
         manners::nothing_is_told_or_made_up(code, sent, &told, KEY)?;
     }
+}
+
+#[tokio::test]
+async fn the_balance_proves_the_key() {
+    let body = r#"{"data":{"record_type":"balance","balance":"300.00","currency":"USD"}}"#;
+    let hint = "the key in api-key-file telnyx.key";
+    asks(boxed, "/v2/balance", (body, Some("300.00 USD")), hint).await;
 }

@@ -25,7 +25,7 @@ fn home(n: u32) -> Source {
 }
 
 /// The most events in any window of this length.
-fn most(times: &[Timestamp], span: Duration) -> usize {
+pub(super) fn most(times: &[Timestamp], span: Duration) -> usize {
     let within = |at: &Timestamp| {
         times.iter().filter(|other| *other <= at && other.is_within(span, *at)).count()
     };

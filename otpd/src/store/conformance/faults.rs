@@ -152,6 +152,26 @@ pub(super) async fn lost_commit(subject: &impl Subject) {
     assert_eq!(charged(&running, "alice").await, 2);
 }
 
+pub(super) async fn signs_of_life(subject: &impl Subject) {
+    let (running, plan) = failing(subject);
+    assert!(running.store.answers().await, "it works");
+    plan.loads.lock().unwrap().push_back(Some(StoreError::Unavailable));
+    plan.commits.lock().unwrap().extend([Some(StoreError::Unknown), Some(StoreError::Full)]);
+    for _ in 0..3 {
+        assert!(running.store.answers().await, "to start it again would not mend its disk");
+    }
+    assert!(plan.loads.lock().unwrap().is_empty() && plan.commits.lock().unwrap().is_empty());
+
+    let gate = Gate::close(&running.store).await;
+    let mut waits = std::pin::pin!(running.store.answers());
+    tokio::select! {
+        biased;
+        alive = &mut waits => panic!("a store that hangs answers {alive}"),
+        () = tokio::task::yield_now() => gate.open(),
+    }
+    assert!(waits.await, "it goes on where it stood");
+}
+
 pub(super) async fn full_disk(subject: &impl Subject) {
     let (running, plan) = failing(subject);
     let full = Some(StoreError::Unavailable);

@@ -20,7 +20,7 @@ use crate::{
         audit::Event,
         budget::{Held, LimitName, Limits},
         challenge::{Channel, CodeRules, Instance, Issuer},
-        enrollment::Enrollment,
+        enrollment::{Enrollment, NumberIndex, RangeIndex},
         login::{
             Abandon, Answer, Answered, Begin, Begun, Delivered, DeliveryResult, Denial, Order,
             Terms, Typed,
@@ -28,6 +28,9 @@ use crate::{
         passcode::{ChallengeToken, Draw},
         phone::{Country, Destination, Line},
         policy::{Requirement, SharedSources, Unenrolled},
+        proof::{Enroll, Outcome, Refusal, Resent, Verify},
+        records::{Decided, Records},
+        recovery::{CODES, MakeCodes, RecoveryCode, RecoveryHash},
         time::Timestamp,
     },
     store::Scope,
@@ -39,7 +42,24 @@ pub(super) struct Town {
     time: Arc<AtomicI64>,
     pub(super) terms: Terms,
     orders: Mutex<HashMap<ChallengeToken, Order>>,
+    /// Every message that went out, with its time.
+    sent: Mutex<Vec<(Timestamp, Order)>>,
     seed: AtomicU64,
+}
+
+/// A number, and where it counts.
+struct Place {
+    destination: Destination,
+    index: NumberIndex,
+    range: RangeIndex,
+}
+
+impl Place {
+    fn of(number: &str, country: Country) -> Self {
+        let number = number.parse().expect("a number");
+        let (index, range) = (keys(1).index(&number), keys(1).range(&number));
+        Self { destination: Destination { number, country, line: Line::Mobile }, index, range }
+    }
 }
 
 /// An address that nobody else in a test has.
@@ -70,6 +90,7 @@ impl Town {
                 issuer: Issuer { key: keys(1).code, instance: Instance(1) },
             },
             orders: Mutex::default(),
+            sent: Mutex::default(),
             seed: AtomicU64::new(0),
         }
     }
@@ -99,10 +120,13 @@ impl Town {
         futures(enrolled).await;
     }
 
+    /// This number of the United States, proved, is the account's.
+    pub(super) async fn give(&self, name: &str, number: &str) {
+        self.enroll(account(name), number.to_owned(), country("US")).await;
+    }
+
     async fn enroll(&self, owner: Account, number: String, country: Country) {
-        let number = number.parse().expect("a number");
-        let (index, range) = (keys(1).index(&number), keys(1).range(&number));
-        let destination = Destination { number, country, line: Line::Mobile };
+        let Place { destination, index, range } = Place::of(&number, country);
         let mut enrollment = Enrollment::new(destination, index, range, Channel::Sms, NOW);
         enrollment.prove(NOW);
         let scope = Scope::Number { account: owner, number: index };
@@ -136,8 +160,91 @@ impl Town {
         outcome
     }
 
+    /// Decides, and answers once it is committed.
+    pub(super) async fn decide<A: Send + 'static>(
+        &self,
+        scope: Scope,
+        decide: impl Fn(&Records, Timestamp) -> Decided<A> + Send + 'static,
+    ) -> A {
+        self.running.store.transact(scope, decide).await.expect("a decision")
+    }
+
+    /// An administrator enters a number for an account; the message that proves it goes out.
+    pub(super) async fn enter(
+        &self,
+        name: &str,
+        number: &str,
+        code: &str,
+    ) -> Result<ChallengeToken, Refusal> {
+        let Place { destination, index, range } = Place::of(number, country(code));
+        let enroll = Enroll {
+            terms: Arc::new(self.terms.clone()),
+            account: account(name),
+            destination,
+            index,
+            range,
+            channel: Channel::Sms,
+            replace: true,
+            uid: 1_000,
+            draw: self.draw(),
+        };
+        let scope = Scope::Number { account: account(name), number: index };
+        match self.decide(scope, move |records, now| enroll.decide(records, now)).await {
+            Outcome::Done(entered) => Ok(self.carry(entered.order.expect("a message")).await),
+            Outcome::Refused(why) => Err(why),
+        }
+    }
+
+    /// They have the message sent again.
+    pub(super) async fn resend(&self, name: &str) -> Result<ChallengeToken, Refusal> {
+        let terms = Arc::new(self.terms.clone());
+        let owner = account(name);
+        let resend =
+            Resent { terms, account: owner.clone(), voice: false, uid: 1_000, draw: self.draw() };
+        let scope = Scope::Account(owner);
+        match self.decide(scope, move |records, now| resend.decide(records, now)).await {
+            Outcome::Done(order) => Ok(self.carry(order).await),
+            Outcome::Refused(why) => Err(why),
+        }
+    }
+
+    /// The code of that message comes back; true when it proved the number.
+    pub(super) async fn verify(&self, name: &str, code: &str) -> bool {
+        let (terms, typed) = (Arc::new(self.terms.clone()), Typed::new(code));
+        let verify = Verify { terms, account: account(name), typed, uid: 1_000 };
+        let scope = Scope::Account(account(name));
+        let verified = self.decide(scope, move |records, now| verify.decide(records, now)).await;
+        matches!(verified, Outcome::Done(_))
+    }
+
+    /// A new set of recovery codes, as its owner has it on paper.
+    pub(super) async fn recovery_codes(&self, name: &str) -> Vec<String> {
+        let mut rng = StdRng::seed_from_u64(self.seed.fetch_add(1, Ordering::Relaxed));
+        let codes = (0..CODES).map(|_| RecoveryCode::generate(&mut rng)).collect::<Vec<_>>();
+        let (owner, key) = (account(name), keys(1).code);
+        let hashes = codes.iter().map(|code| RecoveryHash::of(&key, &owner, code)).collect();
+        let make = MakeCodes { account: owner.clone(), key, codes: hashes, uid: 0 };
+        let scope = Scope::Account(owner);
+        let done = self.decide(scope, move |records, now| make.decide(records, now)).await;
+        assert!(matches!(done, Outcome::Done(())), "{name}");
+        codes.iter().map(|code| code.grouped().to_string()).collect()
+    }
+
+    /// When messages of a kind went out.
+    pub(super) fn messages(&self, wanted: impl Fn(&Order) -> bool) -> Vec<Timestamp> {
+        let sent = self.sent.lock().unwrap();
+        sent.iter().filter(|(_, order)| wanted(order)).map(|(at, _)| *at).collect()
+    }
+
+    async fn carry(&self, order: Box<Order>) -> ChallengeToken {
+        let token = order.token;
+        self.sent(*order).await;
+        token
+    }
+
     /// A vendor takes the message at once.
     async fn sent(&self, order: Order) {
+        self.sent.lock().unwrap().push((self.now(), order.clone()));
         let delivered = Delivered {
             token: order.token,
             issued_at: order.issued_at,
@@ -239,6 +346,16 @@ impl Town {
         let token = self.start(name, from).await;
         self.answer(token, &self.wrong(token)).await;
         self.abandon(token).await;
+    }
+
+    /// Ends the store, so that everything is in its files.
+    pub(super) fn close(self) {
+        self.running.stop();
+    }
+
+    /// Waits until the events of everything that was answered are told: they follow the answers.
+    pub(super) async fn settle(&self) {
+        self.decide(Scope::Account(account("nobody")), changing(|_| ())).await;
     }
 
     /// Events of a kind so far.

@@ -2,56 +2,22 @@
 
 pub(super) mod index;
 
-use std::{fmt::Write, time::Duration};
+use std::fmt::Write;
 
 use rusqlite::{
     Connection, OptionalExtension, Row, params_from_iter,
     types::{Type, Value as Column},
 };
-use serde_json::{Map, Value};
 
-use super::{
-    Reader,
-    rows::{damaged, name},
-};
+use super::{Reads, rows::damaged};
 use crate::{
-    domain::{account::Account, audit::Actor, passcode::RequestId, time::Timestamp},
-    store::StoreError,
+    domain::time::Timestamp,
+    store::{
+        AuditRow, StoreError, Trail,
+        format::{self, EventColumns},
+        found::{FIRST, OUT_OF_ORDER},
+    },
 };
-
-/// An event as it is stored.
-#[derive(Clone, Debug, PartialEq)]
-pub struct AuditRow {
-    /// Ascending in the order of the commits.
-    pub id: i64,
-    /// When it was decided.
-    pub at: Timestamp,
-    /// The challenge it is about.
-    pub request: Option<RequestId>,
-    /// The account it is about, or [`Account::host`].
-    pub account: Account,
-    /// Who brought it about.
-    pub actor: Actor,
-    /// What was decided: a fixed word.
-    pub event: String,
-    /// Its fields.
-    pub details: Map<String, Value>,
-}
-
-/// Which events.
-#[derive(Clone, Debug, Default)]
-pub struct Trail {
-    /// Of this account.
-    pub account: Option<Account>,
-    /// Of this time and later.
-    pub since: Option<Timestamp>,
-    /// About this challenge.
-    pub request: Option<RequestId>,
-}
-
-/// A clock that is set back by less than an hour is followed, so events are in the order of their
-/// times but for that much.
-pub(super) const OUT_OF_ORDER: Duration = Duration::from_hours(2);
 
 /// Events with ids after the first and up to the second.
 type Span = (i64, i64);
@@ -148,24 +114,15 @@ impl Trail {
     }
 }
 
-impl Reader {
-    /// The id of the newest event; 0 when there is none.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`].
-    pub async fn newest_event(&self) -> Result<i64, StoreError> {
+impl Reads {
+    pub(in crate::store) async fn newest_event(&self) -> Result<i64, StoreError> {
         self.read(|db, _| {
             db.query_row("SELECT coalesce(max(id), 0) FROM audit", [], |row| row.get(0))
         })
         .await
     }
 
-    /// The id before the first of the newest `count` events of `trail`, none of them after `last`.
-    /// Without a count: before the first that can be one of them.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`].
-    pub async fn before_events(
+    pub(in crate::store) async fn before_events(
         &self,
         trail: Trail,
         last: i64,
@@ -174,7 +131,7 @@ impl Reader {
         self.read(move |db, _| {
             let begin = match trail.since {
                 Some(since) => before(db, since.before(OUT_OF_ORDER), last)?,
-                None => 0,
+                None => FIRST,
             };
             let Some(count) = count else { return Ok(begin) };
             let newest = Order::NewestFirst;
@@ -184,11 +141,7 @@ impl Reader {
         .await
     }
 
-    /// Up to `limit` events of `trail` after the id `after` and up to `last`, in their order.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`].
-    pub async fn events(
+    pub(in crate::store) async fn events(
         &self,
         trail: Trail,
         after: i64,
@@ -208,9 +161,9 @@ impl Reader {
 pub(super) fn before(db: &Connection, since: Timestamp, last: i64) -> rusqlite::Result<i64> {
     let select = "SELECT id, at FROM audit WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT 1";
     let mut first = db.prepare_cached(select)?;
-    let (mut older, mut end) = (0, last);
+    let (mut older, mut end) = (FIRST, last.max(FIRST));
     while older < end {
-        let middle = older + (end - older) / 2;
+        let middle = older + end.saturating_sub(older) / 2;
         let found = first
             .query_row([middle, end], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))
             .optional()?;
@@ -224,20 +177,15 @@ pub(super) fn before(db: &Connection, since: Timestamp, last: i64) -> rusqlite::
 }
 
 fn event(row: &Row<'_>) -> rusqlite::Result<AuditRow> {
-    let json = |column, error| damaged(column, Type::Text, error);
-    let actor = row.get_ref(4)?.as_str()?;
-    let mut details: Map<String, Value> =
-        serde_json::from_str(row.get_ref(5)?.as_str()?).map_err(|error| json(5, error))?;
-    let event = details.remove("event");
-    Ok(AuditRow {
+    let columns = EventColumns {
         id: row.get(0)?,
-        at: Timestamp(row.get(1)?),
-        request: row.get::<_, Option<u32>>(2)?.map(RequestId),
-        account: name(row, 3)?,
-        actor: serde_json::from_str(actor).map_err(|error| json(4, error))?,
-        event: event.as_ref().and_then(Value::as_str).unwrap_or("unknown").to_owned(),
-        details,
-    })
+        at: row.get(1)?,
+        request: row.get(2)?,
+        account: row.get_ref(3)?.as_str()?,
+        actor: row.get_ref(4)?.as_str()?,
+        event: row.get_ref(5)?.as_str()?,
+    };
+    format::event(&columns).map_err(|error| damaged(5, Type::Text, error))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod recent;
 mod reserve;
 mod rows;
 mod sent;
+mod snapshot;
 mod upkeep;
 
 use std::{
@@ -19,16 +20,19 @@ use std::{
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use tracing::error;
 
-pub use audit::{AuditRow, Trail};
-pub use read::{Counts, Reader, Subscriber};
+pub(super) use read::Reads;
 pub(super) use recent::Recent;
-pub use upkeep::{BudgetId, Idle, Stale};
 
 use reserve::Reserve;
 
 use super::{Chore, Engine, Scope, Shortage, StoreError, Working};
 use crate::{
-    domain::{account::Account, passcode::ChallengeToken, records::BudgetKey},
+    domain::{
+        account::Account,
+        passcode::ChallengeToken,
+        records::{BudgetKey, TrafficKey},
+    },
+    failpoint::{self, Point},
     keys::Keys,
 };
 
@@ -46,7 +50,11 @@ const BUSY: Duration = Duration::from_secs(2);
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The file cannot be made or opened.
-    #[error("{path}: {source}", path = path.display())]
+    #[error(
+        "{path}: {source}; see that otpd may read and write it and its directory, on a disk that is \
+         not mounted read-only",
+        path = path.display()
+    )]
     File {
         /// Which.
         path: PathBuf,
@@ -54,7 +62,7 @@ pub enum OpenError {
         source: io::Error,
     },
     /// SQLite refuses it.
-    #[error("{path}: {source}", path = path.display())]
+    #[error("{path}: {source}; {remedy}", path = path.display(), remedy = remedy(source))]
     Database {
         /// Which.
         path: PathBuf,
@@ -211,6 +219,7 @@ impl Sqlite {
         let mut working = Working::default();
         let mut accounts = std::collections::BTreeSet::<Account>::new();
         let mut budgets = std::collections::BTreeSet::<BudgetKey>::new();
+        let mut traffic = std::collections::BTreeSet::<TrafficKey>::new();
         for scope in scopes {
             match scope {
                 Scope::Account(account) => {
@@ -219,6 +228,10 @@ impl Sqlite {
                 Scope::Number { account, number } => {
                     accounts.insert(account.clone());
                     budgets.insert(BudgetKey::Number(*number));
+                }
+                Scope::Traffic { account, key } => {
+                    accounts.insert(account.clone());
+                    traffic.insert(*key);
                 }
                 Scope::Challenge(token) => {
                     if let Some(account) = self.owner(*token)? {
@@ -240,7 +253,8 @@ impl Sqlite {
             let recent = self.recent.budgets.take(&key);
             working.add_budget(key, recent.map_or_else(|| rows::budget(&self.db, key), Ok)?);
         }
-        for key in working.traffic_needed() {
+        traffic.extend(working.traffic_needed());
+        for key in traffic {
             let recent = self.recent.traffic.take(&key);
             working.add_traffic(key, recent.map_or_else(|| rows::traffic(&self.db, key), Ok)?);
         }
@@ -296,6 +310,7 @@ impl Engine for Sqlite {
 
     async fn commit(&mut self, working: &mut Working) -> Result<(), StoreError> {
         self.write(working).map_err(|error| self.failed("write", &error))?;
+        failpoint::reach(Point::Written);
         let committed = self.db.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
         match committed {
             Ok(_) => {
@@ -328,7 +343,11 @@ impl Engine for Sqlite {
     async fn tidy(&mut self, chore: &Chore) -> Result<u32, StoreError> {
         match chore {
             Chore::Budgets { .. } => self.recent.forget_budgets(),
-            Chore::Audit { .. } | Chore::Index | Chore::Agreed { .. } | Chore::Reserve => {}
+            Chore::Audit { .. }
+            | Chore::Index
+            | Chore::Agreed { .. }
+            | Chore::Trail { .. }
+            | Chore::Reserve => {}
         }
         self.carry_out(chore).map_err(|error| self.failed_to_commit("upkeep", &error))
     }
@@ -336,18 +355,26 @@ impl Engine for Sqlite {
 
 /// Logs the cause with its remedy; the caller learns only that nothing was committed.
 fn report(step: &'static str, error: &rusqlite::Error) -> StoreError {
-    let remedy = match error.sqlite_error_code() {
+    let remedy = remedy(error);
+    error!(step, error = %error, remedy, "the store failed; nothing is granted until it works");
+    StoreError::Unavailable
+}
+
+/// What an administrator does about a failure of the database.
+fn remedy(error: &rusqlite::Error) -> &'static str {
+    match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => "the disk is full: free 12 MiB",
         Some(ErrorCode::ReadOnly) => "the database is read-only: remount or chown it",
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             "another program holds the database: end it"
         }
+        // The key belongs to the backup as well, and numbers that are entered anew need none other.
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            "the database is damaged: stop otpd and restore a backup"
+            "the database is damaged: stop otpd, take its file, -wal and -shm away, start it, and \
+             otpctl restore your last backup, or enroll everybody again; the key file stays"
         }
         Some(ErrorCode::SystemIoFailure) => "the disk fails: see dmesg",
+        Some(ErrorCode::CannotOpen) => "see that otpd may read and write it and its directory",
         _ => "see the error",
-    };
-    error!(step, error = %error, remedy, "the store failed; nothing is granted until it works");
-    StoreError::Unavailable
+    }
 }

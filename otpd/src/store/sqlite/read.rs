@@ -1,6 +1,6 @@
 //! Reads that decide nothing, on a connection of their own: a long list never holds up a login.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use rusqlite::{Connection, params};
 use tokio::sync::{mpsc, oneshot};
@@ -13,75 +13,55 @@ use crate::{
         budget::Budget,
         bypass::Bypass,
         challenge::Instance,
-        enrollment::{Enrollment, NumberIndex, State},
+        enrollment::NumberIndex,
         login::LoginState,
-        opt_out::OptOut,
         passcode::ChallengeToken,
         records::{BudgetKey, Records, TrafficKey},
         time::Timestamp,
     },
     keys::Keys,
-    store::StoreError,
+    store::{Counts, StoreError, Subscriber, format::NUMBER, found},
     threads,
 };
 
 type Read = Box<dyn FnOnce(&Connection, &Keys) + Send>;
 
-/// An account and its number.
-#[derive(Clone, Debug)]
-pub struct Subscriber {
-    /// The account.
-    pub account: Account,
-    /// Its number.
-    pub enrollment: Enrollment,
-    /// Since when nothing may be sent there, if that is so.
-    pub opted_out: Option<OptOut>,
-}
-
-/// How many of what there are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Enrollments not proved yet.
-    pub pending: u32,
-    /// Enrollments in use.
-    pub active: u32,
-    /// Enrollments switched off.
-    pub disabled: u32,
-    /// Logins that wait for a code.
-    pub live_challenges: u32,
+/// A connection that changes nothing.
+pub(super) fn open_to_read(path: &Path) -> Result<Connection, OpenError> {
+    let db = open(path)?;
+    db.pragma_update(None, "query_only", true)
+        .map_err(|source| OpenError::Database { path: path.into(), source })?;
+    Ok(db)
 }
 
 /// The way to a read; cheap to clone.
 #[derive(Clone)]
-pub struct Reader {
+pub(in crate::store) struct Reads {
     queue: mpsc::Sender<Read>,
+    pub(super) path: Arc<Path>,
+    pub(super) keys: Keys,
 }
 
-impl Reader {
+impl Reads {
     /// Opens a second connection to a database that [`super::Sqlite`] has opened, on a thread of
     /// its own.
     ///
     /// # Errors
     /// [`OpenError`].
-    pub fn open(path: &Path, keys: Keys) -> Result<Self, OpenError> {
-        let db = open(path)?;
-        db.pragma_update(None, "query_only", true)
-            .map_err(|source| OpenError::Database { path: path.into(), source })?;
+    pub(in crate::store) fn open(path: &Path, keys: Keys) -> Result<Self, OpenError> {
+        let db = open_to_read(path)?;
+        let own = keys.clone();
         let (queue, mut reads) = mpsc::channel::<Read>(64);
         threads::spawn("reader", move || {
             while let Some(read) = reads.blocking_recv() {
-                read(&db, &keys);
+                read(&db, &own);
             }
         })
         .map_err(|source| OpenError::File { path: path.into(), source })?;
-        Ok(Self { queue })
+        Ok(Self { queue, path: path.into(), keys })
     }
 
-    /// One account as it is stored, with the budget of its number.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`].
-    pub async fn account(&self, account: Account) -> Result<Records, StoreError> {
+    pub(in crate::store) async fn account(&self, account: Account) -> Result<Records, StoreError> {
         self.read(move |db, keys| {
             let (enrollment, login) = rows::account(db, keys, &account)?;
             let mut records =
@@ -95,11 +75,10 @@ impl Reader {
         .await
     }
 
-    /// The same, with what many accounts do together. It counts all enrollments.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`].
-    pub async fn account_among_all(&self, account: Account) -> Result<Records, StoreError> {
+    pub(in crate::store) async fn account_among_all(
+        &self,
+        account: Account,
+    ) -> Result<Records, StoreError> {
         let mut records = self.account(account).await?;
         self.read(move |db, _| {
             for key in records.enrollment.iter().flat_map(TrafficKey::of) {
@@ -111,11 +90,7 @@ impl Reader {
         .await
     }
 
-    /// Up to `limit` enrollments in the order of their names, after `after`.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`].
-    pub async fn subscribers(
+    pub(in crate::store) async fn subscribers(
         &self,
         after: Option<Account>,
         limit: u32,
@@ -127,7 +102,7 @@ impl Reader {
                  WHERE account > ?1 ORDER BY account LIMIT ?2",
             )?;
             let after = after.as_ref().map_or("", Account::as_str);
-            let found = select.query_map(params![after, limit, rows::NUMBER], |row| {
+            let found = select.query_map(params![after, limit, NUMBER], |row| {
                 let account = rows::name(row, 0)?;
                 let enrollment = rows::enrollment(keys, &account, row, 1)?;
                 let budget = row.get_ref(4)?.as_blob_or_null()?;
@@ -140,11 +115,10 @@ impl Reader {
         .await
     }
 
-    /// The accounts with this number, in the order of their names.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`].
-    pub async fn accounts_with(&self, number: NumberIndex) -> Result<Vec<Account>, StoreError> {
+    pub(in crate::store) async fn accounts_with(
+        &self,
+        number: NumberIndex,
+    ) -> Result<Vec<Account>, StoreError> {
         self.read(move |db, _| {
             let mut select = db.prepare_cached(
                 "SELECT account FROM enrollment WHERE number_index = ?1 ORDER BY account",
@@ -155,11 +129,7 @@ impl Reader {
         .await
     }
 
-    /// How many of what there are.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`].
-    pub async fn counts(&self, now: Timestamp) -> Result<Counts, StoreError> {
+    pub(in crate::store) async fn counts(&self, now: Timestamp) -> Result<Counts, StoreError> {
         self.read(move |db, keys| {
             let mut counts = Counts::default();
             let mut select =
@@ -167,25 +137,15 @@ impl Reader {
             let mut found = select.query([])?;
             while let Some(row) = found.next()? {
                 let account = rows::name(row, 0)?;
-                match rows::enrollment(keys, &account, row, 1)?.state {
-                    State::Pending => counts.pending += 1,
-                    State::Active { .. } => counts.active += 1,
-                    State::Disabled { .. } => counts.disabled += 1,
-                }
+                counts.add(&rows::enrollment(keys, &account, row, 1)?);
             }
-            each_login_under_way(db, |login| {
-                counts.live_challenges += u32::try_from(login.live(now)).unwrap_or(u32::MAX);
-            })?;
+            each_login_under_way(db, |login| counts.add_login(&login, now))?;
             Ok(counts)
         })
         .await
     }
 
-    /// Live challenges in time whose code was lost with another run of the daemon.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`].
-    pub async fn lost(
+    pub(in crate::store) async fn lost(
         &self,
         instance: Instance,
         now: Timestamp,
@@ -193,21 +153,14 @@ impl Reader {
         self.read(move |db, _| {
             let mut lost = Vec::new();
             each_login_under_way(db, |login| {
-                let waiting = login.challenges.iter().filter(|challenge| {
-                    challenge.is_live() && !challenge.is_expired(now) && challenge.is_lost(instance)
-                });
-                lost.extend(waiting.map(|challenge| challenge.token));
+                lost.extend(found::lost(&login, instance, now));
             })?;
             Ok(lost)
         })
         .await
     }
 
-    /// Logins of which a recovery code's owner was not told yet.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`].
-    pub async fn untold(&self) -> Result<Vec<ChallengeToken>, StoreError> {
+    pub(in crate::store) async fn untold(&self) -> Result<Vec<ChallengeToken>, StoreError> {
         self.read(move |db, _| {
             let mut untold = Vec::new();
             each_login_under_way(db, |login| untold.extend(login.recovery.untold()))?;
@@ -216,12 +169,10 @@ impl Reader {
         .await
     }
 
-    /// Every bypass that is not over, in the order of the accounts. There are few, whatever the number
-    /// of accounts.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`].
-    pub async fn bypasses(&self, now: Timestamp) -> Result<Vec<(Account, Bypass)>, StoreError> {
+    pub(in crate::store) async fn bypasses(
+        &self,
+        now: Timestamp,
+    ) -> Result<Vec<(Account, Bypass)>, StoreError> {
         self.read(move |db, _| {
             let mut select =
                 db.prepare_cached("SELECT account, state FROM login ORDER BY account")?;
@@ -249,11 +200,14 @@ impl Reader {
     ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
         let job = Box::new(move |db: &Connection, keys: &Keys| {
+            // The one who asked may have given up, and others wait.
+            if reply.is_closed() {
+                return;
+            }
             let result = read(db, keys).map_err(|error| {
                 error!(%error, "a read of the store failed");
                 StoreError::Unavailable
             });
-            // The one who asked may have given up.
             let _ = reply.send(result);
         });
         self.queue.try_send(job).map_err(|_| StoreError::Unavailable)?;
@@ -264,14 +218,24 @@ impl Reader {
     }
 }
 
-/// The accounts that have a challenge, live or remembered.
+/// The accounts that have a challenge, live or remembered. A damaged row keeps no other account from
+/// what it waits for.
 fn each_login_under_way(db: &Connection, mut see: impl FnMut(LoginState)) -> rusqlite::Result<()> {
     let mut select = db.prepare_cached(
-        "SELECT state FROM login WHERE account IN (SELECT account FROM challenge)",
+        "SELECT account, state FROM login WHERE account IN (SELECT account FROM challenge)",
     )?;
     let mut found = select.query([])?;
     while let Some(row) = found.next()? {
-        see(rows::login(row, 0)?);
+        match rows::login(row, 1) {
+            Ok(login) => see(login),
+            Err(error) => {
+                let account = rows::name(row, 0)?;
+                error!(%account, %error, "the account's logins are damaged");
+            }
+        }
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

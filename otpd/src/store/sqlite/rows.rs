@@ -1,68 +1,44 @@
 //! Rows to values and back.
 
 use minicbor::{Decode, Encode};
-use rusqlite::{
-    Connection, OptionalExtension, Row, params,
-    types::{FromSqlError, Type},
-};
+use rusqlite::{Connection, OptionalExtension, Row, params, types::Type};
 
 use crate::{
     domain::{
         account::Account,
         audit::AuditEvent,
         budget::{Budget, Traffic},
-        challenge::Channel,
-        enrollment::{Enrollment, NumberIndex, State},
+        enrollment::Enrollment,
         login::LoginState,
-        phone::{Country, Destination, Line},
         records::{BudgetKey, TrafficKey},
         time::Timestamp,
     },
     keys::Keys,
+    store::format::{self, Counted, CountedKey, Damaged, Enrolled},
 };
 
-/// `enrollment.details`; the field numbers are the stored format.
-#[derive(Encode, Decode)]
-struct Details {
-    #[n(0)]
-    country: Country,
-    #[n(1)]
-    line: Line,
-    #[n(2)]
-    channel: Channel,
-    #[n(3)]
-    state: State,
-    #[n(4)]
-    created_at: Timestamp,
-    #[n(5)]
-    required: bool,
-    /// Not in rows from before this field.
-    #[n(8)]
-    proof_sent_at: Option<Timestamp>,
-}
-
 /// A damaged value is an error, never a guess.
-pub(super) fn damaged(
-    column: usize,
-    kind: Type,
-    error: impl std::error::Error + Send + Sync + 'static,
-) -> rusqlite::Error {
+pub(super) fn damaged(column: usize, kind: Type, error: Damaged) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, kind, Box::new(error))
 }
 
+/// A value that cannot be stored.
+fn unstorable(error: Damaged) -> rusqlite::Error {
+    rusqlite::Error::ToSqlConversionFailure(Box::new(error))
+}
+
 pub(super) fn decode<'b, T: Decode<'b, ()>>(column: usize, bytes: &'b [u8]) -> rusqlite::Result<T> {
-    minicbor::decode(bytes).map_err(|error| damaged(column, Type::Blob, error))
+    format::decode(bytes).map_err(|error| damaged(column, Type::Blob, error))
 }
 
 pub(super) fn encode(value: &impl Encode<()>) -> rusqlite::Result<Vec<u8>> {
-    minicbor::to_vec(value)
-        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
+    format::encode(value).map_err(unstorable)
 }
 
 /// An account's name in a column.
 pub(super) fn name(row: &Row<'_>, column: usize) -> rusqlite::Result<Account> {
     let text = row.get_ref(column)?.as_str()?;
-    Account::new(text).map_err(|error| damaged(column, Type::Text, error))
+    format::account(text).map_err(|error| damaged(column, Type::Text, error))
 }
 
 /// Both rows of an account; empty ones when there are none.
@@ -98,22 +74,11 @@ pub(super) fn enrollment(
     row: &Row<'_>,
     column: usize,
 ) -> rusqlite::Result<Enrollment> {
-    let number = keys
-        .unseal(account, row.get_ref(column)?.as_blob()?)
-        .map_err(|error| damaged(column, Type::Blob, error))?;
+    let number = row.get_ref(column)?.as_blob()?;
     let index = row.get_ref(column + 1)?.as_blob()?;
-    let index = <[u8; 16]>::try_from(index).map_err(|_| FromSqlError::InvalidType)?;
-    let details: Details = decode(column + 2, row.get_ref(column + 2)?.as_blob()?)?;
-    Ok(Enrollment {
-        range: keys.range(&number),
-        destination: Destination { number, country: details.country, line: details.line },
-        index: NumberIndex(index),
-        channel: details.channel,
-        state: details.state,
-        created_at: details.created_at,
-        required: details.required,
-        proof_sent_at: details.proof_sent_at,
-    })
+    let details = row.get_ref(column + 2)?.as_blob()?;
+    format::enrollment(keys, account, number, index, details)
+        .map_err(|error| damaged(column, Type::Blob, error))
 }
 
 pub(super) fn put_enrollment(
@@ -126,22 +91,13 @@ pub(super) fn put_enrollment(
         let mut delete = db.prepare_cached("DELETE FROM enrollment WHERE account = ?1")?;
         return delete.execute([account.as_str()]).map(drop);
     };
-    let details = Details {
-        country: enrollment.destination.country,
-        line: enrollment.destination.line,
-        channel: enrollment.channel,
-        state: enrollment.state,
-        created_at: enrollment.created_at,
-        required: enrollment.required,
-        proof_sent_at: enrollment.proof_sent_at,
-    };
     let mut upsert = db.prepare_cached(
         "INSERT OR REPLACE INTO enrollment (account, key_id, number, number_index, details)
          VALUES (?1, ?2, ?3, ?4, ?5)",
     )?;
-    let sealed = keys.seal(account, enrollment.number());
-    let index = enrollment.index.0.as_slice();
-    upsert.execute(params![account.as_str(), keys.id, sealed, index, encode(&details)?]).map(drop)
+    let Enrolled { number, index, details } =
+        Enrolled::of(keys, account, enrollment).map_err(unstorable)?;
+    upsert.execute(params![account.as_str(), keys.id, number, index.as_slice(), details]).map(drop)
 }
 
 /// The login row alone.
@@ -167,33 +123,15 @@ pub(super) fn put_login(
     upsert.execute(params![account.as_str(), key_id, encode(login)?]).map(drop)
 }
 
-/// `budget.kind` and `budget.key`.
-type Key = (i64, [u8; 16]);
-
-/// `budget.kind` of numbers.
-pub(super) const NUMBER: i64 = 1;
-
-fn budget_key(key: BudgetKey) -> Key {
-    match key {
-        BudgetKey::Number(index) => (NUMBER, index.0),
-    }
-}
-
-fn traffic_key(key: TrafficKey) -> Key {
-    match key {
-        TrafficKey::Range(index) => (2, index.0),
-        TrafficKey::Country(country) => {
-            let mut bytes = [0; 16];
-            bytes.iter_mut().zip(country.as_str().bytes()).for_each(|(place, byte)| *place = byte);
-            (3, bytes)
-        }
-        TrafficKey::All => (4, [0; 16]),
-    }
+/// `kind, key, state`, beginning at the first column.
+pub(super) fn any_counted(row: &Row<'_>) -> rusqlite::Result<Counted> {
+    let (key, state) = (row.get_ref(1)?.as_blob()?, row.get_ref(2)?.as_blob()?);
+    format::any_counted(row.get(0)?, key, state).map_err(|error| damaged(2, Type::Blob, error))
 }
 
 fn counted<T: for<'b> Decode<'b, ()> + Default>(
     db: &Connection,
-    (kind, key): Key,
+    (kind, key): CountedKey,
 ) -> rusqlite::Result<T> {
     let mut select = db.prepare_cached("SELECT state FROM budget WHERE kind = ?1 AND key = ?2")?;
     let counted = select
@@ -205,7 +143,7 @@ fn counted<T: for<'b> Decode<'b, ()> + Default>(
 fn put_counted(
     db: &Connection,
     key_id: u32,
-    (kind, key): Key,
+    (kind, key): CountedKey,
     value: &impl Encode<()>,
     idle_at: Timestamp,
 ) -> rusqlite::Result<()> {
@@ -217,7 +155,7 @@ fn put_counted(
 }
 
 pub(super) fn budget(db: &Connection, key: BudgetKey) -> rusqlite::Result<Budget> {
-    counted(db, budget_key(key))
+    counted(db, format::budget_key(key))
 }
 
 pub(super) fn put_budget(
@@ -226,11 +164,11 @@ pub(super) fn put_budget(
     key: BudgetKey,
     budget: &Budget,
 ) -> rusqlite::Result<()> {
-    put_counted(db, key_id, budget_key(key), budget, budget.idle_at())
+    put_counted(db, key_id, format::budget_key(key), budget, budget.idle_at())
 }
 
 pub(super) fn traffic(db: &Connection, key: TrafficKey) -> rusqlite::Result<Traffic> {
-    counted(db, traffic_key(key))
+    counted(db, format::traffic_key(key))
 }
 
 pub(super) fn put_traffic(
@@ -239,7 +177,7 @@ pub(super) fn put_traffic(
     key: TrafficKey,
     traffic: &Traffic,
 ) -> rusqlite::Result<()> {
-    put_counted(db, key_id, traffic_key(key), traffic, traffic.idle_at())
+    put_counted(db, key_id, format::traffic_key(key), traffic, traffic.idle_at())
 }
 
 /// Accounts with a number.
@@ -252,54 +190,6 @@ pub(super) fn append(db: &Connection, event: &AuditEvent) -> rusqlite::Result<()
         "INSERT INTO audit (at, request, account, actor, event) VALUES (?1, ?2, ?3, ?4, ?5)",
     )?;
     let request = event.request.map(|request| request.0);
-    let (actor, what) = (json(&event.actor)?, json(&event.event)?);
+    let (actor, what) = format::event_columns(event).map_err(unstorable)?;
     insert.execute(params![event.at.0, request, event.account.as_str(), actor, what]).map(drop)
-}
-
-fn json(value: &impl serde::Serialize) -> rusqlite::Result<String> {
-    serde_json::to_string(value)
-        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
-}
-
-#[cfg(test)]
-mod tests {
-    use minicbor::Encode;
-
-    use super::{Channel, Country, Details, Line, State, Timestamp, decode, encode};
-
-    /// As it was stored before `proof_sent_at`.
-    #[derive(Encode)]
-    struct First {
-        #[n(0)]
-        country: Country,
-        #[n(1)]
-        line: Line,
-        #[n(2)]
-        channel: Channel,
-        #[n(3)]
-        state: State,
-        #[n(4)]
-        created_at: Timestamp,
-        #[n(5)]
-        required: bool,
-    }
-
-    #[test]
-    fn rows_from_before_a_field_read_as_without_it() {
-        let old = First {
-            country: "US".parse().expect("a country"),
-            line: Line::Mobile,
-            channel: Channel::Voice,
-            state: State::Active { verified_at: Timestamp(7) },
-            created_at: Timestamp(5),
-            required: true,
-        };
-        let now: Details = decode(0, &encode(&old).expect("bytes")).expect("an old row");
-        assert_eq!((now.created_at, now.required), (Timestamp(5), true));
-        assert_eq!(now.state, State::Active { verified_at: Timestamp(7) });
-        assert_eq!(now.proof_sent_at, None);
-        let sent = Details { proof_sent_at: Some(Timestamp(9)), ..now };
-        let read: Details = decode(0, &encode(&sent).expect("bytes")).expect("a new row");
-        assert_eq!(read.proof_sent_at, Some(Timestamp(9)));
-    }
 }

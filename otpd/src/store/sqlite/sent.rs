@@ -1,68 +1,26 @@
-//! Messages that an earlier run of the daemon handed to vendors, found again at the start: by the
-//! challenges that are live, and by what the end of the audit trail says of their messages. What is
-//! damaged costs its own message's following and no other's.
+//! Messages that an earlier run of the daemon handed to vendors, looked for in SQL.
 
 use std::collections::HashMap;
 
-use rusqlite::{Connection, Row, params, types::Type};
-use serde_json::Value;
+use rusqlite::{Connection, Row, params};
 use tracing::error;
 
-use super::{
-    Reader,
-    audit::{OUT_OF_ORDER, before},
-    rows::{self, damaged},
-};
+use super::{Reads, audit::before, rows};
 use crate::{
-    domain::{
-        account::Account,
-        challenge::{Challenge, Delivery},
-        enrollment::Enrollment,
-        login::SentBefore,
-        time::Timestamp,
-    },
+    domain::{account::Account, login::SentBefore, time::Timestamp},
     keys::Keys,
-    store::StoreError,
+    store::{
+        StoreError,
+        found::OUT_OF_ORDER,
+        sent::{LOOKED_AT, MESSAGES, Name, Waiting, Wanted, waiting},
+    },
 };
 
-/// Events that are looked at, the newest: what a busy host writes in the life of a code. Reading
-/// them takes some hundredths of a second, once a start, and holds up no login.
-const LOOKED_AT: i64 = 16_384;
-/// Messages that are looked for.
-const MESSAGES: usize = 4096;
-
-/// What the trail calls a challenge: its account and its request id.
-type Name = (String, u32);
-
-/// A challenge, while its message is looked for.
-struct Wanted {
-    sent: SentBefore,
-    /// Messages of its gateway that the trail has since its code was issued.
-    found: u32,
-    /// The vendor's names for messages of its gateway that were reported to be at their end since then.
-    ended: Vec<String>,
-    /// Something of its login cannot be read.
-    unclear: bool,
-}
-
-impl Wanted {
-    /// The message, if it is known which one it is, and nothing tells that it is at its end: what is
-    /// told again would be acted on again.
-    fn found(self) -> Option<SentBefore> {
-        let own = self.sent.vendor_id.as_deref();
-        let ended = self.ended.iter().any(|id| own.is_none_or(|own| own == id));
-        (self.found == 1 && !self.unclear && !ended).then_some(self.sent)
-    }
-}
-
-impl Reader {
-    /// Messages with a code that may still be typed, of challenges whose code was issued before
-    /// `begun`. Those that cannot be told apart from another message of their login are left out, and
-    /// those that were reported to have arrived, or not.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`].
-    pub async fn sent_before(&self, begun: Timestamp) -> Result<Vec<SentBefore>, StoreError> {
+impl Reads {
+    pub(in crate::store) async fn sent_before(
+        &self,
+        begun: Timestamp,
+    ) -> Result<Vec<SentBefore>, StoreError> {
         self.read(move |db, keys| {
             let mut wanted = wanted(db, keys, begun, MESSAGES)?;
             let Some(since) = wanted.values().map(|wanted| wanted.sent.issued_at).min() else {
@@ -87,7 +45,7 @@ fn wanted(
     )?;
     let (mut found, mut wanted) = (select.query([])?, HashMap::new());
     while let Some(row) = found.next()? {
-        let (account, challenges) = match waiting(row, begun) {
+        let (account, challenges) = match row_waiting(row, begun) {
             Ok(read) => read,
             Err(error) => {
                 error!(%error, "the messages of a damaged login are not followed");
@@ -110,52 +68,17 @@ fn wanted(
             if wanted.len() >= limit {
                 return Ok(wanted);
             }
-            let name = (account.as_str().to_owned(), challenge.token.request().0);
-            let sent = sent(&account, &enrollment, &challenge, gateway);
-            wanted.insert(name, Wanted { sent, found: 0, ended: Vec::new(), unclear: false });
+            let (name, one) = Wanted::new(&account, &enrollment, &challenge, gateway);
+            wanted.insert(name, one);
         }
     }
     Ok(wanted)
 }
 
-/// The challenges of an account that wait for a code which a gateway took before `begun`, and that
-/// gateway.
-fn waiting(
-    row: &Row<'_>,
-    begun: Timestamp,
-) -> rusqlite::Result<(Account, Vec<(Challenge, String)>)> {
+/// The challenges of a row's account that wait for a code which a gateway took before `begun`.
+fn row_waiting(row: &Row<'_>, begun: Timestamp) -> rusqlite::Result<(Account, Vec<Waiting>)> {
     let (account, login) = (rows::name(row, 0)?, rows::login(row, 1)?);
-    let waits = |challenge: &Challenge| {
-        challenge.is_live() && !challenge.is_expired(begun) && challenge.issued_at < begun
-    };
-    let taken = |challenge: Challenge| {
-        let Delivery::Accepted { gateway } = &challenge.delivery else { return None };
-        let gateway = gateway.clone();
-        Some((challenge, gateway))
-    };
-    let challenges = login.challenges.into_iter().filter(waits);
-    Ok((account, challenges.filter_map(taken).collect()))
-}
-
-fn sent(
-    account: &Account,
-    enrollment: &Enrollment,
-    challenge: &Challenge,
-    gateway: String,
-) -> SentBefore {
-    SentBefore {
-        account: account.clone(),
-        token: challenge.token,
-        to: enrollment.number().clone(),
-        index: enrollment.index,
-        channel: challenge.channel,
-        reference: challenge.reference(),
-        issued_at: challenge.issued_at,
-        expires_at: challenge.expires_at(),
-        gateway,
-        vendor_id: None,
-        repeat: challenge.repeats,
-    }
+    Ok((account, waiting(login, begun)))
 }
 
 /// Goes through the end of the trail, from `since` on, and through `limit` events at most.
@@ -176,32 +99,7 @@ fn look_through(
     let mut rows = select.query(params![first, last])?;
     while let Some(row) = rows.next()? {
         let Some(one) = wanted.get_mut(&(row.get(1)?, row.get(2)?)) else { continue };
-        if let Err(error) = read(row, one) {
-            let account = &one.sent.account;
-            error!(%account, %error, "a message is not followed: an event of its login is damaged");
-            one.unclear = true;
-        }
-    }
-    Ok(())
-}
-
-/// What an event says about the message of its challenge.
-fn read(row: &Row<'_>, one: &mut Wanted) -> rusqlite::Result<()> {
-    let event: Value = serde_json::from_str(row.get_ref(3)?.as_str()?)
-        .map_err(|error| damaged(3, Type::Text, error))?;
-    let field = |name| event.get(name).and_then(Value::as_str);
-    let of_gateway = field("gateway") == Some(&*one.sent.gateway);
-    if !of_gateway || Timestamp(row.get(0)?) < one.sent.issued_at {
-        return Ok(());
-    }
-    let id = field("vendor_id").map(str::to_owned);
-    match field("event") {
-        Some("message-sent") => {
-            one.found += 1;
-            one.sent.vendor_id = id;
-        }
-        Some("message-status" | "message-undelivered") => one.ended.push(id.unwrap_or_default()),
-        Some(_) | None => {}
+        one.note(Timestamp(row.get(0)?), row.get_ref(3)?.as_str().ok());
     }
     Ok(())
 }

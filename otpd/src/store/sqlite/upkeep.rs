@@ -6,11 +6,11 @@
 use rusqlite::{ErrorCode, OptionalExtension, params};
 use tracing::{debug, error, warn};
 
-use super::{OpenError, Reader, Sqlite, audit::index, report, reserve::NO_ROOM, rows};
+use super::{OpenError, Reads, Sqlite, audit::index, report, reserve::NO_ROOM, rows, snapshot};
 use crate::{
     clock::Agreement,
     domain::{account::Account, retention::is_stale, time::Timestamp},
-    store::{Chore, StoreError},
+    store::{BudgetId, Chore, Idle, Stale, StoreError},
 };
 
 /// Rows of logins, or of budgets, that one look takes.
@@ -21,37 +21,12 @@ const CHECKPOINT: u32 = 1000;
 /// The same on a full disk: a log that is short needs no room that is not there.
 const CHECKPOINT_WHEN_FULL: u32 = 64;
 
-/// Accounts of which something is to be forgotten.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Stale {
-    /// Which, of those that were looked at.
-    pub stale: Vec<Account>,
-    /// Where the next look begins; `None`: these were the last.
-    pub last: Option<Account>,
-}
-
-/// Names a budget as the table does.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BudgetId {
-    kind: i64,
-    key: Vec<u8>,
-}
-
-/// Budgets in which nothing counts any more.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Idle {
-    /// Which, of those that were looked at.
-    pub idle: Vec<BudgetId>,
-    /// Where the next look begins; `None`: these were the last.
-    pub last: Option<BudgetId>,
-}
-
-impl Reader {
-    /// Looks at a page of budgets, in their order, after `after`.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`].
-    pub async fn idle(&self, after: Option<BudgetId>, now: Timestamp) -> Result<Idle, StoreError> {
+impl Reads {
+    pub(in crate::store) async fn idle(
+        &self,
+        after: Option<BudgetId>,
+        now: Timestamp,
+    ) -> Result<Idle, StoreError> {
         self.read(move |db, _| {
             let mut select = db.prepare_cached(
                 "SELECT kind, key, idle_at <= ?3 FROM budget WHERE (kind, key) > (?1, ?2)
@@ -72,11 +47,11 @@ impl Reader {
         .await
     }
 
-    /// Looks at a page of accounts, in the order of their names, after `after`.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`].
-    pub async fn stale(&self, after: Option<Account>, now: Timestamp) -> Result<Stale, StoreError> {
+    pub(in crate::store) async fn stale(
+        &self,
+        after: Option<Account>,
+        now: Timestamp,
+    ) -> Result<Stale, StoreError> {
         self.read(move |db, _| {
             let mut select = db.prepare_cached(
                 "SELECT account, state, account IN (SELECT account FROM enrollment) FROM login
@@ -124,6 +99,9 @@ impl Sqlite {
             Chore::Reserve => return Ok(u32::from(self.regain())),
             Chore::Audit { until, now } => return index::cut_off(db, *until, *now),
             Chore::Index => return index::enter(db),
+            Chore::Trail { backup, newest, rows } => {
+                return snapshot::put_in_front(db, *backup, *newest, rows);
+            }
             Chore::Budgets { idle, now } => {
                 db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
                 // It may have been charged since it was looked at.

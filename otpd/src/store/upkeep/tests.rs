@@ -56,7 +56,7 @@ async fn measure(events: i64) -> (u32, Duration) {
     }
     fill.commit().expect("a commit");
     drop(db);
-    let reader = Reader::open(&path, keys).expect("the same");
+    let reader = Reader::sqlite(&path, keys).expect("the same");
     let clock = Clock::from_fn(|| NOW);
     let (store, _) = Store::start(sqlite, clock.clone(), Arc::new(|_| ())).expect("a thread");
     let (stop, stopped) = tokio::sync::oneshot::channel();

@@ -10,8 +10,13 @@ use crate::{
         audit::Event,
         challenge::Delivery,
         login::{Cause, Typed},
+        time::Timestamp,
     },
-    verifier::follow::FOLLOWED,
+    gateway::{GatewayName, VendorMessageId},
+    verifier::{
+        follow::FOLLOWED,
+        taken::{Key, What},
+    },
 };
 
 /// Lets the runtime's time pass, and what then falls due begin.
@@ -174,6 +179,41 @@ async fn a_login_that_ends_while_the_vendor_is_asked_gets_no_message() {
     assert_eq!(house.undelivered(), [("first".into(), "id-1".into(), "not-awaited")]);
     house.nobody_asks().await;
     assert!(house.vendors.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn of_a_login_that_ended_before_its_vendors_reply_no_plain_code_is_kept() {
+    let mut house = house().await;
+    let (token, _) = house.verifier.begin(House::claim()).await;
+    let handed = house.handed().await;
+    let token = token.expect("a challenge");
+    let typed = code(&handed.text);
+    assert_eq!(house.answer(token, &typed).await, Some(Verdict::Granted));
+    handed.settle.send(accepted()).expect("it waits");
+    house.verifier.drained().await;
+    let key = Key::Theirs(GatewayName("first".into()), VendorMessageId("id-1".into()));
+    let entry = house.verifier.courier.messages.get(&key).expect("it is listened to");
+    let What::Code(code) = &entry.what else { panic!("a code was sent") };
+    assert!(code.order().token == token && code.order().code.is_wiped());
+}
+
+#[tokio::test]
+async fn a_name_that_a_vendor_gives_twice_keeps_no_code_for_ever() {
+    let mut house = house().await;
+    let (first, _, typed) = house.begin().await;
+    let holds = |house: &House, token| house.verifier.courier.messages.holds_code(token);
+    assert!(holds(&house, first));
+    let mut claim = House::claim();
+    claim.connection = Some("203.0.113.9 50001 192.0.2.1 22 4712".into());
+    let verifier = Arc::clone(&house.verifier);
+    let (begun, _) = tokio::join!(verifier.begin(claim), house.accept());
+    house.verifier.drained().await;
+    let second = begun.0.expect("a challenge");
+    assert!(!holds(&house, first) && holds(&house, second));
+    assert_eq!(house.answer(first, &typed).await, Some(Verdict::Granted), "it is right as before");
+    *house.now.lock().unwrap() = Timestamp(1_800_003_600_000);
+    house.verifier.courier.forget();
+    assert!(!holds(&house, second));
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 use proptest::prelude::*;
 
-use super::{Conversion, Limits, Low, Traffic, wrong_for_long_codes};
+use super::{Buckets, Conversion, Limits, Low, Traffic, wrong_for_long_codes};
 use crate::domain::{
-    budget::{Held, LimitName},
+    budget::{Held, LimitName, Refunded},
     time::{DAY, HOUR, MINUTE, Timestamp},
 };
 
@@ -79,17 +79,26 @@ fn messages_of_all_at_their_edges() {
 
 #[test]
 fn a_limit_says_since_and_until_when() {
-    let mut traffic = Traffic::default();
-    for minutes in [50, 40, 30, 20] {
-        (0..6).for_each(|_| traffic.charge(NOW.before(MINUTE * minutes)));
+    let ago = |minutes| NOW.before(MINUTE * minutes);
+    // Twenty are allowed: since the bucket with the twentieth, until the one has left that makes room.
+    let cases = [
+        ("the twentieth is in the last one", vec![(50, 6), (40, 6), (30, 6), (20, 6)], 20, 50),
+        ("more after it", vec![(50, 6), (40, 6), (30, 6), (20, 6), (10, 6)], 20, 40),
+        ("it ends a bucket", vec![(50, 10), (40, 10), (30, 5)], 40, 50),
+        ("twenty are left when the first has left", vec![(50, 5), (40, 10), (30, 10)], 30, 40),
+    ];
+    for (name, buckets, since, leaves) in cases {
+        let mut traffic = Traffic::default();
+        for (minutes, messages) in buckets {
+            (0..messages).for_each(|_| traffic.charge(ago(minutes)));
+        }
+        let held = traffic.country_held(0, NOW).expect("twenty or more");
+        let until = ago(leaves).after(MINUTE + HOUR);
+        assert_eq!((held.since, held.until), (ago(since), Some(until)), "{name}");
+        let before = until.before(std::time::Duration::from_millis(1));
+        assert!(traffic.country_held(0, before).is_some(), "{name}");
+        assert_eq!(traffic.country_held(0, until), None, "{name}");
     }
-    let held = traffic.country_held(0, NOW).expect("24 of 20");
-    assert_eq!(held.since, NOW.before(MINUTE * 20), "the twentieth");
-    // Six leave with the oldest bucket: 18 are left.
-    assert_eq!(held.until, Some(NOW.before(MINUTE * 50).after(MINUTE + HOUR)));
-    let until = held.until.expect("an end");
-    assert!(traffic.country_held(0, until.before(std::time::Duration::from_millis(1))).is_some());
-    assert_eq!(traffic.country_held(0, until), None);
 }
 
 #[test]
@@ -100,17 +109,28 @@ fn answered_and_refunded_messages_do_not_count_as_unanswered() {
     assert_eq!(traffic.all_held(0, &Limits::default(), NOW), None);
     traffic.charge_all(at);
     assert!(traffic.all_held(0, &Limits::default(), NOW).is_some());
-    traffic.refund(at);
+    traffic.refund(at, Refunded { answered: false });
     assert_eq!(traffic.all_held(0, &Limits::default(), NOW), None);
     let capped = Limits { max_messages_per_day: Some(60), ..Limits::default() };
     assert!(traffic.capped(&capped, NOW).is_some(), "an answered one costs as much");
-    traffic.refund(at);
+    traffic.refund(at, Refunded { answered: false });
     assert_eq!(traffic.capped(&capped, NOW), None);
     traffic.charge_proof(NOW);
     assert!(traffic.capped(&capped, NOW).is_some(), "so does the proof of a number");
     assert_eq!(traffic.all_held(0, &Limits::default(), NOW), None);
     traffic.refund_proof(NOW);
     assert_eq!(traffic.capped(&capped, NOW), None);
+}
+
+#[test]
+fn an_answered_one_that_is_given_back_stands_for_no_other() {
+    let at = NOW.before(MINUTE);
+    let mut traffic = site(60, MINUTE);
+    traffic.charge_all(at);
+    traffic.answer(at);
+    assert!(traffic.all_held(0, &Limits::default(), NOW).is_some(), "sixty are open");
+    traffic.refund(at, Refunded { answered: true });
+    assert!(traffic.all_held(0, &Limits::default(), NOW).is_some(), "they still are");
 }
 
 #[test]
@@ -122,6 +142,17 @@ fn a_clock_set_back_empties_no_window_and_a_message_ages_from_now_on() {
     assert!(traffic.country_held(0, earlier).is_some());
     assert!(traffic.country_held(0, earlier.after(HOUR)).is_some());
     assert_eq!(traffic.country_held(0, earlier.after(HOUR + MINUTE)), None);
+}
+
+#[test]
+fn a_clock_set_back_makes_no_block_longer() {
+    let block = Limits { conversion: Conversion::Block, ..Limits::default() };
+    let mut traffic = site(20, MINUTE * 2);
+    traffic.find_low_conversion(NOW).expect("none is answered");
+    let earlier = NOW.before(HOUR);
+    traffic.settle(earlier);
+    let held = traffic.blocked(&block, earlier).expect("blocked");
+    assert_eq!(held.until, Some(earlier.after(MINUTE * 30)));
 }
 
 #[test]
@@ -213,13 +244,46 @@ fn a_block_doubles_up_to_a_day_and_holds_only_where_the_site_wants_it() {
 }
 
 #[test]
+fn while_a_block_stands_nothing_makes_it_longer() {
+    let mut traffic = site(20, MINUTE * 2);
+    let low = traffic.find_low_conversion(NOW).expect("none is answered");
+    messages(&mut traffic, NOW.after(MINUTE), 20, 0);
+    let last = low.until.before(std::time::Duration::from_millis(1));
+    assert_eq!(traffic.find_low_conversion(last), None);
+    let again = traffic.find_low_conversion(low.until).expect("those of meanwhile");
+    assert_eq!(again.counted, 20);
+}
+
+#[test]
 fn idle_is_when_nothing_counts_any_more() {
     assert_eq!(Traffic::default().idle_at(), Timestamp::default());
     let mut traffic = Traffic::default();
     traffic.charge(NOW);
     assert_eq!(traffic.idle_at(), NOW.after(MINUTE + HOUR));
+    let mut later = traffic.clone();
+    later.settle(NOW.after(MINUTE + HOUR));
+    assert_eq!(later, Traffic::default(), "and nothing of it is kept");
     traffic.charge_all(NOW);
     assert_eq!(traffic.idle_at(), NOW.after(MINUTE * 15 + DAY));
+}
+
+#[test]
+fn a_row_with_a_width_that_is_not_ours_is_refused() {
+    let traffic = |hour, day, wrong| {
+        let (hour, day, wrong) = (Buckets::new(hour), Buckets::new(day), Buckets::new(wrong));
+        minicbor::to_vec(Traffic { hour, day, wrong, flag: None }).unwrap()
+    };
+    let cases = [
+        ("ours", traffic(1, 15, 15), true),
+        ("an hour in wide ones", traffic(15, 15, 15), false),
+        ("an hour that ends before it begins", traffic(-100_000, 15, 15), false),
+        ("a day in narrow ones", traffic(1, 1, 15), false),
+        ("a day of no width", traffic(1, 0, 15), false),
+        ("wrong codes without end", traffic(1, 15, i64::MAX), false),
+    ];
+    for (name, row, good) in cases {
+        assert_eq!(minicbor::decode::<Traffic>(&row).is_ok(), good, "{name}");
+    }
 }
 
 proptest! {

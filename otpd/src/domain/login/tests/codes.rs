@@ -5,8 +5,9 @@ use std::time::Duration;
 use super::{Answered, Denial, denied, granted, refused};
 use crate::domain::{
     challenge::{ANSWERS, End, State},
-    login::{Begun, Notice},
-    scene::{Run, Scene, console, ssh},
+    enrollment::State as Enrolled,
+    login::{Begun, Notice, Typed},
+    scene::{Run, START, Scene, account, console, ssh},
 };
 
 #[test]
@@ -245,4 +246,30 @@ fn a_challenge_that_nobody_answers_is_forgotten_ten_minutes_after_its_life() {
             other => panic!("{seconds}: {other:?}"),
         }
     }
+}
+
+/// What switches an account off ends its logins; this holds even if one were left.
+#[test]
+fn the_right_code_is_of_no_use_to_an_account_that_may_not_log_in() {
+    let cases = [
+        ("not proved", Some(Enrolled::Pending), Denial::Disabled),
+        ("off", Some(Enrolled::Disabled { verified_at: Some(START) }), Denial::Disabled),
+        ("no number", None, Denial::NotEnrolled),
+    ];
+    for (name, state, denial) in cases {
+        let mut scene = Scene::new();
+        let token = scene.start(ssh(1));
+        let enrollment = scene.enrollments.remove(&account("alice")).expect("enrolled");
+        if let Some(state) = state {
+            let left = crate::domain::enrollment::Enrollment { state, ..enrollment };
+            scene.enrollments.insert(account("alice"), left);
+        }
+        assert_eq!(denied(&scene.right(token)), denial, "{name}");
+        assert!(!scene.challenge(token).is_live(), "{name}");
+    }
+}
+
+#[test]
+fn what_was_typed_does_not_print() {
+    assert_eq!(format!("{:?}", Typed::new("482913")), "Typed(..)");
 }

@@ -1,23 +1,26 @@
-//! How likely guessing succeeds: computed from the limits, and tried with codes so short that
+//! How likely guessing succeeds: computed from the limits, and tried with so few codes to draw from that
 //! success can be counted.
 
 use super::{Answered, Begun, Denial};
 use crate::domain::{
     budget::{RESERVE_TRIES, WRONG_FOR_LONG_CODES, WRONG_PER_DAY},
-    scene::{Scene, console},
+    scene::{Scene, console, few},
     time::DAY,
 };
+
+/// Codes that there are: as if they had two digits.
+const CODES: u32 = 100;
 
 /// One day of somebody who has the password of alice, and guesses as often as the limits allow:
 /// every code once in a login. True when it got them in.
 fn attack(seed: u64) -> bool {
     let mut scene = Scene::seeded(seed);
-    scene.terms.rules.digits = 2;
+    scene.codes = Some(CODES);
     // Messages are not what shall stop it.
     scene.terms.limits.unanswered_per_hour = 60;
     scene.terms.limits.unanswered_per_day = 200;
     let end = scene.now.after(DAY);
-    let mut next = seed;
+    let mut next = u32::try_from(seed).expect("a day's number");
     while scene.now < end {
         let view = match scene.begin(console().from(7)) {
             Begun::Issued(view, _) => view,
@@ -29,7 +32,7 @@ fn attack(seed: u64) -> bool {
         };
         for _ in 0..3 {
             next = next.wrapping_add(37);
-            match scene.answer(view.token, &format!("{:02}", next % 100)) {
+            match scene.answer(view.token, &few(next % CODES)) {
                 Answered::Granted => return true,
                 Answered::Ask(..) => {}
                 Answered::Denied(..)
@@ -47,15 +50,14 @@ fn attack(seed: u64) -> bool {
 }
 
 #[test]
-fn two_thousand_days_of_guessing_at_two_digits_stay_within_the_bound() {
+fn two_thousand_days_of_guessing_at_a_hundred_codes_stay_within_the_bound() {
     const DAYS: u32 = 2_000;
     let broken = (0..DAYS).filter(|day| attack(u64::from(*day))).count();
     // Each compare succeeds with one in a hundred, whatever the number of logins: the union bound.
-    let bound = f64::from(DAYS) * f64::from(u32::try_from(WRONG_PER_DAY).unwrap()) / 100.0;
+    let bound =
+        f64::from(DAYS) * f64::from(u32::try_from(WRONG_PER_DAY).unwrap()) / f64::from(CODES);
     let slack = 5.0 * (bound * (1.0 - bound / f64::from(DAYS))).sqrt();
-    println!(
-        "{DAYS} days at codes of 2 digits: {broken} broken; bound {bound}, five sigma {slack:.0}"
-    );
+    println!("{DAYS} days at {CODES} codes: {broken} broken; bound {bound}, five sigma {slack:.0}");
     let broken = f64::from(u32::try_from(broken).unwrap());
     assert!(broken <= bound + slack, "{broken}");
     // And the budget is really used: nine tenths of what the bound allows less the overlap.

@@ -2,9 +2,12 @@
 
 use super::{Begun, Denial, LimitName, denied, granted, guess, limit, refused};
 use crate::domain::{
-    challenge::End,
+    audit::Event,
+    budget::wrong_for_long_codes,
+    challenge::{End, State},
     login::{Answered, Notice},
     manage::Verb,
+    records::TrafficKey,
     scene::{Scene, console, ssh},
     time::{DAY, HOUR, MINUTE},
 };
@@ -45,6 +48,9 @@ fn twenty_in_a_day_lock_until_the_oldest_is_a_day_old() {
     let first = crate::domain::scene::START;
     let Denial::Held(held) = refused(&scene.begin(ssh(1))) else { panic!("held") };
     assert_eq!((held.limit, held.until), (LimitName::WrongCodesPerDay, Some(first.after(DAY))));
+    let noted = scene.audit.last().map(|noted| &noted.event);
+    let Some(Event::LoginDenied { until, .. }) = noted else { panic!("{noted:?}") };
+    assert_eq!(*until, held.until, "and so does the log");
     scene.now = first.after(DAY);
     let token = scene.start(ssh(2));
     assert!(granted(&scene.right(token)), "one is free again");
@@ -171,13 +177,30 @@ fn crossing_that_line_ends_the_live_codes_of_six_digits() {
     assert_eq!(denied(&scene.answer(own, &wrong)), Denial::Spent);
     assert_eq!(denied(&scene.right(other)), Denial::Silent);
     let ended = scene.challenge(other).state;
-    assert!(matches!(ended, crate::domain::challenge::State::Ended { how: End::Cancelled, .. }));
+    assert!(matches!(ended, State::Ended { how: End::Cancelled, .. }));
+    let ended = scene.challenge(own).state;
+    assert!(matches!(ended, State::Ended { how: End::Spent, .. }), "its own guess ended it");
     // The other prompt's connection was not refused: it begins anew, with eight digits.
     let again = scene.start(ssh(1));
     assert_eq!(scene.code(again).len(), 8);
     // A further wrong code ends no long one.
     let wrong = scene.wrong(again);
     assert_eq!(scene.asked(again, &wrong).0, Notice::Wrong);
+    assert!(granted(&scene.right(again)));
+}
+
+/// Whoever guesses at all accounts of the site at once gets no further compare at six digits.
+#[test]
+fn while_the_site_is_guessed_at_not_even_the_right_short_code_is_compared() {
+    let mut scene = Scene::new();
+    let token = scene.start(ssh(1));
+    let site = scene.traffic.entry(TrafficKey::All).or_default();
+    for _ in 0..=wrong_for_long_codes(scene.enrolled) {
+        site.charge_wrong(scene.enrolled, scene.now);
+    }
+    assert_eq!(denied(&scene.right(token)), Denial::Outgrown);
+    let again = scene.start(ssh(1));
+    assert_eq!(scene.code(again).len(), 8);
     assert!(granted(&scene.right(again)));
 }
 

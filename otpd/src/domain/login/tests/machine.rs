@@ -332,8 +332,6 @@ impl Model {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
-
     #[test]
     fn whatever_happens_the_invariants_hold(
         roomy in any::<bool>(),

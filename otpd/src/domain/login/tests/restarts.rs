@@ -77,7 +77,22 @@ fn a_lost_code_that_no_budget_replaces_may_still_be_typed_at_an_open_prompt() {
     scene.terms.limits.unanswered_per_hour = 1;
     let token = lost(&mut scene);
     assert_eq!(scene.asked(token, "?").0, Notice::Help);
+    assert_eq!(scene.events(), ["message-held unanswered-per-hour"], "and it is written down why");
     assert_eq!(scene.sent(), 1);
+    assert!(granted(&scene.right(token)));
+}
+
+#[test]
+fn a_lost_code_is_sent_again_on_request_though_all_resends_are_used() {
+    let mut scene = Scene::new();
+    let token = scene.start(ssh(1));
+    scene.wait(30);
+    scene.asked(token, "r");
+    scene.wait(60);
+    // The last one was on its way when the daemon stopped.
+    assert!(matches!(scene.answer(token, "r"), Answered::Ask(Notice::Resent, _, Some(_))));
+    scene.restart();
+    assert_eq!(scene.asked(token, "r").0, Notice::Resent);
     assert!(granted(&scene.right(token)));
 }
 

@@ -1,7 +1,10 @@
 //! How large the one row is that every decision reads and writes.
 
 use super::granted;
-use crate::domain::scene::{Scene, ssh};
+use crate::domain::{
+    passcode::ChallengeToken,
+    scene::{Scene, ssh},
+};
 
 fn size(scene: &Scene) -> usize {
     minicbor::to_vec(scene.login("alice")).expect("a stored form").len()
@@ -23,6 +26,27 @@ fn the_row_of_a_normal_day_is_small() {
     let size = size(&scene);
     println!("a row after five logins in a day, with one live challenge: {size} bytes");
     assert!(size < 300, "{size} bytes");
+}
+
+#[test]
+fn of_the_ended_logins_the_newest_are_kept() {
+    let mut scene = Scene::new();
+    let token = scene.start(ssh(1));
+    assert!(granted(&scene.right(token)));
+    scene.start(ssh(2));
+    let mut login = scene.login("alice");
+    let live = login.challenges.pop().expect("the second");
+    let ended = login.challenges.pop().expect("the first");
+    let many = (0..20).map(|id| {
+        let mut one = ended.clone();
+        one.token = ChallengeToken([id; 16]);
+        one
+    });
+    login.challenges = [live.clone()].into_iter().chain(many).collect();
+    login.prune(scene.now);
+    let kept = login.challenges.iter().map(|challenge| challenge.token).collect::<Vec<_>>();
+    let newest = (4..20).map(|id| ChallengeToken([id; 16]));
+    assert_eq!(kept, [live.token].into_iter().chain(newest).collect::<Vec<_>>());
 }
 
 #[test]

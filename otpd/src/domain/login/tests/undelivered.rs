@@ -1,14 +1,15 @@
 //! Messages that a vendor took and that did not arrive.
 
-use super::{Begun, granted};
+use super::{Begun, granted, recovered, recovery::codes};
 use crate::domain::{
     audit::Event,
-    budget::{LimitName, Purse},
+    budget::{LimitName, Limits, Purse, Traffic},
     challenge::Delivery,
     enrollment::Enrollment,
     login::{Cause, DeliveryResult, Notice, Order, Progress, Undelivered},
     manage::Verb,
-    passcode::ChallengeToken,
+    passcode::{ChallengeToken, Passcode},
+    records::TrafficKey,
     scene::{Scene, account, destination, index, range, sent, ssh},
 };
 
@@ -64,6 +65,18 @@ fn start(scene: &mut Scene) -> (ChallengeToken, Order) {
 }
 
 #[test]
+fn a_code_that_was_wiped_is_neither_sent_nor_charged() {
+    let mut scene = Scene::new();
+    let (_, order) = start(&mut scene);
+    scene.deliver(&order, by("first"));
+    let charged = scene.charged();
+    scene.audit.clear();
+    let wiped = Order { code: Passcode::wiped(), ..order };
+    assert!(report(&mut scene, &wiped, "first", Cause::Route).is_none());
+    assert_eq!((then(&mut scene), scene.charged()), ("not-awaited", charged));
+}
+
+#[test]
 fn the_same_code_goes_out_again_and_is_charged() {
     let mut scene = Scene::new();
     let (token, first) = start(&mut scene);
@@ -72,7 +85,10 @@ fn the_same_code_goes_out_again_and_is_charged() {
     assert_eq!(again.code.expose(), first.code.expose());
     assert_eq!((again.reference, again.expires_at), (first.reference, first.expires_at));
     assert_eq!((again.charged_at, again.repeat), (scene.now, 1));
-    assert_eq!(again.lost_by, ["telnyx"]);
+    assert_eq!(
+        (&*again.lost_by, again.avoid.as_deref()),
+        (&["telnyx".to_owned()][..], Some("telnyx"))
+    );
     assert_eq!(then(&mut scene), "sent-again");
     assert_eq!(scene.charged(), (2, 2));
     let challenge = scene.challenge(token);
@@ -89,6 +105,32 @@ fn one_that_no_gateway_takes_is_given_back_and_only_that() {
     report(&mut scene, &first, "telnyx", Cause::Route).expect("a message");
     scene.fail();
     assert_eq!(scene.charged(), (1, 1));
+}
+
+#[test]
+fn one_given_back_after_its_login_succeeded_leaves_others_unanswered() {
+    let mut scene = Scene::new();
+    scene.enrolled("bob", "+13125550177");
+    let codes = codes(&mut scene);
+    let Begun::Issued(view, own) = scene.begin(ssh(1)) else { panic!("issued") };
+    scene.start(ssh(2).of("bob"));
+    recovered(&scene.answer(view.token, &codes[0]));
+    // So many messages of others that bob's is the last which the limit lets through.
+    let all = |scene: &Scene| scene.traffic[&TrafficKey::All].clone();
+    let open = |scene: &Scene| {
+        let mut site = all(scene);
+        let more = |site: &Traffic| site.all_held(0, &Limits::default(), scene.now).is_none();
+        (0..100_000)
+            .take_while(|_| {
+                let more = more(&site);
+                site.charge_all(scene.now);
+                more
+            })
+            .count()
+    };
+    let before = open(&scene);
+    scene.deliver(&own, DeliveryResult::Failed);
+    assert_eq!(open(&scene), before, "bob's still counts");
 }
 
 #[test]
@@ -264,6 +306,12 @@ fn a_message_is_wanted_while_its_code_lets_somebody_in() {
         turn(&mut scene, token);
         let wanted = |order: &Order| order.is_wanted(&scene.login("alice"), scene.now);
         assert_eq!(wanted(&order), expected, "{name}");
+        let awaited = |by: &str| order.is_awaited(&scene.login("alice"), by, scene.now);
+        assert_eq!(
+            (awaited("telnyx"), awaited("plivo")),
+            (expected, false),
+            "{name}: of its gateway"
+        );
         let newest = newest(&scene);
         assert_eq!(wanted(&newest), expected || newest.issued_at != order.issued_at, "{name}");
     }

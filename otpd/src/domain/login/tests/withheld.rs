@@ -158,6 +158,18 @@ fn wrong_ones_are_told_and_the_fifth_ends_the_login() {
 }
 
 #[test]
+fn wrong_ones_elsewhere_end_it_before_another_is_compared() {
+    let (mut scene, codes, token) = out_of_messages(ssh(1));
+    let elsewhere = withheld(&scene.begin(ssh(2))).token;
+    for _ in 0..5 {
+        scene.answer(elsewhere, STRANGE);
+    }
+    let Denial::Held(held) = denied(&scene.answer(token, &codes[0])) else { panic!("held") };
+    assert_eq!(held.limit, LimitName::RecoveryCodesPerHour);
+    assert_eq!(scene.login("alice").recovery.left(), 8, "it was not compared");
+}
+
+#[test]
 fn giving_up_ends_it() {
     let (mut scene, _, token) = out_of_messages(ssh(1));
     assert_eq!(denied(&scene.answer(token, "q")), Denial::Quit);
@@ -212,6 +224,16 @@ fn once_the_limit_is_over_the_next_run_gets_a_code() {
     assert!(matches!(scene.challenge(second).state, State::Ended { how: End::Superseded, .. }));
     assert_eq!(denied(&scene.answer(second, &codes[0])), Denial::Silent);
     assert!(granted(&scene.right(issued)));
+}
+
+#[test]
+fn a_code_takes_the_place_of_its_own_logins_prompt_alone() {
+    let (mut scene, _, other) = out_of_messages(ssh(1));
+    let own = withheld(&scene.begin(ssh(2))).token;
+    scene.terms.limits.unanswered_per_hour = 100;
+    scene.start(ssh(2));
+    assert!(scene.challenge(other).is_live());
+    assert!(matches!(scene.challenge(own).state, State::Ended { how: End::Superseded, .. }));
 }
 
 #[test]
@@ -290,6 +312,18 @@ fn a_code_that_expired_and_cannot_be_followed_leaves_the_prompt_open() {
     assert!(scene.challenge(token).is_withheld());
     assert_eq!(asked(&scene.right(token)).0, WithheldNotice::Help, "no code is left in it");
     recovered(&scene.answer(token, &codes[0]));
+}
+
+#[test]
+fn without_recovery_codes_it_ends_and_nothing_says_that_a_code_was_kept_back() {
+    let mut scene = Scene::new();
+    scene.terms.limits.unanswered_per_hour = 1;
+    let token = scene.start(ssh(1));
+    scene.wait(300);
+    scene.events();
+    assert_eq!(limit(denied(&scene.right(token))), LimitName::UnansweredPerHour);
+    let said = scene.events();
+    assert!(!said.iter().any(|event| event.starts_with("code-withheld")), "{said:?}");
 }
 
 #[test]

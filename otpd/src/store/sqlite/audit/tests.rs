@@ -3,7 +3,7 @@
 use rusqlite::{Connection, params};
 use serde_json::json;
 
-use super::{Order, Reader, Trail};
+use super::{Order, Reads, Trail};
 use crate::{
     domain::{account::Account, audit::Actor, passcode::RequestId, time::Timestamp},
     keys::MasterKey,
@@ -22,7 +22,7 @@ const ROWS: [(i64, i64, Option<u32>, &str); 6] = [
 ];
 
 struct House {
-    reader: Reader,
+    reader: Reads,
     sqlite: Sqlite,
     db: Connection,
     _dir: tempfile::TempDir,
@@ -39,7 +39,7 @@ fn house() -> House {
         let event = r#"{"event":"code-wrong","tries_left":2}"#;
         db.execute(insert, params![id, at, request, account, event]).expect("a row");
     }
-    House { reader: Reader::open(&path, keys).expect("the same"), sqlite, db, _dir: dir }
+    House { reader: Reads::open(&path, keys).expect("the same"), sqlite, db, _dir: dir }
 }
 
 fn account(name: &str) -> Account {

@@ -12,13 +12,13 @@ use crate::{
     keys::{Keys, MasterKey},
     store::{
         Sqlite,
-        sqlite::{Reader, rows},
+        sqlite::{Reads, rows},
     },
 };
 
 /// A database with a login of alice's whose code Telnyx took, and nothing in its trail.
 struct House {
-    reader: Reader,
+    reader: Reads,
     db: Connection,
     keys: Keys,
     scene: Scene,
@@ -33,7 +33,7 @@ impl House {
         let keys = MasterKey::from_bytes([1; 32]).derive();
         let sqlite = Sqlite::open(&path, keys.clone()).expect("a database");
         let db = Connection::open(&path).expect("the same");
-        let reader = Reader::open(&path, keys.clone()).expect("the same");
+        let reader = Reads::open(&path, keys.clone()).expect("the same");
         let scene = Scene::new();
         let mut house = Self { reader, db, keys, scene, _sqlite: sqlite, _dir: dir };
         let token = house.start("alice", 1);

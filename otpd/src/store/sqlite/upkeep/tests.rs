@@ -89,7 +89,7 @@ async fn a_database_of_the_first_version_keeps_everything() {
 
     // What a row of then counts is not known to the schema: it is kept until it is written anew.
     assert_eq!(column(&db, "SELECT idle_at FROM budget"), [i64::MAX]);
-    let reader = Reader::open(&path, keys()).expect("the same");
+    let reader = Reader::sqlite(&path, keys()).expect("the same");
     let never = reader.idle(None, NOW.after(DAY * 40_000)).await.expect("a page");
     assert_eq!(never.idle, []);
     let mut working = sqlite.load(std::slice::from_ref(&alice)).await.expect("rows");

@@ -1,14 +1,12 @@
-//! How far a list is, on a terminal only.
+//! How far a long verb is, on a terminal only.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-
-use crate::render::json::Imported;
 
 /// A line that is drawn again and again; nothing at all where standard error is no terminal.
 pub(super) struct Progress(ProgressBar);
 
 impl Progress {
-    /// `size`: bytes of the list, where that is known.
+    /// `size`: how much there is to do, where that is known.
     pub(super) fn new(size: Option<u64>) -> Self {
         let template = match size {
             Some(_) => "{bar:32} {percent:>3} %  {msg}",
@@ -23,15 +21,14 @@ impl Progress {
         Self(bar)
     }
 
-    /// So many bytes of the list are read, and this has become of its rows.
-    pub(super) fn at(&self, read: u64, imported: &Imported) {
+    /// So much of it is done; `message` says what has become of it.
+    pub(super) fn at(&self, done: u64, message: impl FnOnce() -> String) {
         if self.0.is_hidden() {
             return;
         }
-        let Imported { enrolled, already, failed, sent: _ } = imported;
-        self.0.set_message(format!("{} done, {failed} failed", enrolled + already));
-        // Rows come back in another order than they went.
-        self.0.set_position(read.max(self.0.position()));
+        self.0.set_message(message());
+        // Rows may come back in another order than they went.
+        self.0.set_position(done.max(self.0.position()));
     }
 
     /// Prints something without disturbing the line.

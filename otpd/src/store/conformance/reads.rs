@@ -1,0 +1,114 @@
+//! What is read beside decisions.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use super::{
+    NOW, Running, SqliteFile, Subject, account,
+    behaviours::{challenge, number},
+    changing, enrollment, keys,
+};
+use crate::{
+    domain::{
+        challenge::{Challenge, Instance},
+        enrollment::State,
+        opt_out::OptOut,
+    },
+    store::{Counts, Reader, Scope},
+};
+
+/// A number for each of these states, in the order of the accounts' names, and these logins.
+async fn filled(subject: &impl Subject, people: &[(&str, State, &[u64])]) -> Reader {
+    let running = Running::start(subject.open(keys(1)).expect("a new database"));
+    for (index, (name, state, logins)) in (1..).zip(people) {
+        let (state, challenges) =
+            (*state, logins.iter().map(|seed| challenge(*seed)).collect::<Vec<Challenge>>());
+        let enter = changing(move |records| {
+            records.enrollment = Some(crate::domain::enrollment::Enrollment {
+                state,
+                ..enrollment("+13125550123", index)
+            });
+            records.login.challenges.extend(challenges.clone());
+        });
+        running.store.transact(Scope::Account(account(name)), enter).await.expect("a commit");
+    }
+    running.stop();
+    subject.reader(keys(1))
+}
+
+const ACTIVE: State = State::Active { verified_at: NOW };
+const DISABLED: State = State::Disabled { verified_at: None };
+
+fn later() -> crate::domain::time::Timestamp {
+    NOW.after(Duration::from_mins(5))
+}
+
+pub(super) async fn counts(subject: &impl Subject) {
+    let people: [(&str, State, &[u64]); 6] = [
+        ("alice", ACTIVE, &[1, 2]),
+        ("bob", DISABLED, &[]),
+        ("carol", DISABLED, &[]),
+        ("dave", State::Pending, &[]),
+        ("erin", ACTIVE, &[3]),
+        ("frank", DISABLED, &[]),
+    ];
+    let reader = filled(subject, &people).await;
+    let counted = Counts { pending: 1, active: 2, disabled: 3, live_challenges: 3 };
+    assert_eq!(reader.counts(NOW).await, Ok(counted));
+    let none_live = Counts { live_challenges: 0, ..counted };
+    assert_eq!(reader.counts(later()).await, Ok(none_live));
+}
+
+pub(super) async fn lost(subject: &impl Subject) {
+    let reader = filled(subject, &[("alice", ACTIVE, &[1, 2]), ("bob", ACTIVE, &[3])]).await;
+    let found = reader.lost(Instance(8), NOW).await.expect("a read");
+    let found: BTreeSet<_> = found.iter().map(|token| token.0).collect();
+    assert_eq!(found, [1, 2, 3].map(|seed| challenge(seed).token.0).into());
+    assert_eq!(reader.lost(Instance(7), NOW).await, Ok(vec![]), "the run that sent them");
+    assert_eq!(reader.lost(Instance(8), later()).await, Ok(vec![]), "too late");
+}
+
+pub(super) async fn pages_of_people(subject: &impl Subject) {
+    let names = ["alice", "bob", "carol", "dave"];
+    filled(subject, &names.map(|name| (name, ACTIVE, &[][..]))).await;
+    let running = Running::start(subject.open(keys(1)).expect("the database"));
+    let opt_out = OptOut { at: NOW, gateway: "telnyx".to_owned() };
+    let stop = changing({
+        let opt_out = opt_out.clone();
+        move |records| {
+            let budget = records.number_budget(number(2)).expect("bob's is read");
+            budget.opted_out = Some(opt_out.clone());
+        }
+    });
+    let bob = Scope::Number { account: account("bob"), number: number(2) };
+    running.store.transact(bob, stop).await.expect("a commit");
+    running.stop();
+    let reader = subject.reader(keys(1));
+    let rows: [(Option<&str>, u32, &[&str]); 5] = [
+        (None, 10, &names),
+        (None, 2, &["alice", "bob"]),
+        (Some("bob"), 2, &["carol", "dave"]),
+        (Some("bobby"), 1, &["carol"]),
+        (Some("dave"), 10, &[]),
+    ];
+    for (after, limit, expected) in rows {
+        let found = reader.subscribers(after.map(account), limit).await.expect("a read");
+        let names: Vec<_> = found.iter().map(|row| row.account.as_str()).collect();
+        assert_eq!(names, expected, "{limit} after {after:?}");
+        for row in found {
+            let bobs = row.account == account("bob");
+            assert_eq!(row.opted_out, bobs.then(|| opt_out.clone()), "{:?}", row.account);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_row_keeps_nobody_elses_code_from_being_sent_again() {
+    let subject = SqliteFile::new();
+    let reader = filled(&subject, &[("alice", ACTIVE, &[1]), ("bob", ACTIVE, &[2])]).await;
+    let db = rusqlite::Connection::open(subject.path()).expect("the database");
+    let damage = "UPDATE login SET state = x'85' WHERE account = 'alice'";
+    assert_eq!(db.execute(damage, []), Ok(1));
+    assert_eq!(reader.lost(Instance(8), NOW).await, Ok(vec![challenge(2).token]));
+    assert_eq!(reader.untold().await, Ok(vec![]));
+    assert_eq!(reader.counts(NOW).await.map(|counts| counts.live_challenges), Ok(1));
+}

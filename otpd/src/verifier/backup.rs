@@ -1,0 +1,172 @@
+//! A backup is made while logins go on.
+
+use std::{collections::VecDeque, time::Duration};
+
+use rand::RngExt;
+use tokio::time::Instant;
+use tracing::error;
+
+use super::Verifier;
+use crate::{
+    backup::{Header, Newest, Outgoing, name},
+    domain::{account::Account, audit::Event, restore::Note},
+    random,
+    store::{Reader, Scope, Snapshot, StoreError},
+};
+
+/// How long the accounts and budgets may take: as long as they are read, what is decided meanwhile
+/// makes the database's log longer. A million accounts take a tenth of it.
+const LONGEST: Duration = Duration::from_mins(5);
+/// Events that are read, and held in memory, at once.
+const EVENTS: u32 = 200;
+
+/// Why a backup came to no end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BackupError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Whoever asked for it reads too slowly.
+    #[error(
+        "the backup was read too slowly: users and their limits have to be read within {} s; write \
+         it to a faster disk", LONGEST.as_secs()
+    )]
+    Slow,
+    /// What is stored has no written form.
+    #[error("the backup could not be written; the journal says why")]
+    Unwritten,
+}
+
+/// Where the rows come from.
+enum Source {
+    Snapshot(Box<Snapshot>),
+    /// The trail, before this event.
+    Trail(i64),
+    End,
+}
+
+/// A backup that is being read.
+pub struct Backup {
+    reader: Reader,
+    outgoing: Outgoing,
+    source: Source,
+    begun: Instant,
+    newest: Option<Newest>,
+    lines: VecDeque<String>,
+    enrolled: u32,
+}
+
+impl Verifier {
+    /// Begins a backup, of the trail too where `log` says so. It is written down first.
+    ///
+    /// # Errors
+    /// [`BackupError`].
+    pub async fn backup(&self, log: bool, uid: u32) -> Result<Backup, BackupError> {
+        // Not later than what is in it: whatever comes after it, is after this.
+        let taken_at = self.clock.now();
+        let snapshot = self.reader.snapshot().await?;
+        let newest = snapshot.newest.filter(|_| log).map(|(id, at)| Newest { id, at });
+        let header = Header {
+            backup: random::system().random(),
+            taken_at,
+            host: self.site().message.host.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            key_id: self.keys.id,
+            enrolled: snapshot.enrolled,
+            newest,
+        };
+        let event = Event::BackupTaken {
+            backup: name(header.backup),
+            accounts: snapshot.enrolled.into(),
+            log,
+        };
+        self.note(Note { event, uid }).await?;
+        let begun =
+            Outgoing::begin(self.keys.clone(), &header).map_err(|error| unwritten(&error))?;
+        let (outgoing, line) = begun;
+        Ok(Backup {
+            reader: self.reader.clone(),
+            outgoing,
+            enrolled: snapshot.enrolled,
+            source: Source::Snapshot(Box::new(snapshot)),
+            begun: Instant::now(),
+            newest,
+            lines: VecDeque::from([line]),
+        })
+    }
+
+    /// Writes something down about the host.
+    pub(super) async fn note(&self, note: Note) -> Result<(), StoreError> {
+        let decide = move |records: &_, now| note.decide(records, now);
+        let noted = self.store.transact(Scope::Account(Account::host()), decide).await;
+        noted.inspect_err(|error| error!(%error, "an administrator's verb was not written down"))
+    }
+}
+
+impl Backup {
+    /// The next line; `None` after the last.
+    ///
+    /// # Errors
+    /// [`BackupError`]; there is no more then.
+    pub async fn next(&mut self) -> Result<Option<String>, BackupError> {
+        loop {
+            // Before each line: whoever takes long over one must not have all that are read already.
+            if self.holds_snapshot() && self.begun.elapsed() > LONGEST {
+                self.source = Source::End;
+                self.lines.clear();
+                return Err(BackupError::Slow);
+            }
+            if let Some(line) = self.lines.pop_front() {
+                return Ok(Some(line));
+            }
+            let lines = match &mut self.source {
+                Source::Snapshot(snapshot) => {
+                    if let Some(piece) = snapshot.next().await? {
+                        self.outgoing.piece(piece).map_err(|error| unwritten(&error))?
+                    } else {
+                        let after = |newest: Newest| newest.id.saturating_add(1);
+                        self.source = Source::Trail(self.newest.map_or(i64::MIN, after));
+                        Vec::new()
+                    }
+                }
+                Source::Trail(before) => {
+                    let events = self.reader.trail_before(*before, EVENTS).await?;
+                    match events.last() {
+                        Some(last) => *before = last.id,
+                        None => self.source = Source::End,
+                    }
+                    match self.source {
+                        Source::End => {
+                            vec![self.outgoing.end().map_err(|error| unwritten(&error))?]
+                        }
+                        Source::Snapshot(_) | Source::Trail(_) => {
+                            self.outgoing.trail(events).map_err(|error| unwritten(&error))?
+                        }
+                    }
+                }
+                Source::End => return Ok(None),
+            };
+            self.lines.extend(lines);
+        }
+    }
+
+    /// Whether the end of the database's log is held up.
+    #[must_use]
+    pub fn holds_snapshot(&self) -> bool {
+        match self.source {
+            Source::Snapshot(_) => true,
+            Source::Trail(_) | Source::End => false,
+        }
+    }
+
+    /// Accounts that were read, and those with a number that there are.
+    #[must_use]
+    pub fn progress(&self) -> (u64, u32) {
+        (self.outgoing.accounts(), self.enrolled)
+    }
+}
+
+fn unwritten(error: &crate::backup::Unwritten) -> BackupError {
+    error!(%error, "a row cannot be written to a backup");
+    BackupError::Unwritten
+}

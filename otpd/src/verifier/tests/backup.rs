@@ -1,0 +1,200 @@
+//! A backup as the use cases make it.
+
+use std::time::Duration;
+
+use otp_proto::login::Verdict;
+
+use super::{House, NOW};
+use crate::{
+    domain::{
+        account::Account,
+        manage::Verb,
+        opt_out::OptOut,
+        records::{BudgetKey, Decided, Records},
+        restore::{Fate, Restored},
+        time::Timestamp,
+    },
+    store::{Scope, Trail},
+    verifier::BackupError,
+};
+
+#[tokio::test]
+async fn a_backup_that_is_read_too_slowly_gives_its_snapshot_up() {
+    let house = House::new().await;
+    let mut backup = house.verifier.backup(true, 0).await.expect("begun");
+    let first = backup.next().await.expect("a line").expect("the first");
+    assert!(first.starts_with("otpd-backup 1 "), "{first}");
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_mins(5) + Duration::from_millis(1)).await;
+    assert_eq!(backup.next().await, Err(BackupError::Slow));
+    assert_eq!(backup.next().await, Ok(None), "there is no more");
+}
+
+#[tokio::test]
+async fn lines_that_were_read_already_take_as_long() {
+    let house = House::new().await;
+    let mut backup = house.verifier.backup(true, 0).await.expect("begun");
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_mins(5) + Duration::from_millis(1)).await;
+    assert!(backup.holds_snapshot());
+    assert_eq!(backup.next().await, Err(BackupError::Slow), "the first is there, and too late");
+    assert!(!backup.holds_snapshot());
+    assert_eq!(backup.next().await, Ok(None), "there is no more");
+}
+
+#[tokio::test]
+async fn a_backup_has_its_end_once() {
+    let house = House::new().await;
+    for log in [true, false] {
+        let mut backup = house.verifier.backup(log, 0).await.expect("begun");
+        let mut restore = house.verifier.begin_restore(true, 0);
+        let (mut complete, mut accounts) = (0, 0);
+        while let Some(line) = backup.next().await.expect("a line") {
+            for piece in line.as_bytes().chunks(5000) {
+                let piece = std::str::from_utf8(piece).expect("text");
+                let done = house.verifier.restore(&mut restore, piece).await.expect("taken");
+                complete += u32::from(done.complete);
+                accounts += done.accounts;
+                assert!(done.changes.is_empty(), "it is what is stored: {:?}", done.changes);
+            }
+        }
+        assert_eq!(complete, 1);
+        assert_eq!((backup.progress().0, accounts), (accounts.into(), 1));
+        assert!(house.verifier.restore(&mut restore, "x\n").await.is_err(), "after its end");
+    }
+}
+
+/// All lines of a backup.
+async fn lines(house: &House) -> Vec<String> {
+    let mut backup = house.verifier.backup(true, 0).await.expect("begun");
+    let mut lines = Vec::new();
+    while let Some(line) = backup.next().await.expect("a line") {
+        lines.push(line);
+    }
+    lines
+}
+
+/// Restores lines, until one of them has accounts where `first` says so; what became of those.
+async fn restored(house: &House, lines: &[String], first: bool) -> Vec<Restored> {
+    let mut restore = house.verifier.begin_restore(false, 0);
+    let mut changes = Vec::new();
+    for piece in lines.iter().flat_map(|line| line.as_bytes().chunks(5000)) {
+        let piece = std::str::from_utf8(piece).expect("text");
+        let done = house.verifier.restore(&mut restore, piece).await.expect("taken");
+        changes.extend(done.changes.into_iter().map(|(_, restored)| restored));
+        if first && done.accounts > 0 {
+            break;
+        }
+    }
+    changes
+}
+
+#[tokio::test]
+async fn what_counts_is_back_before_the_first_account() {
+    let house = House::new().await;
+    let number = house.verifier.keys.index(&"+12025550142".parse().expect("a number"));
+    let scope = Scope::Number { account: Account::host(), number };
+    let refuse = move |records: &Records, at| {
+        let mut records = records.clone();
+        let budget = records.budgets.get_mut(&BudgetKey::Number(number)).expect("read");
+        budget.opted_out = Some(OptOut { at, gateway: "first".to_owned() });
+        Decided { records, audit: Vec::new(), answer: () }
+    };
+    house.verifier.store.transact(scope, refuse).await.expect("a commit");
+    let lines = lines(&house).await;
+    let new = House::empty().await;
+    assert_eq!(restored(&new, &lines, true).await.len(), 1);
+    let (challenge, step) = new.verifier.begin(House::claim()).await;
+    assert_eq!((challenge, step.verdict), (None, Some(Verdict::Denied)));
+    assert!(step.text.expect("words").contains("were stopped by a reply with STOP."));
+}
+
+impl House {
+    fn at(&self, minutes: i64) {
+        *self.now.lock().expect("no panic") = Timestamp(NOW.0 + minutes * 60_000);
+    }
+
+    async fn enrolled(&mut self, minutes: i64) {
+        self.at(minutes);
+        self.enroll().await;
+        self.verifier.drained().await;
+    }
+
+    async fn removed(&self, minutes: i64) {
+        self.at(minutes);
+        let removed = self.verifier.manage(&self.root, Verb::Remove, 0).await;
+        removed.expect("a commit").expect("enrolled");
+    }
+}
+
+/// By which clock somebody was entered, a backup taken, and they were removed, in minutes.
+#[tokio::test]
+async fn who_was_removed_since_is_known_by_any_clock() {
+    for (name, [entered, taken, removed]) in [
+        ("a clock that goes on", [0, 600, 610]),
+        ("set back after the backup", [0, 600, 570]),
+        ("set back to before the number was entered", [0, 10, -30]),
+        ("at the time of the backup", [0, 10, 10]),
+    ] {
+        let mut house = House::empty().await;
+        house.enrolled(entered).await;
+        house.at(taken);
+        let lines = lines(&house).await;
+        house.removed(removed).await;
+        let changes = restored(&house, &lines, false).await;
+        let fates = changes.iter().map(|restored| restored.number).collect::<Vec<_>>();
+        assert_eq!(fates, [Fate::LeftRemoved], "{name}");
+    }
+}
+
+#[tokio::test]
+async fn who_was_entered_again_before_the_backup_comes_back() {
+    let mut houses = [House::empty().await, House::empty().await];
+    for house in &mut houses {
+        house.enrolled(0).await;
+        house.removed(10).await;
+    }
+    let [mut house, older] = houses;
+    house.enrolled(20).await;
+    house.at(30);
+    let lines = lines(&house).await;
+    older.at(40);
+    let changes = restored(&older, &lines, false).await;
+    let fates = changes.iter().map(|restored| restored.number).collect::<Vec<_>>();
+    assert_eq!(fates, [Fate::Restored]);
+}
+
+#[tokio::test]
+async fn a_restore_is_written_down_before_anything_of_it_is_taken() {
+    let house = House::new().await;
+    let lines = lines(&house).await;
+    let begun = async |house: &House| {
+        let trail = house.verifier.reader.events(Trail::default(), 0, i64::MAX, 100).await;
+        trail.expect("rows").iter().filter(|row| row.event == "restore-begun").count()
+    };
+    let new = House::empty().await;
+    for (dry_run, expected) in [(true, 0), (false, 1)] {
+        let mut restore = new.verifier.begin_restore(dry_run, 0);
+        let done = new.verifier.restore(&mut restore, &lines[0]).await.expect("a header");
+        assert!(done.header.is_some());
+        assert_eq!(begun(&new).await, expected, "dry run: {dry_run}");
+    }
+    // Where it cannot be written down there is no restore.
+    new.fail_to_read(true);
+    let mut restore = new.verifier.begin_restore(false, 0);
+    assert!(new.verifier.restore(&mut restore, &lines[0]).await.is_err());
+    assert_eq!(begun(&new).await, 1);
+}
+
+#[tokio::test]
+async fn the_trail_is_read_without_the_snapshot_and_its_time() {
+    let house = House::new().await;
+    let mut backup = house.verifier.backup(true, 0).await.expect("begun");
+    while backup.holds_snapshot() {
+        assert!(backup.next().await.expect("a line").is_some(), "the trail is still to come");
+    }
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_mins(6)).await;
+    tokio::time::resume();
+    assert!(backup.next().await.expect("a line").is_some());
+}

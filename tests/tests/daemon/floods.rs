@@ -1,0 +1,245 @@
+//! Local users who do their worst at the socket while root's logins go on.
+#![expect(clippy::print_stdout, reason = "the figures are what these tests are for")]
+#![expect(clippy::disallowed_methods, reason = "how long a login takes is measured")]
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
+    os::unix::process::CommandExt,
+    path::Path,
+    process::{Child, ChildStdout, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use otpd_tests::{
+    daemon::{Daemon, Place},
+    phone::Phone,
+    wire::{Wire, frame, is_granted, login},
+};
+use serde_json::json;
+
+use super::people::{PEOPLE, relay};
+
+/// What others may cost a login of root's, from `Begin` to the verdict, whatever they do: in half of
+/// the logins, and in all but a hundredth. On a machine of its own 300 ms hold for those as well; here
+/// other tests run alongside, and the attackers take the processors that are left.
+const TYPICAL: Duration = Duration::from_millis(300);
+const WORST: Duration = Duration::from_secs(1);
+/// The most memory the daemon may ever have had, KiB.
+const MEMORY: u64 = 64 * 1024;
+/// The most descriptors: a connection each, and what the daemon itself needs.
+const DESCRIPTORS: usize = 512 + 32;
+
+/// How long logins take: the one in the middle, and the slowest but a hundredth of them.
+#[derive(Clone, Copy, Debug)]
+struct Times {
+    median: Duration,
+    p99: Duration,
+}
+
+impl Times {
+    /// Whether they are bearable, where these are what nobody's doing costs.
+    fn are_bearable(self, quiet: Self) -> bool {
+        self.median < quiet.median + TYPICAL && self.p99 < quiet.p99 + WORST
+    }
+}
+
+/// Logs people in, one after the other.
+fn log_in(daemon: &Daemon, phone: &Phone, number: usize) -> Times {
+    let mut took = Vec::new();
+    for (user, _) in PEOPLE.iter().cycle().take(number) {
+        let mut wire = daemon.connect();
+        let began = Instant::now();
+        let challenge = wire.prompt(&login(user, None)).challenge;
+        let asked = began.elapsed();
+        let code = phone.next().code();
+        let began = Instant::now();
+        assert!(is_granted(&wire.answer(&challenge, &code)), "{user}");
+        took.push(asked + began.elapsed());
+    }
+    took.sort_unstable();
+    let nth = |nth: usize| *took.get(nth).expect("a login");
+    Times { median: nth(number / 2), p99: nth((number * 99).div_ceil(100) - 1) }
+}
+
+/// The most memory that the daemon has had so far, KiB.
+fn memory(daemon: &Daemon) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", daemon.pid())).expect("a status");
+    let row = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a row");
+    row.trim().trim_end_matches(" kB").parse().expect("a number")
+}
+
+fn descriptors(daemon: &Daemon) -> usize {
+    fs::read_dir(format!("/proc/{}/fd", daemon.pid())).expect("a process").count()
+}
+
+/// A process of `uid` that besieges the daemon; it has tried every connection once.
+fn besiege(place: &Place, relay: &Path, uid: u32, siege: &Siege) -> Besieger {
+    let (_, _, number, pause, how) = siege;
+    let mut child = Command::new(relay)
+        .arg(place.socket())
+        .args([number.to_string(), pause.to_string()])
+        .args(*how)
+        .uid(uid)
+        .gid(uid)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the relay starts");
+    let mut output = BufReader::new(child.stdout.take().expect("a pipe"));
+    let mut line = String::new();
+    output.read_line(&mut line).expect("a line");
+    assert_eq!(line, "all tried\n");
+    (child, output)
+}
+
+type Besieger = (Child, BufReader<ChildStdout>);
+
+/// Ends it; how many connections it opened.
+fn end((mut child, mut output): Besieger) -> u64 {
+    drop(child.stdin.take());
+    let mut line = String::new();
+    output.read_line(&mut line).expect("a line");
+    child.wait().expect("an end");
+    line.trim().parse().expect("a number")
+}
+
+/// How many users, connections each, the seconds before what was closed is opened again, and
+/// whether all of them send nothing but calls.
+type Siege = (&'static str, u32, u32, u32, Option<&'static str>);
+
+const SIEGES: [Siege; 4] = [
+    ("a thousand connections of one user", 1, 1000, 1, None),
+    ("a thousand connections of 40 users", 40, 25, 1, None),
+    ("one user who comes back without a pause", 1, 1000, 0, None),
+    ("four users who send all the calls they can", 4, 8, 0, Some("calls")),
+];
+
+fn besieged(logins: usize) {
+    let phone = Phone::start();
+    let place = Place::new(&phone);
+    let daemon = place.start();
+    for (user, number) in PEOPLE {
+        daemon.enroll(&phone, user, number);
+    }
+    let relay = relay(&place);
+    let quiet = log_in(&daemon, &phone, logins);
+    println!("nobody else: of {logins} logins {quiet:?}");
+    let said = daemon.log().lines().count();
+    for siege in SIEGES {
+        let (name, users, connections, ..) = siege;
+        let besiegers = (0..users)
+            .map(|user| besiege(&place, &relay, 21_000 + user, &siege))
+            .collect::<Vec<_>>();
+        let times = log_in(&daemon, &phone, logins);
+        let (memory, descriptors) = (memory(&daemon), descriptors(&daemon));
+        let opened = besiegers.into_iter().map(end).sum::<u64>();
+        println!(
+            "{name}: of {logins} logins {times:?}; {opened} connections opened; at most \
+             {memory} KiB of memory, {descriptors} descriptors"
+        );
+        assert!(opened >= u64::from(users * connections), "{name}: {opened} connections");
+        assert!(times.are_bearable(quiet), "{name}: {times:?}, and {quiet:?} without");
+        assert!(memory < MEMORY, "{name}: {memory} KiB");
+        assert!(descriptors < DESCRIPTORS, "{name}: {descriptors} descriptors");
+    }
+    // What users may not do is logged, so many times for each of them; a closed connection is not.
+    let log = daemon.log();
+    let lines = log.lines().skip(said).filter(|line| !line.contains("audit"));
+    let refused = lines.clone().filter(|line| line.contains("its caller may not do this")).count();
+    assert!(refused <= 60 * 40, "{refused} lines about refused calls");
+    assert_eq!(lines.count(), refused, "lines of the log: {log}");
+}
+
+#[test]
+fn a_siege_keeps_nobody_from_logging_in() {
+    besieged(100);
+}
+
+#[test]
+#[ignore = "long: two thousand logins for each siege"]
+fn a_long_siege_keeps_nobody_from_logging_in() {
+    besieged(500);
+}
+
+/// A call, the reply that each gets (none to `oneway`), and whether it is root that calls.
+fn floods() -> Vec<(&'static str, Vec<u8>, Option<&'static str>, bool)> {
+    let call = |method: &str, oneway: bool| {
+        let parameters = match method {
+            "GetInfo" => return frame(&json!({ "method": "org.varlink.service.GetInfo" })),
+            "Answer" => json!({ "challenge": "0".repeat(32), "answer": "123456" }),
+            _ => json!({ "challenge": "0".repeat(32) }),
+        };
+        let method = format!("org.otpd.Login.{method}");
+        frame(&json!({ "method": method, "parameters": parameters, "oneway": oneway }))
+    };
+    let unknown = Some("org.otpd.Login.UnknownChallenge");
+    let denied = Some("org.varlink.service.PermissionDenied");
+    let invalid = Some("org.varlink.service.InvalidParameter");
+    vec![
+        ("information", call("GetInfo", false), Some(""), true),
+        ("answers without a beginning", call("Answer", false), unknown, true),
+        ("answers of who may not answer", call("Answer", false), denied, false),
+        ("cancelling what never began", call("Cancel", true), None, true),
+        ("cancelling by who may not", call("Cancel", true), None, false),
+        ("empty frames", vec![0], invalid, false),
+        ("bytes", b"\xff\x01\x80\x1b\0".to_vec(), invalid, false),
+    ]
+}
+
+/// Sends `number` calls in one write, and reads what comes back.
+fn flood(wire: &mut Wire, call: &[u8], reply: Option<&str>, number: usize) -> usize {
+    let mut writer = wire.writer();
+    let calls = call.repeat(number);
+    let end = frame(&json!({ "method": "org.varlink.service.GetInfo" }));
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            writer.write_all(&calls).expect("the daemon reads");
+            writer.write_all(&end).expect("the daemon reads");
+        });
+        let mut replies = 0;
+        if let Some(expected) = reply {
+            while replies < number {
+                let found = wire.receive().expect("the daemon stays");
+                assert_eq!(found["error"].as_str().unwrap_or_default(), expected);
+                replies += 1;
+            }
+        }
+        let last = wire.receive().expect("the daemon stays");
+        assert_eq!(last["parameters"]["product"], "otpd", "the reply to the last call");
+        replies
+    })
+}
+
+#[test]
+fn ten_thousand_calls_in_one_write_are_answered_and_keep_nobody_waiting() {
+    const CALLS: usize = 10_000;
+    let phone = Phone::start();
+    let place = Place::new(&phone);
+    let daemon = place.start();
+    for (user, number) in PEOPLE {
+        daemon.enroll(&phone, user, number);
+    }
+    let relay = relay(&place);
+    let quiet = log_in(&daemon, &phone, 10);
+    let said = daemon.log().lines().count();
+    for (name, call, reply, root) in floods() {
+        let uid = if root { 0 } else { 21_000 };
+        let mut wire = daemon.connect_as(&relay, uid, uid);
+        std::thread::scope(|scope| {
+            let flooding = scope.spawn(|| flood(&mut wire, &call, reply, CALLS));
+            let times = log_in(&daemon, &phone, 10);
+            let replies = flooding.join().expect("the flood was answered");
+            assert_eq!(replies, reply.map_or(0, |_| CALLS), "{name}");
+            println!("{name}: {replies} replies; of 10 logins {times:?}");
+            assert!(times.are_bearable(quiet), "{name}: {times:?}, and {quiet:?} without");
+        });
+    }
+    let memory = memory(&daemon);
+    println!("at most {memory} KiB of memory");
+    assert!(memory < MEMORY, "{memory} KiB");
+    let log = daemon.log();
+    let lines = log.lines().skip(said).filter(|line| !line.contains("audit"));
+    // One user's refused calls are logged 60 times an hour, and root's never.
+    assert_eq!(lines.count(), 60, "{log}");
+}

@@ -1,0 +1,470 @@
+//! What is promised under each fault, as a table: nobody is granted without the right code, no charge
+//! is lost, the log names the cause, and once it is gone everything goes on, with the same process.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    os::unix::fs::FileExt,
+    process::{Child, Command, Stdio},
+};
+
+use otp_proto::login::{Answer, Begin, Step, Verdict};
+use otpd_tests::{
+    daemon::{Daemon, Place},
+    disk::{self, EIO, ENOSPC, EROFS, What, kinds},
+    pam::build::compile,
+    phone::{Phone, Vendor},
+    wire::{is_denied, is_granted, login, typed, wrong},
+};
+
+use super::{full_disk, people::PEOPLE};
+
+/// Who waits at a prompt when the fault begins.
+const WAITS: &str = PEOPLE[0].0;
+/// Who comes while it lasts.
+const COMES: &str = PEOPLE[1].0;
+
+/// What becomes of a call while the fault lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Meanwhile {
+    /// The same as always.
+    GoesOn,
+    /// It is refused as unavailable, and costs nothing.
+    Refused,
+}
+
+/// Brings a fault about.
+type Strike = Box<dyn FnOnce(&Place, &Phone, &Daemon) -> Lift>;
+/// Ends it.
+type Lift = Box<dyn FnOnce(&Phone)>;
+
+/// A daemon that a fault can befall.
+struct Stage {
+    daemon: Daemon,
+    strike: Strike,
+}
+
+impl Stage {
+    fn new(daemon: Daemon, strike: impl FnOnce(&Place, &Phone, &Daemon) -> Lift + 'static) -> Self {
+        Self { daemon, strike: Box::new(strike) }
+    }
+}
+
+struct Row {
+    fault: &'static str,
+    /// A login that begins.
+    begin: Meanwhile,
+    /// An answer at a prompt from before.
+    answer: Meanwhile,
+    /// What the log says.
+    cause: &'static str,
+    stage: fn(&Place, &Phone) -> Stage,
+}
+
+use Meanwhile::{GoesOn, Refused};
+
+const FAULTS: [Row; 9] = [
+    Row {
+        fault: "the disk fails",
+        begin: Refused,
+        answer: Refused,
+        cause: "the disk fails: see dmesg",
+        stage: |place, _| failing(place, EIO, kinds::CHANGES | kinds::OPEN),
+    },
+    Row {
+        fault: "the disk fails to keep what is written",
+        begin: Refused,
+        answer: Refused,
+        cause: "the disk fails: see dmesg",
+        stage: |place, _| failing(place, EIO, kinds::SYNC),
+    },
+    Row {
+        fault: "the disk has become read-only",
+        begin: Refused,
+        answer: Refused,
+        cause: "the disk fails: see dmesg",
+        stage: |place, _| failing(place, EROFS, kinds::CHANGES),
+    },
+    Row {
+        fault: "the disk is full, and the reserve of no use",
+        begin: Refused,
+        answer: Refused,
+        cause: "the disk is full: new logins are refused",
+        stage: |place, _| failing(place, ENOSPC, kinds::WRITE | kinds::LENGTH),
+    },
+    Row {
+        fault: "the disk is full",
+        begin: Refused,
+        answer: GoesOn,
+        cause: "the disk is full: new logins are refused",
+        stage: full,
+    },
+    Row {
+        fault: "another program holds the database",
+        begin: Refused,
+        answer: Refused,
+        cause: "another program holds the database: end it",
+        stage: held,
+    },
+    Row {
+        fault: "no descriptor is left",
+        begin: Refused,
+        answer: GoesOn,
+        cause: "NSS failed",
+        stage: descriptors,
+    },
+    Row {
+        fault: "the directory of accounts does not answer about others",
+        begin: GoesOn,
+        answer: GoesOn,
+        cause: "NSS did not answer within 2 s",
+        stage: directory,
+    },
+    Row {
+        fault: "no vendor answers",
+        begin: GoesOn,
+        answer: GoesOn,
+        cause: "no clear answer: ",
+        stage: vendor,
+    },
+];
+
+fn failing(place: &Place, error: u32, of: u32) -> Stage {
+    let disk = disk::Disk::new(place, "otpd.db");
+    let daemon = Daemon::spawn(disk.under(place.command()), place.socket(), ": ready ");
+    Stage::new(daemon, move |_, _, _| {
+        disk.set(What::FailFrom(1, error), of);
+        Box::new(move |_| disk.set(What::Works, 0))
+    })
+}
+
+fn full(place: &Place, phone: &Phone) -> Stage {
+    let full_disk::Disk { daemon, folder } = full_disk::Disk::start(place, phone);
+    Stage::new(daemon, move |_, _, _| {
+        full_disk::Disk::take_all(&folder, "filler");
+        Box::new(move |_| fs::remove_file(folder.join("filler")).expect("the filler"))
+    })
+}
+
+/// Another program in the middle of a change, until its input ends.
+const HOLDER: &str = "
+import sqlite3, sys
+database = sqlite3.connect(sys.argv[1], isolation_level=None)
+database.execute('BEGIN EXCLUSIVE')
+print('held', flush=True)
+sys.stdin.read()
+database.execute('ROLLBACK')
+";
+
+fn holder(place: &Place) -> Child {
+    let mut child = Command::new("python3")
+        .args(["-c", HOLDER])
+        .arg(place.file("otpd.db"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("python3 runs");
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");
+    assert_eq!(line, "held\n");
+    child
+}
+
+fn held(place: &Place, _: &Phone) -> Stage {
+    Stage::new(place.start(), |place, _, _| {
+        let mut child = holder(place);
+        Box::new(move |_| {
+            drop(child.stdin.take());
+            assert!(child.wait().expect("an end").success());
+        })
+    })
+}
+
+fn limit_descriptors(pid: u32, number: usize) {
+    let status = Command::new("prlimit")
+        .args([format!("--nofile={number}:"), "--pid".to_owned(), pid.to_string()])
+        .status();
+    assert!(status.expect("prlimit runs").success());
+}
+
+fn descriptors(place: &Place, _: &Phone) -> Stage {
+    Stage::new(place.start(), |_, _, daemon| {
+        let pid = daemon.pid();
+        // What is open stays open, and nothing else can be opened.
+        limit_descriptors(pid, 3);
+        Box::new(move |_| limit_descriptors(pid, 1024))
+    })
+}
+
+/// A daemon on a host whose directory knows nobody, and hangs when it is asked for some.
+fn with_directory(place: &Place) -> Daemon {
+    let test = std::env::current_exe().expect("the test's own file");
+    let beside = test.parent().expect("a file in a directory");
+    let _ = compile("faults/nss.c", beside, "libnss_far.so.2", &["-shared", "-fPIC"], &[]);
+    place.keep("nsswitch.conf", "passwd: files far\ngroup: files\n");
+    let otpd = place.command();
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--propagation", "private", "sh", "-c"]);
+    command.args(["mount --bind \"$0\" /etc/nsswitch.conf && exec \"$@\""]);
+    command.arg(place.file("nsswitch.conf")).arg(otpd.get_program()).args(otpd.get_args());
+    command.env("LD_LIBRARY_PATH", beside).env("NSS_HANGS", place.file("hangs"));
+    Daemon::spawn(command, place.socket(), ": ready ")
+}
+
+fn directory(place: &Place, _: &Phone) -> Stage {
+    Stage::new(with_directory(place), |place, _, daemon| {
+        place.keep("hangs", "");
+        let (file, mut wire) = (place.file("hangs"), daemon.connect());
+        // Somebody whom the host's own files do not know.
+        assert!(wire.post(&login("far0", None)));
+        Box::new(move |_| {
+            let reply = wire.reply::<Begin>().expect("a reply").expect("a step");
+            assert_eq!(reply.step.verdict, Some(Verdict::Unavailable), "answered in its time");
+            fs::remove_file(file).expect("a file");
+        })
+    })
+}
+
+fn vendor(place: &Place, _: &Phone) -> Stage {
+    Stage::new(place.start(), |_, phone, _| {
+        phone.set(Vendor::Stalls);
+        Box::new(|phone| phone.set(Vendor::Accepts))
+    })
+}
+
+fn is_refused(step: &Step) -> bool {
+    step.verdict == Some(Verdict::Unavailable)
+}
+
+/// A login from its begin to its grant; nobody gets in twice.
+fn logs_in(daemon: &Daemon, phone: &Phone, user: &str, fault: &str) {
+    let mut wire = daemon.connect();
+    let challenge = wire.prompt(&login(user, None)).challenge;
+    let code = phone.next().code();
+    assert!(is_granted(&wire.answer(&challenge, &code)), "{fault}: {user}");
+    assert!(is_denied(&wire.answer(&challenge, &code)), "{fault}: {user}");
+}
+
+fn keeps_its_promises(row: &Row) {
+    let Row { fault, begin, answer, cause, stage } = row;
+    let phone = Phone::start();
+    let place = Place::new(&phone);
+    let Stage { mut daemon, strike } = stage(&place, &phone);
+    for (user, number) in PEOPLE.into_iter().take(2) {
+        daemon.enroll(&phone, user, number);
+    }
+    let [mut waits, mut comes] = [daemon.connect(), daemon.connect()];
+    let challenge = waits.prompt(&login(WAITS, None)).challenge;
+    let code = phone.next().code();
+    let pid = daemon.pid();
+    // So that the daemon has taken both connections.
+    comes.call(&otp_proto::service::GetInfo {}).expect("information");
+
+    let lift = strike(&place, &phone, &daemon);
+    let begun = comes.call(&login(COMES, None)).expect("a step");
+    let new = match begin {
+        GoesOn => {
+            assert!(begun.step.prompt.is_some(), "{fault}: {:?}", begun.step);
+            Some((begun.challenge.expect("a challenge"), phone.next().code()))
+        }
+        Refused => {
+            assert!(is_refused(&begun.step), "{fault}: {:?}", begun.step);
+            assert!(begun.challenge.is_none() && phone.pending().is_none(), "{fault}");
+            None
+        }
+    };
+    let step = waits.call(&typed(&challenge, &wrong(&code, 0))).expect("a step").step;
+    let right = match answer {
+        GoesOn => {
+            let said = step.prompt.expect("the login goes on").text;
+            assert!(said.contains("2 tries left"), "{fault}: {said}");
+            waits.try_call(&typed(&challenge, &code))
+        }
+        Refused => {
+            assert!(is_refused(&step), "{fault}: {step:?}");
+            waits.try_call(&typed(&challenge, &code))
+        }
+    };
+    let right = right.expect("the daemon stays").expect("a step").step;
+    assert_eq!(is_granted(&right), *answer == GoesOn, "{fault}: {right:?}");
+    daemon.wait_for(cause);
+    lift(&phone);
+
+    let charged = daemon.show(WAITS).failures_24h;
+    assert_eq!(charged, u32::from(*answer == GoesOn), "{fault}: what was told is on record");
+    let again = daemon.connect().call(&typed(&challenge, &code)).expect("a step").step;
+    assert_eq!(is_granted(&again), *answer == Refused, "{fault}: not used, not lost: {again:?}");
+    assert!(is_denied(&daemon.connect().answer(&challenge, &code)), "{fault}: once");
+    if let Some((challenge, code)) = new {
+        assert!(is_granted(&daemon.connect().answer(&challenge, &code)), "{fault}");
+    }
+    logs_in(&daemon, &phone, COMES, fault);
+    assert!(daemon.is_running() && daemon.pid() == pid, "{fault}: the same process");
+}
+
+#[test]
+fn under_each_fault_nobody_is_granted_wrongly_and_everything_recovers() {
+    std::thread::scope(|scope| {
+        for row in &FAULTS {
+            scope.spawn(|| keeps_its_promises(row));
+        }
+    });
+    println!("{} kinds of fault injected", FAULTS.len());
+}
+
+/// How long a program may hold the database without anybody being let in or charged.
+fn held_for(seconds: u64) {
+    let phone = Phone::start();
+    let place = Place::new(&phone);
+    let daemon = place.start();
+    daemon.enroll(&phone, WAITS, PEOPLE[0].1);
+    let mut wire = daemon.connect();
+    let challenge = wire.prompt(&login(WAITS, None)).challenge;
+    let code = phone.next().code();
+    let mut child = holder(&place);
+    // Each answer waits for the lock in vain: they are the clock.
+    let mut refused = 0;
+    while refused < seconds / 2 {
+        let reply = wire.try_call::<Answer>(&typed(&challenge, &code));
+        let step = reply.expect("the daemon stays").expect("a step").step;
+        assert!(is_refused(&step), "{step:?}");
+        refused += 1;
+    }
+    drop(child.stdin.take());
+    assert!(child.wait().expect("an end").success());
+    assert!(is_granted(&wire.answer(&challenge, &code)));
+    assert!(is_denied(&wire.answer(&challenge, &code)));
+    assert_eq!(daemon.show(WAITS).failures_24h, 0);
+}
+
+#[test]
+#[ignore = "long"]
+fn a_database_that_is_held_for_30_seconds() {
+    held_for(30);
+}
+
+/// A daemon that refuses every login, for this reason.
+fn broken(place: &Place, reasons: &[&str]) -> Daemon {
+    let daemon = Daemon::spawn(place.command(), place.socket(), "refused until this is mended");
+    for reason in reasons {
+        daemon.wait_for(reason);
+    }
+    assert!(is_refused(&daemon.connect().begin(WAITS).step));
+    daemon
+}
+
+/// What is told about a damaged database: both ways lead back, without a restart.
+#[test]
+fn a_damaged_database_says_how_to_recover_and_both_ways_do() {
+    let phone = Phone::start();
+    let place = Place::new(&phone);
+    let daemon = place.start();
+    daemon.enroll(&phone, WAITS, PEOPLE[0].1);
+    daemon.terminate();
+    assert!(daemon.wait().success());
+    place.settle();
+    let (database, backup) = (place.file("otpd.db"), place.file("backup.db"));
+    let key = fs::read(place.file("otpd.key")).expect("the key");
+    fs::copy(&database, &backup).expect("a copy");
+    let reasons = [
+        "otpd.db: file is not a database; the database is damaged",
+        "otpctl restore your last backup, or enroll everybody again; the key file stays",
+    ];
+
+    fs::write(
+        &database,
+        "nothing that SQLite knows, and longer than its header of a hundred bytes. \
+                          It does not matter what it says beyond that.",
+    )
+    .expect("a file");
+    let daemon = broken(&place, &reasons);
+    fs::copy(&backup, &database).expect("the backup");
+    daemon.signal("HUP");
+    daemon.wait_for(": ready ");
+    logs_in(&daemon, &phone, WAITS, "the backup");
+    daemon.kill();
+
+    for extra in ["otpd.db-wal", "otpd.db-shm"] {
+        let _ = fs::remove_file(place.file(extra));
+    }
+    fs::write(&database, [0xa5; 4096]).expect("a file");
+    let daemon = broken(&place, &reasons);
+    fs::rename(&database, place.file("damaged.db")).expect("moved away");
+    daemon.signal("HUP");
+    daemon.wait_for(": ready ");
+    daemon.enroll(&phone, WAITS, PEOPLE[0].1);
+    logs_in(&daemon, &phone, WAITS, "a new database");
+    assert_eq!(fs::read(place.file("otpd.key")).expect("the key"), key, "the key stays");
+}
+
+/// Where a table begins in the file, its page's number.
+const ROOT: &str = "
+import sqlite3, sys
+database = sqlite3.connect(sys.argv[1])
+print(database.execute('SELECT rootpage FROM sqlite_schema WHERE name = ?', [sys.argv[2]]).fetchone()[0])
+";
+
+#[test]
+fn a_damaged_page_is_met_while_running_and_grants_nothing() {
+    for table in ["enrollment", "login", "budget"] {
+        let phone = Phone::start();
+        let place = Place::new(&phone);
+        let daemon = place.start();
+        daemon.enroll(&phone, WAITS, PEOPLE[0].1);
+        let challenge = daemon.connect().prompt(&login(WAITS, None)).challenge;
+        let code = phone.next().code();
+        daemon.terminate();
+        assert!(daemon.wait().success());
+        place.settle();
+        let (database, backup) = (place.file("otpd.db"), place.file("backup.db"));
+        fs::copy(&database, &backup).expect("a copy");
+        let output = Command::new("python3").args(["-c", ROOT]).arg(&database).arg(table).output();
+        let page = String::from_utf8(output.expect("python3 runs").stdout).expect("text");
+        let page = page.trim().parse::<u64>().expect("a number");
+        let file = fs::File::options().write(true).open(&database).expect("the database");
+        file.write_all_at(&[0xa5; 4096], (page - 1) * 4096).expect("damage");
+
+        let daemon = place.start();
+        let mut wire = daemon.connect();
+        assert!(is_refused(&wire.begin(WAITS).step), "{table}");
+        let step = wire.answer(&challenge, &code);
+        assert!(is_refused(&step), "{table}: {step:?}");
+        daemon.wait_for("the database is damaged: stop otpd");
+        daemon.terminate();
+        assert!(daemon.wait().success());
+        for extra in ["otpd.db-wal", "otpd.db-shm"] {
+            let _ = fs::remove_file(place.file(extra));
+        }
+        fs::copy(&backup, &database).expect("the backup");
+        let daemon = place.start();
+        assert!(is_granted(&daemon.connect().answer(&challenge, &code)), "{table}");
+        assert!(phone.pending().is_none(), "{table}");
+    }
+}
+
+#[test]
+fn a_read_only_disk_at_the_start_is_named_and_waited_for() {
+    let phone = Phone::start();
+    let place = Place::new(&phone);
+    let folder = place.file("disk");
+    fs::create_dir(&folder).expect("a directory");
+    place.configure(&place.settings(&phone).replace("/otpd.db", "/disk/otpd.db"));
+    let otpd = place.command();
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--propagation", "private", "sh", "-c"]);
+    let mount = "mount -t tmpfs -o size=24m,mode=700,ro none \"$0\" && exec \"$@\"";
+    command.arg(mount).arg(&folder).arg(otpd.get_program()).args(otpd.get_args());
+    let mut daemon = Daemon::spawn(command, place.socket(), "refused until this is mended");
+    daemon.wait_for("Read-only file system");
+    daemon.wait_for("see that otpd may read and write it");
+    assert!(is_refused(&daemon.connect().begin(WAITS).step));
+    let pid = daemon.pid().to_string();
+    let remount = ["--mount", "--target", &pid, "mount", "-o", "remount,rw"];
+    let status = Command::new("nsenter").args(remount).arg(&folder).status();
+    assert!(status.expect("nsenter runs").success());
+    // It looks by itself every ten seconds.
+    daemon.wait_for(": ready ");
+    daemon.enroll(&phone, WAITS, PEOPLE[0].1);
+    logs_in(&daemon, &phone, WAITS, "writable again");
+    assert!(daemon.is_running());
+}

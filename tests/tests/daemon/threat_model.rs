@@ -1,0 +1,78 @@
+//! The threat model names the test of each threat: each of them has to exist.
+
+use std::{fs, path::Path};
+
+/// The threats that may be said not to apply, each with its reason.
+const MAY_NOT_APPLY: [&str; 5] = ["T04", "T15", "T18", "T20", "T31"];
+
+const NUMBER_OF_THREATS: usize = 32;
+
+/// The sections of the document that are threats: their number, and what is said.
+fn threats(document: &str) -> Vec<(&str, &str)> {
+    document.split("\n### ").skip(1).map(|section| section.split_at(3)).collect()
+}
+
+/// The tests that a section names, as pairs of file and name.
+fn named(section: &str) -> Vec<(&str, &str)> {
+    let Some((_, shown)) = section.split_once("\nShown by:") else { return Vec::new() };
+    let shown = shown.split("\n\n").next().unwrap_or_default();
+    let mut pieces = shown.split('`').skip(1);
+    let mut tests = Vec::new();
+    while let (Some(file), Some(names)) = (pieces.next(), pieces.next()) {
+        let names = names.split([' ', '\n', ',', ';', '.']).filter(|name| !name.is_empty());
+        tests.extend(names.map(|name| (file, name)));
+    }
+    tests
+}
+
+/// Whether the file has a test or a scenario of that name.
+fn is_there(root: &Path, file: &str, name: &str) -> bool {
+    let source = fs::read_to_string(root.join(file)).unwrap_or_default();
+    // A behaviour of all stores gets the name of its test in a table.
+    [format!("fn {name}("), format!("def {name}("), format!(" as {name},")]
+        .iter()
+        .any(|declaration| source.contains(declaration))
+}
+
+#[test]
+fn every_threat_has_a_test_and_every_test_that_is_named_exists() {
+    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    let document =
+        fs::read_to_string(root.join("packaging/doc/threat-model.md")).expect("the threat model");
+    let threats = threats(&document);
+    let numbers = threats.iter().map(|(number, _)| (*number).to_owned()).collect::<Vec<_>>();
+    let all = (1..=NUMBER_OF_THREATS).map(|n| format!("T{n:02}")).collect::<Vec<_>>();
+    assert_eq!(numbers, all);
+
+    let mut wrong = Vec::new();
+    for (number, section) in threats {
+        let tests = named(section);
+        if tests.is_empty() {
+            let is_explained =
+                MAY_NOT_APPLY.contains(&number) && section.contains("\nDoes not apply: ");
+            if !is_explained {
+                wrong.push(format!("{number}: no test"));
+            }
+        }
+        for (file, name) in tests {
+            if !is_there(root, file, name) {
+                wrong.push(format!("{number}: no {name} in {file}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn a_name_that_is_wrong_would_be_seen() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let section = "T99 Nothing\n\nText.\n\nShown by: `tests/daemon.rs` one_test, another;\n`src/lib.rs`\nthird.\n\nMore `code` here.\n";
+    assert_eq!(
+        named(section),
+        [("tests/daemon.rs", "one_test"), ("tests/daemon.rs", "another"), ("src/lib.rs", "third")]
+    );
+    assert!(!is_there(root, "tests/daemon.rs", "one_test"));
+    assert!(!is_there(root, "tests/nowhere.rs", "one_test"));
+    let own = "tests/daemon/threat_model.rs";
+    assert!(is_there(root, own, "a_name_that_is_wrong_would_be_seen"));
+}
