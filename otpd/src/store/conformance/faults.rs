@@ -245,6 +245,7 @@ pub(super) async fn failing_for_all(subject: &impl Subject) {
         tokio::spawn(async move { store.transact(scope(&format!("u{nth}")), charge()).await })
     });
     let waiting = waiting.collect::<Vec<_>>();
+    assert_eq!(running.store.depth(), 0, "the gate's decision waits no more");
     while running.store.depth() < 10 {
         tokio::task::yield_now().await;
     }
