@@ -217,5 +217,6 @@ engines! {
     super::faults::signs_of_life as a_store_that_fails_lives_and_one_that_hangs_says_nothing,
     super::faults::full_queue as a_full_queue_refuses_at_once,
     super::faults::waited_too_long as what_waited_too_long_is_not_decided,
+    super::faults::begun_without_end as what_began_and_does_not_end_is_in_doubt,
     super::faults::abandoned as what_nobody_waits_for_is_not_decided,
 }

@@ -324,3 +324,24 @@ pub(super) async fn waited_too_long(subject: &impl Subject) {
     gate.open();
     assert_eq!(charged(&running, "alice").await, 0);
 }
+
+pub(super) async fn begun_without_end(subject: &impl Subject) {
+    let (running, _) = failing(subject);
+    let (open, opened) = std::sync::mpsc::channel::<()>();
+    let (arrived, mut arrival) = mpsc::unbounded_channel();
+    let opened = Mutex::new(opened);
+    let wait = move |records: &Records, _| {
+        let _ = arrived.send(());
+        let _ = opened.lock().expect("one decision at a time").recv();
+        Decided::unchanged(records, ())
+    };
+    let store = running.store.clone();
+    let asked = tokio::spawn(async move { store.transact(scope("alice"), wait).await });
+    arrival.recv().await.expect("the decision begins");
+    // With the engine held, nothing but its own patience wakes the one who asked.
+    tokio::time::pause();
+    let answer = asked.await.expect("a task");
+    tokio::time::resume();
+    assert_eq!(answer, Err(StoreError::Unknown), "it may be committed yet");
+    drop(open);
+}
