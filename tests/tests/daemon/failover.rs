@@ -1,29 +1,36 @@
 //! A vendor that fails and one that does not: each fault, with each vendor as the one that has it,
 //! over real HTTP.
 
+use std::time::Duration;
+
 use otp_proto::{
     admin::{Channel, GatewayState, Watch},
     event::Event,
 };
 use otpd_tests::{
+    PATIENCE,
     carrier::{
         Carrier, Vendor,
         settings::Settings,
         told::{On, Order, Told, What},
     },
-    daemon::{Daemon, Place},
+    daemon::{Daemon, Place, hasty},
     wire::{is_granted, login},
 };
 
 use super::{
     people::PEOPLE,
     trail::Watcher,
-    vendors::{PROMPT, after, delivery, gateway},
+    vendors::{after, delivery, gateway},
     web::Web,
 };
 
 const USER: &str = PEOPLE[0].0;
 const NUMBER: &str = PEOPLE[0].1;
+
+/// By when a prompt is there where the vendor says nothing: less than the 8 s that it has, so that a
+/// prompt that waited for it comes too late.
+const PROMPT: Duration = Duration::from_secs(7);
 
 /// Nobody listens there: it is no port that programs are given.
 const NOBODY: &str = "http://127.0.0.1:1";
@@ -113,7 +120,7 @@ fn expected(fault: Fault, first: Vendor) -> Expected {
             ..cut
         },
         Fault::Busy => Expected {
-            order: Some((What::TooMany { retry_after: Some(7) }, None)),
+            order: Some((What::TooMany { retry_after: Some(60) }, None)),
             reason: Some("HTTP 429"),
             rests: true,
             ..cut
@@ -134,16 +141,20 @@ fn unauthorized(vendor: Vendor) -> &'static str {
     }
 }
 
-/// A carrier, and a daemon that asks `first` and then the one after it; somebody is enrolled.
-fn daemon(place: &Place, carrier: &Carrier, first: Vendor, base: &str, more: &str) -> Daemon {
+/// What a daemon sends by: `first`, and then the one after it.
+fn routes(place: &Place, carrier: &Carrier, first: Vendor, base: &str) -> String {
     let (accounts, second) = (Settings::default(), after(first));
     let tables = [
-        more.to_owned(),
         delivery(&[first, second], &[]),
         gateway(place, &accounts, first, base),
         gateway(place, &accounts, second, &carrier.url(second)),
     ];
-    place.configure(&(place.basics() + &tables.concat()));
+    place.basics() + &tables.concat()
+}
+
+/// A daemon with these settings, and somebody who is enrolled.
+fn daemon(place: &Place, carrier: &Carrier, settings: &str) -> Daemon {
+    place.configure(settings);
     let daemon = place.start();
     daemon.prove(USER, NUMBER, Channel::Sms, || carrier.next(NUMBER).code());
     daemon
@@ -155,7 +166,10 @@ fn a_login_gets_its_code(fault: Fault, first: Vendor) {
     let second = after(first);
     let (place, carrier) = (Place::empty(), Carrier::start(Settings::default()));
     let base = if order.is_some() { carrier.url(first) } else { NOBODY.to_owned() };
-    let mut daemon = daemon(&place, &carrier, first, &base, "");
+    let silent = prompt == SENDING;
+    let settings = routes(&place, &carrier, first, &base);
+    let settings = if silent { hasty(&settings) } else { settings };
+    let mut daemon = daemon(&place, &carrier, &settings);
     let of_user = Watch { user: Some(USER.to_owned()), after: Some(0) };
     let mut trail = Watcher::new(daemon.connect(), &of_user);
     trail.deliveries(1);
@@ -165,7 +179,8 @@ fn a_login_gets_its_code(fault: Fault, first: Vendor) {
     }
 
     let mut wire = daemon.connect();
-    let prompted = wire.prompt_within(&login(USER, None), PROMPT);
+    let time = if silent { PROMPT } else { PATIENCE };
+    let prompted = wire.prompt_within(&login(USER, None), time);
     let prompted = prompted.unwrap_or_else(|| panic!("{name}: no prompt in time"));
     assert!(prompted.text.starts_with(prompt), "{name}: {}", prompted.text);
     if let Fault::Late = fault {
@@ -220,7 +235,8 @@ fn the_next_vendor_brings_what_the_first_does_not() {
 fn a_vendor_that_fails_five_times_in_a_row_is_left_alone() {
     let first = Vendor::Telnyx;
     let (place, carrier, web) = (Place::empty(), Carrier::start(Settings::default()), Web::new());
-    let daemon = daemon(&place, &carrier, first, &carrier.url(first), &web.settings());
+    let settings = routes(&place, &carrier, first, &carrier.url(first)) + &web.settings();
+    let daemon = daemon(&place, &carrier, &settings);
     let asked = || carrier.requests(first).iter().filter(|one| one.method == "POST").count();
     let resting = || {
         let text = web.metrics();
