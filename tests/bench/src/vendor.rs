@@ -23,7 +23,7 @@ use serde::Deserialize;
 use tokio::{net::TcpListener, sync::Notify};
 
 /// Nothing that is waited for takes longer.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The newest code that each number got.
 #[derive(Clone, Default)]

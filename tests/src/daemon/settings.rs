@@ -13,7 +13,7 @@ pub const LONG_CODES: &str = "\n[code]\ndigits = 8\n";
 /// sent however busy the machine is.
 pub const PATIENT: &str = "accept-timeout-seconds = 6";
 /// The same where the vendor says nothing, and the prompt says so.
-const HASTY: &str = "accept-timeout-seconds = 2";
+const HASTY: &str = "accept-timeout-seconds = 1";
 
 /// These settings where the vendor says nothing.
 #[must_use]

@@ -179,13 +179,17 @@ fn besieged(siege: &Siege, logins: usize, tries: u32) {
 
 #[test]
 fn a_siege_keeps_nobody_from_logging_in() {
-    SIEGES.iter().for_each(|siege| besieged(siege, 100, TRIES));
+    for siege in &SIEGES {
+        besieged(siege, 100, TRIES);
+    }
 }
 
 #[test]
 #[ignore = "long: fifteen hundred logins for each siege"]
 fn a_long_siege_keeps_nobody_from_logging_in() {
-    SIEGES.iter().for_each(|siege| besieged(siege, 500, 1));
+    for siege in &SIEGES {
+        besieged(siege, 500, 1);
+    }
 }
 
 /// A call, the reply that each gets (none to `oneway`), and whether it is root that calls.
