@@ -80,7 +80,7 @@ def good_machine(g):
     run("otpctl", "pam", "enable", "sshd")
 
 
-@scenario(timeout=180)
+@scenario
 def everything_that_is_wrong(g):
     """The doctor is silent on a good machine and names each of these faults, by files and a real sshd -T."""
     good_machine(g)
@@ -175,13 +175,13 @@ def a_trial_ends_by_itself(g):
     old.password(g.passwords["alice"])
     old.expect("$ ")
 
-    run("otpctl", "pam", "enable", "sshd", "--trial", "20s")
+    run("otpctl", "pam", "enable", "sshd", "--trial", "45s")
     check("pam_otp.so" in open(SSHD).read(), "the stack on trial")
     check("on trial" in run("otpctl", "pam", "disable", "sshd", check_status=1).err, "a second change")
     check("no login by sshd" in run("otpctl", "pam", "confirm", check_status=1).err, "a confirmation from nowhere")
     old.type("sudo otpctl pam confirm sshd")
     old.expect("this login by sshd is older than the change")
-    until(lambda: open(SSHD).read() == before, "the old stack", 40)
+    until(lambda: open(SSHD).read() == before, "the old stack", 100)
     check("there is no trial" in run("otpctl", "pam", "confirm", check_status=1).err, "a confirmation too late")
 
     run("otpctl", "pam", "enable", "sshd", "--trial", "10m")
@@ -248,7 +248,7 @@ def programs_with_two_stacks(g):
         write(paths[1], before[1])
 
 
-@scenario(timeout=150)
+@scenario
 def trials_end_one_by_one(g):
     """Each of several trials ends at its own time, also where the end of another one keeps failing."""
     g.start_otpd()
@@ -278,7 +278,7 @@ def timers():
     return run("systemctl", "list-units", "--no-legend", "--plain", "--state=active", "otpctl-trial-*.timer").out.split("\n")[:-1]
 
 
-@scenario(boot=True, timeout=150, long_rounds=2)
+@scenario(boot=True, long_rounds=2)
 def a_trial_whose_end_fails(g):
     """The timer comes again until the old stack is back, and then no more; so does the start of the host."""
     before = open(SSHD).read()
@@ -320,7 +320,7 @@ def a_trial_under_systemd(g):
     check("pam_otp.so" in open(SSHD).read(), "the stack on trial")
     run("systemctl", "daemon-reload")
     run("systemd-analyze", "verify", "--man=no", unit)
-    until(lambda: open(SSHD).read() == before, "the old stack", 40)
+    until(lambda: open(SSHD).read() == before, "the old stack", 100)
     until(lambda: not os.path.exists(unit), "the unit's end")
 
     run("otpctl", "pam", "enable", "sshd", "--trial", "10m")
