@@ -81,7 +81,7 @@ fn no_secret_is_in_debug_output() {
     let number = NUMBER.parse().expect("a number");
     let recovery = RecoveryCode::generate(&mut StdRng::seed_from_u64(1));
     let draw = Draw { code: passcode(), ..Draw::new(&mut StdRng::seed_from_u64(1), 6) };
-    let issuer = Issuer { key: code_key.clone(), instance: Instance(1) };
+    let issuer = Issuer { key: code_key.clone(), instance: Instance(1), host: None };
     let question = Question {
         account: &alice,
         purpose: Purpose::Login,

@@ -1,0 +1,123 @@
+use proptest::prelude::*;
+
+use super::{SHARES, Share};
+use crate::domain::{
+    budget::{Refunded, Traffic},
+    time::{DAY, HOUR, MINUTE, Timestamp},
+};
+
+const NOW: Timestamp = Timestamp(1_800_000_000_000);
+
+/// What a decision may do to a row.
+#[derive(Clone, Copy, Debug)]
+enum Deed {
+    Charge,
+    ChargeAll,
+    Proof,
+    Refund,
+    Answer,
+    Close,
+    Undeliver,
+    Wrong,
+    Look,
+    /// Minutes that pass, or that a clock went back.
+    Pass(i64),
+}
+
+fn deed() -> impl Strategy<Value = Deed> {
+    prop_oneof![
+        4 => Just(Deed::Charge),
+        2 => Just(Deed::ChargeAll),
+        1 => Just(Deed::Proof),
+        1 => Just(Deed::Refund),
+        2 => Just(Deed::Answer),
+        1 => Just(Deed::Close),
+        1 => Just(Deed::Undeliver),
+        2 => Just(Deed::Wrong),
+        1 => Just(Deed::Look),
+        2 => (-5_i64..40).prop_map(Deed::Pass),
+    ]
+}
+
+fn apply(traffic: &mut Traffic, deed: Deed, now: Timestamp) {
+    // Every decision settles what it reads.
+    traffic.settle(now);
+    match deed {
+        Deed::Charge => traffic.charge(now),
+        Deed::ChargeAll => traffic.charge_all(now),
+        Deed::Proof => traffic.charge_proof(now),
+        Deed::Refund => traffic.refund(now, Refunded { answered: false }),
+        Deed::Answer => traffic.answer(now),
+        Deed::Close => traffic.close(now),
+        Deed::Undeliver => traffic.undeliver(now),
+        Deed::Wrong => {
+            let _ = traffic.charge_wrong(10, now);
+        }
+        Deed::Look => {
+            let _ = traffic.find_low_conversion(now);
+        }
+        Deed::Pass(_) => {}
+    }
+}
+
+fn total(shares: &[Share]) -> Traffic {
+    let mut all = Share::default();
+    shares.iter().for_each(|share| all.add(share));
+    all.total()
+}
+
+proptest! {
+    /// Whatever is done, by whichever share: the sum says what one row would say.
+    #[test]
+    fn the_sum_of_all_shares_is_the_row(deeds in prop::collection::vec((deed(), 0..SHARES), 0..80)) {
+        let (mut row, mut now) = (Traffic::default(), NOW);
+        let mut shares = vec![Share::default(); usize::from(SHARES)];
+        for (deed, slot) in deeds {
+            if let Deed::Pass(minutes) = deed {
+                now = Timestamp(now.0 + minutes * 60_000);
+            }
+            apply(&mut row, deed, now);
+            let before = total(&shares);
+            let mut after = before.clone();
+            apply(&mut after, deed, now);
+            let share = &mut shares[usize::from(slot)];
+            share.settle(now);
+            share.add(&Share::between(&before, &after));
+            let mut sum = total(&shares);
+            sum.settle(now);
+            // A bucket in which nothing is left says the same as none.
+            let mut plain = row.clone();
+            plain.settle(now);
+            prop_assert_eq!(Share::between(&plain, &sum), Share::default());
+            prop_assert_eq!(Share::between(&sum, &plain), Share::default());
+        }
+    }
+}
+
+#[test]
+fn a_share_forgets_what_counts_no_more() {
+    let (before, mut after) = (Traffic::default(), Traffic::default());
+    after.charge_all(NOW);
+    let mut share = Share::between(&before, &after);
+    assert!(share.idle_at() > NOW.after(DAY));
+    share.settle(NOW.after(HOUR + MINUTE));
+    assert_ne!(share, Share::default(), "the day is still counted");
+    share.settle(share.idle_at());
+    assert_eq!(share, Share::default());
+}
+
+#[test]
+fn decisions_at_once_are_all_counted() {
+    let before = Traffic::default();
+    let mut after = before.clone();
+    after.charge(NOW);
+    let one = Share::between(&before, &after);
+    let mut share = Share::default();
+    // Two that saw the same sum: each adds its own.
+    share.add(&one);
+    share.add(&one);
+    let mut both = before.clone();
+    both.charge(NOW);
+    both.charge(NOW);
+    assert_eq!(share.total(), both);
+}
