@@ -23,6 +23,10 @@ pub mod keys;
 mod quota;
 pub mod random;
 #[cfg(test)]
+#[path = "../../tests/src/postgres.rs"]
+#[allow(unreachable_pub, dead_code, reason = "the tests of the whole daemon share it")]
+mod postgres_server;
+#[cfg(test)]
 mod secrecy;
 pub mod shutdown;
 pub mod store;

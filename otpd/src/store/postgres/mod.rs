@@ -14,6 +14,8 @@ mod sent;
 mod session;
 mod settings;
 mod snapshot;
+#[cfg(test)]
+pub(super) mod testing;
 mod trouble;
 mod upkeep;
 mod write;

@@ -8,16 +8,16 @@ use crate::domain::{
 
 const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
-/// What a decision may do to a row.
+/// What a decision may do to a row; what it does to a message, to one of those that were charged.
 #[derive(Clone, Copy, Debug)]
 enum Deed {
     Charge,
     ChargeAll,
     Proof,
-    Refund,
-    Answer,
-    Close,
-    Undeliver,
+    Refund(usize),
+    Answer(usize),
+    Close(usize),
+    Undeliver(usize),
     Wrong,
     Look,
     /// Minutes that pass, or that a clock went back.
@@ -29,27 +29,31 @@ fn deed() -> impl Strategy<Value = Deed> {
         4 => Just(Deed::Charge),
         2 => Just(Deed::ChargeAll),
         1 => Just(Deed::Proof),
-        1 => Just(Deed::Refund),
-        2 => Just(Deed::Answer),
-        1 => Just(Deed::Close),
-        1 => Just(Deed::Undeliver),
+        1 => any::<usize>().prop_map(Deed::Refund),
+        2 => any::<usize>().prop_map(Deed::Answer),
+        1 => any::<usize>().prop_map(Deed::Close),
+        1 => any::<usize>().prop_map(Deed::Undeliver),
         2 => Just(Deed::Wrong),
         1 => Just(Deed::Look),
         2 => (-5_i64..40).prop_map(Deed::Pass),
     ]
 }
 
-fn apply(traffic: &mut Traffic, deed: Deed, now: Timestamp) {
+/// Does it to a row. `sent` is when the messages were charged that nothing was taken back of.
+fn apply(traffic: &mut Traffic, deed: Deed, sent: &[Timestamp], now: Timestamp) {
     // Every decision settles what it reads.
     traffic.settle(now);
+    let one = |nth: usize| sent.get(nth % sent.len().max(1)).copied();
     match deed {
         Deed::Charge => traffic.charge(now),
         Deed::ChargeAll => traffic.charge_all(now),
         Deed::Proof => traffic.charge_proof(now),
-        Deed::Refund => traffic.refund(now, Refunded { answered: false }),
-        Deed::Answer => traffic.answer(now),
-        Deed::Close => traffic.close(now),
-        Deed::Undeliver => traffic.undeliver(now),
+        Deed::Refund(nth) => one(nth).into_iter().for_each(|at| {
+            traffic.refund(at, Refunded { answered: false });
+        }),
+        Deed::Answer(nth) => one(nth).into_iter().for_each(|at| traffic.answer(at)),
+        Deed::Close(nth) => one(nth).into_iter().for_each(|at| traffic.close(at)),
+        Deed::Undeliver(nth) => one(nth).into_iter().for_each(|at| traffic.undeliver(at)),
         Deed::Wrong => {
             let _ = traffic.charge_wrong(10, now);
         }
@@ -71,18 +75,26 @@ proptest! {
     #[test]
     fn the_sum_of_all_shares_is_the_row(deeds in prop::collection::vec((deed(), 0..SHARES), 0..80)) {
         let (mut row, mut now) = (Traffic::default(), NOW);
+        let mut sent = Vec::new();
         let mut shares = vec![Share::default(); usize::from(SHARES)];
         for (deed, slot) in deeds {
             if let Deed::Pass(minutes) = deed {
                 now = Timestamp(now.0 + minutes * 60_000);
             }
-            apply(&mut row, deed, now);
+            apply(&mut row, deed, &sent, now);
             let before = total(&shares);
             let mut after = before.clone();
-            apply(&mut after, deed, now);
+            apply(&mut after, deed, &sent, now);
             let share = &mut shares[usize::from(slot)];
             share.settle(now);
             share.add(&Share::between(&before, &after));
+            match deed {
+                Deed::Charge | Deed::ChargeAll => sent.push(now),
+                Deed::Refund(nth) if !sent.is_empty() => {
+                    sent.remove(nth % sent.len());
+                }
+                _ => {}
+            }
             let mut sum = total(&shares);
             sum.settle(now);
             // A bucket in which nothing is left says the same as none.
