@@ -20,12 +20,12 @@ mod hex;
 pub mod http;
 pub mod ipc;
 pub mod keys;
-mod quota;
-pub mod random;
 #[cfg(test)]
 #[path = "../../tests/src/postgres.rs"]
 #[allow(unreachable_pub, dead_code, reason = "the tests of the whole daemon share it")]
 mod postgres_server;
+mod quota;
+pub mod random;
 #[cfg(test)]
 mod secrecy;
 pub mod shutdown;

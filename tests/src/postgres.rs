@@ -29,6 +29,7 @@ listen_addresses = ''
 /// A server, its files and its log.
 pub struct Server {
     dir: TempDir,
+    port: u16,
     child: Option<Child>,
     log: Arc<Mutex<String>>,
 }
@@ -40,9 +41,13 @@ fn programs() -> PathBuf {
     newest.expect("a version of PostgreSQL").join("bin")
 }
 
-/// A program of PostgreSQL, which refuses to be root's.
+/// A program of PostgreSQL.
 fn program(name: &str) -> Command {
-    let path = programs().join(name);
+    as_postgres(&programs().join(name))
+}
+
+/// A program that refuses to be root's.
+fn as_postgres(path: &Path) -> Command {
     if !is_root() {
         return Command::new(path);
     }
@@ -98,7 +103,8 @@ fn template() -> PathBuf {
     single.args(["--single", "-D"]).arg(&data).arg("postgres");
     let mut single =
         single.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("it is installed");
-    let statements = "CREATE ROLE otpd LOGIN PASSWORD 'correct horse'\nCREATE DATABASE otpd OWNER otpd\n";
+    let statements =
+        "CREATE ROLE otpd LOGIN PASSWORD 'correct horse'\nCREATE DATABASE otpd OWNER otpd\n";
     let mut input = single.stdin.take().expect("an input");
     input.write_all(statements.as_bytes()).expect("it reads");
     drop(input);
@@ -121,7 +127,7 @@ impl Server {
         let dir = tempfile::tempdir().expect("a folder");
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("its mode");
         hand_over(dir.path());
-        let mut server = Self { dir, child: None, log: Arc::default() };
+        let mut server = Self { dir, port: 5432, child: None, log: Arc::default() };
         run(Command::new("cp").arg("-a").arg(template()).arg(server.data()));
         server.set(settings);
         server.go();
@@ -143,13 +149,19 @@ impl Server {
     /// Its database as the configuration names it.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("postgres://otpd@/otpd?host={}", self.dir.path().display())
+        format!("postgres://otpd@/otpd?host={}&port={}", self.dir.path().display(), self.port)
+    }
+
+    /// Its port, and that in the name of its socket.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// Writes its settings anew; they hold from its next start on.
     pub fn set(&self, settings: &str) {
         let socket = format!("unix_socket_directories = '{}'\n", self.dir.path().display());
-        let all = format!("{SETTINGS}{socket}{settings}\n");
+        let all = format!("{SETTINGS}{socket}port = {}\n{settings}\n", self.port);
         fs::write(self.data().join("postgresql.auto.conf"), all).expect("its settings");
     }
 
@@ -161,29 +173,31 @@ impl Server {
     /// Starts it, and waits until it serves.
     pub fn go(&mut self) {
         assert!(self.child.is_none(), "it runs");
-        let mut child = program("postgres")
-            .arg("-D")
-            .arg(self.data())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("it is installed");
-        let (ready, serves) = std::sync::mpsc::channel();
-        let mut lines = BufReader::new(child.stderr.take().expect("a log")).lines();
-        let log = Arc::clone(&self.log);
-        std::thread::spawn(move || {
-            while let Some(Ok(line)) = lines.next() {
-                if line.contains("ready to accept") {
-                    let _ = ready.send(());
-                }
-                let mut log = log.lock().expect("a log");
-                log.push_str(&line);
-                log.push('\n');
-            }
-        });
-        self.child = Some(child);
-        assert!(serves.recv().is_ok(), "it does not start: {}", self.log());
+        let mut command = program("postgres");
+        command.arg("-D").arg(self.data());
+        self.child = Some(start(&mut command, "ready to accept", &self.log));
+    }
+
+    /// Starts it again so that it listens at a free port of this machine, with more settings; which
+    /// port it is.
+    pub fn listen(&mut self, settings: &str) -> u16 {
+        self.stop();
+        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        self.port = free.local_addr().expect("an address").port();
+        drop(free);
+        self.set(&format!("listen_addresses = '127.0.0.1'\n{settings}"));
+        self.go();
+        self.port
+    }
+
+    /// Gives it the certificate `server.crt` and its key `server.key` of a folder.
+    pub fn certify(&self, folder: &Path) {
+        for name in ["server.crt", "server.key"] {
+            let own = self.data().join(name);
+            fs::copy(folder.join(name), &own).expect("a file");
+            fs::set_permissions(&own, fs::Permissions::from_mode(0o600)).expect("its mode");
+            hand_over(&own);
+        }
     }
 
     /// Ends it as a power failure would, without a word to whoever is connected.
@@ -211,9 +225,20 @@ impl Server {
     /// Does something as its superuser; what it answers, a line a row.
     pub fn sql(&self, database: &str, statement: &str) -> String {
         run(program("psql")
-            .args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", database, "-c", statement])
+            .args([
+                "-XAtq",
+                "-v",
+                "ON_ERROR_STOP=1",
+                "-U",
+                "postgres",
+                "-d",
+                database,
+                "-c",
+                statement,
+            ])
             .arg("-h")
-            .arg(self.dir.path()))
+            .arg(self.dir.path())
+            .args(["-p", &self.port.to_string()]))
     }
 
     /// A server that follows this one, with files of its own.
@@ -222,12 +247,13 @@ impl Server {
         let dir = tempfile::tempdir().expect("a folder");
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("its mode");
         hand_over(dir.path());
-        let mut standby = Self { dir, child: None, log: Arc::default() };
+        let mut standby = Self { dir, port: 5432, child: None, log: Arc::default() };
         run(program("pg_basebackup")
             .args(["-U", "postgres", "-R", "-X", "stream", "--checkpoint=fast", "-D"])
             .arg(standby.data())
             .arg("-h")
-            .arg(self.dir.path()));
+            .arg(self.dir.path())
+            .args(["-p", &self.port.to_string()]));
         let follow = fs::read_to_string(standby.data().join("postgresql.auto.conf"));
         let follow = follow.expect("its settings");
         let follow = follow.lines().filter(|line| line.starts_with("primary_conninfo"));
@@ -239,6 +265,72 @@ impl Server {
     /// Makes a standby the primary, and waits for it.
     pub fn promote(&self) {
         self.sql("postgres", "SELECT pg_promote()");
+    }
+}
+
+/// Starts a server, and waits until it says that it serves.
+fn start(command: &mut Command, serves: &'static str, log: &Arc<Mutex<String>>) -> Child {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it is installed");
+    let (tell, told) = std::sync::mpsc::channel();
+    let mut lines = BufReader::new(child.stderr.take().expect("a log")).lines();
+    let kept = Arc::clone(log);
+    std::thread::spawn(move || {
+        while let Some(Ok(line)) = lines.next() {
+            if line.contains(serves) {
+                let _ = tell.send(());
+            }
+            let mut kept = kept.lock().expect("a log");
+            kept.push_str(&line);
+            kept.push('\n');
+        }
+    });
+    assert!(told.recv().is_ok(), "it does not start: {}", log.lock().expect("a log"));
+    child
+}
+
+/// A PgBouncer before a server, which hands each transaction to one of two connections.
+pub struct Pooler {
+    dir: TempDir,
+    child: Child,
+}
+
+/// Starts one.
+#[must_use]
+pub fn pooler(server: &Server) -> Pooler {
+    let dir = tempfile::tempdir().expect("a folder");
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("its mode");
+    hand_over(dir.path());
+    let (own, behind) = (dir.path().display(), server.folder().display());
+    let settings = format!(
+        "[databases]\notpd = host={behind} port={} user=otpd\n[pgbouncer]\nlisten_addr =\n\
+         listen_port = 6432\nunix_socket_dir = {own}\nauth_type = any\npool_mode = transaction\n\
+         default_pool_size = 2\n",
+        server.port(),
+    );
+    let file = dir.path().join("pgbouncer.ini");
+    fs::write(&file, settings).expect("its settings");
+    let mut command = as_postgres(Path::new("/usr/sbin/pgbouncer"));
+    let child = start(command.arg(file), "process up", &Arc::default());
+    Pooler { dir, child }
+}
+
+impl Pooler {
+    /// The folder of its socket, whose port is 6432.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.dir.path()
+    }
+}
+
+impl Drop for Pooler {
+    fn drop(&mut self) {
+        signal(&self.child, "QUIT");
+        let _ = self.child.wait();
     }
 }
 

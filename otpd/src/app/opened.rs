@@ -23,11 +23,7 @@ pub(super) struct Opened {
 }
 
 impl Opened {
-    pub(super) fn open(
-        config: &Config,
-        keys: &Keys,
-        sink: AuditSink,
-    ) -> Result<Self, StartError> {
+    pub(super) fn open(config: &Config, keys: &Keys, sink: AuditSink) -> Result<Self, StartError> {
         match &config.store {
             config::Store::Sqlite(path) => {
                 let sqlite = Sqlite::open(path, keys.clone())?;

@@ -151,8 +151,7 @@ mod tests {
 
     #[test]
     fn servers_are_read_as_they_are_named() {
-        let socket =
-            |folder: &str, port| Server::Socket { folder: PathBuf::from(folder), port };
+        let socket = |folder: &str, port| Server::Socket { folder: PathBuf::from(folder), port };
         for (url, servers) in [
             ("postgres://otpd@db/otpd", vec![tcp("db", 5432)]),
             ("postgresql://otpd@db:6432/otpd", vec![tcp("db", 6432)]),

@@ -202,11 +202,7 @@ async fn newest(session: &Session) -> Result<i64, Trouble> {
 
 /// An id before that of every event of `since + OUT_OF_ORDER` or later, of those up to `last`: that of
 /// the newest event from before `since`.
-pub(super) async fn before(
-    session: &Session,
-    since: Timestamp,
-    last: i64,
-) -> Result<i64, Trouble> {
+pub(super) async fn before(session: &Session, since: Timestamp, last: i64) -> Result<i64, Trouble> {
     let select = "SELECT id FROM otpd.audit WHERE at < $1 AND id <= $2
                   ORDER BY at DESC, id DESC LIMIT 1";
     let found = session.query(select, &[(&since.0, Type::INT8), (&last, Type::INT8)]).await?;

@@ -90,7 +90,11 @@ impl Connector {
                     let rank = |(place, _, session): &(usize, Server, Session)| {
                         (session.timeline(), usize::MAX - place)
                     };
-                    if rank(&this) > rank(&other) { (this, Some(other)) } else { (other, Some(this)) }
+                    if rank(&this) > rank(&other) {
+                        (this, Some(other))
+                    } else {
+                        (other, Some(this))
+                    }
                 }
             };
             if let Some((_, server, session)) = older
@@ -164,10 +168,13 @@ impl Connector {
             config.password(password.expose());
         }
         let (client, connection) = config.connect_raw(stream, tls).await?;
-        Session::new(client, tokio::spawn(async move {
-            // How it ended is told to whoever waits for an answer.
-            let _ = connection.await;
-        }))
+        Session::new(
+            client,
+            tokio::spawn(async move {
+                // How it ended is told to whoever waits for an answer.
+                let _ = connection.await;
+            }),
+        )
         .await
     }
 }
@@ -188,9 +195,9 @@ fn tls(settings: &PostgresSettings) -> Result<MakeRustlsConnect, String> {
         let all = CertificateDer::pem_file_iter(path).map_err(failed)?;
         for certificate in all {
             let certificate = certificate.map_err(failed)?;
-            roots.add(certificate).map_err(|error| {
-                format!("store.ca-file {}: {error}", path.display())
-            })?;
+            roots
+                .add(certificate)
+                .map_err(|error| format!("store.ca-file {}: {error}", path.display()))?;
         }
     } else {
         // Some of a system's certificates may be of no use; the rest serves.

@@ -16,6 +16,8 @@ mod settings;
 mod snapshot;
 #[cfg(test)]
 pub(super) mod testing;
+#[cfg(test)]
+mod tests;
 mod trouble;
 mod upkeep;
 mod write;

@@ -84,9 +84,7 @@ fn unfit(place: String, keys: Option<&Keys>, unfit: Unfit) -> PostgresError {
             PostgresError::Server { place, reason, remedy }
         }
         Unfit::Newer(found) => PostgresError::Newer { place, found },
-        Unfit::WrongKey => {
-            PostgresError::WrongKey { place, found: keys.map_or(0, |keys| keys.id) }
-        }
+        Unfit::WrongKey => PostgresError::WrongKey { place, found: keys.map_or(0, |keys| keys.id) },
     }
 }
 
@@ -141,11 +139,7 @@ impl Postgres {
     ///
     /// # Errors
     /// [`PostgresError`]; nothing is changed in a database of another key or of a newer otpd.
-    pub fn open(
-        settings: PostgresSettings,
-        keys: Keys,
-        site: Site,
-    ) -> Result<Self, PostgresError> {
+    pub fn open(settings: PostgresSettings, keys: Keys, site: Site) -> Result<Self, PostgresError> {
         let connector = Connector::new(settings).map_err(PostgresError::Unusable)?;
         let times = with_session(&connector, Some(&keys), async |session| {
             schema::prepare(session, &keys).await?;

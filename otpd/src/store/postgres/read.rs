@@ -78,10 +78,8 @@ impl Reads {
     }
 
     pub(in crate::store) async fn account(&self, account: Account) -> Result<Records, StoreError> {
-        self.read(Purpose::Read, async move |session, keys| {
-            alone(session, keys, account).await
-        })
-        .await
+        self.read(Purpose::Read, async move |session, keys| alone(session, keys, account).await)
+            .await
     }
 
     pub(in crate::store) async fn account_among_all(

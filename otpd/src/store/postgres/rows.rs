@@ -144,12 +144,7 @@ pub(super) async fn lock_budgets(
     let made = session
         .query(
             make,
-            &[
-                (&names, BYTES),
-                (&key_id, Type::INT8),
-                (&empty, Type::BYTEA),
-                (&NUMBER, Type::INT2),
-            ],
+            &[(&names, BYTES), (&key_id, Type::INT8), (&empty, Type::BYTEA), (&NUMBER, Type::INT2)],
         )
         .await?;
     for row in made {

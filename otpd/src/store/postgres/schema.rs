@@ -119,7 +119,8 @@ async fn migrate(session: &Session, from: Option<i32>) -> Result<(), Trouble> {
         }
         session.simple(migration.sql().unwrap_or_default()).await?;
         let (name, checksum) = (migration.name(), migration.checksum().to_string());
-        let insert = "INSERT INTO otpd.refinery_schema_history (version, name, applied_on, checksum)
+        let insert =
+            "INSERT INTO otpd.refinery_schema_history (version, name, applied_on, checksum)
                       VALUES ($1, $2, clock_timestamp()::text, $3)";
         let values: [super::session::Parameter<'_>; 3] =
             [(&migration.version(), Type::INT4), (&name, Type::TEXT), (&checksum, Type::TEXT)];

@@ -53,8 +53,12 @@ impl Purpose {
     fn frame(self) -> (&'static str, [u32; 3]) {
         match self {
             Self::Decide => ("BEGIN ISOLATION LEVEL READ COMMITTED", [5_000, 4_000, 10_000]),
-            Self::Read => ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", [30_000, 2_000, 10_000]),
-            Self::ReadOn => ("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY", [30_000, 2_000, 10_000]),
+            Self::Read => {
+                ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", [30_000, 2_000, 10_000])
+            }
+            Self::ReadOn => {
+                ("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY", [30_000, 2_000, 10_000])
+            }
             Self::Snapshot => {
                 ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", [400_000, 2_000, 400_000])
             }

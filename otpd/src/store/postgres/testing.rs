@@ -8,7 +8,7 @@ use crate::{
 /// Where a server of a test is.
 pub(in crate::store) fn settings(server: &TestServer) -> PostgresSettings {
     PostgresSettings {
-        servers: vec![Server::Socket { folder: server.folder().to_owned(), port: 5432 }],
+        servers: vec![Server::Socket { folder: server.folder().to_owned(), port: server.port() }],
         user: "otpd".to_owned(),
         database: "otpd".to_owned(),
         password: None,

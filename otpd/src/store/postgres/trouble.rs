@@ -137,7 +137,9 @@ impl Trouble {
                  way; otpd comes back by itself"
             }
             Self::Standby => "name the primary in store.url; replicas are never used for logins",
-            Self::ReadOnly => "see why the database takes no changes: default_transaction_read_only",
+            Self::ReadOnly => {
+                "see why the database takes no changes: default_transaction_read_only"
+            }
             Self::Outdated { .. } => {
                 "stop this server: it was a primary before the failover; if it is the right one, \
                  restart otpd"

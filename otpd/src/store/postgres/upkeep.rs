@@ -112,7 +112,11 @@ impl Postgres {
     async fn in_transaction(&self, session: &Session, chore: &Chore) -> Result<u32, Trouble> {
         match chore {
             Chore::Audit { until, now } => {
-                if alone(session).await? { cut_off(session, *until, *now).await } else { Ok(0) }
+                if alone(session).await? {
+                    cut_off(session, *until, *now).await
+                } else {
+                    Ok(0)
+                }
             }
             Chore::Budgets { idle, now } => delete_idle(session, idle, *now).await,
             Chore::Agreed { agreement, event } => {
@@ -165,11 +169,7 @@ async fn cut_off(session: &Session, until: Timestamp, now: Timestamp) -> Result<
 
 /// Deletes those in which nothing counts any more; what somebody decides on now waits for the next
 /// round.
-async fn delete_idle(
-    session: &Session,
-    idle: &[BudgetId],
-    now: Timestamp,
-) -> Result<u32, Trouble> {
+async fn delete_idle(session: &Session, idle: &[BudgetId], now: Timestamp) -> Result<u32, Trouble> {
     if idle.is_empty() || !alone(session).await? {
         return Ok(0);
     }

@@ -49,7 +49,8 @@ pub(super) async fn write(
     let share = i16::from(random::system().random_range(0..SHARES));
     let now = working.time().unwrap_or_default();
     put_traffic(session, keys, share, now, &changes.traffic).await?;
-    put_enrolled(session, share, i64::from(working.enrolled()) - i64::from(locked.enrolled)).await?;
+    put_enrolled(session, share, i64::from(working.enrolled()) - i64::from(locked.enrolled))
+        .await?;
     audit::append(session, site, changes.audit).await?;
     Ok(true)
 }
@@ -199,9 +200,9 @@ async fn put_traffic(
     now: Timestamp,
     changed: &[(TrafficKey, &Slot<crate::domain::budget::Traffic>)],
 ) -> Result<(), Trouble> {
-    let more = changed.iter().map(|(key, slot)| {
-        (format::traffic_key(*key), Share::between(&slot.read, &slot.now))
-    });
+    let more = changed
+        .iter()
+        .map(|(key, slot)| (format::traffic_key(*key), Share::between(&slot.read, &slot.now)));
     // By the table's order, in which all lock them.
     let more = more.filter(|(_, more)| *more != Share::default());
     let more = more.collect::<std::collections::BTreeMap<CountedKey, Share>>();

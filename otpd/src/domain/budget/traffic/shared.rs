@@ -109,7 +109,8 @@ impl Parts {
 
     fn buckets(&self, width: i64) -> Buckets {
         let list = self.0.iter().map(Part::bucket);
-        let empty = |bucket: &Bucket| *bucket == Bucket { minute: bucket.minute, ..Bucket::default() };
+        let empty =
+            |bucket: &Bucket| *bucket == Bucket { minute: bucket.minute, ..Bucket::default() };
         Buckets { list: list.filter(|bucket| !empty(bucket)).collect(), width }
     }
 
