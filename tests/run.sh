@@ -68,11 +68,12 @@ title "packages"
 missing=()
 for package in gcc g++ libc6-dev libc6-dbg libpam0g-dev pkg-config binutils mmdebstrap systemd-container \
   util-linux iproute2 python3 python3-pip python3-venv valgrind strace prometheus faketime lintian rpm dpkg-dev \
-  xz-utils man-db; do
+  xz-utils man-db openssl postgresql pgbouncer; do
   dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q '^install ok' || missing+=("$package")
 done
 if [ ${#missing[@]} -gt 0 ]; then
-  # Prometheus is here for its checker of metrics alone: its service is neither started nor enabled.
+  # Prometheus is here for its checker of metrics alone, and tests start PostgreSQL and PgBouncer
+  # themselves: no service is started or enabled.
   (
     policy=/usr/sbin/policy-rc.d
     if [ ! -e "$policy" ]; then
@@ -83,9 +84,11 @@ if [ ${#missing[@]} -gt 0 ]; then
     apt-get -o DPkg::Lock::Timeout=600 -qq update
     DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 -qq -y --no-install-recommends \
       install "${missing[@]}"
-    case " ${missing[*]} " in
-      *" prometheus "*) systemctl --quiet disable prometheus.service ;;
-    esac
+    for service in prometheus postgresql pgbouncer; do
+      case " ${missing[*]} " in
+        *" $service "*) systemctl --quiet disable "$service.service" ;;
+      esac
+    done
   )
 fi
 

@@ -113,6 +113,8 @@ pub enum RunError {
 const FAREWELL: Duration = Duration::from_secs(7);
 /// How often a daemon that cannot open its store looks whether the cause is gone.
 const RETRY: Duration = Duration::from_secs(10);
+/// The same where a server is away: it may come back at any moment, and nobody logs in until then.
+const RETRY_SERVER: Duration = Duration::from_secs(2);
 
 /// Reads and checks the configuration, as it is read at the start.
 ///
@@ -408,18 +410,37 @@ async fn broken(
             () = &mut fed => return None,
             () = stop.requested() => return None,
             () = reloads.next() => true,
-            () = tokio::time::sleep(RETRY), if !matches!(why, StartError::Config(_)) => false,
+            () = tokio::time::sleep(pause(&why)), if !matches!(why, StartError::Config(_)) => false,
         };
         if asked {
             told.clear();
             systemd::notify_reloading();
         }
+        // Logins are refused meanwhile: a database server may take seconds to be found away.
+        let own = path.to_owned();
+        let mut attempt = tokio::task::spawn_blocking(move || {
+            load(&own).map_err(StartError::from).and_then(|config| start(&own, config))
+        });
+        let tried = tokio::select! {
+            () = &mut served => return None,
+            () = &mut fed => return None,
+            () = stop.requested() => return None,
+            tried = &mut attempt => tried,
+        };
         again.pull();
         served.await;
-        match load(path).map_err(StartError::from).and_then(|config| start(path, config)) {
-            Ok(daemon) => return Some(daemon),
-            Err(error) => why = error,
+        match tried {
+            Ok(Ok(daemon)) => return Some(daemon),
+            Ok(Err(error)) => why = error,
+            Err(error) => error!(%error, "an attempt to start panicked"),
         }
+    }
+}
+
+fn pause(why: &StartError) -> Duration {
+    match why {
+        StartError::Postgres(_) => RETRY_SERVER,
+        _ => RETRY,
     }
 }
 

@@ -222,7 +222,13 @@ impl Server {
         self.log.lock().expect("a log").clone()
     }
 
-    /// Does something as its superuser; what it answers, a line a row.
+    /// Does something as its superuser.
+    pub fn execute(&self, database: &str, statement: &str) {
+        let _ = self.sql(database, statement);
+    }
+
+    /// What it answers its superuser, a line a row.
+    #[must_use]
     pub fn sql(&self, database: &str, statement: &str) -> String {
         run(program("psql")
             .args([
@@ -264,7 +270,7 @@ impl Server {
 
     /// Makes a standby the primary, and waits for it.
     pub fn promote(&self) {
-        self.sql("postgres", "SELECT pg_promote()");
+        self.execute("postgres", "SELECT pg_promote()");
     }
 }
 
@@ -293,7 +299,7 @@ fn start(command: &mut Command, serves: &'static str, log: &Arc<Mutex<String>>) 
     child
 }
 
-/// A PgBouncer before a server, which hands each transaction to one of two connections.
+/// A `PgBouncer` before a server, which hands each transaction to one of two connections.
 pub struct Pooler {
     dir: TempDir,
     child: Child,

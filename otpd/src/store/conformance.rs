@@ -180,7 +180,7 @@ impl Subject for Shared {
     }
 
     fn bytes(&self) -> Vec<u8> {
-        self.0.sql("otpd", "CHECKPOINT");
+        self.0.execute("otpd", "CHECKPOINT");
         // What the server itself keeps of a database is the same in all.
         let own = "SELECT pg_relation_filepath(oid) FROM pg_class
                    WHERE oid >= 16384 AND relkind IN ('r', 'i', 't')";

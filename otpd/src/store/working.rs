@@ -224,8 +224,8 @@ impl Working {
         let budgets = self.budgets.iter();
         changes.budgets.extend(budgets.filter_map(|(key, slot)| Some((*key, slot.changed()?))));
         let traffic = self.traffic.iter();
-        let changed = traffic.filter(|(_, slot)| slot.changed().is_some());
-        changes.traffic.extend(changed.map(|(key, slot)| (*key, slot)));
+        let differs = traffic.filter(|(_, slot)| slot.changed().is_some());
+        changes.traffic.extend(differs.map(|(key, slot)| (*key, slot)));
         changes
     }
 

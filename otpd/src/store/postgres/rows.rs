@@ -87,12 +87,12 @@ pub(super) async fn lock_accounts(
     }
     let names = accounts.iter().map(Account::as_str).collect::<Vec<_>>();
     let empty = format::encode(&LoginState::default())?;
-    let make = "INSERT INTO otpd.login (account, key_id, state)
+    let insert = "INSERT INTO otpd.login (account, key_id, state)
                 SELECT account, $2, $3 FROM unnest($1) WITH ORDINALITY AS wanted (account, place)
                 ORDER BY place ON CONFLICT DO NOTHING RETURNING account";
     let key_id = i64::from(keys.id);
     let made = session
-        .query(make, &[(&names, TEXTS), (&key_id, Type::INT8), (&empty, Type::BYTEA)])
+        .query(insert, &[(&names, TEXTS), (&key_id, Type::INT8), (&empty, Type::BYTEA)])
         .await?;
     for row in made {
         locked.made_accounts.insert(row.try_get(0)?);
@@ -136,14 +136,14 @@ pub(super) async fn lock_budgets(
     let wanted = wanted.collect::<BTreeMap<_, _>>();
     let names = wanted.keys().map(<[u8; 16]>::as_slice).collect::<Vec<_>>();
     let empty = format::encode(&Budget::default())?;
-    let make = "INSERT INTO otpd.budget (kind, key, share, key_id, state, idle_at)
+    let insert = "INSERT INTO otpd.budget (kind, key, share, key_id, state, idle_at)
                 SELECT $4, key, 0, $2, $3, 0
                 FROM unnest($1) WITH ORDINALITY AS wanted (key, place)
                 ORDER BY place ON CONFLICT DO NOTHING RETURNING key";
     let key_id = i64::from(keys.id);
     let made = session
         .query(
-            make,
+            insert,
             &[(&names, BYTES), (&key_id, Type::INT8), (&empty, Type::BYTEA), (&NUMBER, Type::INT2)],
         )
         .await?;

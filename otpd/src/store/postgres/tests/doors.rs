@@ -16,7 +16,7 @@ fn opened(settings: PostgresSettings) -> Result<Postgres, PostgresError> {
 }
 
 fn refusal(settings: PostgresSettings) -> String {
-    opened(settings).err().expect("it is refused").to_string()
+    opened(settings).map(drop).expect_err("it is refused").to_string()
 }
 
 fn with_password(server: &TestServer, password: &str) -> PostgresSettings {
@@ -28,7 +28,7 @@ fn with_password(server: &TestServer, password: &str) -> PostgresSettings {
 async fn a_wrong_password_is_said_so_and_shown_nowhere() {
     let server = TestServer::start();
     server.let_in("local all postgres trust\nlocal all otpd scram-sha-256\n");
-    server.sql("postgres", "SELECT pg_reload_conf()");
+    server.execute("postgres", "SELECT pg_reload_conf()");
     assert!(opened(with_password(&server, "correct horse")).is_ok());
     let refused = refusal(with_password(&server, "hunter2"));
     assert!(refused.contains("password authentication failed"), "{refused}");
@@ -111,16 +111,16 @@ async fn a_newer_schema_is_refused_and_left_alone() {
     drop(opened(testing::settings(&server)).expect("a database"));
     assert!(is_postgres_in_use(&testing::settings(&server)).expect("one in use"));
     let newer = "INSERT INTO otpd.refinery_schema_history VALUES (99, 'newer', '', '')";
-    server.sql("otpd", newer);
+    server.execute("otpd", newer);
     for refused in [
         refusal(testing::settings(&server)),
-        examine_postgres(&testing::settings(&server)).err().expect("newer").to_string(),
+        examine_postgres(&testing::settings(&server)).map(drop).expect_err("newer").to_string(),
     ] {
         assert!(refused.contains("a newer otpd has used it (its schema is 99"), "{refused}");
     }
     let others = MasterKey::from_bytes([2; 32]).derive();
-    server.sql("otpd", "DELETE FROM otpd.refinery_schema_history WHERE version = 99");
-    let refused = testing::open(&server, others, 1).err().expect("another key").to_string();
+    server.execute("otpd", "DELETE FROM otpd.refinery_schema_history WHERE version = 99");
+    let refused = testing::open(&server, others, 1).map(drop).expect_err("another key").to_string();
     assert!(refused.contains("every host of the database needs the same one"), "{refused}");
 }
 

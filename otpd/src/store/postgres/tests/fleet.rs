@@ -264,7 +264,7 @@ async fn ids_grow_on_a_server_whose_transactions_have_lower_numbers() {
     let store = serve(testing::open(&server, keys(), 1).expect("a database"));
     write_down(&store, "alice").await.expect("a commit");
     // As after a dump of a server that had run for years was restored here.
-    server.sql("otpd", "UPDATE otpd.audit SET id = 1::bigint << 50");
+    server.execute("otpd", "UPDATE otpd.audit SET id = 1::bigint << 50");
     drop(store);
     let store = serve(testing::open(&server, keys(), 1).expect("a database"));
     write_down(&store, "alice").await.expect("a commit");

@@ -169,7 +169,8 @@ async fn without_a_server_everything_is_denied_at_once_until_it_is_back() {
 async fn a_server_that_is_away_from_the_start_is_said_so() {
     let mut server = TestServer::start();
     server.stop();
-    let refused = testing::open(&server, keys(), 1).err().expect("nobody is there").to_string();
+    let refused =
+        testing::open(&server, keys(), 1).map(drop).expect_err("nobody is there").to_string();
     assert!(refused.contains("cannot be reached"), "{refused}");
     assert!(refused.contains("see that the server runs"), "{refused}");
     server.go();

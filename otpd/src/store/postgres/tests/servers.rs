@@ -16,7 +16,7 @@ async fn a_standby_decides_nothing_and_the_one_that_takes_changes_is_found() {
     let store = serve(testing::open(&primary, keys(), 1).expect("a database"));
     assert_eq!(charge(&store, "alice").await, Ok(1));
     let standby = primary.standby();
-    let refused = testing::open(&standby, keys(), 1).err().expect("a standby").to_string();
+    let refused = testing::open(&standby, keys(), 1).map(drop).expect_err("a standby").to_string();
     assert!(refused.contains("is a standby; name the primary"), "{refused}");
 
     let store = serve(open(both(&standby, &primary)));
@@ -67,17 +67,17 @@ async fn charge_until_served(store: &crate::store::Store) -> usize {
 async fn a_database_that_takes_no_changes_is_none() {
     let server = TestServer::start();
     let store = serve(testing::open(&server, keys(), 1).expect("a database"));
-    server.sql("postgres", "ALTER DATABASE otpd SET default_transaction_read_only = on");
-    let refused = testing::open(&server, keys(), 1).err().expect("read-only").to_string();
+    server.execute("postgres", "ALTER DATABASE otpd SET default_transaction_read_only = on");
+    let refused = testing::open(&server, keys(), 1).map(drop).expect_err("read-only").to_string();
     assert!(refused.contains("is read-only; see why"), "{refused}");
-    server.sql("postgres", "ALTER DATABASE otpd RESET default_transaction_read_only");
+    server.execute("postgres", "ALTER DATABASE otpd RESET default_transaction_read_only");
     assert_eq!(charge(&store, "alice").await, Ok(1));
 }
 
 #[tokio::test]
 async fn a_commit_is_durable_whatever_the_database_is_set_to() {
     let server = TestServer::start();
-    server.sql("postgres", "ALTER DATABASE otpd SET synchronous_commit = off");
+    server.execute("postgres", "ALTER DATABASE otpd SET synchronous_commit = off");
     let connector = super::super::connect::Connector::new(testing::settings(&server));
     let mut session = connector.expect("a way").connect().await.expect("a server");
     session.begin(super::super::Purpose::Decide).await.expect("a transaction");

@@ -71,7 +71,9 @@ fn apply(
 
 fn total(shares: &[Share]) -> Traffic {
     let mut all = Share::default();
-    shares.iter().for_each(|share| all.add(share));
+    for share in shares {
+        all.add(share);
+    }
     all.total()
 }
 
