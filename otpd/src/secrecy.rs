@@ -20,6 +20,7 @@ use crate::{
         settings::{HttpSettings, Key},
     },
     keys::MasterKey,
+    store::Password,
     verifier::EnrollRequest,
 };
 
@@ -137,6 +138,7 @@ fn no_secret_is_in_debug_output() {
         shown("HttpSettings", &settings),
         shown("callback keys", &callbacks),
         shown("EnrollRequest", &enroll),
+        shown("Password", &Password::new(Zeroizing::new(KEY.to_owned()))),
         shown("Secret", &otp_proto::Secret::new(CODE.to_owned())),
     ];
     all.extend(decided());

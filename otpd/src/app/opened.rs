@@ -34,11 +34,11 @@ impl Opened {
             }
             config::Store::Postgres(settings) => {
                 let site = site(config, keys)?;
-                let postgres = Postgres::open(settings.clone(), keys.clone(), site.clone())?;
+                let host = Some(site.host);
+                let postgres = Postgres::open(settings.clone(), keys.clone(), site)?;
                 let (stored, now) = postgres.times();
                 let clock = Clock::of_database(stored, now).map_err(StartError::Clock)?;
-                let host = Some(site.host);
-                let reader = Reader::postgres(settings.clone(), keys.clone(), site)?;
+                let reader = Reader::postgres(&postgres)?;
                 let (store, thread) = Store::start(postgres, clock.clone(), sink)?;
                 Ok(Self { store, reader, thread, clock, host })
             }

@@ -245,6 +245,8 @@ async fn decide_and_commit<E: Engine>(
     failpoint::reach(Point::Loaded);
     if let Some(time) = working.time() {
         clock.follow(time);
+        // As far as it can be believed.
+        working.set_time(clock.now());
     }
     for (job, scope) in jobs.iter_mut().zip(&scopes) {
         // Nobody has heard anything about this one, and nobody will: better not to decide it.

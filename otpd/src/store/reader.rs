@@ -5,8 +5,8 @@
 use std::path::Path;
 
 use super::{
-    AuditRow, BudgetId, Counts, Idle, OpenError, PostgresError, PostgresSettings, Site, Snapshot,
-    Stale, StoreError, Subscriber, Trail, TrailRow, postgres, sqlite,
+    AuditRow, BudgetId, Counts, Idle, OpenError, Postgres, PostgresError, Snapshot, Stale,
+    StoreError, Subscriber, Trail, TrailRow, postgres, sqlite,
 };
 use crate::{
     domain::{
@@ -37,17 +37,12 @@ impl Reader {
         Ok(Self(Source::Sqlite(sqlite::Reads::open(path, keys)?)))
     }
 
-    /// Prepares a second connection to a database that [`super::Postgres`] has opened, on a thread of
-    /// its own. What is of one machine alone, it reads of `site`'s.
+    /// Prepares a second connection to the database of `postgres`, on a thread of its own.
     ///
     /// # Errors
-    /// [`PostgresError`].
-    pub fn postgres(
-        settings: PostgresSettings,
-        keys: Keys,
-        site: Site,
-    ) -> Result<Self, PostgresError> {
-        Ok(Self(Source::Postgres(postgres::Reads::open(settings, keys, site)?)))
+    /// [`PostgresError::Thread`].
+    pub fn postgres(postgres: &Postgres) -> Result<Self, PostgresError> {
+        Ok(Self(Source::Postgres(postgres.reads()?)))
     }
 
     /// Whether other daemons write to the same database: what they commit is no news here.

@@ -98,12 +98,12 @@ impl Working {
         self.enrolled
     }
 
-    /// Says what time it is by the database, with everything locked.
+    /// Says what time it is with everything locked: first the database's, then what is believed.
     pub(super) fn set_time(&mut self, time: Timestamp) {
         self.time = Some(time);
     }
 
-    /// The database's time, where it has a clock of its own.
+    /// The time, where the database has a clock of its own.
     pub(super) fn time(&self) -> Option<Timestamp> {
         self.time
     }

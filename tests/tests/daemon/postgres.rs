@@ -78,7 +78,7 @@ fn what_one_host_knows_the_others_know() {
     let mut wire = daemons[1].connect();
     let challenge = wire.prompt(&login(USER, None)).challenge;
     let code = phone.next().code();
-    wire.answer(&challenge, &wrong(&code, 0));
+    assert!(wire.answer(&challenge, &wrong(&code, 0)).prompt.is_some());
     assert_eq!(daemons[0].show(USER).failures_24h, 1);
     assert!(is_granted(&wire.answer(&challenge, &code)));
     let log = hosts[0].otpctl(&["log", "--json"]);
@@ -86,7 +86,7 @@ fn what_one_host_knows_the_others_know() {
         assert!(log.contains(&format!("\"host\":\"{name}\"")), "{name} in {log}");
     }
     let log = hosts[0].otpctl(&["log"]);
-    assert!(log.lines().any(|line| line.contains("login granted") && line.ends_with(", on web2")));
+    assert!(log.lines().any(|line| line.contains("login granted") && line.contains(", on web2")));
 }
 
 #[test]
@@ -100,11 +100,15 @@ fn of_64_right_answers_at_two_hosts_one_is_granted() {
         let challenge = wire.prompt(&login(USER, None)).challenge;
         let code = phone.next().code();
         let mut wires = (0..64).map(|nth| daemons[nth % 2].connect()).collect::<Vec<_>>();
-        daemons.each_ref().map(|daemon| daemon.signal("STOP"));
+        for daemon in &daemons {
+            daemon.signal("STOP");
+        }
         for wire in &mut wires {
             assert!(wire.post(&typed(&challenge, &code)));
         }
-        daemons.each_ref().map(|daemon| daemon.signal("CONT"));
+        for daemon in &daemons {
+            daemon.signal("CONT");
+        }
         let steps = wires.iter_mut().map(|wire| {
             wire.reply::<Answer>().expect("the daemon stays").expect("a step, not an error").step
         });
@@ -156,24 +160,27 @@ fn a_daemon_that_finds_no_server_waits_for_it() {
 
 #[test]
 fn a_start_takes_up_the_hosts_own_lost_codes_alone() {
-    let (phone, server) = (Phone::start(), Server::start());
-    let hosts = ["web1", "web2"].map(|name| Host::new(name, &phone, &server));
+    let (phone, others, server) = (Phone::start(), Phone::start(), Server::start());
+    let hosts = [Host::new("web1", &phone, &server), Host::new("web2", &others, &server)];
     let [first, second] = hosts.each_ref().map(Host::start);
     first.enroll(&phone, USER, NUMBER);
     phone.set(Vendor::Stalls);
     let mut wire = first.connect();
     assert!(wire.post(&login(USER, Some("192.0.2.7 40000 192.0.2.1 22 0123456789abcdef"))));
     let lost = phone.next().code();
-    // Another host starts while the first one's message is under way: that is not its business.
+    // Another host starts while that message is under way, and after its host is gone.
     second.kill();
-    phone.set(Vendor::Accepts);
     let second = hosts[1].start();
-    second.wait_for(": ready ");
-    log_in_as(&second, &phone, PEOPLE[1]);
-    assert!(phone.pending().is_none(), "no second message to {USER}");
     first.kill();
-    let _first = hosts[0].start();
-    assert_ne!(phone.next().code(), lost, "sent anew by its own host");
+    second.kill();
+    let second = hosts[1].start();
+    log_in_as(&second, &others, PEOPLE[1]);
+    assert!(others.pending().is_none(), "that is not its business");
+    phone.set(Vendor::Accepts);
+    let first = hosts[0].start();
+    let code = phone.next().code();
+    assert_ne!(code, lost, "sent anew by its own host");
+    drop(first);
 }
 
 fn log_in_as(daemon: &Daemon, phone: &Phone, (user, number): (&str, &str)) {

@@ -86,28 +86,34 @@ pub(super) async fn settle_base(session: &Session) -> Result<bool, Trouble> {
 /// was committed before each question, and before what is read up to it.
 pub(super) async fn horizon(session: &Session) -> Result<i64, Trouble> {
     // The snapshot is older than the look at the locks: whoever takes the lock after that look gets a
-    // later number than the snapshot's last.
+    // later number than the snapshot's last. Whoever has the lock and no number yet may have one that
+    // is not to be seen there for a moment: then what the snapshot itself saw running counts.
     let select = "SELECT (SELECT base FROM otpd.audit_base),
+                         pg_snapshot_xmin(pg_current_snapshot())::text::bigint,
                          pg_snapshot_xmax(pg_current_snapshot())::text::bigint,
                          ARRAY(SELECT number.transactionid::text::bigint
-                               FROM pg_locks AS writer JOIN pg_locks AS number
+                               FROM pg_locks AS writer LEFT JOIN pg_locks AS number
                                     ON number.virtualtransaction = writer.virtualtransaction
+                                       AND number.locktype = 'transactionid' AND number.granted
+                                       AND number.mode = 'ExclusiveLock'
                                WHERE writer.locktype = 'advisory' AND writer.objsubid = 2
                                      AND writer.classid = $1 AND writer.objid = $2
                                      AND writer.database = (SELECT oid FROM pg_database
-                                                            WHERE datname = current_database())
-                                     AND number.locktype = 'transactionid' AND number.granted
-                                     AND number.mode = 'ExclusiveLock')";
+                                                            WHERE datname = current_database()))";
     let (class, object) = (LOCKS.cast_unsigned(), WRITERS.cast_unsigned());
     let row = session.one(select, &[(&class, Type::OID), (&object, Type::OID)]).await?;
-    let (base, next): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
-    // What locks name has 32 bits of the number.
-    let writing = row.try_get::<_, Vec<i64>>(2)?.into_iter().map(|short| {
-        let behind = (next - short).rem_euclid(1 << 32);
-        if behind < 1 << 31 { next - behind } else { next }
-    });
+    let (base, running, next) = (row.try_get::<_, i64>(0)?, row.try_get(1)?, row.try_get(2)?);
+    let writing = row.try_get::<_, Vec<Option<i64>>>(3)?;
+    let writing =
+        writing.into_iter().map(|short| short.map_or(running, |short| whole(short, next)));
     let first = writing.chain([next]).min().unwrap_or(next);
     Ok(base.saturating_add(first.saturating_mul(1 << PLACES)))
+}
+
+/// The whole number of a transaction near `next`, of which what locks tell has 32 bits.
+fn whole(short: i64, next: i64) -> i64 {
+    let behind = (next - short).rem_euclid(1 << 32);
+    if behind < 1 << 31 { next - behind } else { next }
 }
 
 /// A query for the events of a trail, as it is put together.
@@ -220,4 +226,22 @@ fn event(row: &Row) -> Result<AuditRow, Trouble> {
         event: row.try_get(5)?,
     };
     Ok(format::event(&columns)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::whole;
+
+    #[test]
+    fn the_number_of_a_transaction_is_whole_again() {
+        const ROUND: i64 = 1 << 32;
+        for (name, short, next, expected) in [
+            ("just before", 99, 100, 99),
+            ("of a later round", 99, 3 * ROUND + 100, 3 * ROUND + 99),
+            ("from before the round began", ROUND - 1, 2 * ROUND + 5, 2 * ROUND - 1),
+            ("begun after the look", 7, 5, 5),
+        ] {
+            assert_eq!(whole(short, next), expected, "{name}");
+        }
+    }
 }

@@ -24,7 +24,7 @@ mod write;
 
 use std::{collections::BTreeSet, time::Duration};
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tokio_postgres::types::Type;
 use tracing::{debug, error, info};
 
@@ -50,6 +50,11 @@ use crate::{
 const REST: Duration = Duration::from_millis(100);
 /// The longest such pause: so long after its return a server is used again.
 const LONGEST_REST: Duration = Duration::from_secs(2);
+/// How long it may take to lock and read what a batch needs, a new connection included. With what
+/// follows it is less than anybody waits for a commit.
+const READ: Duration = Duration::from_secs(10);
+/// How long it may take to write what changed.
+const WRITE: Duration = Duration::from_secs(6);
 /// Times that rows are made and locked which another host deletes meanwhile.
 const ATTEMPTS: u32 = 3;
 
@@ -85,6 +90,11 @@ impl Postgres {
     #[must_use]
     pub fn times(&self) -> (Option<Agreement>, Timestamp) {
         self.times.clone()
+    }
+
+    /// A way for reads beside this one; what one of both learns about servers, the other knows.
+    pub(super) fn reads(&self) -> Result<Reads, PostgresError> {
+        Reads::start(self.connector.clone(), self.keys.clone(), self.site.clone())
     }
 
     /// A connection with nothing under way on it.
@@ -189,18 +199,19 @@ impl Postgres {
         Ok((working, locked))
     }
 
-    /// Writes what changed and commits.
-    async fn write_and_commit(&mut self, working: &Working) -> Result<(), Uncommitted> {
+    /// Writes what changed and commits; false when nothing changed.
+    async fn write_and_commit(&mut self, working: &Working) -> Result<bool, Uncommitted> {
         let Some(Open { mut session, locked }) = self.open.take() else {
             return Err(Uncommitted::Refused(Trouble::Nonsense("no transaction is open")));
         };
-        let written = write::write(&session, &self.keys, &self.site, working, &locked).await;
+        let writing = write::write(&session, &self.keys, &self.site, working, &locked);
+        let written = timeout(WRITE, writing).await.unwrap_or(Err(Trouble::Late(WRITE)));
         let outcome = match written {
             // Nothing is new, so nothing can be lost.
-            Ok(false) => session.rollback().await.map_err(Uncommitted::Refused),
+            Ok(false) => session.rollback().await.map(|()| false).map_err(Uncommitted::Refused),
             Ok(true) => {
                 failpoint::reach(Point::Written);
-                session.commit().await
+                session.commit().await.map(|()| true)
             }
             Err(trouble) => {
                 if !trouble.says_goodbye() && session.rollback().await.is_ok() {
@@ -210,9 +221,9 @@ impl Postgres {
             }
         };
         match outcome {
-            Ok(()) => {
+            Ok(wrote) => {
                 self.idle = Some(session);
-                Ok(())
+                Ok(wrote)
             }
             // After a refusal the transaction is over; after anything else the connection is.
             Err(Uncommitted::Refused(trouble)) if !trouble.says_goodbye() => {
@@ -265,14 +276,15 @@ impl Engine for Postgres {
 
     async fn load(&mut self, scopes: &[Scope]) -> Result<Working, StoreError> {
         self.again = false;
-        let read = self.read(scopes).await;
+        // What it leaves behind then is closed, and its locks with it.
+        let read = timeout(READ, self.read(scopes)).await.unwrap_or(Err(Trouble::Late(READ)));
         read.map_err(|trouble| self.failed("read", &trouble))
     }
 
     async fn commit(&mut self, working: &mut Working) -> Result<(), StoreError> {
         let committed = self.write_and_commit(working).await;
-        committed.map_err(|uncommitted| self.not_committed("commit", &uncommitted))?;
-        if self.shortage.set(false) {
+        let wrote = committed.map_err(|uncommitted| self.not_committed("commit", &uncommitted))?;
+        if wrote && self.shortage.set(false) {
             info!("the disk of the store has room again; new logins are served");
         }
         Ok(())

@@ -8,7 +8,7 @@ use tokio_postgres::{Row, types::Type};
 use tracing::{debug, error};
 
 use super::{
-    PostgresSettings, Site,
+    Site,
     connect::Connector,
     open::PostgresError,
     rows,
@@ -51,17 +51,15 @@ pub(in crate::store) struct Reads {
 }
 
 impl Reads {
-    /// Prepares a second connection to a database that [`super::Postgres`] has opened, on a thread of
-    /// its own.
+    /// Prepares a second connection to a database, on a thread of its own.
     ///
     /// # Errors
-    /// [`PostgresError`].
-    pub(in crate::store) fn open(
-        settings: PostgresSettings,
+    /// [`PostgresError::Thread`].
+    pub(super) fn start(
+        connector: Connector,
         keys: Keys,
         site: Site,
     ) -> Result<Self, PostgresError> {
-        let connector = Connector::new(settings).map_err(PostgresError::Unusable)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(PostgresError::Thread)?;
         let mut desk = Desk { connector: connector.clone(), keys: keys.clone(), idle: None };
@@ -248,7 +246,10 @@ impl Desk {
     async fn begun(&mut self, purpose: Purpose) -> Result<Session, Trouble> {
         if let Some(mut session) = self.idle.take() {
             match session.begin(purpose).await {
-                Ok(()) => return Ok(session),
+                Ok(()) => {
+                    self.connector.accept(&session)?;
+                    return Ok(session);
+                }
                 // The server was started again since.
                 Err(trouble) => debug!(%trouble, "the connection for reads is made anew"),
             }

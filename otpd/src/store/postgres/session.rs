@@ -52,7 +52,7 @@ impl Purpose {
     /// the silence between two statements.
     fn frame(self) -> (&'static str, [u32; 3]) {
         match self {
-            Self::Decide => ("BEGIN ISOLATION LEVEL READ COMMITTED", [5_000, 4_000, 10_000]),
+            Self::Decide => ("BEGIN ISOLATION LEVEL READ COMMITTED", [5_000, 4_000, 5_000]),
             Self::Read => {
                 ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", [30_000, 2_000, 10_000])
             }

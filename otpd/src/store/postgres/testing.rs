@@ -32,5 +32,6 @@ pub(in crate::store) fn open(
 
 /// The same for what decides nothing.
 pub(in crate::store) fn reader(server: &TestServer, keys: Keys, number: u8) -> Reader {
-    Reader::postgres(settings(server), keys, host(number)).expect("a thread")
+    let postgres = open(server, keys, number).expect("a database");
+    Reader::postgres(&postgres).expect("a thread")
 }

@@ -147,8 +147,8 @@ async fn a_pooler_of_transactions_serves_as_the_server_does() {
         task.await.expect("a task").expect("a commit");
     }
     assert_eq!(charged(&hosts[0], "alice").await, Ok(150));
-    let reader =
-        crate::store::Reader::postgres(settings(), keys(), testing::host(1)).expect("a thread");
+    let engine = opened(settings()).expect("a database");
+    let reader = crate::store::Reader::postgres(&engine).expect("a thread");
     let alice = crate::domain::account::Account::new("alice").expect("a name");
     let read = reader.account(alice).await.expect("a read");
     assert_eq!(read.login.messages.in_a_day(super::NOW), 150);
