@@ -68,15 +68,18 @@ title "packages"
 missing=()
 for package in gcc g++ libc6-dev libc6-dbg libpam0g-dev pkg-config binutils mmdebstrap systemd-container \
   util-linux iproute2 python3 python3-pip python3-venv valgrind strace prometheus faketime lintian rpm dpkg-dev \
-  xz-utils man-db; do
+  xz-utils man-db openssl postgresql pgbouncer; do
   dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q '^install ok' || missing+=("$package")
 done
 if [ ${#missing[@]} -gt 0 ]; then
   tests/install.sh "${missing[@]}"
-  # Prometheus is here for its checker of metrics alone: its service is neither started nor enabled.
-  case " ${missing[*]} " in
-    *" prometheus "*) systemctl --quiet disable prometheus.service ;;
-  esac
+  # Prometheus is here for its checker of metrics alone, and tests start PostgreSQL and PgBouncer
+  # themselves: no service is started or enabled.
+  for service in prometheus postgresql pgbouncer; do
+    case " ${missing[*]} " in
+      *" $service "*) systemctl --quiet disable "$service.service" ;;
+    esac
+  done
 fi
 
 target=$(cargo metadata --no-deps --format-version 1 --locked |

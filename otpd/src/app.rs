@@ -1,6 +1,7 @@
 //! The composition root: the only place that knows which adapters there are.
 
 mod listeners;
+mod opened;
 mod watchdog;
 
 use std::{
@@ -15,13 +16,21 @@ use rand::RngExt;
 use tokio::net::UnixListener;
 use tracing::{error, info, warn};
 
-use self::listeners::{Listeners, registered};
+use self::{
+    listeners::{Listeners, registered},
+    opened::Opened,
+};
 use crate::{
     accounts::Accounts,
     audit_log,
     clock::Clock,
     config::{self, Config, ConfigErrors, Listening},
-    domain::{audit::AuditEvent, challenge::Instance, login::Terms, time::DAY},
+    domain::{
+        audit::AuditEvent,
+        challenge::{Host, Instance},
+        login::Terms,
+        time::DAY,
+    },
     gateway::{
         GatewayName,
         callback::Keys as VendorKeys,
@@ -32,7 +41,7 @@ use crate::{
     keys::{KeyError, Keys, MasterKey},
     random,
     shutdown::{self, Reloads, Shutdown},
-    store::{self, Reader, Sqlite, Store},
+    store,
     systemd::{self, ListenError},
     telemetry::{Telemetry, TelemetryError},
     verifier::{Parts, Site, Verifier},
@@ -51,23 +60,32 @@ pub enum StartError {
     #[error(
         "{key}: no such file, but {database} was made with a key; restore the key from your backup, \
          then systemctl restart otpd",
-        key = key.display(), database = database.display()
+        key = key.display()
     )]
     KeyMissing {
         /// Where the key should be.
         key: PathBuf,
         /// The database that needs it.
-        database: PathBuf,
+        database: String,
     },
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] store::OpenError),
+    /// The store that hosts share cannot be used.
+    #[error(transparent)]
+    Postgres(#[from] store::PostgresError),
     /// A gateway cannot be set up.
     #[error(transparent)]
     Gateway(#[from] route::OpenError),
     /// The kernel does not say how long it has been running.
     #[error("cannot read CLOCK_BOOTTIME: {0}; see SystemCallFilter= of the unit")]
     Clock(#[source] std::io::Error),
+    /// It is not known which machine this is.
+    #[error(
+        "/etc/machine-id: {0}; hosts that share a database are told apart by it: run \
+         systemd-machine-id-setup"
+    )]
+    MachineId(#[source] std::io::Error),
     /// The configuration cannot be read as the service reads it.
     #[error("cannot become the user otpd: {0}; run it as root or as that user")]
     User(#[source] std::io::Error),
@@ -95,6 +113,8 @@ pub enum RunError {
 const FAREWELL: Duration = Duration::from_secs(7);
 /// How often a daemon that cannot open its store looks whether the cause is gone.
 const RETRY: Duration = Duration::from_secs(10);
+/// The same where a server is away: it may come back at any moment, and nobody logs in until then.
+const RETRY_SERVER: Duration = Duration::from_secs(2);
 
 /// Reads and checks the configuration, as it is read at the start.
 ///
@@ -116,6 +136,9 @@ pub fn check(path: &Path) -> Result<Vec<String>, StartError> {
     let credentials = systemd::credentials_directory().or_else(systemd::credentials_of_service);
     let config = config::load(path, credentials.as_deref(), &config::host_name())?;
     routes(&config, &config.delivery.voice)?;
+    if let config::Store::Postgres(settings) = &config.store {
+        store::examine_postgres(settings)?;
+    }
     Ok(config.warnings)
 }
 
@@ -173,12 +196,20 @@ pub fn run(path: &Path) -> Result<(), RunError> {
     Ok(())
 }
 
+/// This run of the daemon, among others that share its store.
+#[derive(Clone, Copy)]
+struct Run {
+    instance: Instance,
+    /// None where it has its store alone.
+    host: Option<Host>,
+}
+
 /// A daemon that works.
 struct Daemon {
     path: PathBuf,
     config: Config,
     keys: Keys,
-    instance: Instance,
+    run: Run,
     verifier: Arc<Verifier>,
     clock: Clock,
     metrics: Metrics,
@@ -195,22 +226,20 @@ fn start(path: &Path, config: Config) -> Result<Daemon, StartError> {
     for warning in &config.warnings {
         warn!("{warning}");
     }
-    let config::Store::Sqlite(database) = &config.store;
-    let keys = keys(&config, database)?;
-    let sqlite = Sqlite::open(database, keys.clone())?;
-    let clock = Clock::system(sqlite.agreement()?).map_err(StartError::Clock)?;
-    let reader = Reader::sqlite(database, keys.clone())?;
+    let keys = keys(&config)?;
     let instance = Instance(random::system().random());
     let metrics = Metrics::default();
-    let listeners = Listeners::bind(config.http.as_ref());
-    let bound = listeners.bound();
-    let site = site(&config, bound, &keys, instance, &metrics)?;
     let counted = metrics.clone();
     let sink = move |event: &AuditEvent| {
         audit_log::write(event);
         counted.note(event);
     };
-    let (store, thread) = Store::start(sqlite, clock.clone(), Arc::new(sink))?;
+    let Opened { store, reader, thread, clock, host } =
+        Opened::open(&config, &keys, Arc::new(sink))?;
+    let listeners = Listeners::bind(config.http.as_ref());
+    let bound = listeners.bound();
+    let run = Run { instance, host };
+    let site = site(&config, bound, &keys, run, &metrics)?;
     let verifier = Verifier::new(Parts {
         store,
         reader,
@@ -225,7 +254,7 @@ fn start(path: &Path, config: Config) -> Result<Daemon, StartError> {
         path: path.into(),
         config,
         keys,
-        instance,
+        run,
         verifier,
         clock,
         metrics,
@@ -335,7 +364,7 @@ impl Daemon {
         config.server = self.config.server.clone();
         config.store = self.config.store.clone();
         config.log.format = self.config.log.format;
-        let site = site(&config, self.bound, &self.keys, self.instance, &self.metrics)?;
+        let site = site(&config, self.bound, &self.keys, self.run, &self.metrics)?;
         for warning in &config.warnings {
             warn!("{warning}");
         }
@@ -381,23 +410,42 @@ async fn broken(
             () = &mut fed => return None,
             () = stop.requested() => return None,
             () = reloads.next() => true,
-            () = tokio::time::sleep(RETRY), if !matches!(why, StartError::Config(_)) => false,
+            () = tokio::time::sleep(pause(&why)), if !matches!(why, StartError::Config(_)) => false,
         };
         if asked {
             told.clear();
             systemd::notify_reloading();
         }
+        // Logins are refused meanwhile: a database server may take seconds to be found away.
+        let own = path.to_owned();
+        let mut attempt = tokio::task::spawn_blocking(move || {
+            load(&own).map_err(StartError::from).and_then(|config| start(&own, config))
+        });
+        let tried = tokio::select! {
+            () = &mut served => return None,
+            () = &mut fed => return None,
+            () = stop.requested() => return None,
+            tried = &mut attempt => tried,
+        };
         again.pull();
         served.await;
-        match load(path).map_err(StartError::from).and_then(|config| start(path, config)) {
-            Ok(daemon) => return Some(daemon),
-            Err(error) => why = error,
+        match tried {
+            Ok(Ok(daemon)) => return Some(daemon),
+            Ok(Err(error)) => why = error,
+            Err(error) => error!(%error, "an attempt to start panicked"),
         }
     }
 }
 
+fn pause(why: &StartError) -> Duration {
+    match why {
+        StartError::Postgres(_) => RETRY_SERVER,
+        _ => RETRY,
+    }
+}
+
 /// The key, made when there is none and nothing is stored that would need another one.
-fn keys(config: &Config, database: &Path) -> Result<Keys, StartError> {
+fn keys(config: &Config) -> Result<Keys, StartError> {
     let credential = systemd::credentials_directory().map(|folder| folder.join("otpd.key"));
     let path = config.server.key_file.clone();
     if let Some(credential) = credential
@@ -413,8 +461,8 @@ fn keys(config: &Config, database: &Path) -> Result<Keys, StartError> {
     if let Some(master) = MasterKey::read(&path)? {
         return Ok(master.derive());
     }
-    if store::is_in_use(database)? {
-        return Err(StartError::KeyMissing { key: path, database: database.into() });
+    if let Some(database) = opened::in_use(&config.store)? {
+        return Err(StartError::KeyMissing { key: path, database });
     }
     let master = MasterKey::make(&path)?;
     info!(path = %path.display(), "made the master key; keep a copy where the database is not");
@@ -446,7 +494,7 @@ fn site(
     config: &Config,
     bound: Listening,
     keys: &Keys,
-    instance: Instance,
+    run: Run,
     metrics: &Metrics,
 ) -> Result<Site, StartError> {
     let delivery = &config.delivery;
@@ -477,7 +525,7 @@ fn site(
         countries: delivery.countries.clone(),
         shared_sources: config.shared_sources.clone(),
         voice: routes.has_voice(),
-        issuer: Verifier::issuer(keys, instance),
+        issuer: Verifier::issuer(keys, run.instance, run.host),
     };
     Ok(Site {
         policy: config.policy.clone(),

@@ -25,7 +25,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 use crate::{
     domain::{
         account::Account,
-        challenge::AttemptKey,
+        challenge::{AttemptKey, Host},
         enrollment::{NumberIndex, RangeIndex},
         passcode::CodeKey,
         phone::E164,
@@ -195,6 +195,7 @@ impl MasterKey {
             index: Derived(self.expand(b"otpd index v1")),
             attempt: Derived(self.expand(b"otpd attempt v1")),
             backup: Derived(self.expand(b"otpd backup v1")),
+            host: Derived(self.expand(b"otpd host v1")),
             check: self.expand(b"otpd check v1"),
         }
     }
@@ -261,6 +262,7 @@ pub struct Keys {
     index: Derived,
     attempt: Derived,
     backup: Derived,
+    host: Derived,
 }
 
 /// A stored number that cannot be read: damaged, of another row, or of another key.
@@ -317,6 +319,13 @@ impl Keys {
     pub fn attempt(&self, host: &str, service: &str, connection: &str) -> AttemptKey {
         let parts = [host.as_bytes(), service.as_bytes(), connection.as_bytes()];
         AttemptKey(self.attempt.mac(&parts))
+    }
+
+    /// This machine among those that share a store: by the id that its installation was given, and by
+    /// its name, which a copy of a virtual machine is given anew.
+    #[must_use]
+    pub fn host(&self, machine_id: &str, name: &str) -> Host {
+        Host(self.host.mac(&[machine_id.as_bytes(), name.as_bytes()]))
     }
 
     /// Seals a line of a backup: its place in the one of this name, and what it says.

@@ -20,6 +20,10 @@ mod hex;
 pub mod http;
 pub mod ipc;
 pub mod keys;
+#[cfg(test)]
+#[path = "../../tests/src/postgres.rs"]
+#[allow(unreachable_pub, dead_code, reason = "the tests of the whole daemon share it")]
+mod postgres_server;
 mod quota;
 pub mod random;
 #[cfg(test)]

@@ -20,6 +20,7 @@ use crate::{
         settings::{HttpSettings, Key},
     },
     keys::MasterKey,
+    store::Password,
     verifier::EnrollRequest,
 };
 
@@ -81,7 +82,7 @@ fn no_secret_is_in_debug_output() {
     let number = NUMBER.parse().expect("a number");
     let recovery = RecoveryCode::generate(&mut StdRng::seed_from_u64(1));
     let draw = Draw { code: passcode(), ..Draw::new(&mut StdRng::seed_from_u64(1), 6) };
-    let issuer = Issuer { key: code_key.clone(), instance: Instance(1) };
+    let issuer = Issuer { key: code_key.clone(), instance: Instance(1), host: None };
     let question = Question {
         account: &alice,
         purpose: Purpose::Login,
@@ -137,6 +138,7 @@ fn no_secret_is_in_debug_output() {
         shown("HttpSettings", &settings),
         shown("callback keys", &callbacks),
         shown("EnrollRequest", &enroll),
+        shown("Password", &Password::new(Zeroizing::new(KEY.to_owned()))),
         shown("Secret", &otp_proto::Secret::new(CODE.to_owned())),
     ];
     all.extend(decided());

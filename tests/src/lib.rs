@@ -7,6 +7,7 @@ pub mod daemon;
 pub mod disk;
 pub mod pam;
 pub mod phone;
+pub mod postgres;
 pub mod wall;
 pub mod wire;
 

@@ -50,6 +50,8 @@ mod numbers;
 mod opt_out;
 #[path = "daemon/people.rs"]
 mod people;
+#[path = "daemon/postgres.rs"]
+mod postgres;
 #[path = "daemon/power.rs"]
 mod power;
 #[path = "daemon/promises.rs"]

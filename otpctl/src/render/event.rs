@@ -58,6 +58,10 @@ impl Style<'_> {
             "uid 0" => ", by root".to_owned(),
             actor => format!(", by {actor}"),
         };
+        // Where hosts share a trail, and the event is one whose details are put in words.
+        let host = record.details.get("host").and_then(|host| host.as_str());
+        let host = host.filter(|_| Event::of(record).is_some());
+        let by = by + &host.map(|host| format!(", on {host}")).unwrap_or_default();
         format!("{on}{}{off}{}", visible(&what), visible(&(details + &by)))
     }
 }

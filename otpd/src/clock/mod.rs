@@ -7,12 +7,15 @@ pub mod guard;
 
 use std::{
     io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use nix::time::{ClockId, clock_gettime};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 pub use guard::{Agreement, BootId, Direction, Doubt, Readings};
 
@@ -31,6 +34,8 @@ enum Source {
 struct Guarded {
     read: Box<dyn Fn() -> Readings + Send + Sync>,
     guard: Mutex<Guard>,
+    /// Where the wall clock is a database's: what it is ahead of the time since boot, in milliseconds.
+    ahead: Option<Arc<AtomicI64>>,
 }
 
 impl Clock {
@@ -48,6 +53,34 @@ impl Clock {
         Ok(Self::from_readings(stored, boot_id(), read))
     }
 
+    /// The clock of a database that several hosts share, in check by this host's time since boot. It
+    /// says `first`, goes on by the time since boot, and is told the database's time again and again:
+    /// see [`Self::follow`]. `stored` is what the last run left behind.
+    ///
+    /// # Errors
+    /// When the kernel does not say how long it has been running.
+    pub fn of_database(stored: Option<Agreement>, first: Timestamp) -> io::Result<Self> {
+        let begun = uptime()?;
+        let ahead = Arc::new(AtomicI64::new(first.0.saturating_sub(millis(begun))));
+        let by = Arc::clone(&ahead);
+        let read = move || {
+            let uptime = uptime().unwrap_or(begun);
+            let wall = by.load(Ordering::Acquire).saturating_add(millis(uptime));
+            Readings { wall: Timestamp(wall), uptime }
+        };
+        warn_if_apart(first);
+        Ok(Self::checked(stored, boot_id(), read, Some(ahead)))
+    }
+
+    /// Takes the database's time over; nothing for a clock that is of this machine.
+    pub fn follow(&self, time: Timestamp) {
+        if let Source::Guarded(Guarded { ahead: Some(ahead), .. }) = &*self.0
+            && let Ok(uptime) = uptime()
+        {
+            ahead.store(time.0.saturating_sub(millis(uptime)), Ordering::Release);
+        }
+    }
+
     /// A clock that says what `read` returns, and is never in doubt.
     #[must_use]
     pub fn from_fn(read: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
@@ -61,8 +94,17 @@ impl Clock {
         boot: Option<BootId>,
         read: impl Fn() -> Readings + Send + Sync + 'static,
     ) -> Self {
+        Self::checked(stored, boot, read, None)
+    }
+
+    fn checked(
+        stored: Option<Agreement>,
+        boot: Option<BootId>,
+        read: impl Fn() -> Readings + Send + Sync + 'static,
+        ahead: Option<Arc<AtomicI64>>,
+    ) -> Self {
         let guard = Mutex::new(Guard::new(stored, boot, read()));
-        let guarded = Guarded { read: Box::new(read), guard };
+        let guarded = Guarded { read: Box::new(read), guard, ahead };
         // A doubt of the last run is one from the start, and said at the start.
         guarded.now();
         Self(Arc::new(Source::Guarded(guarded)))
@@ -156,6 +198,26 @@ impl std::fmt::Debug for Clock {
 fn wall() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// What this machine's clock may differ from the database's before somebody should know: its own
+/// journal then tells other times than the trail.
+const APART: Duration = Duration::from_mins(1);
+
+fn warn_if_apart(database: Timestamp) {
+    let wall = wall();
+    let by = database.since(wall).max(wall.since(database));
+    if by > APART {
+        warn!(
+            seconds = by.as_secs(),
+            "this machine's clock and the database server's differ; logins go by the server's: see \
+             that both are set by NTP"
+        );
+    }
+}
+
+fn millis(span: Duration) -> i64 {
+    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Since boot, the time in which the machine was suspended included.

@@ -15,6 +15,7 @@ mod listener;
 mod message;
 mod plivo;
 mod policy;
+mod postgres;
 mod raw;
 mod server;
 mod signalwire;
@@ -181,7 +182,7 @@ fn read(
     let (limits, shared_sources) = limits::read(root.section("limits"), code);
     let config = Config {
         server: server::read_server(root.section("server")),
-        store: server::read_store(root.section("store")),
+        store: server::read_store(root.section("store"), folders),
         policy: policy::read_policy(root.section("policy")),
         code,
         message: message::read(root.section("message"), host_name),

@@ -4,8 +4,11 @@ use std::path::{Path, PathBuf};
 
 use super::{
     errors::{Place, quote},
+    files::Folders,
+    postgres,
     raw::{Section, Text},
 };
+use crate::store::PostgresSettings;
 
 /// Where the daemon listens, who administers it, and where its key is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +26,8 @@ pub struct Server {
 pub enum Store {
     /// An `SQLite` database at an absolute path.
     Sqlite(PathBuf),
+    /// A `PostgreSQL` database, which other hosts may share.
+    Postgres(PostgresSettings),
 }
 
 /// What is logged, where to, and how long the audit trail is kept.
@@ -85,31 +90,35 @@ pub(super) fn read_server(mut section: Section<'_>) -> Server {
 }
 
 /// Reads `[store]`.
-pub(super) fn read_store(mut section: Section<'_>) -> Store {
-    let url = section.text("url");
-    let path = match &url {
-        None => None,
-        Some(url) => match url.value.split_once(':') {
-            Some(("sqlite", path)) if is_plain_absolute(path) => Some(path),
-            scheme => {
-                refuse_store(&section, &url.place, scheme.map(|(scheme, _)| scheme));
-                None
+pub(super) fn read_store(mut section: Section<'_>, folders: Folders<'_>) -> Store {
+    let default = || Store::Sqlite(PathBuf::from(DEFAULT_DATABASE));
+    let store = match section.text("url") {
+        Some(url) if postgres::is_postgres(url.value) => {
+            postgres::read(&mut section, &url, folders).map_or_else(default, Store::Postgres)
+        }
+        url => {
+            postgres::pass_over(&mut section);
+            match url.as_ref().map(|url| (url, url.value.split_once(':'))) {
+                None => default(),
+                Some((_, Some(("sqlite", path)))) if is_plain_absolute(path) => {
+                    Store::Sqlite(PathBuf::from(path))
+                }
+                Some((url, scheme)) => {
+                    refuse_store(&section, &url.place, scheme.map(|(scheme, _)| scheme));
+                    default()
+                }
             }
-        },
+        }
     };
     section.finish();
-    Store::Sqlite(PathBuf::from(path.unwrap_or(DEFAULT_DATABASE)))
+    store
 }
 
 /// Says what is wrong with a store, by its scheme only: what follows may hold a password.
 fn refuse_store(section: &Section<'_>, place: &Place, scheme: Option<&str>) {
-    let expected = "sqlite: and an absolute path";
+    let expected = "sqlite: and an absolute path, or a postgres:// url";
     let example = format!("write \"sqlite:{DEFAULT_DATABASE}\", or remove the line for just that");
     match scheme {
-        Some("postgres" | "postgresql") => {
-            let found = "is a PostgreSQL database, which is not in this version yet";
-            section.error(place, found, expected, example);
-        }
         Some("sqlite") => section.error(place, "has no absolute path", expected, example),
         Some(scheme) if scheme.len() <= 20 => {
             section.error(place, format!("is of the kind {}", quote(scheme)), expected, example);

@@ -74,6 +74,11 @@ impl Channel {
 #[cbor(transparent)]
 pub struct Instance(#[n(0)] pub u32);
 
+/// One machine of several that share a store. A keyed hash, so that the store does not tell machines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(transparent)]
+pub struct Host(#[cbor(n(0), with = "minicbor::bytes")] pub [u8; 16]);
+
 /// What sshd's connection, the service and the host make together: the same attempt when sshd runs
 /// the stack again. A keyed hash, so that the store does not tell where people log in from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
@@ -237,6 +242,9 @@ pub struct Challenge {
     /// first version do not have it.
     #[cbor(n(16), default)]
     pub repeats: u8,
+    /// The machine whose daemon issued the newest code; none where a store has one daemon alone.
+    #[n(17)]
+    pub host: Option<Host>,
 }
 
 /// What a new challenge is about.
@@ -267,6 +275,8 @@ pub struct Issuer {
     pub key: CodeKey,
     /// This run of the daemon.
     pub instance: Instance,
+    /// This machine, where the store is shared with others.
+    pub host: Option<Host>,
 }
 
 /// What a typed code is.
@@ -322,13 +332,19 @@ impl Challenge {
             state: State::Live { code: hash, earlier: Vec::new() },
             service: question.service.to_owned(),
             repeats: 0,
+            host: issuer.host,
         };
         (challenge, code)
     }
 
     /// Issues a challenge without a code: no message goes out, and only a recovery code answers it.
     #[must_use]
-    pub fn withheld(question: &Question<'_>, draw: &Draw, now: Timestamp) -> Self {
+    pub fn withheld(
+        question: &Question<'_>,
+        host: Option<Host>,
+        draw: &Draw,
+        now: Timestamp,
+    ) -> Self {
         Self {
             token: draw.token,
             purpose: question.purpose,
@@ -345,6 +361,7 @@ impl Challenge {
             renewed: false,
             answers: 0,
             repeats: 0,
+            host,
             state: State::Withheld,
             service: question.service.to_owned(),
         }
@@ -387,6 +404,7 @@ impl Challenge {
         self.channel = channel;
         self.digits = digits(&code);
         self.delivery = Delivery::Sending { by: issuer.instance };
+        self.host = issuer.host;
         Some(code)
     }
 

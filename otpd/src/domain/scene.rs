@@ -121,7 +121,7 @@ impl Scene {
                 countries: ["US".parse().expect("a country")].into(),
                 shared_sources: SharedSources::default(),
                 voice: true,
-                issuer: Issuer { key: CodeKey::new(1, [7; 32]), instance: Instance(1) },
+                issuer: Issuer { key: CodeKey::new(1, [7; 32]), instance: Instance(1), host: None },
             },
             enrollments: BTreeMap::new(),
             logins: BTreeMap::new(),

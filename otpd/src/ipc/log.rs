@@ -1,6 +1,6 @@
 //! `Admin.Log` and `Admin.Watch`: the audit trail, a row a reply, at the pace of whoever reads.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use otp_proto::{
     admin::{self as wire, AdminError},
@@ -19,6 +19,9 @@ use crate::{
     store::Trail,
     verifier::{Position, Verifier},
 };
+
+/// How long what another host's daemon commits may take to be told here.
+const ELSEWHERE: Duration = Duration::from_secs(1);
 
 /// Callers of `Watch` at once.
 const WATCHERS: usize = 16;
@@ -90,7 +93,7 @@ impl Connection {
             news.mark_unchanged();
             match verifier.next_events(&mut position).await {
                 Ok(page) if page.is_empty() => {
-                    if !self.await_news(&mut news).await? {
+                    if !self.await_news(&mut news, verifier.shares_store()).await? {
                         return Ok(());
                     }
                 }
@@ -104,13 +107,18 @@ impl Connection {
         }
     }
 
-    /// Waits for the next commit; false when there will be none for this peer, because the daemon
-    /// stops.
-    async fn await_news(&mut self, news: &mut watch::Receiver<()>) -> Result<bool, Over> {
+    /// Waits for the next commit, or until it is worth a look whether other daemons have made one;
+    /// false when there will be none for this peer, because the daemon stops.
+    async fn await_news(
+        &mut self,
+        news: &mut watch::Receiver<()>,
+        shared: bool,
+    ) -> Result<bool, Over> {
         let mut stop = self.common.stop.clone();
         tokio::select! {
             () = stop.requested() => Ok(false),
             changed = news.changed() => Ok(changed.is_ok()),
+            () = tokio::time::sleep(ELSEWHERE), if shared => Ok(true),
             read = self.read() => Err(match read {
                 Ok(true) => Over::Rules("nothing can be asked during Watch"),
                 Ok(false) => Over::Rules("the peer has left"),

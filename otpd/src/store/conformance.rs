@@ -22,7 +22,7 @@ use crate::{
     domain::{
         account::Account,
         audit::AuditEvent,
-        challenge::Channel,
+        challenge::{Channel, Host},
         enrollment::{Enrollment, NumberIndex},
         phone::{Country, Destination, Line},
         records::{Decided, Records},
@@ -49,6 +49,9 @@ trait Subject {
 
     /// The rows of a table.
     fn count(&self, table: &str) -> i64;
+
+    /// This machine, where others may share the database.
+    fn host(&self) -> Option<Host>;
 }
 
 /// A running store, and the events that it handed to the log.
@@ -131,6 +134,10 @@ impl Subject for SqliteFile {
         Reader::sqlite(&self.path(), keys).expect("the same database")
     }
 
+    fn host(&self) -> Option<Host> {
+        None
+    }
+
     fn count(&self, table: &str) -> i64 {
         let db = rusqlite::Connection::open(self.path()).expect("the database");
         let select = format!("SELECT count(*) FROM {table}");
@@ -140,6 +147,46 @@ impl Subject for SqliteFile {
     fn bytes(&self) -> Vec<u8> {
         let files = std::fs::read_dir(self.0.path()).expect("the directory");
         files.flat_map(|file| std::fs::read(file.expect("a file").path()).expect("bytes")).collect()
+    }
+}
+
+/// A database of a server of its own.
+struct Shared(crate::postgres_server::Server);
+
+impl Shared {
+    fn new() -> Self {
+        Self(crate::postgres_server::Server::start())
+    }
+}
+
+impl Subject for Shared {
+    type Engine = super::Postgres;
+
+    fn open(&self, keys: Keys) -> Result<super::Postgres, String> {
+        super::postgres::testing::open(&self.0, keys, 1).map_err(|error| error.to_string())
+    }
+
+    fn reader(&self, keys: Keys) -> Reader {
+        super::postgres::testing::reader(&self.0, keys, 1)
+    }
+
+    fn host(&self) -> Option<Host> {
+        Some(super::postgres::testing::host(1).host)
+    }
+
+    fn count(&self, table: &str) -> i64 {
+        let count = self.0.sql("otpd", &format!("SELECT count(*) FROM otpd.{table}"));
+        count.parse().expect("a number")
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        self.0.execute("otpd", "CHECKPOINT");
+        // What the server itself keeps of a database is the same in all.
+        let own = "SELECT pg_relation_filepath(oid) FROM pg_class
+                   WHERE oid >= 16384 AND relkind IN ('r', 'i', 't')";
+        let files = self.0.sql("otpd", own);
+        let read = |file| std::fs::read(self.0.data().join(file)).expect("bytes");
+        files.lines().flat_map(read).collect()
     }
 }
 
@@ -159,6 +206,7 @@ macro_rules! conformance {
 macro_rules! engines {
     ($($behaviour:path as $name:ident,)*) => {
         conformance!(sqlite, super::SqliteFile::new(); $($behaviour as $name,)*);
+        conformance!(postgres, super::Shared::new(); $($behaviour as $name,)*);
     };
 }
 

@@ -171,24 +171,41 @@ pub(super) enum Counted {
 
 /// What is counted, by the columns `kind`, `key` and `state`.
 pub(super) fn any_counted(kind: i16, key: &[u8], state: &[u8]) -> Result<Counted, Damaged> {
+    if kind == NUMBER {
+        let key = <[u8; 16]>::try_from(key).map_err(|_| Damaged::Index(key.len()))?;
+        return Ok(Counted::Number(NumberIndex(key), decode(state)?));
+    }
+    Ok(Counted::Together(traffic_of(kind, key)?, decode(state)?))
+}
+
+/// What many accounts do together, by the columns `kind` and `key`.
+pub(super) fn traffic_of(kind: i16, key: &[u8]) -> Result<TrafficKey, Damaged> {
     let key = <[u8; 16]>::try_from(key).map_err(|_| Damaged::Index(key.len()))?;
-    let together = match kind {
-        NUMBER => return Ok(Counted::Number(NumberIndex(key), decode(state)?)),
-        2 => TrafficKey::Range(RangeIndex(key)),
+    match kind {
+        2 => Ok(TrafficKey::Range(RangeIndex(key))),
         3 => {
             let name = key.split(|byte| *byte == 0).next().unwrap_or_default();
             let country = std::str::from_utf8(name).ok().and_then(|name| name.parse().ok());
-            TrafficKey::Country(country.ok_or(Damaged::Counted(kind))?)
+            Ok(TrafficKey::Country(country.ok_or(Damaged::Counted(kind))?))
         }
-        4 => TrafficKey::All,
-        unknown => return Err(Damaged::Counted(unknown)),
-    };
-    Ok(Counted::Together(together, decode(state)?))
+        4 => Ok(TrafficKey::All),
+        unknown => Err(Damaged::Counted(unknown)),
+    }
 }
 
 /// An event's columns that are text: who brought it about, and what happened.
 pub(super) fn event_columns(event: &AuditEvent) -> Result<(String, String), Damaged> {
     Ok((serde_json::to_string(&event.actor)?, serde_json::to_string(&event.event)?))
+}
+
+/// The same where hosts share a trail: the event says on which one it happened.
+pub(super) fn event_of_host(event: &AuditEvent, host: &str) -> Result<(String, String), Damaged> {
+    let mut what = match serde_json::to_value(&event.event)? {
+        Value::Object(fields) => fields,
+        other => Map::from_iter([("event".to_owned(), other)]),
+    };
+    what.insert("host".to_owned(), host.into());
+    Ok((serde_json::to_string(&event.actor)?, serde_json::to_string(&what)?))
 }
 
 /// The columns of a row of `audit`.

@@ -8,6 +8,7 @@
 
 mod format;
 mod found;
+mod postgres;
 mod queue;
 mod reader;
 mod sent;
@@ -25,6 +26,10 @@ use prometheus_client::metrics::histogram::Histogram;
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use found::{AuditRow, BudgetId, Counts, Idle, OUT_OF_ORDER, Stale, Subscriber, Trail};
+pub use postgres::{
+    DEFAULT_PORT, Password, Postgres, PostgresError, PostgresSettings, Server, Site,
+    examine as examine_postgres, is_in_use as is_postgres_in_use,
+};
 pub use reader::Reader;
 pub use snapshot::{Piece, Snapshot, TrailRow};
 pub use sqlite::{OpenError, Sqlite, is_in_use};
@@ -102,6 +107,8 @@ pub type AuditSink = Arc<dyn Fn(&AuditEvent) + Send + Sync>;
 
 /// What differs between databases; nothing else does.
 pub trait Engine {
+    /// Whether it speaks to its database over a socket, for which its thread needs more.
+    const REMOTE: bool;
     /// Opens a transaction; locks and reads, in a fixed order, what the scopes name.
     fn load(
         &mut self,
@@ -114,8 +121,9 @@ pub trait Engine {
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
     /// Gives the transaction up, if one is open.
     fn abort(&mut self) -> impl Future<Output = ()> + Send;
-    /// After a transaction that failed, gives up what was kept for a full disk; true when that
-    /// made room, so that what surely was not committed is worth another try.
+    /// After a transaction that failed, gives up what was kept for a full disk; true when that made
+    /// room, or when what stood in the way is gone by itself, so that what surely was not committed is
+    /// worth another try.
     fn relieve(&mut self) -> bool;
     /// Whether the disk is full.
     fn shortage(&self) -> Shortage;
@@ -143,7 +151,11 @@ impl Store {
         clock: Clock,
         sink: AuditSink,
     ) -> std::io::Result<(Self, std::thread::JoinHandle<()>)> {
-        let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        if E::REMOTE {
+            runtime.enable_all();
+        }
+        let runtime = runtime.build()?;
         let (store, serve) = Self::over(engine, clock, sink);
         let thread = threads::spawn("store", move || runtime.block_on(serve))?;
         Ok((store, thread))

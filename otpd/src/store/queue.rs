@@ -243,6 +243,11 @@ async fn decide_and_commit<E: Engine>(
     let scopes = jobs.iter().map(|job| job.scope().clone()).collect::<Vec<_>>();
     let mut working = engine.load(&scopes).await?;
     failpoint::reach(Point::Loaded);
+    if let Some(time) = working.time() {
+        clock.follow(time);
+        // As far as it can be believed.
+        working.set_time(clock.now());
+    }
     for (job, scope) in jobs.iter_mut().zip(&scopes) {
         // Nobody has heard anything about this one, and nobody will: better not to decide it.
         if !job.begin() {

@@ -5,8 +5,8 @@
 use std::path::Path;
 
 use super::{
-    AuditRow, BudgetId, Counts, Idle, OpenError, Snapshot, Stale, StoreError, Subscriber, Trail,
-    TrailRow, sqlite::Reads,
+    AuditRow, BudgetId, Counts, Idle, OpenError, Postgres, PostgresError, Snapshot, Stale,
+    StoreError, Subscriber, Trail, TrailRow, postgres, sqlite,
 };
 use crate::{
     domain::{
@@ -23,7 +23,8 @@ pub struct Reader(Source);
 /// Which database it is.
 #[derive(Clone)]
 enum Source {
-    Sqlite(Reads),
+    Sqlite(sqlite::Reads),
+    Postgres(postgres::Reads),
 }
 
 impl Reader {
@@ -33,7 +34,24 @@ impl Reader {
     /// # Errors
     /// [`OpenError`].
     pub fn sqlite(path: &Path, keys: Keys) -> Result<Self, OpenError> {
-        Ok(Self(Source::Sqlite(Reads::open(path, keys)?)))
+        Ok(Self(Source::Sqlite(sqlite::Reads::open(path, keys)?)))
+    }
+
+    /// Prepares a second connection to the database of `postgres`, on a thread of its own.
+    ///
+    /// # Errors
+    /// [`PostgresError::Thread`].
+    pub fn postgres(postgres: &Postgres) -> Result<Self, PostgresError> {
+        Ok(Self(Source::Postgres(postgres.reads()?)))
+    }
+
+    /// Whether other daemons write to the same database: what they commit is no news here.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        match &self.0 {
+            Source::Sqlite(_) => false,
+            Source::Postgres(_) => true,
+        }
     }
 
     /// One account as it is stored, with the budget of its number.
@@ -43,6 +61,7 @@ impl Reader {
     pub async fn account(&self, account: Account) -> Result<Records, StoreError> {
         match &self.0 {
             Source::Sqlite(reads) => reads.account(account).await,
+            Source::Postgres(reads) => reads.account(account).await,
         }
     }
 
@@ -53,6 +72,7 @@ impl Reader {
     pub async fn account_among_all(&self, account: Account) -> Result<Records, StoreError> {
         match &self.0 {
             Source::Sqlite(reads) => reads.account_among_all(account).await,
+            Source::Postgres(reads) => reads.account_among_all(account).await,
         }
     }
 
@@ -67,6 +87,7 @@ impl Reader {
     ) -> Result<Vec<Subscriber>, StoreError> {
         match &self.0 {
             Source::Sqlite(reads) => reads.subscribers(after, limit).await,
+            Source::Postgres(reads) => reads.subscribers(after, limit).await,
         }
     }
 
@@ -77,6 +98,7 @@ impl Reader {
     pub async fn accounts_with(&self, number: NumberIndex) -> Result<Vec<Account>, StoreError> {
         match &self.0 {
             Source::Sqlite(reads) => reads.accounts_with(number).await,
+            Source::Postgres(reads) => reads.accounts_with(number).await,
         }
     }
 
@@ -87,6 +109,7 @@ impl Reader {
     pub async fn counts(&self, now: Timestamp) -> Result<Counts, StoreError> {
         match &self.0 {
             Source::Sqlite(reads) => reads.counts(now).await,
+            Source::Postgres(reads) => reads.counts(now).await,
         }
     }
 
@@ -101,6 +124,7 @@ impl Reader {
     ) -> Result<Vec<ChallengeToken>, StoreError> {
         match &self.0 {
             Source::Sqlite(reads) => reads.lost(instance, now).await,
+            Source::Postgres(reads) => reads.lost(instance, now).await,
         }
     }
 
@@ -111,6 +135,7 @@ impl Reader {
     pub async fn untold(&self) -> Result<Vec<ChallengeToken>, StoreError> {
         match &self.0 {
             Source::Sqlite(reads) => reads.untold().await,
+            Source::Postgres(reads) => reads.untold().await,
         }
     }
 
@@ -122,6 +147,7 @@ impl Reader {
     pub async fn bypasses(&self, now: Timestamp) -> Result<Vec<(Account, Bypass)>, StoreError> {
         match &self.0 {
             Source::Sqlite(reads) => reads.bypasses(now).await,
+            Source::Postgres(reads) => reads.bypasses(now).await,
         }
     }
 
@@ -134,6 +160,7 @@ impl Reader {
     pub async fn sent_before(&self, begun: Timestamp) -> Result<Vec<SentBefore>, StoreError> {
         match &self.0 {
             Source::Sqlite(reads) => reads.sent_before(begun).await,
+            Source::Postgres(reads) => reads.sent_before(begun).await,
         }
     }
 
@@ -144,6 +171,7 @@ impl Reader {
     pub async fn newest_event(&self) -> Result<i64, StoreError> {
         match &self.0 {
             Source::Sqlite(reads) => reads.newest_event().await,
+            Source::Postgres(reads) => reads.newest_event().await,
         }
     }
 
@@ -160,6 +188,7 @@ impl Reader {
     ) -> Result<i64, StoreError> {
         match &self.0 {
             Source::Sqlite(reads) => reads.before_events(trail, last, count).await,
+            Source::Postgres(reads) => reads.before_events(trail, last, count).await,
         }
     }
 
@@ -176,6 +205,7 @@ impl Reader {
     ) -> Result<Vec<AuditRow>, StoreError> {
         match &self.0 {
             Source::Sqlite(reads) => reads.events(trail, after, last, limit).await,
+            Source::Postgres(reads) => reads.events(trail, after, last, limit).await,
         }
     }
 
@@ -186,6 +216,7 @@ impl Reader {
     pub async fn snapshot(&self) -> Result<Snapshot, StoreError> {
         match &self.0 {
             Source::Sqlite(reads) => reads.snapshot().await,
+            Source::Postgres(reads) => reads.snapshot().await,
         }
     }
 
@@ -196,6 +227,7 @@ impl Reader {
     pub async fn trail_before(&self, before: i64, limit: u32) -> Result<Vec<TrailRow>, StoreError> {
         match &self.0 {
             Source::Sqlite(reads) => reads.trail_before(before, limit).await,
+            Source::Postgres(reads) => reads.trail_before(before, limit).await,
         }
     }
 
@@ -206,6 +238,7 @@ impl Reader {
     pub async fn idle(&self, after: Option<BudgetId>, now: Timestamp) -> Result<Idle, StoreError> {
         match &self.0 {
             Source::Sqlite(reads) => reads.idle(after, now).await,
+            Source::Postgres(reads) => reads.idle(after, now).await,
         }
     }
 
@@ -216,6 +249,7 @@ impl Reader {
     pub async fn stale(&self, after: Option<Account>, now: Timestamp) -> Result<Stale, StoreError> {
         match &self.0 {
             Source::Sqlite(reads) => reads.stale(after, now).await,
+            Source::Postgres(reads) => reads.stale(after, now).await,
         }
     }
 }

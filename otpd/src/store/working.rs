@@ -11,6 +11,7 @@ use crate::domain::{
     login::LoginState,
     passcode::ChallengeToken,
     records::{BudgetKey, Records, TrafficKey},
+    time::Timestamp,
 };
 
 /// A value as it was read and as it is now.
@@ -48,6 +49,7 @@ pub struct Working {
     enrolled: u32,
     owners: BTreeMap<ChallengeToken, Account>,
     audit: Vec<AuditEvent>,
+    time: Option<Timestamp>,
 }
 
 /// What a commit writes.
@@ -55,7 +57,8 @@ pub(super) struct Changes<'a> {
     pub(super) enrollments: Vec<(&'a Account, Option<&'a Enrollment>)>,
     pub(super) logins: Vec<(&'a Account, &'a LoginState)>,
     pub(super) budgets: Vec<(BudgetKey, &'a Budget)>,
-    pub(super) traffic: Vec<(TrafficKey, &'a Traffic)>,
+    /// As they were read and as they are now.
+    pub(super) traffic: Vec<(TrafficKey, &'a Slot<Traffic>)>,
     /// New challenges: token, account, when the code dies.
     pub(super) born: Vec<(ChallengeToken, &'a Account)>,
     /// Challenges that are stored no more.
@@ -93,6 +96,16 @@ impl Working {
     /// How many accounts have a number, by the decisions so far.
     pub(super) fn enrolled(&self) -> u32 {
         self.enrolled
+    }
+
+    /// Says what time it is with everything locked: first the database's, then what is believed.
+    pub(super) fn set_time(&mut self, time: Timestamp) {
+        self.time = Some(time);
+    }
+
+    /// The time, where the database has a clock of its own.
+    pub(super) fn time(&self) -> Option<Timestamp> {
+        self.time
     }
 
     /// Adds what account a challenge belongs to.
@@ -211,7 +224,8 @@ impl Working {
         let budgets = self.budgets.iter();
         changes.budgets.extend(budgets.filter_map(|(key, slot)| Some((*key, slot.changed()?))));
         let traffic = self.traffic.iter();
-        changes.traffic.extend(traffic.filter_map(|(key, slot)| Some((*key, slot.changed()?))));
+        let differs = traffic.filter(|(_, slot)| slot.changed().is_some());
+        changes.traffic.extend(differs.map(|(key, slot)| (*key, slot)));
         changes
     }
 

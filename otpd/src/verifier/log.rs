@@ -54,6 +54,12 @@ impl Verifier {
         Ok(page)
     }
 
+    /// Whether other daemons write to the same trail, of which [`Self::news`] tells nothing.
+    #[must_use]
+    pub fn shares_store(&self) -> bool {
+        self.reader.is_shared()
+    }
+
     /// Changes whenever events were committed.
     #[must_use]
     pub fn news(&self) -> watch::Receiver<()> {

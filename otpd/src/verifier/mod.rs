@@ -55,7 +55,7 @@ use crate::{
     conversation::{self, Setting},
     domain::{
         account::Account,
-        challenge::{Instance, Issuer},
+        challenge::{Host, Instance, Issuer},
         login::Terms,
         policy::Policy,
     },
@@ -183,10 +183,10 @@ impl Verifier {
         self.sites.replace(site);
     }
 
-    /// Who issues codes in this run.
+    /// Who issues codes in this run; `host` where other machines share the store.
     #[must_use]
-    pub fn issuer(keys: &Keys, instance: Instance) -> Issuer {
-        Issuer { key: keys.code.clone(), instance }
+    pub fn issuer(keys: &Keys, instance: Instance, host: Option<Host>) -> Issuer {
+        Issuer { key: keys.code.clone(), instance, host }
     }
 
     /// The host's accounts, for administrators and the curious: asked apart from logins, so that

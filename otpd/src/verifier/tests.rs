@@ -126,7 +126,7 @@ fn site(keys: &Keys, instance: Instance, routes: Routes, order: &[GatewayName]) 
         countries: BTreeSet::from(["US".parse().expect("a country")]),
         shared_sources: SharedSources::default(),
         voice: false,
-        issuer: Verifier::issuer(keys, instance),
+        issuer: Verifier::issuer(keys, instance, None),
     };
     let template = MessageTemplate::parse(DEFAULT_TEXT, "web01").expect("the default");
     Site {

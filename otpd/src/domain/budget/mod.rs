@@ -10,7 +10,7 @@ mod traffic;
 
 pub use failures::Failures;
 pub use messages::{Budget, Messages, Refunded};
-pub use traffic::{Conversion, Low, Traffic, wrong_for_long_codes};
+pub use traffic::{Conversion, Low, SHARES, Share, Traffic, wrong_for_long_codes};
 
 use std::time::Duration;
 

@@ -245,6 +245,9 @@ pub struct Low {
 }
 
 mod merged;
+mod shared;
+
+pub use shared::{SHARES, Share};
 
 /// What counts for a range of numbers (all but the last four digits), for a country, or for all.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]

@@ -19,7 +19,7 @@ fn account() -> Account {
 }
 
 fn issuer() -> Issuer {
-    Issuer { key: CodeKey::new(1, [7; 32]), instance: Instance(1) }
+    Issuer { key: CodeKey::new(1, [7; 32]), instance: Instance(1), host: None }
 }
 
 fn draw(seed: u64) -> Draw {

@@ -104,7 +104,8 @@ impl Begin {
             rules: self.terms.rules,
             long: false,
         };
-        let challenge = Challenge::withheld(&question, &self.draw, ledger.now);
+        let challenge =
+            Challenge::withheld(&question, self.terms.issuer.host, &self.draw, ledger.now);
         let token = challenge.token;
         ledger.records.login.challenges.push(challenge);
         let event = Event::CodeWithheld {

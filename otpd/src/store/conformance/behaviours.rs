@@ -41,7 +41,7 @@ pub(super) fn challenge(seed: u64) -> Challenge {
         rules: CodeRules::default(),
         long: false,
     };
-    let issuer = Issuer { key: keys(1).code, instance: Instance(7) };
+    let issuer = Issuer { key: keys(1).code, instance: Instance(7), host: None };
     Challenge::issue(&question, &issuer, &draw, NOW).0
 }
 

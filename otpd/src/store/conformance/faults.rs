@@ -64,6 +64,8 @@ struct Failing<E> {
 }
 
 impl<E: Engine + Send> Engine for Failing<E> {
+    const REMOTE: bool = E::REMOTE;
+
     async fn load(&mut self, scopes: &[Scope]) -> Result<Working, StoreError> {
         let fault = self.plan.loads.lock().unwrap().pop_front().flatten();
         let working = self.engine.load(scopes).await?;

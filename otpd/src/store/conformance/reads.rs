@@ -21,7 +21,7 @@ async fn filled(subject: &impl Subject, people: &[(&str, State, &[u64])]) -> Rea
     let running = Running::start(subject.open(keys(1)).expect("a new database"));
     for (index, (name, state, logins)) in (1..).zip(people) {
         let (state, challenges) =
-            (*state, logins.iter().map(|seed| challenge(*seed)).collect::<Vec<Challenge>>());
+            (*state, logins.iter().map(|seed| own(subject, *seed)).collect::<Vec<Challenge>>());
         let enter = changing(move |records| {
             records.enrollment = Some(crate::domain::enrollment::Enrollment {
                 state,
@@ -33,6 +33,13 @@ async fn filled(subject: &impl Subject, people: &[(&str, State, &[u64])]) -> Rea
     }
     running.stop();
     subject.reader(keys(1))
+}
+
+/// A challenge whose code this machine issued.
+fn own(subject: &impl Subject, seed: u64) -> Challenge {
+    let mut challenge = challenge(seed);
+    challenge.host = subject.host();
+    challenge
 }
 
 const ACTIVE: State = State::Active { verified_at: NOW };

@@ -87,7 +87,7 @@ impl Town {
                 countries: ["US", "AT"].map(country).into(),
                 shared_sources: SharedSources::default(),
                 voice: true,
-                issuer: Issuer { key: keys(1).code, instance: Instance(1) },
+                issuer: Issuer { key: keys(1).code, instance: Instance(1), host: None },
             },
             orders: Mutex::default(),
             sent: Mutex::default(),

@@ -287,7 +287,7 @@ impl Sqlite {
             rows::put_budget(&self.db, self.keys.id, key, budget)?;
         }
         for (key, traffic) in changes.traffic {
-            rows::put_traffic(&self.db, self.keys.id, key, traffic)?;
+            rows::put_traffic(&self.db, self.keys.id, key, &traffic.now)?;
         }
         for token in changes.gone {
             let mut delete = self.db.prepare_cached("DELETE FROM challenge WHERE token = ?1")?;
@@ -303,6 +303,8 @@ impl Sqlite {
 }
 
 impl Engine for Sqlite {
+    const REMOTE: bool = false;
+
     async fn load(&mut self, scopes: &[Scope]) -> Result<Working, StoreError> {
         self.look_for_room();
         self.read(scopes).map_err(|error| self.failed("read", &error))

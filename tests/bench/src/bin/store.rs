@@ -77,7 +77,7 @@ fn main() -> Result<(), Failure> {
         countries: BTreeSet::from(["US".parse().map_err(|()| "no country")?]),
         shared_sources: SharedSources(Vec::new()),
         voice: false,
-        issuer: Verifier::issuer(&keys, Instance(1)),
+        issuer: Verifier::issuer(&keys, Instance(1), None),
     };
     let (terms, next) = (Arc::new(terms), Arc::new(AtomicU32::new(0)));
     let site = Site { store, keys, terms, next, cycles, accounts: accounts.parse()? };

@@ -1,0 +1,75 @@
+//! The store that the configuration names, opened and at work.
+
+use std::thread::JoinHandle;
+
+use crate::{
+    app::StartError,
+    clock::Clock,
+    config::{self, Config},
+    domain::challenge::Host,
+    keys::Keys,
+    store::{self, AuditSink, Postgres, Reader, Site, Sqlite, Store},
+};
+
+/// A store at work.
+pub(super) struct Opened {
+    pub(super) store: Store,
+    pub(super) reader: Reader,
+    /// Ends after the last [`Store`].
+    pub(super) thread: JoinHandle<()>,
+    pub(super) clock: Clock,
+    /// This machine, where others share the store.
+    pub(super) host: Option<Host>,
+}
+
+impl Opened {
+    pub(super) fn open(config: &Config, keys: &Keys, sink: AuditSink) -> Result<Self, StartError> {
+        match &config.store {
+            config::Store::Sqlite(path) => {
+                let sqlite = Sqlite::open(path, keys.clone())?;
+                let clock = Clock::system(sqlite.agreement()?).map_err(StartError::Clock)?;
+                let reader = Reader::sqlite(path, keys.clone())?;
+                let (store, thread) = Store::start(sqlite, clock.clone(), sink)?;
+                Ok(Self { store, reader, thread, clock, host: None })
+            }
+            config::Store::Postgres(settings) => {
+                let site = site(config, keys)?;
+                let host = Some(site.host);
+                let postgres = Postgres::open(settings.clone(), keys.clone(), site)?;
+                let (stored, now) = postgres.times();
+                let clock = Clock::of_database(stored, now).map_err(StartError::Clock)?;
+                let reader = Reader::postgres(&postgres)?;
+                let (store, thread) = Store::start(postgres, clock.clone(), sink)?;
+                Ok(Self { store, reader, thread, clock, host })
+            }
+        }
+    }
+}
+
+/// What the store is called, if it holds something that needs its key.
+pub(super) fn in_use(store: &config::Store) -> Result<Option<String>, StartError> {
+    match store {
+        config::Store::Sqlite(path) => {
+            Ok(store::is_in_use(path)?.then(|| path.display().to_string()))
+        }
+        config::Store::Postgres(settings) => {
+            Ok(store::is_postgres_in_use(settings)?.then(|| settings.to_string()))
+        }
+    }
+}
+
+/// This machine among those that share the store. What its installation calls it must be there: two
+/// machines that were taken for one would send each other's codes anew.
+fn site(config: &Config, keys: &Keys) -> Result<Site, StartError> {
+    let id = std::fs::read_to_string(MACHINE_ID).map_err(StartError::MachineId)?;
+    let id = id.trim();
+    if id.len() != 32 {
+        let error = std::io::Error::from(std::io::ErrorKind::InvalidData);
+        return Err(StartError::MachineId(error));
+    }
+    let host = keys.host(id, &config::host_name());
+    Ok(Site { host, name: config.message.host.clone() })
+}
+
+/// What systemd gives every installation.
+const MACHINE_ID: &str = "/etc/machine-id";

@@ -1,0 +1,216 @@
+//! The way to the server that can be written to.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, pem::PemObject},
+};
+use socket2::{SockRef, TcpKeepalive};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpStream, UnixStream},
+    time::timeout,
+};
+use tokio_postgres::{
+    Config, NoTls,
+    config::SslMode,
+    tls::{MakeTlsConnect, TlsConnect},
+};
+use tokio_postgres_rustls::MakeRustlsConnect;
+use tracing::warn;
+
+use super::{PostgresSettings, Server, session::Session, trouble::Trouble};
+
+/// How long a server may take to let otpd in.
+const REACH: Duration = Duration::from_secs(3);
+/// After this time of silence the system asks whether a server is still there.
+const SILENCE: Duration = Duration::from_secs(30);
+/// How long a server may take to acknowledge what it was sent.
+const ACKNOWLEDGE: Duration = Duration::from_secs(10);
+
+/// What every connection of this daemon is made by; cheap to clone.
+#[derive(Clone)]
+pub(super) struct Connector {
+    settings: Arc<PostgresSettings>,
+    tls: Option<MakeRustlsConnect>,
+    /// The newest timeline that was seen. A server on an older one was a primary before a failover:
+    /// it lacks what was committed since, and would hand out tries and codes twice.
+    timeline: Arc<AtomicU32>,
+}
+
+impl Connector {
+    /// Reads the certificates that servers are judged by.
+    ///
+    /// # Errors
+    /// What is wrong with them, in words.
+    pub(super) fn new(settings: PostgresSettings) -> Result<Self, String> {
+        let over_tcp = settings.servers.iter().any(|server| matches!(server, Server::Tcp { .. }));
+        let tls = over_tcp.then(|| tls(&settings)).transpose()?;
+        Ok(Self { settings: settings.into(), tls, timeline: Arc::default() })
+    }
+
+    pub(super) fn settings(&self) -> &PostgresSettings {
+        &self.settings
+    }
+
+    /// A connection to the server that can be written to: where several can, to that of the newest
+    /// timeline.
+    pub(super) async fn connect(&self) -> Result<Session, Trouble> {
+        // All are asked at once: a fleet must not wait for one dead server after another.
+        let mut asked = tokio::task::JoinSet::new();
+        for (place, server) in self.settings.servers.iter().enumerate() {
+            let (connector, server) = (self.clone(), server.clone());
+            asked.spawn(async move {
+                let reached = timeout(REACH, connector.reach(&server)).await;
+                (place, server, reached.unwrap_or(Err(Trouble::Late(REACH))))
+            });
+        }
+        let (mut best, mut refused) = (None::<(usize, Server, Session)>, Vec::new());
+        while let Some(answered) = asked.join_next().await {
+            let (place, server, session) = match answered {
+                Ok((place, server, Ok(session))) => (place, server, session),
+                Ok((place, server, Err(trouble))) => {
+                    refused.push((place, server, trouble));
+                    continue;
+                }
+                Err(_) => return Err(Trouble::Nonsense("a connection could not be made")),
+            };
+            let (newer, older) = match best.take() {
+                None => ((place, server, session), None),
+                Some(other) => {
+                    // The newest, and of two names for one server that which stands first.
+                    let this = (place, server, session);
+                    let rank = |(place, _, session): &(usize, Server, Session)| {
+                        (session.timeline(), usize::MAX - place)
+                    };
+                    if rank(&this) > rank(&other) {
+                        (this, Some(other))
+                    } else {
+                        (other, Some(this))
+                    }
+                }
+            };
+            if let Some((_, server, session)) = older
+                && session.timeline() < newer.2.timeline()
+            {
+                let timeline = session.timeline();
+                warn!(
+                    %server, timeline,
+                    "two servers take changes: this one was a primary before a failover; stop it"
+                );
+            }
+            best = Some(newer);
+        }
+        if let Some((_, _, session)) = best {
+            self.accept(&session)?;
+            return Ok(session);
+        }
+        refused.sort_by_key(|(place, ..)| *place);
+        // The one whose answer says the most: a standby that answers is as it should be.
+        let telling = refused.iter().position(|(.., trouble)| !matches!(trouble, Trouble::Standby));
+        let (_, server, trouble) = match telling.unwrap_or_default() {
+            index if index < refused.len() => refused.swap_remove(index),
+            _ => return Err(Trouble::Nonsense("no server is named")),
+        };
+        if self.settings.servers.len() > 1 {
+            tracing::debug!(%server, "the first of the servers that cannot be used");
+        }
+        Err(trouble)
+    }
+
+    /// Refuses a server that is behind one that was seen before.
+    pub(super) fn accept(&self, session: &Session) -> Result<(), Trouble> {
+        let found = session.timeline();
+        let known = self.timeline.fetch_max(found, Ordering::AcqRel);
+        if found < known { Err(Trouble::Outdated { found, known }) } else { Ok(()) }
+    }
+
+    async fn reach(&self, server: &Server) -> Result<Session, Trouble> {
+        match server {
+            Server::Tcp { name, port } => {
+                let stream = TcpStream::connect((name.as_str(), *port)).await;
+                let stream = stream.map_err(Trouble::Unreachable)?;
+                watched(&stream).map_err(Trouble::Unreachable)?;
+                let Some(mut tls) = self.tls.clone() else {
+                    return Err(Trouble::Nonsense("TLS was not set up"));
+                };
+                let Ok(tls) = MakeTlsConnect::<TcpStream>::make_tls_connect(&mut tls, name);
+                self.enter(stream, tls, SslMode::Require).await
+            }
+            Server::Socket { folder, port } => {
+                let socket = folder.join(format!(".s.PGSQL.{port}"));
+                let stream = UnixStream::connect(socket).await.map_err(Trouble::Unreachable)?;
+                self.enter(stream, NoTls, SslMode::Disable).await
+            }
+        }
+    }
+
+    async fn enter<S, T>(&self, stream: S, tls: T, mode: SslMode) -> Result<Session, Trouble>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        T: TlsConnect<S>,
+        T::Stream: Send + 'static,
+    {
+        let mut config = Config::new();
+        config
+            .user(&self.settings.user)
+            .dbname(&self.settings.database)
+            .application_name("otpd")
+            .ssl_mode(mode);
+        if let Some(password) = &self.settings.password {
+            config.password(password.expose());
+        }
+        let (client, connection) = config.connect_raw(stream, tls).await?;
+        Session::new(
+            client,
+            tokio::spawn(async move {
+                // How it ended is told to whoever waits for an answer.
+                let _ = connection.await;
+            }),
+        )
+        .await
+    }
+}
+
+/// Has the system notice a server that is gone without a word.
+fn watched(stream: &TcpStream) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(SILENCE).with_interval(ACKNOWLEDGE))?;
+    socket.set_tcp_user_timeout(Some(ACKNOWLEDGE))
+}
+
+/// TLS that checks the server's certificate and its name, always.
+fn tls(settings: &PostgresSettings) -> Result<MakeRustlsConnect, String> {
+    let mut roots = RootCertStore::empty();
+    if let Some(path) = &settings.ca_file {
+        let failed = |error| format!("store.ca-file {}: {error}", path.display());
+        let all = CertificateDer::pem_file_iter(path).map_err(failed)?;
+        for certificate in all {
+            let certificate = certificate.map_err(failed)?;
+            roots
+                .add(certificate)
+                .map_err(|error| format!("store.ca-file {}: {error}", path.display()))?;
+        }
+    } else {
+        // Some of a system's certificates may be of no use; the rest serves.
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    }
+    if roots.is_empty() {
+        let none = "there is no certificate of an authority to judge the server by; install \
+                    ca-certificates, or name one: store.ca-file";
+        return Err(none.to_owned());
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| format!("cannot set up TLS: {error}"))?;
+    Ok(MakeRustlsConnect::new(config.with_root_certificates(roots).with_no_client_auth()))
+}

@@ -1,0 +1,320 @@
+//! The engine for many hosts: PostgreSQL, whose rows are locked by whoever decides on them.
+//!
+//! A connection serves decisions, one transaction after another; nothing is remembered from one to the
+//! next, for another host may have changed it. A connection whose transaction ended in doubt is never
+//! used again.
+
+mod audit;
+mod connect;
+mod open;
+mod read;
+mod rows;
+mod schema;
+mod sent;
+mod session;
+mod settings;
+mod snapshot;
+#[cfg(test)]
+pub(super) mod testing;
+#[cfg(test)]
+mod tests;
+mod trouble;
+mod upkeep;
+mod write;
+
+use std::{collections::BTreeSet, time::Duration};
+
+use tokio::time::{Instant, timeout};
+use tokio_postgres::types::Type;
+use tracing::{debug, error, info};
+
+pub use open::{PostgresError, Site, examine, is_in_use};
+pub(super) use read::Reads;
+pub use settings::{DEFAULT_PORT, Password, PostgresSettings, Server};
+
+use self::{
+    connect::Connector,
+    rows::Locked,
+    session::{Purpose, Session, Uncommitted},
+    trouble::Trouble,
+};
+use super::{Chore, Engine, Scope, Shortage, StoreError, Working};
+use crate::{
+    clock::Agreement,
+    domain::{account::Account, records::BudgetKey, time::Timestamp},
+    failpoint::{self, Point},
+    keys::Keys,
+};
+
+/// How long nobody tries to reach a server that could not be reached; it doubles up to [`LONGEST_REST`].
+const REST: Duration = Duration::from_millis(100);
+/// The longest such pause: so long after its return a server is used again.
+const LONGEST_REST: Duration = Duration::from_secs(2);
+/// How long it may take to lock and read what a batch needs, a new connection included. With what
+/// follows it is less than anybody waits for a commit.
+const READ: Duration = Duration::from_secs(10);
+/// How long it may take to write what changed.
+const WRITE: Duration = Duration::from_secs(6);
+/// Times that rows are made and locked which another host deletes meanwhile.
+const ATTEMPTS: u32 = 3;
+
+/// The PostgreSQL engine.
+pub struct Postgres {
+    connector: Connector,
+    keys: Keys,
+    site: Site,
+    /// As the database was opened: when the clocks last agreed, and the database's time.
+    times: (Option<Agreement>, Timestamp),
+    /// A connection with nothing under way.
+    idle: Option<Session>,
+    /// One with a transaction.
+    open: Option<Open>,
+    /// No attempt to connect before then, and how long the next pause is.
+    rest: Option<(Instant, Duration)>,
+    shortage: Shortage,
+    /// What failed last may succeed at once.
+    again: bool,
+    /// It could not be reached, and that was said.
+    away: bool,
+}
+
+/// A transaction that has rows locked.
+struct Open {
+    session: Session,
+    locked: Locked,
+}
+
+impl Postgres {
+    /// When the clocks last agreed on this host, as an earlier run wrote it down, and the database's
+    /// time as it was opened.
+    #[must_use]
+    pub fn times(&self) -> (Option<Agreement>, Timestamp) {
+        self.times.clone()
+    }
+
+    /// A way for reads beside this one; what one of both learns about servers, the other knows.
+    pub(super) fn reads(&self) -> Result<Reads, PostgresError> {
+        Reads::start(self.connector.clone(), self.keys.clone(), self.site.clone())
+    }
+
+    /// A connection with nothing under way on it.
+    async fn session(&mut self) -> Result<Session, Trouble> {
+        if let Some(session) = self.idle.take() {
+            return Ok(session);
+        }
+        if let Some((until, _)) = self.rest
+            && Instant::now() < until
+        {
+            return Err(Trouble::Resting);
+        }
+        match self.connector.connect().await {
+            Ok(session) => {
+                self.rest = None;
+                if std::mem::take(&mut self.away) {
+                    info!("the database is back");
+                }
+                Ok(session)
+            }
+            Err(trouble) => {
+                let pause = self.rest.map_or(REST, |(_, pause)| (pause * 2).min(LONGEST_REST));
+                self.rest = Some((Instant::now() + pause, pause));
+                Err(trouble)
+            }
+        }
+    }
+
+    async fn begun(&mut self) -> Result<Session, Trouble> {
+        let mut session = self.session().await?;
+        session.begin(Purpose::Decide).await?;
+        self.connector.accept(&session)?;
+        Ok(session)
+    }
+
+    async fn read(&mut self, scopes: &[Scope]) -> Result<Working, Trouble> {
+        for _ in 0..ATTEMPTS {
+            let mut session = self.begun().await?;
+            match self.lock(&session, scopes).await {
+                Ok((working, locked)) => {
+                    self.open = Some(Open { session, locked });
+                    return Ok(working);
+                }
+                Err(Trouble::Overtaken) => {
+                    // Locks are taken in one order only: from the beginning, with none held.
+                    session.rollback().await?;
+                    self.idle = Some(session);
+                }
+                Err(trouble) => {
+                    // What the server says about a statement ends the transaction, not the connection.
+                    if !trouble.says_goodbye() && session.rollback().await.is_ok() {
+                        self.idle = Some(session);
+                    }
+                    return Err(trouble);
+                }
+            }
+        }
+        Err(Trouble::Overtaken)
+    }
+
+    /// Locks and reads what the scopes name: accounts, then numbers, each in the order of their names;
+    /// then, without a lock, what many accounts do together.
+    async fn lock(
+        &self,
+        session: &Session,
+        scopes: &[Scope],
+    ) -> Result<(Working, Locked), Trouble> {
+        let (mut working, mut locked) = (Working::default(), Locked::default());
+        let mut accounts = BTreeSet::<Account>::new();
+        let mut budgets = BTreeSet::<BudgetKey>::new();
+        let mut traffic = BTreeSet::new();
+        let mut tokens = Vec::new();
+        for scope in scopes {
+            match scope {
+                Scope::Account(account) => {
+                    accounts.insert(account.clone());
+                }
+                Scope::Number { account, number } => {
+                    accounts.insert(account.clone());
+                    budgets.insert(BudgetKey::Number(*number));
+                }
+                Scope::Traffic { account, key } => {
+                    accounts.insert(account.clone());
+                    traffic.insert(*key);
+                }
+                Scope::Challenge(token) => tokens.push(*token),
+            }
+        }
+        for (token, account) in rows::owners(session, &tokens).await? {
+            working.add_owner(token, account.clone());
+            accounts.insert(account);
+        }
+        rows::lock_accounts(session, &self.keys, &accounts, &mut working, &mut locked).await?;
+        budgets.extend(working.budgets_needed());
+        rows::lock_budgets(session, &self.keys, &budgets, &mut working, &mut locked).await?;
+        traffic.extend(working.traffic_needed());
+        rows::read_traffic(session, &traffic, &mut working).await?;
+        let (enrolled, now) = rows::enrolled_and_now(session).await?;
+        working.set_enrolled(enrolled);
+        working.set_time(now);
+        locked.enrolled = enrolled;
+        Ok((working, locked))
+    }
+
+    /// Writes what changed and commits; false when nothing changed.
+    async fn write_and_commit(&mut self, working: &Working) -> Result<bool, Uncommitted> {
+        let Some(Open { mut session, locked }) = self.open.take() else {
+            return Err(Uncommitted::Refused(Trouble::Nonsense("no transaction is open")));
+        };
+        let writing = write::write(&session, &self.keys, &self.site, working, &locked);
+        let written = timeout(WRITE, writing).await.unwrap_or(Err(Trouble::Late(WRITE)));
+        let outcome = match written {
+            // Nothing is new, so nothing can be lost.
+            Ok(false) => session.rollback().await.map(|()| false).map_err(Uncommitted::Refused),
+            Ok(true) => {
+                failpoint::reach(Point::Written);
+                session.commit().await.map(|()| true)
+            }
+            Err(trouble) => {
+                if !trouble.says_goodbye() && session.rollback().await.is_ok() {
+                    self.idle = Some(session);
+                }
+                return Err(Uncommitted::Refused(trouble));
+            }
+        };
+        match outcome {
+            Ok(wrote) => {
+                self.idle = Some(session);
+                Ok(wrote)
+            }
+            // After a refusal the transaction is over; after anything else the connection is.
+            Err(Uncommitted::Refused(trouble)) if !trouble.says_goodbye() => {
+                self.idle = Some(session);
+                Err(Uncommitted::Refused(trouble))
+            }
+            Err(uncommitted) => Err(uncommitted),
+        }
+    }
+
+    /// Logs a failure; the caller learns only that nothing was committed.
+    fn failed(&mut self, step: &'static str, trouble: &Trouble) -> StoreError {
+        self.again = trouble.is_passing();
+        if trouble.is_full() {
+            if self.shortage.set(true) {
+                let remedy = trouble.remedy();
+                error!(step, error = %trouble, remedy, "the disk of the store is full");
+            }
+            return StoreError::Full;
+        }
+        let resting = matches!(trouble, Trouble::Resting);
+        if self.again || (resting && self.away) {
+            debug!(step, error = %trouble, "the store failed");
+        } else {
+            let remedy = trouble.remedy();
+            error!(step, error = %trouble, remedy, "the store failed; nothing is granted until it works");
+        }
+        self.away |= trouble.says_goodbye() && !self.again;
+        StoreError::Unavailable
+    }
+
+    fn not_committed(&mut self, step: &'static str, uncommitted: &Uncommitted) -> StoreError {
+        match uncommitted {
+            Uncommitted::Refused(trouble) => self.failed(step, trouble),
+            Uncommitted::Unknown(trouble) => {
+                let remedy = trouble.remedy();
+                error!(
+                    step, error = %trouble, remedy,
+                    "the store did not say whether it committed; that is a denial"
+                );
+                self.again = false;
+                StoreError::Unknown
+            }
+        }
+    }
+}
+
+impl Engine for Postgres {
+    const REMOTE: bool = true;
+
+    async fn load(&mut self, scopes: &[Scope]) -> Result<Working, StoreError> {
+        self.again = false;
+        // What it leaves behind then is closed, and its locks with it.
+        let read = timeout(READ, self.read(scopes)).await.unwrap_or(Err(Trouble::Late(READ)));
+        read.map_err(|trouble| self.failed("read", &trouble))
+    }
+
+    async fn commit(&mut self, working: &mut Working) -> Result<(), StoreError> {
+        let committed = self.write_and_commit(working).await;
+        let wrote = committed.map_err(|uncommitted| self.not_committed("commit", &uncommitted))?;
+        if wrote && self.shortage.set(false) {
+            info!("the disk of the store has room again; new logins are served");
+        }
+        Ok(())
+    }
+
+    async fn abort(&mut self) {
+        if let Some(Open { mut session, .. }) = self.open.take()
+            && session.rollback().await.is_ok()
+        {
+            self.idle = Some(session);
+        }
+    }
+
+    fn relieve(&mut self) -> bool {
+        std::mem::take(&mut self.again)
+    }
+
+    fn shortage(&self) -> Shortage {
+        self.shortage.clone()
+    }
+
+    async fn tidy(&mut self, chore: &Chore) -> Result<u32, StoreError> {
+        let done = self.carry_out(chore).await;
+        done.map_err(|uncommitted| self.not_committed("upkeep", &uncommitted))
+    }
+}
+
+/// A parameter that is a list of texts.
+const TEXTS: Type = Type::TEXT_ARRAY;
+/// A parameter that is a list of bytes.
+const BYTES: Type = Type::BYTEA_ARRAY;
+/// A parameter that is a list of numbers.
+const NUMBERS: Type = Type::INT8_ARRAY;

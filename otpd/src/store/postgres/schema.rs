@@ -1,0 +1,130 @@
+//! The schema: brought up to date by whichever daemon comes first, and checked to belong to the key.
+
+use tokio_postgres::types::Type;
+
+use super::{
+    audit,
+    session::{LOCKS, MIGRATION, Purpose, Session, Uncommitted},
+    trouble::Trouble,
+};
+use crate::keys::Keys;
+
+mod embedded {
+    refinery::embed_migrations!("src/store/postgres/migrations");
+}
+
+/// The last migration.
+pub(super) const SCHEMA: i32 = 1;
+
+/// What was found where a schema is needed.
+#[derive(Debug)]
+pub(super) enum Unfit {
+    Trouble(Trouble),
+    /// A later version has brought it further, up to this.
+    Newer(i32),
+    /// It belongs to another key.
+    WrongKey,
+}
+
+impl<T: Into<Trouble>> From<T> for Unfit {
+    fn from(trouble: T) -> Self {
+        Self::Trouble(trouble.into())
+    }
+}
+
+impl From<Uncommitted> for Unfit {
+    fn from(uncommitted: Uncommitted) -> Self {
+        match uncommitted {
+            Uncommitted::Refused(trouble) | Uncommitted::Unknown(trouble) => Self::Trouble(trouble),
+        }
+    }
+}
+
+/// The last migration that the database has seen; `None` when it is a new one. Within a transaction.
+async fn version(session: &Session) -> Result<Option<i32>, Trouble> {
+    let there = "SELECT to_regclass('otpd.refinery_schema_history') IS NOT NULL";
+    if !session.one(there, &[]).await?.try_get::<_, bool>(0)? {
+        return Ok(None);
+    }
+    let last = "SELECT max(version) FROM otpd.refinery_schema_history";
+    Ok(session.one(last, &[]).await?.try_get(0)?)
+}
+
+async fn check_value(session: &Session) -> Result<Option<Vec<u8>>, Trouble> {
+    let select = "SELECT value FROM otpd.meta WHERE name = 'key-check'";
+    let row = session.query(select, &[]).await?.into_iter().next();
+    Ok(row.map(|row| row.try_get(0)).transpose()?)
+}
+
+/// Whether this otpd can use the database, which may be a new one; changes nothing. True when it holds
+/// something that needs its key.
+pub(super) async fn look(session: &mut Session) -> Result<bool, Unfit> {
+    session.begin(Purpose::Read).await?;
+    let found = version(session).await?;
+    let in_use = match found {
+        Some(found) if found > SCHEMA => return Err(Unfit::Newer(found)),
+        Some(_) => check_value(session).await?.is_some(),
+        None => false,
+    };
+    session.rollback().await?;
+    Ok(in_use)
+}
+
+/// Brings the schema up to date and checks that it belongs to `keys`: all of it or nothing. Daemons
+/// that start at once wait for each other.
+pub(super) async fn prepare(session: &mut Session, keys: &Keys) -> Result<(), Unfit> {
+    session.begin(Purpose::Migrate).await?;
+    session.simple(&format!("SELECT pg_advisory_xact_lock({LOCKS}, {MIGRATION})")).await?;
+    match version(session).await? {
+        Some(SCHEMA) => {}
+        Some(found) if found > SCHEMA => return Err(Unfit::Newer(found)),
+        found => migrate(session, found).await?,
+    }
+    match check_value(session).await? {
+        Some(check) if check == keys.check => {}
+        Some(_) => return Err(Unfit::WrongKey),
+        None => {
+            let insert = "INSERT INTO otpd.meta (name, value) VALUES ('key-check', $1)";
+            session.execute(insert, &[(&keys.check.as_slice(), Type::BYTEA)]).await?;
+        }
+    }
+    let moved = audit::settle_base(session).await?;
+    // A daemon that finds everything in order writes nothing.
+    let wrote = session.one("SELECT pg_current_xact_id_if_assigned() IS NOT NULL", &[]).await?;
+    if moved || wrote.try_get(0)? {
+        session.commit().await?;
+    } else {
+        session.rollback().await?;
+    }
+    Ok(())
+}
+
+async fn migrate(session: &Session, from: Option<i32>) -> Result<(), Trouble> {
+    if from.is_none() {
+        // Its form is that of the library that reads the files.
+        session
+            .simple(
+                "CREATE SCHEMA IF NOT EXISTS otpd;
+                 CREATE TABLE otpd.refinery_schema_history (
+                   version int PRIMARY KEY, name text, applied_on text, checksum text)",
+            )
+            .await?;
+    }
+    let runner = embedded::migrations::runner();
+    let mut all = runner.get_migrations().iter().collect::<Vec<_>>();
+    all.sort();
+    for migration in all {
+        if from.is_some_and(|from| migration.version() <= from) {
+            continue;
+        }
+        session.simple(migration.sql().unwrap_or_default()).await?;
+        let (name, checksum) = (migration.name(), migration.checksum().to_string());
+        let insert =
+            "INSERT INTO otpd.refinery_schema_history (version, name, applied_on, checksum)
+                      VALUES ($1, $2, clock_timestamp()::text, $3)";
+        let values: [super::session::Parameter<'_>; 3] =
+            [(&migration.version(), Type::INT4), (&name, Type::TEXT), (&checksum, Type::TEXT)];
+        session.execute(insert, &values).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,254 @@
+//! One connection, and the frame of its transactions.
+//!
+//! A pooler may hand every transaction to another of its own connections, so nothing outlives one
+//! here: no prepared statement has a name, and every setting is the transaction's own.
+
+use std::time::Duration;
+
+use tokio::{task::JoinHandle, time::timeout};
+use tokio_postgres::{
+    Client, Row, RowStream, SimpleQueryMessage, SimpleQueryRow,
+    types::{ToSql, Type},
+};
+
+use super::trouble::Trouble;
+
+/// How long one question may take, the wait for rows that others hold included.
+const ANSWER: Duration = Duration::from_secs(6);
+/// How long a COMMIT may take. With what comes before it less than anybody waits for a decision.
+const COMMIT: Duration = Duration::from_secs(8);
+
+/// What locks of this program are in PostgreSQL's one space for all programs: "otpd".
+pub(super) const LOCKS: i32 = 0x6f74_7064;
+/// Held, shared, by whatever may write events down; see [`super::audit`].
+pub(super) const WRITERS: i32 = 1;
+/// Held by who brings the schema up to date.
+pub(super) const MIGRATION: i32 = 2;
+/// Held by who deletes what is old.
+pub(super) const RETENTION: i32 = 3;
+/// Held by who puts a backup's events in front.
+pub(super) const TRAIL: i32 = 4;
+
+/// A value and its type, for a statement without a name.
+pub(super) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
+
+/// What a transaction is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To decide: rows are locked and written, within seconds.
+    Decide,
+    /// To read what there is at one moment.
+    Read,
+    /// To read each question's own moment.
+    ReadOn,
+    /// To read everything there is at one moment, which takes its time.
+    Snapshot,
+    /// To bring the schema up to date, which takes its time too.
+    Migrate,
+}
+
+impl Purpose {
+    /// The begin, and how long it may take in all: milliseconds for a statement, for a lock, and for
+    /// the silence between two statements.
+    fn frame(self) -> (&'static str, [u32; 3]) {
+        match self {
+            Self::Decide => ("BEGIN ISOLATION LEVEL READ COMMITTED", [5_000, 4_000, 5_000]),
+            Self::Read => {
+                ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", [30_000, 2_000, 10_000])
+            }
+            Self::ReadOn => {
+                ("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY", [30_000, 2_000, 10_000])
+            }
+            Self::Snapshot => {
+                ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", [400_000, 2_000, 400_000])
+            }
+            Self::Migrate => ("BEGIN ISOLATION LEVEL READ COMMITTED", [600_000, 60_000, 60_000]),
+        }
+    }
+
+    fn patience(self) -> Duration {
+        match self {
+            Self::Decide => ANSWER,
+            Self::Read | Self::ReadOn => Duration::from_secs(31),
+            Self::Snapshot => Duration::from_secs(400),
+            Self::Migrate => Duration::from_secs(601),
+        }
+    }
+
+    fn writes(self) -> bool {
+        match self {
+            Self::Decide | Self::Migrate => true,
+            Self::Read | Self::ReadOn | Self::Snapshot => false,
+        }
+    }
+}
+
+/// How a transaction ended that was to be committed.
+#[derive(Debug)]
+pub(super) enum Uncommitted {
+    /// Surely not.
+    Refused(Trouble),
+    /// Perhaps it was.
+    Unknown(Trouble),
+}
+
+/// A connection. Dropping it closes it, whatever is under way on it.
+pub(super) struct Session {
+    client: Client,
+    driver: JoinHandle<()>,
+    timeline: u32,
+    patience: Duration,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // Left to itself it would wait for answers that nobody wants, and its transaction with it.
+        self.driver.abort();
+    }
+}
+
+impl Session {
+    /// Looks at a new connection's server.
+    ///
+    /// # Errors
+    /// When it takes no changes: decisions need a primary.
+    pub(super) async fn new(client: Client, driver: JoinHandle<()>) -> Result<Self, Trouble> {
+        let mut session = Self { client, driver, timeline: 0, patience: ANSWER };
+        session.begin(Purpose::Decide).await?;
+        session.rollback().await?;
+        Ok(session)
+    }
+
+    /// The history that the server is on: it counts the failovers.
+    pub(super) fn timeline(&self) -> u32 {
+        self.timeline
+    }
+
+    /// Begins a transaction, after a look at the server: a pooler may have another one by now.
+    pub(super) async fn begin(&mut self, purpose: Purpose) -> Result<(), Trouble> {
+        self.patience = purpose.patience();
+        let (begin, [statement, lock, silence]) = purpose.frame();
+        let lock_out = if purpose.writes() {
+            format!(", pg_advisory_xact_lock_shared({LOCKS}, {WRITERS})")
+        } else {
+            String::new()
+        };
+        // Who decides may trust in what it is told to be committed.
+        let query = format!(
+            "{begin};
+             SET LOCAL statement_timeout = {statement};
+             SET LOCAL lock_timeout = {lock};
+             SET LOCAL idle_in_transaction_session_timeout = {silence};
+             SELECT pg_is_in_recovery()::text, current_setting('default_transaction_read_only'),
+                    CASE WHEN NOT pg_is_in_recovery()
+                         THEN left(pg_walfile_name(pg_current_wal_lsn()), 8) END,
+                    CASE WHEN current_setting('synchronous_commit') = 'off'
+                         THEN set_config('synchronous_commit', 'on', true) END{lock_out}"
+        );
+        let answered = self.simple(&query).await?;
+        let row = answered.first().ok_or(Trouble::Nonsense("no state of the server"))?;
+        if row.get(0) != Some("false") {
+            return Err(Trouble::Standby);
+        }
+        if row.get(1) != Some("off") {
+            return Err(Trouble::ReadOnly);
+        }
+        let timeline = row.get(2).and_then(|text| u32::from_str_radix(text, 16).ok());
+        self.timeline = timeline.ok_or(Trouble::Nonsense("no timeline"))?;
+        Ok(())
+    }
+
+    /// Commits what every answer so far was good for.
+    pub(super) async fn commit(&mut self) -> Result<(), Uncommitted> {
+        // A server that gives up to wait for its standby says that it has committed; so here it does
+        // not give up. The question fails in a transaction that the server has given up, and then so
+        // does everything after it; what it tells is that the transaction is the one that has written.
+        let query = "SET LOCAL statement_timeout = 0;
+                     SELECT pg_current_xact_id_if_assigned()::text;
+                     COMMIT";
+        let answered = match timeout(COMMIT, self.client.simple_query(query)).await {
+            Ok(Ok(answered)) => rows(answered),
+            Ok(Err(error)) => {
+                let trouble = Trouble::from(error);
+                return Err(if trouble.refuses_commit() {
+                    Uncommitted::Refused(trouble)
+                } else {
+                    Uncommitted::Unknown(trouble)
+                });
+            }
+            Err(_) => return Err(Uncommitted::Unknown(Trouble::Late(COMMIT))),
+        };
+        match answered.first().map(|row| row.get(0).is_some()) {
+            Some(true) => Ok(()),
+            Some(false) | None => {
+                Err(Uncommitted::Unknown(Trouble::Nonsense("a transaction that wrote nothing")))
+            }
+        }
+    }
+
+    /// Gives the transaction up.
+    pub(super) async fn rollback(&mut self) -> Result<(), Trouble> {
+        self.simple("ROLLBACK").await.map(drop)
+    }
+
+    /// Statements without parameters; the rows of the answers.
+    pub(super) async fn simple(&self, query: &str) -> Result<Vec<SimpleQueryRow>, Trouble> {
+        self.patiently(self.client.simple_query(query)).await.map(rows)
+    }
+
+    /// The rows of a statement.
+    pub(super) async fn query(
+        &self,
+        query: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<Row>, Trouble> {
+        self.patiently(self.client.query_typed(query, parameters)).await
+    }
+
+    /// The row of a statement that has one.
+    pub(super) async fn one(
+        &self,
+        query: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Row, Trouble> {
+        let rows = self.query(query, parameters).await?;
+        rows.into_iter().next().ok_or(Trouble::Nonsense("no row"))
+    }
+
+    /// The rows of a statement one by one, however many there are.
+    pub(super) async fn stream(
+        &self,
+        query: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<RowStream, Trouble> {
+        let parameters = parameters.iter().map(|(value, kind)| (*value, kind.clone()));
+        self.patiently(self.client.query_typed_raw(query, parameters.collect::<Vec<_>>())).await
+    }
+
+    /// Rows that a statement touched.
+    pub(super) async fn execute(
+        &self,
+        query: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<u64, Trouble> {
+        self.patiently(self.client.execute_typed(query, parameters)).await
+    }
+
+    async fn patiently<T>(
+        &self,
+        answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, Trouble> {
+        match timeout(self.patience, answer).await {
+            Ok(answered) => Ok(answered?),
+            Err(_) => Err(Trouble::Late(self.patience)),
+        }
+    }
+}
+
+fn rows(messages: Vec<SimpleQueryMessage>) -> Vec<SimpleQueryRow> {
+    let row = |message| match message {
+        SimpleQueryMessage::Row(row) => Some(row),
+        _ => None,
+    };
+    messages.into_iter().filter_map(row).collect()
+}

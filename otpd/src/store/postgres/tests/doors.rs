@@ -1,0 +1,157 @@
+//! Ways in: passwords, certificates, schemas and poolers.
+
+use std::{path::Path, process::Command};
+
+use zeroize::Zeroizing;
+
+use super::{PostgresSettings, Server, charge, charged, keys, serve, testing};
+use crate::{
+    keys::MasterKey,
+    postgres_server::{Server as TestServer, pooler},
+    store::{Password, Postgres, PostgresError, examine_postgres, is_postgres_in_use},
+};
+
+fn opened(settings: PostgresSettings) -> Result<Postgres, PostgresError> {
+    Postgres::open(settings, keys(), testing::host(1))
+}
+
+fn refusal(settings: PostgresSettings) -> String {
+    opened(settings).map(drop).expect_err("it is refused").to_string()
+}
+
+fn with_password(server: &TestServer, password: &str) -> PostgresSettings {
+    let password = Some(Password::new(Zeroizing::new(password.to_owned())));
+    PostgresSettings { password, ..testing::settings(server) }
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_said_so_and_shown_nowhere() {
+    let server = TestServer::start();
+    server.let_in("local all postgres trust\nlocal all otpd scram-sha-256\n");
+    server.execute("postgres", "SELECT pg_reload_conf()");
+    assert!(opened(with_password(&server, "correct horse")).is_ok());
+    let refused = refusal(with_password(&server, "hunter2"));
+    assert!(refused.contains("password authentication failed"), "{refused}");
+    assert!(refused.contains("store.password-file") && !refused.contains("hunter2"), "{refused}");
+    let refused = refusal(testing::settings(&server));
+    assert!(refused.contains("name the file with the password"), "{refused}");
+}
+
+/// Makes an authority and a certificate for `name`; returns the authority's file.
+fn certify(folder: &Path, name: &str) -> std::path::PathBuf {
+    let run = |arguments: &[&str]| {
+        let made = Command::new("openssl").args(arguments).current_dir(folder).output();
+        let made = made.expect("openssl is installed");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    };
+    let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
+    let authority = ["-x509", "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=tests"];
+    run(&[&["req"], &key[..], &authority].concat());
+    let request = ["-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=server"];
+    run(&[&["req"], &key[..], &request].concat());
+    std::fs::write(folder.join("names"), format!("subjectAltName={name}\n")).expect("a file");
+    run(&[
+        "x509",
+        "-req",
+        "-in",
+        "server.csr",
+        "-CA",
+        "ca.pem",
+        "-CAkey",
+        "ca.key",
+        "-CAcreateserial",
+        "-extfile",
+        "names",
+        "-out",
+        "server.crt",
+    ]);
+    folder.join("ca.pem")
+}
+
+#[tokio::test]
+async fn over_tcp_the_certificate_and_its_name_are_checked() {
+    let mut server = TestServer::start();
+    let folder = tempfile::tempdir().expect("a folder");
+    let authority = certify(folder.path(), "DNS:localhost");
+    server.certify(folder.path());
+    server.let_in("local all all trust\nhostssl all otpd 127.0.0.1/32 scram-sha-256\n");
+    let port = server.listen("ssl = on");
+    let known = with_password(&server, "correct horse");
+    let settings = |name: &str, ca_file| PostgresSettings {
+        servers: vec![Server::Tcp { name: name.to_owned(), port }],
+        ca_file,
+        ..known.clone()
+    };
+    let store = serve(opened(settings("localhost", Some(authority.clone()))).expect("TLS"));
+    assert_eq!(charge(&store, "alice").await, Ok(1));
+    let refused = refusal(settings("127.0.0.1", Some(authority)));
+    assert!(refused.contains("certificate") && refused.contains("the name"), "{refused}");
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    let stranger = certify(elsewhere.path(), "DNS:localhost");
+    let refused = refusal(settings("localhost", Some(stranger)));
+    assert!(refused.contains("certificate") && refused.contains("store.ca-file"), "{refused}");
+
+    // Without TLS nothing is said, no password either.
+    server.stop();
+    server.let_in("local all all trust\nhost all otpd 127.0.0.1/32 password\n");
+    let port = server.listen("ssl = off");
+    let plain = PostgresSettings {
+        servers: vec![Server::Tcp { name: "localhost".to_owned(), port }],
+        ..settings("localhost", Some(certify(folder.path(), "DNS:localhost")))
+    };
+    let refused = refusal(plain);
+    assert!(refused.contains("TLS") && refused.contains("switch ssl on"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused_and_left_alone() {
+    let server = TestServer::start();
+    assert!(!is_postgres_in_use(&testing::settings(&server)).expect("a new one"));
+    examine_postgres(&testing::settings(&server)).expect("a new one can be used");
+    drop(opened(testing::settings(&server)).expect("a database"));
+    assert!(is_postgres_in_use(&testing::settings(&server)).expect("one in use"));
+    let newer = "INSERT INTO otpd.refinery_schema_history VALUES (99, 'newer', '', '')";
+    server.execute("otpd", newer);
+    for refused in [
+        refusal(testing::settings(&server)),
+        examine_postgres(&testing::settings(&server)).map(drop).expect_err("newer").to_string(),
+    ] {
+        assert!(refused.contains("a newer otpd has used it (its schema is 99"), "{refused}");
+    }
+    let others = MasterKey::from_bytes([2; 32]).derive();
+    server.execute("otpd", "DELETE FROM otpd.refinery_schema_history WHERE version = 99");
+    let refused = testing::open(&server, others, 1).map(drop).expect_err("another key").to_string();
+    assert!(refused.contains("every host of the database needs the same one"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_pooler_of_transactions_serves_as_the_server_does() {
+    let server = TestServer::start();
+    let pooler = pooler(&server);
+    let settings = || PostgresSettings {
+        servers: vec![Server::Socket { folder: pooler.folder().to_owned(), port: 6432 }],
+        ..testing::settings(&server)
+    };
+    // Twice, as each start of a daemon asks everything again, by connections that others have used.
+    for _ in 0..2 {
+        drop(opened(settings()).expect("a database"));
+    }
+    let hosts = [1, 2, 3].map(|number| {
+        serve(Postgres::open(settings(), keys(), testing::host(number)).expect("a database"))
+    });
+    let all = (0..150).map(|nth| {
+        let store = hosts[nth % hosts.len()].clone();
+        tokio::spawn(async move { charge(&store, "alice").await })
+    });
+    for task in all.collect::<Vec<_>>() {
+        task.await.expect("a task").expect("a commit");
+    }
+    assert_eq!(charged(&hosts[0], "alice").await, Ok(150));
+    let engine = opened(settings()).expect("a database");
+    let reader = crate::store::Reader::postgres(&engine).expect("a thread");
+    let alice = crate::domain::account::Account::new("alice").expect("a name");
+    let read = reader.account(alice).await.expect("a read");
+    assert_eq!(read.login.messages.in_a_day(super::NOW), 150);
+    let named = "SELECT count(*) FROM pg_prepared_statements";
+    assert_eq!(server.sql("otpd", named), "0");
+}

@@ -1,0 +1,100 @@
+//! Servers that must not decide: standbys, primaries from before a failover, those that take no
+//! changes; and those that can.
+
+use super::{PostgresSettings, StoreError, charge, charged, keys, open, serve, testing};
+use crate::postgres_server::Server as TestServer;
+
+fn both(first: &TestServer, second: &TestServer) -> PostgresSettings {
+    let mut settings = testing::settings(first);
+    settings.servers.extend(testing::settings(second).servers);
+    settings
+}
+
+#[tokio::test]
+async fn a_standby_decides_nothing_and_the_one_that_takes_changes_is_found() {
+    let mut primary = TestServer::start();
+    let store = serve(testing::open(&primary, keys(), 1).expect("a database"));
+    assert_eq!(charge(&store, "alice").await, Ok(1));
+    let standby = primary.standby();
+    let refused = testing::open(&standby, keys(), 1).map(drop).expect_err("a standby").to_string();
+    assert!(refused.contains("is a standby; name the primary"), "{refused}");
+
+    let store = serve(open(both(&standby, &primary)));
+    assert_eq!(charge(&store, "alice").await, Ok(2), "whichever is named first");
+    // It ends in order: the standby has it all before.
+    primary.stop();
+    standby.promote();
+    assert_eq!(charge_until_served(&store).await, 3, "by itself, after the failover");
+
+    // The old primary comes back, and takes changes as before.
+    primary.go();
+    let store = serve(open(both(&primary, &standby)));
+    assert_eq!(charged(&store, "alice").await, Ok(3), "of two, the one that has it all");
+}
+
+#[tokio::test]
+async fn a_primary_from_before_a_failover_is_not_taken() {
+    let mut primary = TestServer::start();
+    drop(testing::open(&primary, keys(), 1).expect("a schema"));
+    let mut standby = primary.standby();
+    let store = serve(open(both(&primary, &standby)));
+    primary.stop();
+    standby.promote();
+    assert_eq!(charge_until_served(&store).await, 1);
+    standby.stop();
+    primary.go();
+    for _ in 0..5 {
+        assert_eq!(charge(&store, "alice").await, Err(StoreError::Unavailable));
+    }
+    standby.go();
+    assert_eq!(charge_until_served(&store).await, 2);
+}
+
+/// Tries until a server is there again.
+async fn charge_until_served(store: &crate::store::Store) -> usize {
+    let served = async {
+        loop {
+            if let Ok(count) = charge(store, "alice").await {
+                return count;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(10), served).await.expect("a server")
+}
+
+#[tokio::test]
+async fn a_database_that_takes_no_changes_is_none() {
+    let server = TestServer::start();
+    let store = serve(testing::open(&server, keys(), 1).expect("a database"));
+    server.execute("postgres", "ALTER DATABASE otpd SET default_transaction_read_only = on");
+    let refused = testing::open(&server, keys(), 1).map(drop).expect_err("read-only").to_string();
+    assert!(refused.contains("is read-only; see why"), "{refused}");
+    server.execute("postgres", "ALTER DATABASE otpd RESET default_transaction_read_only");
+    assert_eq!(charge(&store, "alice").await, Ok(1));
+}
+
+#[tokio::test]
+async fn a_commit_is_durable_whatever_the_database_is_set_to() {
+    let server = TestServer::start();
+    server.execute("postgres", "ALTER DATABASE otpd SET synchronous_commit = off");
+    let connector = super::super::connect::Connector::new(testing::settings(&server));
+    let mut session = connector.expect("a way").connect().await.expect("a server");
+    session.begin(super::super::Purpose::Decide).await.expect("a transaction");
+    let rows = session.simple("SHOW synchronous_commit").await.expect("a setting");
+    assert_eq!(rows[0].get(0), Some("on"));
+}
+
+#[tokio::test]
+async fn a_transaction_that_the_server_gave_up_is_not_committed() {
+    let server = TestServer::start();
+    drop(testing::open(&server, keys(), 1).expect("a schema"));
+    let connector = super::super::connect::Connector::new(testing::settings(&server));
+    let mut session = connector.expect("a way").connect().await.expect("a server");
+    session.begin(super::super::Purpose::Decide).await.expect("a transaction");
+    let write = "INSERT INTO otpd.meta VALUES ('x', '')";
+    session.simple(write).await.expect("a row");
+    session.simple(write).await.expect_err("the same row");
+    let ended = session.commit().await;
+    assert!(matches!(ended, Err(super::super::Uncommitted::Refused(_))), "{ended:?}");
+}

@@ -1,0 +1,166 @@
+//! What can go wrong with a database at the other end of a connection.
+
+use std::{error::Error as StdError, fmt::Write, io, time::Duration};
+
+use tokio_postgres::error::SqlState;
+
+use crate::store::format::Damaged;
+
+/// Why the database did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Trouble {
+    /// What the server says, or that it is gone.
+    #[error("{}", words(.0))]
+    Server(#[from] tokio_postgres::Error),
+    /// A row that is not what it should be.
+    #[error(transparent)]
+    Damaged(#[from] Damaged),
+    /// No way to the server.
+    #[error("cannot be reached: {0}")]
+    Unreachable(#[source] io::Error),
+    /// It says nothing.
+    #[error("no answer within {} s", .0.as_secs())]
+    Late(Duration),
+    /// It only follows another server.
+    #[error("is a standby")]
+    Standby,
+    /// It takes no changes.
+    #[error("is read-only")]
+    ReadOnly,
+    /// There was a newer primary.
+    #[error("is on timeline {found}, and there was a server on timeline {known}")]
+    Outdated {
+        /// Its timeline.
+        found: u32,
+        /// The newest timeline that was seen.
+        known: u32,
+    },
+    /// It was tried a moment ago.
+    #[error("could not be reached a moment ago")]
+    Resting,
+    /// Others changed the same rows at the same time.
+    #[error("another host was quicker")]
+    Overtaken,
+    /// What was asked for is not what came.
+    #[error("the server's answer makes no sense: {0}")]
+    Nonsense(&'static str),
+    /// More than one transaction can write down.
+    #[error("{0} events are too many for one transaction")]
+    TooMany(usize),
+}
+
+/// What an error of the protocol says, without the data that the server may quote.
+fn words(error: &tokio_postgres::Error) -> String {
+    if let Some(said) = error.as_db_error() {
+        // Its detail and its context may hold values of rows.
+        return format!("{}: {} ({})", said.severity(), said.message(), said.code().code());
+    }
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        // Writing to a string cannot fail.
+        let _ = write!(text, ": {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+impl Trouble {
+    fn code(&self) -> Option<&SqlState> {
+        match self {
+            Self::Server(error) => error.code(),
+            _ => None,
+        }
+    }
+
+    /// The five characters that the server names the error by.
+    fn sqlstate(&self) -> &str {
+        self.code().map_or("", SqlState::code)
+    }
+
+    /// Whether the server's disk is full.
+    pub(super) fn is_full(&self) -> bool {
+        self.code() == Some(&SqlState::DISK_FULL)
+    }
+
+    /// Whether the same may succeed at once: nothing was committed, and what stood in the way is gone.
+    pub(super) fn is_passing(&self) -> bool {
+        match self {
+            // Serialization failures and deadlocks.
+            Self::Server(_) if self.sqlstate().starts_with("40") => true,
+            Self::Server(error) => error.is_closed() || self.says_goodbye(),
+            Self::Overtaken => true,
+            _ => false,
+        }
+    }
+
+    /// Whether the server ends the connection, or the connection itself has ended.
+    pub(super) fn says_goodbye(&self) -> bool {
+        match self {
+            Self::Server(error) if error.as_db_error().is_none() => true,
+            Self::Server(_) => {
+                // Connection exceptions, and a server that shuts down or does not serve yet.
+                ["08", "57P", "25P03"].iter().any(|class| self.sqlstate().starts_with(class))
+            }
+            Self::Late(_) | Self::Unreachable(_) | Self::Nonsense(_) => true,
+            Self::Standby | Self::ReadOnly | Self::Outdated { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// Whether a COMMIT that ended in this surely did not commit: the server says that it refused.
+    /// After anything else nobody knows.
+    pub(super) fn refuses_commit(&self) -> bool {
+        let refused = ["40", "23", "25P02"];
+        refused.iter().any(|class| self.sqlstate().starts_with(class))
+    }
+
+    /// What an administrator does about it.
+    pub(super) fn remedy(&self) -> &'static str {
+        match self {
+            Self::Server(error) if error.as_db_error().is_none() => {
+                if words(error).contains("certificate") {
+                    "see that the host in store.url is the name in the server's certificate, and that \
+                     store.ca-file, or the system, has the authority that signed it"
+                } else if words(error).contains("TLS") {
+                    "switch ssl on in postgresql.conf: over TCP otpd speaks TLS alone; or use a Unix \
+                     socket"
+                } else if words(error).contains("password missing") {
+                    "name the file with the password: store.password-file"
+                } else {
+                    "see that the server runs; otpd comes back by itself"
+                }
+            }
+            Self::Server(_) => server_remedy(self.sqlstate()),
+            Self::Unreachable(_) | Self::Late(_) | Self::Resting => {
+                "see that the server runs, that store.url names it, and that nothing between is in the \
+                 way; otpd comes back by itself"
+            }
+            Self::Standby => "name the primary in store.url; replicas are never used for logins",
+            Self::ReadOnly => {
+                "see why the database takes no changes: default_transaction_read_only"
+            }
+            Self::Outdated { .. } => {
+                "stop this server: it was a primary before the failover; if it is the right one, \
+                 restart otpd"
+            }
+            Self::Damaged(_) => "otpctl restore your last backup, or enroll the account again",
+            Self::Overtaken | Self::Nonsense(_) | Self::TooMany(_) => "see the error",
+        }
+    }
+}
+
+fn server_remedy(code: &str) -> &'static str {
+    match code {
+        "28P01" => "put the role's password into the file that store.password-file names",
+        "28000" => "let the role in: pg_hba.conf",
+        "3D000" => "make the database: createdb --owner ROLE NAME",
+        "42501" => "let the role own the database or its schema otpd",
+        "42P01" | "3F000" => "the schema otpd is gone: otpctl restore your last backup",
+        "53100" => "the disk of the database server is full: free space on it",
+        "53300" => "the server has no connection left: max_connections",
+        "25006" => "the database is read-only: see why, and name the primary in store.url",
+        "55P03" | "57014" => "another host holds the rows for long: see pg_stat_activity",
+        _ => "see the error, and the log of the database server",
+    }
+}

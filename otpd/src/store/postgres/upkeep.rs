@@ -1,0 +1,188 @@
+//! Upkeep in SQL. Every host does it, and one at a time: whoever finds another at it leaves it.
+
+use tokio_postgres::{Row, types::Type};
+use tracing::error;
+
+use super::{
+    BYTES, Postgres, Reads, audit, rows,
+    session::{LOCKS, Parameter, Purpose, RETENTION, Session, Uncommitted},
+    snapshot,
+    trouble::Trouble,
+};
+use crate::{
+    domain::{account::Account, login::LoginState, retention::is_stale, time::Timestamp},
+    store::{BudgetId, Chore, Idle, Stale, StoreError, format, upkeep::PIECE},
+};
+
+/// Rows of logins, or of budgets, that one look takes.
+const PAGE: i64 = 1000;
+
+impl Reads {
+    pub(in crate::store) async fn idle(
+        &self,
+        after: Option<BudgetId>,
+        now: Timestamp,
+    ) -> Result<Idle, StoreError> {
+        self.read(Purpose::Read, async move |session, _| {
+            // Of what is kept in shares, each is idle for itself.
+            let select = "SELECT kind, key, bool_or(idle_at <= $3) FROM otpd.budget
+                          WHERE (kind, key) > ($1, $2) GROUP BY kind, key
+                          ORDER BY kind, key LIMIT $4";
+            let after = after.unwrap_or(BudgetId { kind: 0, key: Vec::new() });
+            let values: [Parameter<'_>; 4] = [
+                (&after.kind, Type::INT2),
+                (&after.key, Type::BYTEA),
+                (&now.0, Type::INT8),
+                (&PAGE, Type::INT8),
+            ];
+            let mut page = Idle::default();
+            for row in session.query(select, &values).await? {
+                let id = BudgetId { kind: row.try_get(0)?, key: row.try_get(1)? };
+                if row.try_get(2)? {
+                    page.idle.push(id.clone());
+                }
+                page.last = Some(id);
+            }
+            Ok(page)
+        })
+        .await
+    }
+
+    pub(in crate::store) async fn stale(
+        &self,
+        after: Option<Account>,
+        now: Timestamp,
+    ) -> Result<Stale, StoreError> {
+        self.read(Purpose::Read, async move |session, _| {
+            let select = "SELECT account, state,
+                                 EXISTS (SELECT FROM otpd.enrollment
+                                         WHERE enrollment.account = login.account)
+                          FROM otpd.login WHERE account > $1 ORDER BY account LIMIT $2";
+            let after = after.as_ref().map_or("", Account::as_str);
+            let found = session.query(select, &[(&after, Type::TEXT), (&PAGE, Type::INT8)]).await?;
+            let mut page = Stale::default();
+            for row in found {
+                let account = rows::name(&row, 0)?;
+                // One damaged row must not keep all the others.
+                match rows::decode::<LoginState>(&row, 1) {
+                    Ok(login) if is_stale(row.try_get(2)?, &login, now) => {
+                        page.stale.push(account.clone());
+                    }
+                    Ok(_) => {}
+                    Err(error) => error!(%account, %error, "the account's logins are damaged"),
+                }
+                page.last = Some(account);
+            }
+            Ok(page)
+        })
+        .await
+    }
+}
+
+impl Postgres {
+    /// Does one piece of upkeep in a transaction; how many rows it was.
+    pub(super) async fn carry_out(&mut self, chore: &Chore) -> Result<u32, Uncommitted> {
+        match chore {
+            // Events are found by indexes that are kept with them.
+            Chore::Index => return Ok(0),
+            // The server has its own reserve, or none: the next decision finds out whether it has room.
+            Chore::Reserve => return Ok(u32::from(self.shortage.set(false))),
+            Chore::Audit { .. }
+            | Chore::Budgets { .. }
+            | Chore::Agreed { .. }
+            | Chore::Trail { .. } => {}
+        }
+        let mut session = self.begun().await.map_err(Uncommitted::Refused)?;
+        match self.in_transaction(&session, chore).await {
+            Ok(0) => {
+                session.rollback().await.map_err(Uncommitted::Refused)?;
+                self.idle = Some(session);
+                Ok(0)
+            }
+            Ok(rows) => {
+                // After anything but a commit the connection is given up with its transaction.
+                session.commit().await?;
+                self.idle = Some(session);
+                Ok(rows)
+            }
+            Err(trouble) => Err(Uncommitted::Refused(trouble)),
+        }
+    }
+
+    async fn in_transaction(&self, session: &Session, chore: &Chore) -> Result<u32, Trouble> {
+        match chore {
+            Chore::Audit { until, now } => {
+                if alone(session).await? {
+                    cut_off(session, *until, *now).await
+                } else {
+                    Ok(0)
+                }
+            }
+            Chore::Budgets { idle, now } => delete_idle(session, idle, *now).await,
+            Chore::Agreed { agreement, event } => {
+                let put = "INSERT INTO otpd.meta (name, value) VALUES ($1, $2)
+                           ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+                let (name, value) = (self.site.clock(), format::encode(agreement)?);
+                session.execute(put, &[(&name, Type::TEXT), (&value, Type::BYTEA)]).await?;
+                let event = event.as_deref().map_or(&[][..], std::slice::from_ref);
+                audit::append(session, &self.site, event).await?;
+                Ok(1)
+            }
+            Chore::Trail { backup, newest, rows } => {
+                snapshot::put_in_front(session, *backup, *newest, rows).await
+            }
+            Chore::Index | Chore::Reserve => Ok(0),
+        }
+    }
+}
+
+/// Whether no other host deletes what is old now.
+async fn alone(session: &Session) -> Result<bool, Trouble> {
+    let lock = "SELECT pg_try_advisory_xact_lock($1, $2)";
+    let row = session.one(lock, &[(&LOCKS, Type::INT4), (&RETENTION, Type::INT4)]).await?;
+    Ok(row.try_get(0)?)
+}
+
+/// Deletes the oldest events as far as they are of `until` or before, a thousand at most; how many
+/// there were. One that a clock ahead of `now` wrote goes with the first old one after it, or nothing
+/// after it would ever be deleted. The newest stays: whoever follows the trail goes on from it.
+async fn cut_off(session: &Session, until: Timestamp, now: Timestamp) -> Result<u32, Trouble> {
+    let select = "SELECT id, at FROM otpd.audit WHERE id < (SELECT max(id) FROM otpd.audit)
+                  ORDER BY id LIMIT $1";
+    let found = session.query(select, &[(&i64::from(PIECE), Type::INT8)]).await?;
+    let (mut rows, mut last, mut ahead) = (0, None, 0);
+    for row in &found {
+        let (id, at) = (row.try_get::<_, i64>(0)?, row.try_get::<_, i64>(1)?);
+        if at > now.0 {
+            ahead += 1;
+        } else if at <= until.0 {
+            (rows, last) = (rows + ahead + 1, Some(id));
+            ahead = 0;
+        } else {
+            break;
+        }
+    }
+    let Some(last) = last else { return Ok(0) };
+    session.execute("DELETE FROM otpd.audit WHERE id <= $1", &[(&last, Type::INT8)]).await?;
+    Ok(rows)
+}
+
+/// Deletes those in which nothing counts any more; what somebody decides on now waits for the next
+/// round.
+async fn delete_idle(session: &Session, idle: &[BudgetId], now: Timestamp) -> Result<u32, Trouble> {
+    if idle.is_empty() || !alone(session).await? {
+        return Ok(0);
+    }
+    let kinds = idle.iter().map(|id| id.kind).collect::<Vec<_>>();
+    let keys = idle.iter().map(|id| id.key.as_slice()).collect::<Vec<_>>();
+    let delete = "DELETE FROM otpd.budget
+                  WHERE ctid = ANY(ARRAY(
+                    SELECT budget.ctid FROM otpd.budget
+                    JOIN unnest($1, $2) AS wanted (kind, key) USING (kind, key)
+                    WHERE idle_at <= $3 FOR UPDATE OF budget SKIP LOCKED))
+                  RETURNING kind";
+    let values: [Parameter<'_>; 3] =
+        [(&kinds, Type::INT2_ARRAY), (&keys, BYTES), (&now.0, Type::INT8)];
+    let deleted: Vec<Row> = session.query(delete, &values).await?;
+    Ok(u32::try_from(deleted.len()).unwrap_or(u32::MAX))
+}

@@ -1,0 +1,277 @@
+//! What a commit writes: the rows that differ, each once.
+
+use std::collections::BTreeSet;
+
+use rand::RngExt;
+use tokio_postgres::types::Type;
+
+use super::{
+    ATTEMPTS, BYTES, NUMBERS, Site, TEXTS, audit,
+    rows::{self, Locked},
+    session::Session,
+    trouble::Trouble,
+};
+use crate::{
+    domain::{
+        account::Account,
+        budget::{SHARES, Share},
+        enrollment::Enrollment,
+        login::LoginState,
+        records::TrafficKey,
+        time::Timestamp,
+    },
+    keys::Keys,
+    random,
+    store::{
+        Working,
+        format::{self, CountedKey, Enrolled, NUMBER},
+        working::{Changes, Slot},
+    },
+};
+
+/// Writes what changed; false when nothing did, and then there is nothing to commit.
+pub(super) async fn write(
+    session: &Session,
+    keys: &Keys,
+    site: &Site,
+    working: &Working,
+    locked: &Locked,
+) -> Result<bool, Trouble> {
+    let changes = working.changes();
+    if is_nothing(&changes) {
+        return Ok(false);
+    }
+    put_enrollments(session, keys, &changes.enrollments).await?;
+    put_logins(session, keys, &changes.logins, locked).await?;
+    put_budgets(session, keys, &changes, locked).await?;
+    put_challenges(session, &changes).await?;
+    // One share for all of them, so that two who write never wait for each other crosswise.
+    let share = i16::from(random::system().random_range(0..SHARES));
+    let now = working.time().unwrap_or_default();
+    put_traffic(session, keys, share, now, &changes.traffic).await?;
+    put_enrolled(session, share, i64::from(working.enrolled()) - i64::from(locked.enrolled))
+        .await?;
+    audit::append(session, site, changes.audit).await?;
+    Ok(true)
+}
+
+fn is_nothing(changes: &Changes<'_>) -> bool {
+    changes.enrollments.is_empty()
+        && changes.logins.is_empty()
+        && changes.budgets.is_empty()
+        && changes.traffic.is_empty()
+        && changes.audit.is_empty()
+}
+
+async fn put_enrollments(
+    session: &Session,
+    keys: &Keys,
+    changed: &[(&Account, Option<&Enrollment>)],
+) -> Result<(), Trouble> {
+    let gone = changed.iter().filter(|(_, enrollment)| enrollment.is_none());
+    let gone = gone.map(|(account, _)| account.as_str()).collect::<Vec<_>>();
+    if !gone.is_empty() {
+        let delete = "DELETE FROM otpd.enrollment WHERE account = ANY($1)";
+        session.execute(delete, &[(&gone, TEXTS)]).await?;
+    }
+    let mut rows = Vec::new();
+    for (account, enrollment) in changed {
+        if let Some(enrollment) = enrollment {
+            rows.push((account.as_str(), Enrolled::of(keys, account, enrollment)?));
+        }
+    }
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let names = rows.iter().map(|(name, _)| *name).collect::<Vec<_>>();
+    let numbers = rows.iter().map(|(_, row)| row.number.as_slice()).collect::<Vec<_>>();
+    let indexes = rows.iter().map(|(_, row)| row.index.as_slice()).collect::<Vec<_>>();
+    let details = rows.iter().map(|(_, row)| row.details.as_slice()).collect::<Vec<_>>();
+    let upsert = "INSERT INTO otpd.enrollment (account, key_id, number, number_index, details)
+                  SELECT account, $2, number, number_index, details
+                  FROM unnest($1, $3, $4, $5) AS new (account, number, number_index, details)
+                  ON CONFLICT (account) DO UPDATE SET key_id = excluded.key_id,
+                    number = excluded.number, number_index = excluded.number_index,
+                    details = excluded.details";
+    let values: [super::session::Parameter<'_>; 5] = [
+        (&names, TEXTS),
+        (&i64::from(keys.id), Type::INT8),
+        (&numbers, BYTES),
+        (&indexes, BYTES),
+        (&details, BYTES),
+    ];
+    session.execute(upsert, &values).await.map(drop)
+}
+
+async fn put_logins(
+    session: &Session,
+    keys: &Keys,
+    changed: &[(&Account, &LoginState)],
+    locked: &Locked,
+) -> Result<(), Trouble> {
+    let empty = LoginState::default();
+    let mut gone = locked.made_accounts.iter().map(String::as_str).collect::<BTreeSet<_>>();
+    let (mut names, mut states) = (Vec::new(), Vec::new());
+    for (account, login) in changed {
+        // No row reads as an empty state.
+        if **login == empty {
+            gone.insert(account.as_str());
+        } else {
+            gone.remove(account.as_str());
+            names.push(account.as_str());
+            states.push(format::encode(login)?);
+        }
+    }
+    if !names.is_empty() {
+        let update = "UPDATE otpd.login SET key_id = $2, state = new.state
+                      FROM unnest($1, $3) AS new (account, state)
+                      WHERE login.account = new.account";
+        let values: [super::session::Parameter<'_>; 3] =
+            [(&names, TEXTS), (&i64::from(keys.id), Type::INT8), (&states, BYTES)];
+        expect(session.execute(update, &values).await?, names.len())?;
+    }
+    if !gone.is_empty() {
+        let gone = gone.into_iter().collect::<Vec<_>>();
+        let delete = "DELETE FROM otpd.login WHERE account = ANY($1)";
+        session.execute(delete, &[(&gone, TEXTS)]).await?;
+    }
+    Ok(())
+}
+
+async fn put_budgets(
+    session: &Session,
+    keys: &Keys,
+    changes: &Changes<'_>,
+    locked: &Locked,
+) -> Result<(), Trouble> {
+    let mut gone = locked.made_numbers.iter().map(Vec::as_slice).collect::<BTreeSet<_>>();
+    let (mut names, mut states, mut idle) = (Vec::new(), Vec::new(), Vec::new());
+    for (key, budget) in &changes.budgets {
+        names.push(format::budget_key(*key).1);
+        states.push(format::encode(budget)?);
+        idle.push(budget.idle_at().0);
+    }
+    let names = names.iter().map(<[u8; 16]>::as_slice).collect::<Vec<_>>();
+    for name in &names {
+        gone.remove(name);
+    }
+    if !names.is_empty() {
+        let update = "UPDATE otpd.budget SET key_id = $2, state = new.state, idle_at = new.idle_at
+                      FROM unnest($1, $3, $4) AS new (key, state, idle_at)
+                      WHERE budget.kind = $5 AND budget.key = new.key AND budget.share = 0";
+        let values: [super::session::Parameter<'_>; 5] = [
+            (&names, BYTES),
+            (&i64::from(keys.id), Type::INT8),
+            (&states, BYTES),
+            (&idle, NUMBERS),
+            (&NUMBER, Type::INT2),
+        ];
+        expect(session.execute(update, &values).await?, names.len())?;
+    }
+    if !gone.is_empty() {
+        let gone = gone.into_iter().collect::<Vec<_>>();
+        let delete = "DELETE FROM otpd.budget WHERE kind = $2 AND key = ANY($1) AND share = 0";
+        session.execute(delete, &[(&gone, BYTES), (&NUMBER, Type::INT2)]).await?;
+    }
+    Ok(())
+}
+
+async fn put_challenges(session: &Session, changes: &Changes<'_>) -> Result<(), Trouble> {
+    if !changes.gone.is_empty() {
+        let gone = changes.gone.iter().map(|token| token.0.as_slice()).collect::<Vec<_>>();
+        let delete = "DELETE FROM otpd.challenge WHERE token = ANY($1)";
+        session.execute(delete, &[(&gone, BYTES)]).await?;
+    }
+    if !changes.born.is_empty() {
+        let tokens = changes.born.iter().map(|(token, _)| token.0.as_slice()).collect::<Vec<_>>();
+        let names = changes.born.iter().map(|(_, account)| account.as_str()).collect::<Vec<_>>();
+        let insert = "INSERT INTO otpd.challenge (token, account)
+                      SELECT * FROM unnest($1, $2) AS new (token, account)";
+        session.execute(insert, &[(&tokens, BYTES), (&names, TEXTS)]).await?;
+    }
+    Ok(())
+}
+
+/// Adds what changed to one share of each row, whatever others have added meanwhile.
+async fn put_traffic(
+    session: &Session,
+    keys: &Keys,
+    share: i16,
+    now: Timestamp,
+    changed: &[(TrafficKey, &Slot<crate::domain::budget::Traffic>)],
+) -> Result<(), Trouble> {
+    let more = changed
+        .iter()
+        .map(|(key, slot)| (format::traffic_key(*key), Share::between(&slot.read, &slot.now)));
+    // By the table's order, in which all lock them.
+    let more = more.filter(|(_, more)| *more != Share::default());
+    let more = more.collect::<std::collections::BTreeMap<CountedKey, Share>>();
+    if more.is_empty() {
+        return Ok(());
+    }
+    let kinds = more.keys().map(|(kind, _)| *kind).collect::<Vec<_>>();
+    let names = more.keys().map(|(_, key)| key.as_slice()).collect::<Vec<_>>();
+    let empty = format::encode(&Share::default())?;
+    let key_id = i64::from(keys.id);
+    for _ in 0..ATTEMPTS {
+        let make = "INSERT INTO otpd.budget (kind, key, share, key_id, state, idle_at)
+                    SELECT kind, key, $3, $4, $5, 0
+                    FROM unnest($1, $2) WITH ORDINALITY AS wanted (kind, key, place)
+                    ORDER BY place ON CONFLICT DO NOTHING";
+        let values: [super::session::Parameter<'_>; 5] = [
+            (&kinds, Type::INT2_ARRAY),
+            (&names, BYTES),
+            (&share, Type::INT2),
+            (&key_id, Type::INT8),
+            (&empty, Type::BYTEA),
+        ];
+        session.execute(make, &values).await?;
+        let lock = "SELECT kind, key, state FROM otpd.budget
+                    WHERE share = $3 AND (kind, key) IN (SELECT * FROM unnest($1, $2))
+                    ORDER BY kind, key FOR UPDATE";
+        let found = session.query(lock, &values[..3]).await?;
+        if found.len() < more.len() {
+            // Upkeep has just deleted one in which nothing counted.
+            continue;
+        }
+        let (mut states, mut idle) = (Vec::new(), Vec::new());
+        for (row, more) in found.iter().zip(more.values()) {
+            let mut sum: Share = rows::decode(row, 2)?;
+            sum.settle(now);
+            sum.add(more);
+            states.push(format::encode(&sum)?);
+            idle.push(sum.idle_at().0);
+        }
+        let update = "UPDATE otpd.budget SET key_id = $4, state = new.state, idle_at = new.idle_at
+                      FROM unnest($1, $2, $5, $6) AS new (kind, key, state, idle_at)
+                      WHERE budget.share = $3 AND budget.kind = new.kind AND budget.key = new.key";
+        let values: [super::session::Parameter<'_>; 6] = [
+            (&kinds, Type::INT2_ARRAY),
+            (&names, BYTES),
+            (&share, Type::INT2),
+            (&key_id, Type::INT8),
+            (&states, BYTES),
+            (&idle, NUMBERS),
+        ];
+        return expect(session.execute(update, &values).await?, more.len());
+    }
+    Err(Trouble::Overtaken)
+}
+
+async fn put_enrolled(session: &Session, share: i16, more: i64) -> Result<(), Trouble> {
+    if more == 0 {
+        return Ok(());
+    }
+    let add = "INSERT INTO otpd.enrolled (share, count) VALUES ($1, $2)
+               ON CONFLICT (share) DO UPDATE SET count = enrolled.count + excluded.count";
+    session.execute(add, &[(&share, Type::INT2), (&more, Type::INT8)]).await.map(drop)
+}
+
+/// What is locked is there: an update that misses a row must not be committed.
+fn expect(touched: u64, rows: usize) -> Result<(), Trouble> {
+    if usize::try_from(touched) == Ok(rows) {
+        Ok(())
+    } else {
+        Err(Trouble::Nonsense("a locked row is gone"))
+    }
+}

@@ -1,0 +1,351 @@
+//! A PostgreSQL server of a test's own: made from a copy of one that was made once, gone with the test.
+//!
+//! Nothing of it is kept on the disk in earnest, so it starts in a fraction of a second. What the
+//! tests of the store and those of the whole daemon need of one is here, for both.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+};
+
+use tempfile::TempDir;
+
+/// What every server here is told; a test may add more.
+const SETTINGS: &str = "
+fsync = off
+full_page_writes = off
+synchronous_commit = on
+shared_buffers = 16MB
+max_connections = 60
+autovacuum = off
+log_min_messages = warning
+listen_addresses = ''
+";
+
+/// A server, its files and its log.
+pub struct Server {
+    dir: TempDir,
+    port: u16,
+    child: Option<Child>,
+    log: Arc<Mutex<String>>,
+}
+
+/// Where this machine has PostgreSQL's programs, the newest.
+fn programs() -> PathBuf {
+    let versions = fs::read_dir("/usr/lib/postgresql").expect("PostgreSQL is installed");
+    let newest = versions.map(|version| version.expect("a folder").path()).max();
+    newest.expect("a version of PostgreSQL").join("bin")
+}
+
+/// A program of PostgreSQL.
+fn program(name: &str) -> Command {
+    as_postgres(&programs().join(name))
+}
+
+/// A program that refuses to be root's.
+fn as_postgres(path: &Path) -> Command {
+    if !is_root() {
+        return Command::new(path);
+    }
+    let mut command = Command::new("setpriv");
+    // A test that is killed takes its server along.
+    command
+        .args(["--reuid=postgres", "--regid=postgres", "--clear-groups", "--pdeathsig=QUIT"])
+        .arg(path)
+        .current_dir("/");
+    command
+}
+
+fn is_root() -> bool {
+    std::os::unix::fs::MetadataExt::uid(&fs::metadata("/proc/self").expect("a process")) == 0
+}
+
+fn run(command: &mut Command) -> String {
+    let output = command.stderr(Stdio::piped()).output().expect("it is installed");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {told}");
+    String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+}
+
+/// Gives a folder to the user that PostgreSQL runs as.
+fn hand_over(folder: &Path) {
+    if is_root() {
+        run(Command::new("chown").arg("postgres:").arg(folder));
+    }
+}
+
+/// The files of a server with the role and the database `otpd`, made once for all tests.
+fn template() -> PathBuf {
+    let program = std::env::current_exe().expect("a path");
+    let target = program.ancestors().nth(3).expect("a target folder");
+    let (lock, made) = (target.join("postgres.lock"), target.join("postgres"));
+    let lock = fs::File::create(lock).expect("a file");
+    lock.lock().expect("a lock");
+    if made.join("ready").exists() {
+        return made;
+    }
+    // Half of one may be left of a run that was killed.
+    let _ = fs::remove_dir_all(&made);
+    // Made where its user may go, whoever's the target folder is.
+    let dir = tempfile::tempdir().expect("a folder");
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("its mode");
+    hand_over(dir.path());
+    let data = dir.path().join("data");
+    run(self::program("initdb")
+        .args(["--no-sync", "--wal-segsize=1", "-A", "trust", "-U", "postgres"])
+        .args(["--locale=C.UTF-8", "-E", "UTF8", "-D"])
+        .arg(&data));
+    let mut single = self::program("postgres");
+    single.args(["--single", "-D"]).arg(&data).arg("postgres");
+    let mut single =
+        single.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("it is installed");
+    let statements =
+        "CREATE ROLE otpd LOGIN PASSWORD 'correct horse'\nCREATE DATABASE otpd OWNER otpd\n";
+    let mut input = single.stdin.take().expect("an input");
+    input.write_all(statements.as_bytes()).expect("it reads");
+    drop(input);
+    assert!(single.wait().expect("it ends").success());
+    run(Command::new("cp").arg("-a").arg(&data).arg(&made));
+    fs::write(made.join("ready"), "").expect("a mark");
+    made
+}
+
+impl Server {
+    /// Starts one with an empty database `otpd` of the role `otpd`.
+    #[must_use]
+    pub fn start() -> Self {
+        Self::start_with("")
+    }
+
+    /// The same with more settings, a line each.
+    #[must_use]
+    pub fn start_with(settings: &str) -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("its mode");
+        hand_over(dir.path());
+        let mut server = Self { dir, port: 5432, child: None, log: Arc::default() };
+        run(Command::new("cp").arg("-a").arg(template()).arg(server.data()));
+        server.set(settings);
+        server.go();
+        server
+    }
+
+    /// The folder with its files.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    /// The folder of its socket.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Its database as the configuration names it.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("postgres://otpd@/otpd?host={}&port={}", self.dir.path().display(), self.port)
+    }
+
+    /// Its port, and that in the name of its socket.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Writes its settings anew; they hold from its next start on.
+    pub fn set(&self, settings: &str) {
+        let socket = format!("unix_socket_directories = '{}'\n", self.dir.path().display());
+        let all = format!("{SETTINGS}{socket}port = {}\n{settings}\n", self.port);
+        fs::write(self.data().join("postgresql.auto.conf"), all).expect("its settings");
+    }
+
+    /// Who may enter how, as lines of `pg_hba.conf`.
+    pub fn let_in(&self, lines: &str) {
+        fs::write(self.data().join("pg_hba.conf"), lines).expect("its doors");
+    }
+
+    /// Starts it, and waits until it serves.
+    pub fn go(&mut self) {
+        assert!(self.child.is_none(), "it runs");
+        let mut command = program("postgres");
+        command.arg("-D").arg(self.data());
+        self.child = Some(start(&mut command, "ready to accept", &self.log));
+    }
+
+    /// Starts it again so that it listens at a free port of this machine, with more settings; which
+    /// port it is.
+    pub fn listen(&mut self, settings: &str) -> u16 {
+        self.stop();
+        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        self.port = free.local_addr().expect("an address").port();
+        drop(free);
+        self.set(&format!("listen_addresses = '127.0.0.1'\n{settings}"));
+        self.go();
+        self.port
+    }
+
+    /// Gives it the certificate `server.crt` and its key `server.key` of a folder.
+    pub fn certify(&self, folder: &Path) {
+        for name in ["server.crt", "server.key"] {
+            let own = self.data().join(name);
+            fs::copy(folder.join(name), &own).expect("a file");
+            fs::set_permissions(&own, fs::Permissions::from_mode(0o600)).expect("its mode");
+            hand_over(&own);
+        }
+    }
+
+    /// Ends it as a power failure would, without a word to whoever is connected.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            signal(&child, "QUIT");
+            let _ = child.wait();
+        }
+    }
+
+    /// Stops it in order; whoever is connected is told.
+    pub fn stop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            signal(&child, "INT");
+            let _ = child.wait();
+        }
+    }
+
+    /// What it wrote to its log.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.log.lock().expect("a log").clone()
+    }
+
+    /// Does something as its superuser.
+    pub fn execute(&self, database: &str, statement: &str) {
+        let _ = self.sql(database, statement);
+    }
+
+    /// What it answers its superuser, a line a row.
+    #[must_use]
+    pub fn sql(&self, database: &str, statement: &str) -> String {
+        run(program("psql")
+            .args([
+                "-XAtq",
+                "-v",
+                "ON_ERROR_STOP=1",
+                "-U",
+                "postgres",
+                "-d",
+                database,
+                "-c",
+                statement,
+            ])
+            .arg("-h")
+            .arg(self.dir.path())
+            .args(["-p", &self.port.to_string()]))
+    }
+
+    /// A server that follows this one, with files of its own.
+    #[must_use]
+    pub fn standby(&self) -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("its mode");
+        hand_over(dir.path());
+        let mut standby = Self { dir, port: 5432, child: None, log: Arc::default() };
+        run(program("pg_basebackup")
+            .args(["-U", "postgres", "-R", "-X", "stream", "--checkpoint=fast", "-D"])
+            .arg(standby.data())
+            .arg("-h")
+            .arg(self.dir.path())
+            .args(["-p", &self.port.to_string()]));
+        let follow = fs::read_to_string(standby.data().join("postgresql.auto.conf"));
+        let follow = follow.expect("its settings");
+        let follow = follow.lines().filter(|line| line.starts_with("primary_conninfo"));
+        standby.set(&follow.collect::<Vec<_>>().join("\n"));
+        standby.go();
+        standby
+    }
+
+    /// Makes a standby the primary, and waits for it.
+    pub fn promote(&self) {
+        self.execute("postgres", "SELECT pg_promote()");
+    }
+}
+
+/// Starts a server, and waits until it says that it serves.
+fn start(command: &mut Command, serves: &'static str, log: &Arc<Mutex<String>>) -> Child {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it is installed");
+    let (tell, told) = std::sync::mpsc::channel();
+    let mut lines = BufReader::new(child.stderr.take().expect("a log")).lines();
+    let kept = Arc::clone(log);
+    std::thread::spawn(move || {
+        while let Some(Ok(line)) = lines.next() {
+            if line.contains(serves) {
+                let _ = tell.send(());
+            }
+            let mut kept = kept.lock().expect("a log");
+            kept.push_str(&line);
+            kept.push('\n');
+        }
+    });
+    assert!(told.recv().is_ok(), "it does not start: {}", log.lock().expect("a log"));
+    child
+}
+
+/// A `PgBouncer` before a server, which hands each transaction to one of two connections.
+pub struct Pooler {
+    dir: TempDir,
+    child: Child,
+}
+
+/// Starts one.
+#[must_use]
+pub fn pooler(server: &Server) -> Pooler {
+    let dir = tempfile::tempdir().expect("a folder");
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("its mode");
+    hand_over(dir.path());
+    let (own, behind) = (dir.path().display(), server.folder().display());
+    let settings = format!(
+        "[databases]\notpd = host={behind} port={} user=otpd\n[pgbouncer]\nlisten_addr =\n\
+         listen_port = 6432\nunix_socket_dir = {own}\nauth_type = any\npool_mode = transaction\n\
+         default_pool_size = 2\n",
+        server.port(),
+    );
+    let file = dir.path().join("pgbouncer.ini");
+    fs::write(&file, settings).expect("its settings");
+    let mut command = as_postgres(Path::new("/usr/sbin/pgbouncer"));
+    let child = start(command.arg(file), "process up", &Arc::default());
+    Pooler { dir, child }
+}
+
+impl Pooler {
+    /// The folder of its socket, whose port is 6432.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.dir.path()
+    }
+}
+
+impl Drop for Pooler {
+    fn drop(&mut self) {
+        signal(&self.child, "QUIT");
+        let _ = self.child.wait();
+    }
+}
+
+fn signal(child: &Child, name: &str) {
+    run(Command::new("kill").arg(format!("-{name}")).arg(child.id().to_string()));
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

@@ -1,0 +1,306 @@
+//! Daemons of several hosts on one PostgreSQL.
+
+use std::{fs, path::Path, process::Command};
+
+use otp_proto::login::Answer;
+use otpd_tests::{
+    PATIENCE,
+    daemon::{Daemon, Place},
+    phone::{Phone, Vendor},
+    postgres::Server,
+    wire::{is_denied, is_granted, login, typed, wrong},
+};
+
+use super::people::PEOPLE;
+
+const USER: &str = PEOPLE[0].0;
+const NUMBER: &str = PEOPLE[0].1;
+
+/// A host of a fleet: its place, and its name, by which it is told from the others.
+struct Host {
+    place: Place,
+    name: &'static str,
+}
+
+impl Host {
+    /// A host whose daemon sends by `phone` and keeps everything at `server`.
+    fn new(name: &'static str, phone: &Phone, server: &Server) -> Self {
+        let place = Place::new(phone);
+        let text = fs::read_to_string(place.config()).expect("a configuration");
+        let own = format!("url = \"sqlite:{}\"", place.file("otpd.db").display());
+        let text = text.replace(&own, &format!("url = \"{}\"", server.url()));
+        place.configure(&text.replace("host = \"box\"", &format!("host = \"{name}\"")));
+        // The same key at every host.
+        place.keep("otpd.key", "0123456789abcdef0123456789abcdef");
+        Self { place, name }
+    }
+
+    /// The daemon, on a machine of this name.
+    fn command(&self) -> Command {
+        let otpd = self.place.command();
+        let mut command = Command::new("unshare");
+        command.args(["--uts", "sh", "-c", "hostname \"$0\" && exec \"$@\"", self.name]);
+        command.arg(otpd.get_program()).args(otpd.get_args());
+        command
+    }
+
+    fn start(&self) -> Daemon {
+        self.place.run(self.command())
+    }
+
+    fn refusing(&self) -> Daemon {
+        Daemon::spawn(self.command(), self.place.socket(), "refused until this is mended")
+    }
+
+    fn otpctl(&self, arguments: &[&str]) -> String {
+        let output = self.place.otpctl(arguments).output().expect("otpctl runs");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "otpctl {arguments:?}: {told}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+}
+
+fn log_in(daemon: &Daemon, phone: &Phone) {
+    let mut wire = daemon.connect();
+    let challenge = wire.prompt(&login(USER, None)).challenge;
+    let code = phone.next().code();
+    assert!(is_granted(&wire.answer(&challenge, &code)));
+}
+
+#[test]
+fn what_one_host_knows_the_others_know() {
+    let (phone, server) = (Phone::start(), Server::start());
+    let hosts = ["web1", "web2"].map(|name| Host::new(name, &phone, &server));
+    let daemons = hosts.each_ref().map(Host::start);
+    daemons[0].enroll(&phone, USER, NUMBER);
+    log_in(&daemons[1], &phone);
+    // Wrong codes at one host count at the other.
+    let mut wire = daemons[1].connect();
+    let challenge = wire.prompt(&login(USER, None)).challenge;
+    let code = phone.next().code();
+    assert!(wire.answer(&challenge, &wrong(&code, 0)).prompt.is_some());
+    assert_eq!(daemons[0].show(USER).failures_24h, 1);
+    assert!(is_granted(&wire.answer(&challenge, &code)));
+    let log = hosts[0].otpctl(&["log", "--json"]);
+    for name in ["web1", "web2"] {
+        assert!(log.contains(&format!("\"host\":\"{name}\"")), "{name} in {log}");
+    }
+    let log = hosts[0].otpctl(&["log"]);
+    assert!(log.lines().any(|line| line.contains("login granted") && line.contains(", on web2")));
+}
+
+#[test]
+fn of_64_right_answers_at_two_hosts_one_is_granted() {
+    let (phone, server) = (Phone::start(), Server::start());
+    let hosts = ["web1", "web2"].map(|name| Host::new(name, &phone, &server));
+    let daemons = hosts.each_ref().map(Host::start);
+    daemons[0].enroll(&phone, USER, NUMBER);
+    for round in 0..10 {
+        let mut wire = daemons[0].connect();
+        let challenge = wire.prompt(&login(USER, None)).challenge;
+        let code = phone.next().code();
+        let mut wires = (0..64).map(|nth| daemons[nth % 2].connect()).collect::<Vec<_>>();
+        for daemon in &daemons {
+            daemon.signal("STOP");
+        }
+        for wire in &mut wires {
+            assert!(wire.post(&typed(&challenge, &code)));
+        }
+        for daemon in &daemons {
+            daemon.signal("CONT");
+        }
+        let steps = wires.iter_mut().map(|wire| {
+            wire.reply::<Answer>().expect("the daemon stays").expect("a step, not an error").step
+        });
+        let steps = steps.collect::<Vec<_>>();
+        let granted = steps.iter().filter(|step| is_granted(step)).count();
+        let denied = steps.iter().filter(|step| is_denied(step)).count();
+        assert_eq!((granted, denied), (1, 63), "round {round}");
+    }
+    assert_eq!(daemons[1].show(USER).failures_24h, 0);
+}
+
+#[test]
+fn without_its_server_everything_is_refused_and_it_comes_back_by_itself() {
+    let (phone, mut server) = (Phone::start(), Server::start());
+    let host = Host::new("web1", &phone, &server);
+    let daemon = host.start();
+    daemon.enroll(&phone, USER, NUMBER);
+    let mut wire = daemon.connect();
+    let prompted = wire.prompt(&login(USER, None));
+    let code = phone.next().code();
+    server.kill();
+    assert!(!is_granted(&wire.answer(&prompted.challenge, &code)), "the right code, unstored");
+    daemon.wait_for("nothing is granted until it works");
+    daemon.wait_for("see that the server runs");
+    let step = daemon.connect().begin(USER).step;
+    assert!(step.verdict.is_some_and(|verdict| verdict != otp_proto::login::Verdict::Granted));
+    assert!(phone.pending().is_none(), "no code while nothing can be counted");
+    server.go();
+    // That code was not used; whoever asks again is served as soon as the server is.
+    let mut answers = (0..100_000).map(|_| daemon.connect().answer(&prompted.challenge, &code));
+    assert!(answers.any(|step| is_granted(&step)), "{}", daemon.log());
+    daemon.wait_for("the database is back");
+    log_in(&daemon, &phone);
+}
+
+#[test]
+fn a_daemon_that_finds_no_server_waits_for_it() {
+    let (phone, mut server) = (Phone::start(), Server::start());
+    let host = Host::new("web1", &phone, &server);
+    server.stop();
+    let daemon = host.refusing();
+    daemon.wait_for("cannot be reached");
+    assert!(daemon.connect().begin(USER).step.verdict.is_some(), "said at once");
+    server.go();
+    daemon.wait_for(": ready ");
+    daemon.enroll(&phone, USER, NUMBER);
+    log_in(&daemon, &phone);
+}
+
+#[test]
+fn a_start_takes_up_the_hosts_own_lost_codes_alone() {
+    let (phone, others, server) = (Phone::start(), Phone::start(), Server::start());
+    let hosts = [Host::new("web1", &phone, &server), Host::new("web2", &others, &server)];
+    let [first, second] = hosts.each_ref().map(Host::start);
+    first.enroll(&phone, USER, NUMBER);
+    phone.set(Vendor::Stalls);
+    let mut wire = first.connect();
+    assert!(wire.post(&login(USER, Some("192.0.2.7 40000 192.0.2.1 22 0123456789abcdef"))));
+    let lost = phone.next().code();
+    // Another host starts while that message is under way, and after its host is gone.
+    second.kill();
+    let second = hosts[1].start();
+    first.kill();
+    second.kill();
+    let second = hosts[1].start();
+    log_in_as(&second, &others, PEOPLE[1]);
+    assert!(others.pending().is_none(), "that is not its business");
+    phone.set(Vendor::Accepts);
+    let first = hosts[0].start();
+    let code = phone.next().code();
+    assert_ne!(code, lost, "sent anew by its own host");
+    drop(first);
+}
+
+fn log_in_as(daemon: &Daemon, phone: &Phone, (user, number): (&str, &str)) {
+    daemon.enroll(phone, user, number);
+    let mut wire = daemon.connect();
+    let challenge = wire.prompt(&login(user, None)).challenge;
+    let code = phone.next().code();
+    assert!(is_granted(&wire.answer(&challenge, &code)));
+}
+
+#[test]
+fn whoever_follows_the_log_at_one_host_sees_what_happens_at_another() {
+    let (phone, server) = (Phone::start(), Server::start());
+    let hosts = ["web1", "web2"].map(|name| Host::new(name, &phone, &server));
+    let daemons = hosts.each_ref().map(Host::start);
+    daemons[0].enroll(&phone, USER, NUMBER);
+    let mut follows = hosts[0]
+        .place
+        .otpctl(&["log", "--follow", "--json"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("otpctl runs");
+    let lines = std::io::BufReader::new(follows.stdout.take().expect("a pipe"));
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for line in std::io::BufRead::lines(lines).map_while(Result::ok) {
+            let _ = tell.send(line);
+        }
+    });
+    log_in(&daemons[1], &phone);
+    let granted = || loop {
+        let line = told.recv_timeout(PATIENCE).expect("another host's event");
+        if line.contains("login-granted") {
+            return line;
+        }
+    };
+    assert!(granted().contains("\"host\":\"web2\""));
+    let _ = follows.kill();
+    let _ = follows.wait();
+}
+
+fn check(place: &Place) -> (bool, String) {
+    let output = place.command().arg("--check").output().expect("otpd runs");
+    let told = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8_lossy(&told).into_owned())
+}
+
+#[test]
+fn the_check_looks_at_the_url_the_password_the_server_and_its_schema() {
+    let (phone, mut server) = (Phone::start(), Server::start());
+    let host = Host::new("web1", &phone, &server);
+    let text = fs::read_to_string(host.place.config()).expect("a configuration");
+    let (good, told) = check(&host.place);
+    assert!(good && told.contains("nothing is wrong"), "{told}");
+    assert_eq!(server.sql("otpd", "SELECT to_regnamespace('otpd') IS NULL"), "t", "left alone");
+
+    let password = "password-file = \"pass\"\n[limits]";
+    let cases: [(&str, String, &str); 3] = [
+        (
+            "a password",
+            text.replace("postgres://otpd@", "postgres://otpd:hunter2@"),
+            "holds a password",
+        ),
+        ("no file", text.replace("[limits]", password), "there is no such file"),
+        ("no database", text.replace("/otpd?host", "/nothing?host"), "make the database: createdb"),
+    ];
+    for (name, text, expected) in cases {
+        host.place.configure(&text);
+        let (good, told) = check(&host.place);
+        assert!(!good && told.contains(expected) && !told.contains("hunter2"), "{name}: {told}");
+    }
+    host.place.configure(&text);
+    let daemon = host.start();
+    daemon.kill();
+    server.execute("otpd", "INSERT INTO otpd.refinery_schema_history VALUES (99, 'x', '', '')");
+    let (good, told) = check(&host.place);
+    assert!(!good && told.contains("a newer otpd has used it"), "{told}");
+    server.stop();
+    let (good, told) = check(&host.place);
+    assert!(!good && told.contains("cannot be reached"), "{told}");
+}
+
+#[test]
+fn a_backup_of_it_is_restored_to_a_file_and_back() {
+    let (phone, server) = (Phone::start(), Server::start());
+    let host = Host::new("web1", &phone, &server);
+    let daemon = host.start();
+    for (user, number) in &PEOPLE[..3] {
+        log_in_as(&daemon, &phone, (user, number));
+    }
+    let backup = host.place.file("backup");
+    let backup = backup.to_str().expect("a path");
+    host.otpctl(&["backup", backup]);
+    let known = host.otpctl(&["list", "--json"]);
+    daemon.kill();
+
+    let restored = |place: &Place, daemon: &Daemon| {
+        let done = place.otpctl(&["restore", "--yes", backup]).output().expect("otpctl runs");
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        assert_eq!(daemon.show(USER).subscriber.state, otp_proto::admin::State::Active);
+        let listed = place.otpctl(&["list", "--json"]).output().expect("otpctl runs");
+        assert_eq!(String::from_utf8_lossy(&listed.stdout), known);
+        let log = place.otpctl(&["log", "--json"]).output().expect("otpctl runs");
+        let log = String::from_utf8_lossy(&log.stdout).into_owned();
+        assert_eq!(log.matches("login-granted").count(), 3, "{log}");
+    };
+    let alone = Place::new(&phone);
+    copy_key(&host.place, &alone);
+    let daemon = alone.start();
+    restored(&alone, &daemon);
+    drop(daemon);
+
+    let fresh = Server::start();
+    let other = Host::new("web2", &phone, &fresh);
+    let daemon = other.start();
+    restored(&other.place, &daemon);
+    log_in(&daemon, &phone);
+}
+
+fn copy_key(from: &Place, to: &Place) {
+    let text = fs::read_to_string(Path::new(&from.file("otpd.key"))).expect("a key");
+    to.keep("otpd.key", &text);
+}
