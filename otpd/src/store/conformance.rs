@@ -223,6 +223,7 @@ engines! {
     super::behaviours::audit_is_whole as events_are_told_after_their_commit,
     super::reads::counts as numbers_and_logins_are_counted,
     super::reads::lost as codes_of_another_run_are_found,
+    super::reads::what_logins_leave as what_logins_leave_is_read,
     super::reads::pages_of_people as people_are_listed_in_pages,
     super::numbers::wrong_codes as wrong_codes_at_their_edges,
     super::numbers::tries as tries_life_and_resends_at_their_edges,

@@ -6,12 +6,17 @@ use super::{
     NOW, Running, SqliteFile, Subject, account,
     behaviours::{challenge, number},
     changing, enrollment, keys,
+    town::{Town, source},
 };
 use crate::{
     domain::{
+        bypass::{BypassId, GrantBypass, Wanted},
         challenge::{Challenge, Instance},
         enrollment::State,
+        login::Answered,
         opt_out::OptOut,
+        records::TrafficKey,
+        time::{HOUR, MINUTE},
     },
     store::{Counts, Reader, Scope},
 };
@@ -106,6 +111,38 @@ pub(super) async fn pages_of_people(subject: &impl Subject) {
             assert_eq!(row.opted_out, bobs.then(|| opt_out.clone()), "{:?}", row.account);
         }
     }
+}
+
+pub(super) async fn what_logins_leave(subject: &impl Subject) {
+    let mut town = Town::open(subject);
+    town.terms.issuer.host = subject.host();
+    town.give("alice", "+13125550123").await;
+    let codes = town.recovery_codes("alice").await;
+    let waiting = town.start("alice", source(1)).await;
+    let recovered = town.start("alice", source(2)).await;
+    let granted = town.answer(recovered, codes.first().expect("a code")).await;
+    assert!(matches!(granted, Answered::Recovered(_)), "{granted:?}");
+    let wanted = Wanted::new(3600, "lost it", None, None).expect("a bypass");
+    let grant = GrantBypass { account: account("bob"), id: BypassId::new(8), wanted, uid: 0 };
+    let bobs = Scope::Account(account("bob"));
+    let bypass = town.decide(bobs, move |records, now| grant.decide(records, now)).await;
+    let bypass = bypass.expect("a bypass");
+
+    let reader = subject.reader(keys(1));
+    let alice = reader.account(account("alice")).await.expect("a read");
+    assert_eq!(alice.account, Some(account("alice")));
+    assert!(alice.enrollment.is_some() && alice.budgets.len() == 1, "{alice:?}");
+    assert_eq!(alice.login.challenges.len(), 2);
+    let among = reader.account_among_all(account("alice")).await.expect("a read");
+    assert_eq!((among.enrolled, among.login), (1, alice.login));
+    assert!(among.traffic.contains_key(&TrafficKey::All), "{:?}", among.traffic);
+    assert_eq!(reader.untold().await, Ok(vec![recovered]));
+    assert_eq!(reader.bypasses(NOW).await, Ok(vec![(account("bob"), bypass)]));
+    assert_eq!(reader.bypasses(NOW.after(HOUR)).await, Ok(vec![]), "it is over");
+    let sent = reader.sent_before(later().before(MINUTE)).await.expect("a read");
+    let sent: Vec<_> = sent.iter().map(|sent| (sent.account.as_str(), sent.token)).collect();
+    assert_eq!(sent, [("alice", waiting)], "the other one is over");
+    town.close();
 }
 
 #[tokio::test]

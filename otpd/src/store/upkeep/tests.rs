@@ -14,7 +14,7 @@ use crate::{
         time::{DAY, Timestamp},
     },
     keys::MasterKey,
-    store::{Deleted, Reader, Scope, Sqlite, Store},
+    store::{Deleted, Reader, Scope, Sqlite, Store, StoreError},
 };
 
 /// How long a decision takes, over and over, until `stop` says so: how many, and the longest.
@@ -73,6 +73,28 @@ async fn measure(events: i64) -> (u32, Duration) {
     let took = begun.elapsed();
     println!("{events} events deleted in {took:?}; {number} decisions, the longest {longest:?}");
     (number, longest)
+}
+
+/// Whoever asks for room has the engine look, and is told what it found.
+#[tokio::test]
+async fn what_can_wait_is_refused_while_the_disk_is_full() {
+    let dir = tempfile::tempdir().expect("a directory");
+    // Where the reserve belongs stands something that is none: there is no room for it.
+    let reserve = dir.path().join("otpd.db.reserve");
+    std::fs::create_dir(&reserve).expect("a directory");
+    let keys = MasterKey::from_bytes([1; 32]).derive();
+    let sqlite = Sqlite::open(&dir.path().join("otpd.db"), keys).expect("a database");
+    let clock = Clock::from_fn(|| Timestamp(1_800_000_000_000));
+    let (store, thread) = Store::start(sqlite, clock, Arc::new(|_| ())).expect("a thread");
+    assert_eq!(store.has_room().await, Ok(()));
+    assert!(store.shortage().set(true) && !store.shortage().set(true), "a change is told once");
+    assert_eq!(store.has_room().await, Err(StoreError::Full));
+    assert!(store.shortage().holds());
+    std::fs::remove_dir(&reserve).expect("an empty directory");
+    assert_eq!(store.has_room().await, Ok(()), "the engine looks before it refuses");
+    assert!(!store.shortage().holds());
+    drop(store);
+    thread.join().expect("the store's thread ends in order");
 }
 
 #[tokio::test]
