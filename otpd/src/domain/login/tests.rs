@@ -5,6 +5,7 @@ mod bypasses;
 mod codes;
 mod crossed;
 mod guessing;
+mod holding;
 mod kept_in;
 mod limits;
 mod machine;
