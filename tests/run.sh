@@ -72,24 +72,14 @@ for package in gcc g++ libc6-dev libc6-dbg libpam0g-dev pkg-config binutils mmde
   dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q '^install ok' || missing+=("$package")
 done
 if [ ${#missing[@]} -gt 0 ]; then
+  tests/install.sh "${missing[@]}"
   # Prometheus is here for its checker of metrics alone, and tests start PostgreSQL and PgBouncer
   # themselves: no service is started or enabled.
-  (
-    policy=/usr/sbin/policy-rc.d
-    if [ ! -e "$policy" ]; then
-      trap 'rm -f "$policy"' EXIT
-      printf '#!/bin/sh\nexit 101\n' >"$policy"
-      chmod 755 "$policy"
-    fi
-    apt-get -o DPkg::Lock::Timeout=600 -qq update
-    DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 -qq -y --no-install-recommends \
-      install "${missing[@]}"
-    for service in prometheus postgresql pgbouncer; do
-      case " ${missing[*]} " in
-        *" $service "*) systemctl --quiet disable "$service.service" ;;
-      esac
-    done
-  )
+  for service in prometheus postgresql pgbouncer; do
+    case " ${missing[*]} " in
+      *" $service "*) systemctl --quiet disable "$service.service" ;;
+    esac
+  done
 fi
 
 target=$(cargo metadata --no-deps --format-version 1 --locked |
@@ -98,14 +88,14 @@ results=$target/test-results
 rm -rf "$results"
 mkdir -p "$results"
 # The root comes over the network while the processors compile.
-tests/box/mkroot.sh "$target/box/root" >"$results/mkroot.log" 2>&1 &
+tests/again.sh tests/box/mkroot.sh "$target/box/root" >"$results/mkroot.log" 2>&1 &
 mkroot=$!
 
 title "tools"
 # Unoptimised: they run for seconds and would compile for minutes.
-command -v cargo-nextest >/dev/null || cargo install --quiet --locked --debug cargo-nextest@0.9.143
-command -v cargo-deny >/dev/null || cargo install --quiet --locked --debug cargo-deny@0.20.2
-cargo fetch --quiet --locked
+command -v cargo-nextest >/dev/null || tests/again.sh cargo install --quiet --locked --debug cargo-nextest@0.9.143
+command -v cargo-deny >/dev/null || tests/again.sh cargo install --quiet --locked --debug cargo-deny@0.20.2
+tests/again.sh cargo fetch --quiet --locked
 
 check "format" cargo fmt --all --check
 check "clippy" cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
@@ -126,7 +116,17 @@ manual() { # every page, rendered; a warning is a failure
 }
 check "manual pages" manual
 
+# Just as tests/src/daemon/programs.rs and tests/src/pam/build.rs ask for them: tests that find them built
+# start at once, and no compiler runs beside those that measure time.
+for program in otpd otpctl "otpd --bin otpd-failpoints --features failpoints" "pam_otp --release"; do
+  # shellcheck disable=SC2086 # a package and its options
+  check "build of $program" cargo build --quiet --locked --package $program
+done
+
 title "unit, property, conformance and module tests"
+# Nor does what unpacks and writes the root, which is long done.
+wait "$mkroot" && root=0 || root=$?
+mkroot=
 status=0
 cargo nextest run --locked --workspace --color never --no-fail-fast --status-level fail \
   --final-status-level slow "${long[@]/--long/--run-ignored=all}" 2>&1 | tee "$results/nextest.log" || status=$?
@@ -157,7 +157,7 @@ check "what is in them" tests/packages.sh "$target/packages" "${long[@]}"
 title "the vendors' own clients and validators"
 venvs=$target/vendors
 # A library that cannot be had is a vendor that was not tested: it fails.
-tests/vendors/venvs.sh "$venvs" || fail "the environments of the vendors' clients"
+tests/again.sh tests/vendors/venvs.sh "$venvs" || fail "the environments of the vendors' clients"
 vendors() { # SCRIPT PROGRAM: once in each environment, with the vendors whose libraries it has
   local environment name vendors status log
   for environment in "main telnyx plivo twilio" "signalwire signalwire"; do
@@ -179,7 +179,7 @@ vendors receipts.py "$target/debug/examples/callback"
 
 title "end to end"
 status=0
-if wait "$mkroot"; then
+if [ "$root" = 0 ]; then
   tests/e2e/run.py --root "$target/box/root" --artifacts "$target/release" --packages "$target/packages" \
     --results "$results/e2e" "${long[@]}" || status=$?
   if [ -f "$results/e2e/counts.json" ] && counts=$(python3 -c 'import json, sys; c = json.load(open(sys.argv[1])); print(c["passed"], c["failed"])' \

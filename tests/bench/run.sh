@@ -41,17 +41,8 @@ need npm npm
 need libpam-google-authenticator google-authenticator
 need libpam-oath '/lib/*/security/pam_oath.so'
 if [ ${#missing[@]} -gt 0 ]; then
-  export DEBIAN_FRONTEND=noninteractive
-  apt-get -o DPkg::Lock::Timeout=600 -qq update >&2
-  # No service is started by it: what is measured is started here.
-  policy=/usr/sbin/policy-rc.d
-  if [ ! -e $policy ]; then
-    printf '#!/bin/sh\nexit 101\n' >$policy
-    chmod 755 $policy
-    trap 'rm -f $policy' EXIT
-  fi
-  apt-get -o DPkg::Lock::Timeout=600 -qq -y --no-install-recommends install "${missing[@]}" >&2
-  if [ "$(trap -p EXIT)" ]; then rm -f $policy; trap - EXIT; fi
+  # What is measured is started here.
+  tests/install.sh "${missing[@]}" >&2
 fi
 
 target=$(cargo metadata --no-deps --format-version 1 --locked |
@@ -69,7 +60,7 @@ gcc -O2 -Wall -Wextra -Werror -rdynamic -o "$tools/login" tests/bench/login.c -l
 if ! cmp -s tests/bench/express/package-lock.json "$tools/express/package-lock.json"; then
   rm -rf "$tools/express"
   cp -r tests/bench/express "$tools/express.new"
-  npm --prefix "$tools/express.new" ci --silent --no-audit --no-fund >&2
+  tests/again.sh npm --prefix "$tools/express.new" ci --silent --no-audit --no-fund >&2
   mv "$tools/express.new" "$tools/express"
 fi
 cp tests/bench/express/server.js "$tools/express/"

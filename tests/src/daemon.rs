@@ -2,6 +2,7 @@
 
 mod log;
 mod programs;
+mod settings;
 
 use std::{
     fmt::Write as _,
@@ -23,6 +24,7 @@ use tempfile::TempDir;
 use crate::{PATIENCE, phone::Phone, wire::Wire};
 use log::Log;
 pub use programs::{failpoints, otpctl, program};
+pub use settings::{LONG_CODES, PATIENT, hasty};
 
 /// The group that may administer: one that a Debian account has as its first.
 pub const ADMIN_GROUP: &str = "games";
@@ -56,54 +58,16 @@ impl Place {
         Self { folder }
     }
 
-    /// A configuration that works; a call's wait for the vendor is short, limits are wide.
+    /// A configuration that works: limits are wide, and a call waits long for the vendor.
     #[must_use]
     pub fn settings(&self, phone: &Phone) -> String {
-        let url = phone.url();
-        self.basics()
-            + &format!(
-                r#"
-[delivery]
-countries = ["US"]
-sms = ["phone"]
-accept-timeout-seconds = 2
-
-[gateway.phone]
-kind = "http"
-url = "{url}"
-headers = {{ content-type = "application/json" }}
-body = '{{"to":"{{to}}","text":"{{text}}"}}'
-id-pointer = "/id"
-"#
-            )
+        settings::with_phone(self.folder.path(), phone)
     }
 
     /// The part of a configuration that says nothing about gateways; limits are wide.
     #[must_use]
     pub fn basics(&self) -> String {
-        let folder = self.folder.path().display();
-        format!(
-            r#"[server]
-socket = "{folder}/otpd.sock"
-admin-group = "{ADMIN_GROUP}"
-key-file = "{folder}/otpd.key"
-
-[store]
-url = "sqlite:{folder}/otpd.db"
-
-[limits]
-unanswered-per-hour = 60
-unanswered-per-day = 200
-messages-per-hour = 600
-messages-per-day = 2000
-
-[message]
-host = "box"
-
-[log]
-format = "text"
-"#
-        )
+        settings::basics(self.folder.path())
     }
 
     /// Writes the configuration.

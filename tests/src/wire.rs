@@ -147,24 +147,12 @@ impl Wire {
     /// Begins a login that must lead to a prompt.
     #[must_use]
     pub fn prompt(&mut self, begin: &Begin) -> Prompted {
-        self.prompt_within(begin, PATIENCE).expect("a prompt in time")
-    }
-
-    /// The same; `None` when no prompt is there within `time`.
-    #[must_use]
-    pub fn prompt_within(&mut self, begin: &Begin, time: Duration) -> Option<Prompted> {
-        assert!(self.post(begin), "the daemon stays");
-        let frame = match self.receive_frame(time) {
-            Arrival::Frame(frame) => frame,
-            Arrival::End => panic!("the daemon stays"),
-            Arrival::Nothing => return None,
-        };
-        let reply = parsed::<Begin>(&frame).expect("a step");
+        let reply = self.call(begin).expect("a step");
         let (challenge, prompt) = reply
             .challenge
             .zip(reply.step.prompt)
             .unwrap_or_else(|| panic!("no prompt: {:?} {:?}", reply.step.verdict, reply.step.text));
-        Some(Prompted { challenge, text: prompt.text })
+        Prompted { challenge, text: prompt.text }
     }
 
     /// Answers.

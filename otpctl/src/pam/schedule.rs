@@ -1,6 +1,7 @@
 //! What puts the old stack back when nobody confirms: a timer of systemd's, or a process that stays.
 
 use std::{
+    fmt::Display,
     fs, io,
     os::unix::fs::symlink,
     path::Path,
@@ -60,7 +61,7 @@ pub(super) fn arrange(trial: &Trial, lasts: Duration) -> Result<bool, String> {
     at_boot(program).map_err(|error| format!("{UNIT}: {}", io_reason(&error)))?;
     let timer = Command::new("systemd-run")
         .args(["--quiet", "--collect", "--timer-property=AccuracySec=1s"])
-        .arg(format!("--unit={}", name(service)))
+        .arg(format!("--unit={}", timer(service, trial.since)))
         .arg(format!("--on-active={seconds}s"))
         // Again and again until it is done, which stops the timer.
         .arg(format!("--on-unit-inactive={}s", AGAIN.as_secs()))
@@ -87,8 +88,10 @@ fn at_boot(program: &str) -> io::Result<()> {
     }
 }
 
-fn name(service: &str) -> String {
-    format!("otpctl-trial-{service}")
+/// The timer of a trial that began then. Each has one of its own: systemd gives no name away while the
+/// timer that had it is being stopped. No service's name has a colon.
+fn timer(service: &str, began: impl Display) -> String {
+    format!("otpctl-trial-{service}:{began}.timer")
 }
 
 /// Nothing more is to happen for `service`, whose trial is over.
@@ -96,10 +99,10 @@ pub(super) fn cancel(service: &str) {
     if !Path::new(SYSTEMD).is_dir() && !Path::new(UNIT).exists() {
         return;
     }
-    // The timer alone: its service may be what runs here.
-    let timer = format!("{}.timer", name(service));
+    // The timer alone: its service may be what runs here. Whatever began before is over as well.
+    let timers = timer(service, "*");
     let mut stop = Command::new("systemctl");
-    let _ = stop.args(["--no-block", "--quiet", "stop", &timer]).stderr(Stdio::null()).status();
+    let _ = stop.args(["--no-block", "--quiet", "stop", &timers]).stderr(Stdio::null()).status();
     if Trial::all().is_ok_and(|left| left.is_empty()) {
         let _ = fs::remove_file(WANTED);
         let _ = fs::remove_file(UNIT);

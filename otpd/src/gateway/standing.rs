@@ -115,7 +115,7 @@ pub(super) mod tests {
             assert_eq!((&*seen[0].method, &*seen[0].path), ("GET", path));
             assert!(seen[0].body.is_empty() && !seen[0].header("authorization").is_empty());
         }
-        let gateway = open(format!("http://{}", nobody().await));
+        let gateway = open(format!("http://{}", nobody()));
         let away = Standing::Unclear("no connection".to_owned());
         assert_eq!(gateway.standing().unwrap().await, away);
     }

@@ -43,9 +43,14 @@ pub(super) fn message(channel: Channel) -> Message {
     }
 }
 
-/// How long a gateway under test waits: long enough for a loopback connection on a busy machine, and
-/// what a silent vendor costs a test.
-pub(super) const SHORT: Duration = Duration::from_secs(1);
+/// Where vendors are that fall silent, and nobody else.
+const SILENT: &str = "127.0.0.2";
+
+/// How long a gateway under test waits for the API at this URL: as long as a busy machine may take, and
+/// shortly where no reply comes to an end.
+pub(super) fn patience(url: &str) -> Duration {
+    Duration::from_secs(if url.contains(SILENT) { 1 } else { 30 })
+}
 
 /// Taken, under this id; empty: under none.
 pub(super) fn accepted(id: &str) -> Outcome {
@@ -210,7 +215,7 @@ impl Server {
 /// A vendor that reads one request, writes these bytes as they are, and then closes the connection
 /// or leaves it open without another word.
 pub(super) async fn raw_server(reply: &'static [u8], close: bool) -> SocketAddr {
-    let (listener, address) = listen().await;
+    let (listener, address) = if close { listen().await } else { listen_at(SILENT).await };
     spawn(async move {
         let mut silent = Vec::new();
         while let Ok((mut stream, _)) = listener.accept().await {
@@ -227,7 +232,7 @@ pub(super) async fn raw_server(reply: &'static [u8], close: bool) -> SocketAddr 
 
 /// A vendor that takes connections and never says anything.
 pub(super) async fn silent_server() -> SocketAddr {
-    let (listener, address) = listen().await;
+    let (listener, address) = listen_at(SILENT).await;
     spawn(async move {
         let mut silent: Vec<TcpStream> = Vec::new();
         while let Ok((stream, _)) = listener.accept().await {
@@ -237,13 +242,17 @@ pub(super) async fn silent_server() -> SocketAddr {
     address
 }
 
-/// A loopback address where nobody listens.
-pub(super) async fn nobody() -> SocketAddr {
-    listen().await.1
+/// A loopback address where nobody listens: no program is given this port.
+pub(super) fn nobody() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 1))
 }
 
 async fn listen() -> (TcpListener, SocketAddr) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    listen_at("127.0.0.1").await
+}
+
+async fn listen_at(host: &str) -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind((host, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     (listener, address)
 }

@@ -260,8 +260,11 @@ engines! {
     super::faults::full_disk as a_full_disk_is_relieved_once,
     super::faults::doubtful_commit as a_doubtful_commit_is_answered_as_such_and_never_run_again,
     super::faults::failing_load as a_store_that_fails_denies_and_recovers,
+    super::faults::failing_for_all as a_store_that_fails_for_all_is_not_asked_for_each,
+    super::faults::timing as what_is_committed_is_measured,
     super::faults::signs_of_life as a_store_that_fails_lives_and_one_that_hangs_says_nothing,
     super::faults::full_queue as a_full_queue_refuses_at_once,
     super::faults::waited_too_long as what_waited_too_long_is_not_decided,
+    super::faults::begun_without_end as what_began_and_does_not_end_is_in_doubt,
     super::faults::abandoned as what_nobody_waits_for_is_not_decided,
 }

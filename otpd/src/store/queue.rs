@@ -268,3 +268,18 @@ async fn decide_and_commit<E: Engine>(
     failpoint::reach(Point::Committed);
     Ok(working.into_audit())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Turn;
+
+    #[test]
+    fn a_decision_begins_or_is_given_up_and_never_both() {
+        let begun = Turn::default();
+        assert!(begun.begin() && !begun.give_up());
+        assert!(begun.begin(), "a transaction that surely did not commit is run again");
+        let given_up = Turn::default();
+        assert!(given_up.give_up() && !given_up.begin());
+        assert!(given_up.give_up(), "and stays so");
+    }
+}

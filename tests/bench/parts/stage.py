@@ -1,12 +1,13 @@
 """Where it all happens: what was built, a temporary directory, and how often to measure."""
 
+import contextlib
 import dataclasses
 import os
 import pathlib
 import shutil
 import socket
 
-from .processes import check, run
+from .processes import Failure, check, run
 
 
 @dataclasses.dataclass
@@ -59,11 +60,17 @@ def settle():
     os.sync()
 
 
+# Below those that the kernel gives to connections: one of these would perhaps have it by then.
+PORTS = iter(range(20_000, 30_000))
+
+
 def free_port():
-    """A port on loopback that nobody uses."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port on loopback that nobody uses, and that stays so until a server is started there."""
+    for port in PORTS:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise Failure("no port is free")
 
 
 def on_disk(path):

@@ -17,12 +17,15 @@ def measure(stage):
     with otpd:
         # Whoever leaves may come back within 20 s; then their codes are void.
         otpd.load("login", 64, live, leave=True)
+        left = otpd.live()
+    check(left >= live * 0.8, f"of {live} codes, {left} were live at the end of the daemon that sent them")
     rounds = []
     for _ in range(stage.rounds):
         settle()
         with otpd:
             rounds.append({"milliseconds": otpd.started * 1e3, "live": otpd.live()})
-        check(rounds[-1]["live"] == live, f"of {live} codes, {rounds[-1]['live']} are live after a start")
+        found = rounds[-1]["live"]
+        check(live * 0.8 <= found <= left, f"of {left} codes, {found} are live after a start")
     time = median(one["milliseconds"] for one in rounds)
-    what = f"start to READY=1, {accounts:,} enrolled, {live:,} live codes"
+    what = f"start to READY=1, {accounts:,} enrolled, {left:,} live codes"
     return [Row(what, f"{time:.1f} ms", "-", time, GOAL, rounds)]

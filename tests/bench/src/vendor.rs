@@ -8,7 +8,8 @@ use std::{
     collections::HashMap,
     convert::Infallible,
     io,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use http_body_util::{BodyExt, Full};
@@ -19,11 +20,20 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Notify};
+
+/// Nothing that is waited for takes longer.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The newest code that each number got.
 #[derive(Clone, Default)]
-pub struct Phones(Arc<Mutex<HashMap<String, String>>>);
+pub struct Phones(Arc<Inbox>);
+
+#[derive(Default)]
+struct Inbox {
+    codes: Mutex<HashMap<String, String>>,
+    came: Notify,
+}
 
 /// A message as the configured gateway and the peers post it.
 #[derive(Deserialize)]
@@ -36,12 +46,31 @@ impl Phones {
     /// Takes the code that came to a number.
     #[must_use]
     pub fn take(&self, number: &str) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(number)
+        self.codes().remove(number)
+    }
+
+    /// Takes it once it has come: a prompt may be there before its code. `None` when none comes.
+    pub async fn wait(&self, number: &str) -> Option<String> {
+        let code = async {
+            loop {
+                let came = self.0.came.notified();
+                if let Some(code) = self.take(number) {
+                    return code;
+                }
+                came.await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, code).await.ok()
+    }
+
+    fn codes(&self) -> MutexGuard<'_, HashMap<String, String>> {
+        self.0.codes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn ring(&self, text: Text) {
         let code = text.text.split(' ').next().unwrap_or_default().to_owned();
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(text.to, code);
+        self.codes().insert(text.to, code);
+        self.0.came.notify_waiters();
     }
 }
 

@@ -10,6 +10,6 @@ from .otpd import CONFIG, SOCKET, Frames, Otpd, otpctl, otpctl_json, settings, t
 from .phone import OK, Phone, Reply, Text, cut, held, refuse, wrong
 from .process import Process, Result, run
 from .scenario import Ground, scenario
-from .waiting import PATIENCE, Failure, Inbox, check, equal, together, until
+from .waiting import AT_ONCE, PATIENCE, Failure, Inbox, check, equal, together, until
 
 __all__ = [name for name in dir() if not name.startswith("_")]

@@ -34,7 +34,7 @@ class Scenario:
     long_rounds: int
 
 
-def scenario(function=None, *, boot=False, packaged=False, alone=False, timeout=90, rounds=1, long_rounds=None):
+def scenario(function=None, *, boot=False, packaged=False, alone=False, timeout=240, rounds=1, long_rounds=None):
     """Marks `def name(g)` as a scenario; its docstring says what must hold.
 
     boot: in a machine booted by systemd, which then owns /dev/log and the services.
@@ -211,8 +211,8 @@ class Ground:
             check("panicked at" not in log, f"{name} panicked")
             for text in texts:
                 for secret in re.findall(r"\b\d{6,8}\b", text.text) + [text.to]:
-                    # Not the digits of a longer number, nor the fraction of a time of day.
-                    named = re.search(rf"(?<![\d.]){re.escape(secret)}(?!\d)", log)
+                    # Not digits of a longer number or of an id, nor the fraction of a time of day.
+                    named = re.search(rf"(?<![0-9a-f.]){re.escape(secret)}(?![0-9a-f])", log)
                     check(not named, f"{name} names {secret}, of the text {text}")
 
     def logs(self):

@@ -8,6 +8,7 @@ import threading
 import time
 
 from ground import (
+    AT_ONCE,
     CONFIG,
     SOCKET,
     Phone,
@@ -123,7 +124,8 @@ def the_units(g):
 @scenario(boot=True)
 def nothing_secret_is_left(g):
     """No code, number or key in the journal, in files of the machine, in a core or on a command line."""
-    install(g, {"log": {"format": "journal", "level": "debug"}})
+    # Chance does not find codes of eight digits in a whole machine's files.
+    install(g, {"log": {"format": "journal", "level": "debug"}, "code": {"digits": 8}})
     # Whatever the machine's own limits are, and wherever it keeps cores.
     write("/etc/systemd/system.conf.d/core.conf", "[Manager]\nDefaultLimitCORE=infinity\n")
     run("systemctl", "daemon-reexec")
@@ -186,7 +188,7 @@ def the_socket_starts_it(g):
 
     run("systemctl", "stop", "otpd.socket", "otpd.service")
     took = refused(g, "Login codes cannot be checked at the moment.")
-    check(took < 3, f"refused only after {took:.1f} s")
+    check(took < AT_ONCE, f"refused only after {took:.1f} s")
     otpctl("status", status=3)
     run("systemctl", "start", "otpd.socket")
     log_in(g)
@@ -246,7 +248,7 @@ def a_wrong_configuration_at_the_start(g):
     log_in(g)
 
 
-@scenario(boot=True, timeout=180)
+@scenario(boot=True)
 def a_restart_of_the_host(g):
     """Started anew in the middle of a trial: the old stack is back before sshd takes logins, and otpd answers."""
     password = "alice's password"

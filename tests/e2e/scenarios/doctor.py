@@ -80,7 +80,7 @@ def good_machine(g):
     run("otpctl", "pam", "enable", "sshd")
 
 
-@scenario(timeout=180)
+@scenario
 def everything_that_is_wrong(g):
     """The doctor is silent on a good machine and names each of these faults, by files and a real sshd -T."""
     good_machine(g)
@@ -175,13 +175,13 @@ def a_trial_ends_by_itself(g):
     old.password(g.passwords["alice"])
     old.expect("$ ")
 
-    run("otpctl", "pam", "enable", "sshd", "--trial", "20s")
+    run("otpctl", "pam", "enable", "sshd", "--trial", "45s")
     check("pam_otp.so" in open(SSHD).read(), "the stack on trial")
     check("on trial" in run("otpctl", "pam", "disable", "sshd", check_status=1).err, "a second change")
     check("no login by sshd" in run("otpctl", "pam", "confirm", check_status=1).err, "a confirmation from nowhere")
     old.type("sudo otpctl pam confirm sshd")
     old.expect("this login by sshd is older than the change")
-    until(lambda: open(SSHD).read() == before, "the old stack", 40)
+    until(lambda: open(SSHD).read() == before, "the old stack", 100)
     check("there is no trial" in run("otpctl", "pam", "confirm", check_status=1).err, "a confirmation too late")
 
     run("otpctl", "pam", "enable", "sshd", "--trial", "10m")
@@ -248,7 +248,7 @@ def programs_with_two_stacks(g):
         write(paths[1], before[1])
 
 
-@scenario(timeout=150)
+@scenario
 def trials_end_one_by_one(g):
     """Each of several trials ends at its own time, also where the end of another one keeps failing."""
     g.start_otpd()
@@ -273,27 +273,31 @@ def trials_end_one_by_one(g):
     until(lambda: trials() == [], "its end written down")
 
 
-@scenario(boot=True, timeout=150, long_rounds=2)
+def timers():
+    """The timers of trials, as systemd has them."""
+    return run("systemctl", "list-units", "--no-legend", "--plain", "--state=active", "otpctl-trial-*.timer").out.split("\n")[:-1]
+
+
+@scenario(boot=True, long_rounds=2)
 def a_trial_whose_end_fails(g):
     """The timer comes again until the old stack is back, and then no more; so does the start of the host."""
     before = open(SSHD).read()
-    service = "otpctl-trial-sshd.service"
-    failed = lambda unit: "is a link" in run("journalctl", "-u", unit, "-o", "cat").out
+    service = "otpctl-trial-sshd:*.service"
+    failed = lambda unit: "is a link" in run("journalctl", "-u", unit, "-o", "cat", check_status=None).out
     hide = lambda: (os.rename(SSHD, "/root/sshd"), os.symlink("/root/sshd", SSHD))
     show = lambda: (os.unlink(SSHD), os.rename("/root/sshd", SSHD))
     run("otpctl", "pam", "enable", "sshd", "--trial", "10s")
     hide()
     until(lambda: failed(service), "an end that fails", 60)
-    equal(run("systemctl", "is-active", "otpctl-trial-sshd.timer").out, "active\n", "the timer")
+    equal(len(timers()), 1, "timers")
     show()
     check("pam_otp.so" in open(SSHD).read(), "the stack on trial")
     until(lambda: open(SSHD).read() == before, "the end that was tried again", 60)
-    stopped = lambda: run("systemctl", "is-active", "otpctl-trial-sshd.timer", check_status=None).out == "inactive\n"
-    until(stopped, "the timer's end")
+    until(lambda: timers() == [], "the timer's end")
 
     # After a start of the host there is no timer.
     run("otpctl", "pam", "enable", "sshd", "--trial", "10m")
-    run("systemctl", "stop", "otpctl-trial-sshd.timer")
+    run("systemctl", "stop", "otpctl-trial-sshd:*.timer")
     hide()
     run("systemctl", "daemon-reload")
     run("systemctl", "start", "otpctl-trial.service", check_status=1)
@@ -316,17 +320,19 @@ def a_trial_under_systemd(g):
     check("pam_otp.so" in open(SSHD).read(), "the stack on trial")
     run("systemctl", "daemon-reload")
     run("systemd-analyze", "verify", "--man=no", unit)
-    until(lambda: open(SSHD).read() == before, "the old stack", 40)
+    until(lambda: open(SSHD).read() == before, "the old stack", 100)
     until(lambda: not os.path.exists(unit), "the unit's end")
 
     run("otpctl", "pam", "enable", "sshd", "--trial", "10m")
-    equal(run("systemctl", "is-active", "otpctl-trial-sshd.timer").out, "active\n", "the timer")
+    equal(len(timers()), 1, "timers")
     # What a start of the host does first.
     run("systemctl", "daemon-reload")
     run("systemctl", "start", "otpctl-trial.service")
     equal(open(SSHD).read(), before, "the stack after a restart")
     check(not os.path.exists(unit), "the unit is left behind")
-    until(
-        lambda: run("systemctl", "is-active", "otpctl-trial-sshd.timer", check_status=None).out == "inactive\n",
-        "the timer's end",
-    )
+    # The next one need not wait for what is left of this one.
+    for _ in range(20):
+        run("otpctl", "pam", "enable", "sshd", "--trial", "10m")
+        run("otpctl", "pam", "revert", "sshd")
+    until(lambda: timers() == [], "the timers' end")
+    equal(open(SSHD).read(), before, "the stack in the end")

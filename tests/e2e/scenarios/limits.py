@@ -62,7 +62,7 @@ def the_sites_cap_on_messages(g):
     check(
         re.search(
             r"No more messages can be sent until \d\d:\d\d on \d+ \w+ \(in 2[45] hours\)\.\n"
-            r"Limit max-messages-per-day, since \d\d:\d\d\.\nRequest id ",
+            r"Limit max-messages-per-day, since \d\d:\d\d(?: on \d+ \w+)?\.\nRequest id ",
             person.transcript,
         ),
         f"the refusal is {person.transcript!r}",

@@ -178,21 +178,21 @@ def many_connections(g):
     equal(sum("parameters" in one.call(f"{SERVICE}.GetInfo") for one in roots), 200, "root's that were served")
 
 
-@scenario(timeout=60)
+@scenario
 def a_silent_connection(g):
     """A connection that says nothing, or not all of it, is closed by its deadline."""
     g.start_otpd()
     silent, half = g.frames(), g.frames()
-    silent.socket.settimeout(30)
-    half.socket.settimeout(30)
+    silent.socket.settimeout(60)
+    half.socket.settimeout(60)
     half.send_bytes(b'{"method":')
     began = time.monotonic()
     equal(silent.receive(), None, "the answer to nothing")
     took = time.monotonic() - began
-    check(8 < took < 15, f"closed after {took:.1f} s")
+    check(8 < took < 30, f"closed after {took:.1f} s")
     try:
         answer = half.receive()
     except Failure:
         answer = None
     equal(answer, None, "the answer to half a frame")
-    check(time.monotonic() - began < 22, "half a frame holds the connection")
+    check(time.monotonic() - began < 40, "half a frame holds the connection")

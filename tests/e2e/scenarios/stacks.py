@@ -65,7 +65,7 @@ def people(g):
     g.password_and_code(*PEOPLE, changes=PATIENT)
 
 
-@scenario(timeout=150)
+@scenario
 def what_stands_above_the_module(g):
     """Only `requisite` above it keeps codes and texts from who has no password."""
     people(g)
@@ -105,7 +105,7 @@ def what_stands_above_the_module(g):
     g.syslog.wait("no first factor to be seen for both", priority="warning")
 
 
-@scenario(timeout=150)
+@scenario
 def what_stands_on_the_module(g):
     """Only `requisite` or `required` on it asks for the code of everybody."""
     people(g)
@@ -148,7 +148,7 @@ Auth:
 """
 
 
-@scenario(timeout=150)
+@scenario
 def profiles_of_pam_auth_update(g):
     """As `Primary` below pam_unix the code is an alternative to the password; as `Additional` it is not."""
     people(g)
@@ -184,7 +184,7 @@ def alone_without_pam_permit(g):
     g.phone.expect_count(2)
 
 
-@scenario(timeout=150)
+@scenario
 def interrupts(g):
     """Ctrl-C at the code prompt, three times over, lets nobody in: su, sudo and login; the code is void."""
     g.password_and_code("alice", "bob", changes=PATIENT)

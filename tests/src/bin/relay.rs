@@ -2,7 +2,7 @@
 //!
 //! `relay SOCKET` passes bytes on in both directions; `relay SOCKET NUMBER` opens that many
 //! connections, calls `GetInfo` on each, prints a line with 1 for each that answered and 0 for each
-//! that was closed, and holds them until its input ends.
+//! that was closed, and holds them until its input ends, with another call now and then.
 
 use std::{
     ffi::OsStr,
@@ -26,6 +26,9 @@ const HABITS: [(&[u8], usize, bool); 7] = [
     // It gets no reply, so nothing holds it up.
     (b"{\"method\":\"org.otpd.Login.Cancel\",\"oneway\":true}\0", 400, true),
 ];
+
+/// How often a connection that is held says something: the daemon ends those that say nothing for 10 s.
+const AGAIN: Duration = Duration::from_secs(3);
 
 const CALL: &[u8] = b"{\"method\":\"org.varlink.service.GetInfo\"}\0";
 
@@ -79,7 +82,24 @@ fn hold(mut streams: Vec<UnixStream>) -> io::Result<()> {
     let mut output = io::stdout();
     writeln!(output, "{answered}")?;
     output.flush()?;
-    io::copy(&mut io::stdin(), &mut io::sink()).map(|_| ())
+    let end = end_of_input();
+    while let Err(RecvTimeoutError::Timeout) = end.recv_timeout(AGAIN) {
+        for stream in &mut streams {
+            // The few replies that this brings fit into the socket's buffer.
+            let _ = stream.write_all(CALL);
+        }
+    }
+    Ok(())
+}
+
+/// Tells when the standard input has ended.
+fn end_of_input() -> mpsc::Receiver<()> {
+    let (ended, end) = mpsc::channel();
+    std::thread::spawn(move || {
+        let _ = io::copy(&mut io::stdin(), &mut io::sink());
+        ended.send(())
+    });
+    end
 }
 
 /// Prints a line once every connection has been tried, and at the end how many were opened.
@@ -91,11 +111,7 @@ fn besiege(
 ) -> io::Result<()> {
     let habits = habits.iter().map(|&(words, times, again)| (words.repeat(times), again));
     let habits = habits.collect::<Vec<_>>();
-    let (ended, end) = mpsc::channel();
-    std::thread::spawn(move || {
-        let _ = io::copy(&mut io::stdin(), &mut io::sink());
-        ended.send(())
-    });
+    let end = end_of_input();
     let (mut opened, mut told) = (0_u64, false);
     let mut held = Vec::new();
     held.resize_with(usize::try_from(number).unwrap_or_default(), || None);

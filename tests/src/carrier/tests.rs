@@ -8,7 +8,7 @@ mod refusals;
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
-    sync::mpsc,
+    sync::{Arc, mpsc},
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -164,30 +164,39 @@ struct Site {
 }
 
 impl Site {
-    fn start(answer: impl Fn(&str) -> String + Send + 'static) -> Self {
+    fn start(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (sender, came) = mpsc::channel();
+        let answer = Arc::new(answer);
         std::thread::spawn(move || {
             while let Ok((stream, _)) = listener.accept() {
-                let mut stream = BufReader::new(stream);
-                // The connection is kept for several.
-                loop {
-                    let Got { head, body, .. } = heard(&mut stream);
-                    let Some(path) = head.split(' ').nth(1) else { break };
-                    let body_of_answer = answer(path);
-                    let reply = format!(
-                        "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body_of_answer}",
-                        body_of_answer.len()
-                    );
-                    let sent = stream.get_mut().write_all(reply.as_bytes());
-                    if sender.send((head, body)).is_err() || sent.is_err() {
-                        break;
-                    }
-                }
+                // Clients keep connections, also while they open another.
+                let (answer, sender) = (Arc::clone(&answer), sender.clone());
+                std::thread::spawn(move || Self::serve(BufReader::new(stream), &*answer, &sender));
             }
         });
         Self { address, came }
+    }
+
+    fn serve(
+        mut stream: BufReader<TcpStream>,
+        answer: &dyn Fn(&str) -> String,
+        sender: &mpsc::Sender<(String, String)>,
+    ) {
+        loop {
+            let Got { head, body, .. } = heard(&mut stream);
+            let Some(path) = head.split(' ').nth(1) else { break };
+            let body_of_answer = answer(path);
+            let reply = format!(
+                "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body_of_answer}",
+                body_of_answer.len()
+            );
+            let sent = stream.get_mut().write_all(reply.as_bytes());
+            if sender.send((head, body)).is_err() || sent.is_err() {
+                break;
+            }
+        }
     }
 
     fn url(&self, path: &str) -> String {

@@ -10,7 +10,7 @@ use otpd_tests::{
         settings::Settings,
         told::{Habits, On, Order, Told, What},
     },
-    daemon::{Daemon, Place},
+    daemon::{Daemon, LONG_CODES, Place},
     wire::{frame, is_granted, login, wrong},
 };
 use serde_json::{Value, json};
@@ -65,7 +65,7 @@ impl Scene {
         let basics = place.basics().replace("[log]", "[log]\nlevel = \"debug\"");
         let route = delivery(&Vendor::ALL, &[Vendor::Twilio]);
         let tables = Vendor::ALL.map(table).concat();
-        place.configure(&(basics + &web.settings() + &route + &tables));
+        place.configure(&(basics + &web.settings() + &route + &tables + LONG_CODES));
         let daemon = place.start();
         let mut secrets: Vec<_> = KEYS.map(str::to_owned).into();
         let numbers = [NUMBER, LISTENERS_NUMBER].map(|number| number[2..].to_owned());

@@ -21,7 +21,7 @@ use super::{
     people::PEOPLE,
     tls::{CA_FILE, Ear, Front},
     trail::Watcher,
-    vendors::{PROMPT, after, delivery, gateway},
+    vendors::{after, delivery, gateway},
 };
 
 const USER: &str = PEOPLE[0].0;
@@ -71,8 +71,7 @@ impl Scene {
     fn log_in(&mut self, name: &str, prompt: &str, outcome: &Outcome) {
         let name = format!("{name}, {}", self.first.name());
         let mut wire = self.daemon.connect();
-        let prompted = wire.prompt_within(&login(USER, None), PROMPT);
-        let prompted = prompted.unwrap_or_else(|| panic!("{name}: no prompt in time"));
+        let prompted = wire.prompt(&login(USER, None));
         assert!(prompted.text.starts_with(prompt), "{name}: {}", prompted.text);
         let heard = self.carrier.next(NUMBER);
         let bringer = match outcome {

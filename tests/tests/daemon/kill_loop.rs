@@ -39,6 +39,14 @@ struct Inbox<'a> {
 }
 
 impl Inbox<'_> {
+    /// Forgets what has arrived. References tell the codes of one login apart, and no more: an older
+    /// login's may be the same.
+    fn forget(&self) {
+        let mut texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
+        while self.phone.pending().is_some() {}
+        texts.clear();
+    }
+
     /// The code of the prompt, which names its reference; `None` when it has not arrived.
     fn arrived(&self, number: &str, prompt: &str) -> Option<String> {
         let mut texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
@@ -236,6 +244,7 @@ fn killed_once(
         Before { failures: shown.failures_24h, recovery: shown.recovery_codes_left }
     });
     let before = before.collect::<Vec<_>>();
+    inbox.forget();
     let moment = 1 + dice.below(30);
     let (events, seen) = mpsc::channel();
     let attempts = std::thread::scope(|scope| {

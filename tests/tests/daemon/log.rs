@@ -178,7 +178,11 @@ fn watchers_see_each_event_of_200_logins_once_and_in_order() {
     let mut wire = daemon.connect();
     wire.call(&Disable { user: man.to_owned() }).expect("the last event");
 
-    let expected = list(&daemon, &Log::default());
+    let mut expected = list(&daemon, &Log::default());
+    // That a vendor took a message may be written down later still.
+    let last =
+        expected.iter().position(|record| record.event == "disabled").expect("the last event");
+    expected.truncate(last + 1);
     let denied = expected.iter().filter(|record| record.event == "login-denied").count();
     assert_eq!(denied + undecided, LOGINS, "each login left its end");
     let ids = expected.iter().map(|record| record.id).collect::<BTreeSet<_>>();

@@ -12,7 +12,7 @@ use std::{
 };
 
 use otpd_tests::{
-    daemon::{Daemon, Place},
+    daemon::{Daemon, LONG_CODES, Place},
     phone::Phone,
     wire::{is_granted, login, wrong},
 };
@@ -50,7 +50,8 @@ fn hits(pid: u32, wanted: &[&str]) -> Vec<(String, String)> {
 #[test]
 fn no_code_is_left_in_memory_once_its_login_is_over() {
     let phone = Phone::start();
-    let place = Place::new(&phone);
+    let place = Place::empty();
+    place.configure(&(place.settings(&phone) + LONG_CODES));
     let daemon = place.start();
     let [(user, number), ..] = PEOPLE;
     let mut codes = Vec::new();

@@ -2,7 +2,7 @@
 
 use otp_proto::{login::Begin, service::GetInfo};
 use otpd_tests::{
-    daemon::Place,
+    daemon::{Place, hasty},
     phone::{Phone, Vendor},
     wire::{is_granted, login, wrong},
 };
@@ -72,9 +72,15 @@ fn a_connection_that_begins_again_goes_on_without_a_second_message() {
     assert!(is_granted(&wire.answer(&after.challenge, &code)));
 }
 
+/// Has the prompts of the next daemon come soon where the vendor says nothing.
+fn hurry(phone: &Phone, place: &Place) {
+    place.configure(&hasty(&place.settings(phone)));
+}
+
 /// A daemon that was killed before the vendor answered; the challenge and its first code.
 fn killed_while_sending(phone: &Phone, place: &Place, prompted: bool) -> (String, String) {
     phone.set(Vendor::Stalls);
+    hurry(phone, place);
     let daemon = place.start();
     let mut wire = daemon.connect();
     assert!(wire.post(&over_ssh()));
@@ -151,6 +157,9 @@ fn a_stop_waits_for_the_vendor_and_for_who_waits_for_it() {
     let (phone, place) = prepared();
     for prompted in [false, true] {
         phone.set(Vendor::Stalls);
+        if prompted {
+            hurry(&phone, &place);
+        }
         let daemon = place.start();
         let mut idle = daemon.connect();
         let mut wire = daemon.connect();
@@ -185,6 +194,7 @@ fn a_stop_waits_for_the_vendor_and_for_who_waits_for_it() {
 fn a_stop_does_not_wait_for_a_vendor_for_ever() {
     let (phone, place) = prepared();
     phone.set(Vendor::Stalls);
+    hurry(&phone, &place);
     let daemon = place.start();
     let mut wire = daemon.connect();
     assert!(wire.post(&over_ssh()));

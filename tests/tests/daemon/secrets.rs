@@ -4,7 +4,7 @@ use std::fs;
 
 use otp_proto::login::Answer;
 use otpd_tests::{
-    daemon::Place,
+    daemon::{LONG_CODES, Place, hasty},
     phone::{Phone, Vendor},
     wire::{frame, is_granted, login, typed, wrong},
 };
@@ -17,7 +17,7 @@ fn neither_files_nor_log_hold_codes_or_numbers() {
     let phone = Phone::start();
     let place = Place::new(&phone);
     let debug = place.settings(&phone).replace("[log]", "[log]\nlevel = \"debug\"");
-    place.configure(&debug);
+    place.configure(&(hasty(&debug) + LONG_CODES));
     let daemon = place.start();
     let [(user, number), ..] = PEOPLE;
     daemon.enroll(&phone, user, number);

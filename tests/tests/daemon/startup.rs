@@ -8,7 +8,7 @@ use otp_proto::{
     service::GetInfo,
 };
 use otpd_tests::{
-    daemon::{Daemon, Place},
+    daemon::{Daemon, PATIENT, Place},
     phone::Phone,
     wire::{Wire, is_denied, is_granted, login, wrong},
 };
@@ -64,7 +64,7 @@ fn a_wrong_configuration_is_told_whole_and_every_login_is_unavailable() {
     let good = place.settings(&phone);
     assert_eq!(run(&place, "--check").0, Some(0));
     let wrong = good
-        .replace("accept-timeout-seconds = 2", "accept-timeout-seconds = 99")
+        .replace(PATIENT, "accept-timeout-seconds = 99")
         .replace("unanswered-per-hour", "unanswred-per-hour")
         .replace("[\"phone\"]", "[\"fax\"]");
     place.configure(&wrong);

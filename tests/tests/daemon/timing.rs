@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use otpd_tests::{
-    daemon::{Daemon, Place},
+    daemon::{Daemon, LONG_CODES, Place},
     phone::Phone,
     wire::{is_granted, login},
 };
@@ -106,7 +106,7 @@ fn answers_take_the_same_time(logins: usize) {
     let phone = Phone::start();
     let place = Place::new(&phone);
     // Many wrong codes make codes longer, which ends the live ones; these are long already.
-    place.configure(&(place.settings(&phone) + "[code]\ndigits = 8\n"));
+    place.configure(&(place.settings(&phone) + LONG_CODES));
     let daemon = place.start();
     for (user, number) in PEOPLE {
         daemon.enroll(&phone, user, number);

@@ -1,18 +1,9 @@
 //! Gateways of the five vendors, as the stand-in speaks for them.
 
-use std::time::Duration;
-
 use otpd_tests::{
     carrier::{Vendor, settings::Settings},
-    daemon::Place,
+    daemon::{PATIENT, Place},
 };
-
-/// What `accept-timeout-seconds` is here.
-const ACCEPT_SECONDS: u64 = 2;
-
-/// By when a prompt is there whatever the vendors do: the time above and what a busy machine takes,
-/// but less than the 8 s that a gateway has, so that a prompt that waited for one comes too late.
-pub(crate) const PROMPT: Duration = Duration::from_secs(ACCEPT_SECONDS + 4);
 
 /// Who comes after a vendor in the lists of these tests, so that each is first and second once.
 pub(crate) fn after(vendor: Vendor) -> Vendor {
@@ -27,8 +18,7 @@ pub(crate) fn delivery(sms: &[Vendor], voice: &[Vendor]) -> String {
         names.join(", ")
     };
     format!(
-        "\n[delivery]\ncountries = [\"US\"]\nsms = [{}]\nvoice = [{}]\n\
-         accept-timeout-seconds = {ACCEPT_SECONDS}\n",
+        "\n[delivery]\ncountries = [\"US\"]\nsms = [{}]\nvoice = [{}]\n{PATIENT}\n",
         names(sms),
         names(voice),
     )

@@ -14,9 +14,7 @@ use rustls::{
 };
 
 use super::{Client, ClientError, Failure, parse_url};
-use crate::gateway::testing::{Server, nobody, silent_server};
-
-const SHORT: Duration = Duration::from_secs(2);
+use crate::gateway::testing::{Server, nobody, patience, silent_server};
 
 /// A file beside the tests. Certificates and key belong to nobody and are good for a century.
 fn file(name: &str) -> PathBuf {
@@ -49,8 +47,9 @@ fn tls_server() -> (u16, JoinHandle<String>) {
 }
 
 async fn post(url: &str, ca: &str) -> Result<u16, Failure> {
+    let patience = patience(url);
     let url = parse_url(url).unwrap();
-    let client = Client::open(&url, Some(&file(ca)), SHORT).unwrap();
+    let client = Client::open(&url, Some(&file(ca)), patience).unwrap();
     client.send(Request::new(Method::POST, url)).await.map(|reply| reply.status)
 }
 
@@ -73,7 +72,7 @@ async fn a_certificate_counts_only_with_its_authority_and_name() {
 #[tokio::test]
 async fn without_a_connection_nothing_was_sent() {
     let cases = [
-        ("refused", format!("https://{}/", nobody().await)),
+        ("refused", format!("https://{}/", nobody())),
         ("no handshake in time", format!("https://{}/", silent_server().await)),
         ("no such name", "https://no-such-host.invalid/".to_owned()),
     ];
@@ -93,7 +92,7 @@ async fn localhost_is_this_machine_in_either_address_family() {
 #[tokio::test]
 async fn a_client_for_loopback_sends_nowhere_else() {
     let open = parse_url("http://127.0.0.1:1/").unwrap();
-    let client = Client::open(&open, None, SHORT).unwrap();
+    let client = Client::open(&open, None, patience("http://127.0.0.1:1/")).unwrap();
     let elsewhere = "http://192.0.2.1/".parse().unwrap();
     let failure = client.send(Request::new(Method::POST, elsewhere)).await.unwrap_err();
     assert_eq!(
@@ -150,7 +149,8 @@ fn plain_http_is_for_loopback_only() {
 fn a_ca_file_must_hold_a_certificate() {
     let folder = tempfile::tempdir().unwrap();
     let open = |path: &PathBuf| {
-        Client::open(&parse_url("https://example.com/").unwrap(), Some(path), SHORT).unwrap_err()
+        let url = parse_url("https://example.com/").unwrap();
+        Client::open(&url, Some(path), Duration::from_secs(1)).unwrap_err()
     };
     let path = folder.path().join("ca.pem");
     assert!(matches!(open(&path), ClientError::CaRead { path: named, .. } if named == path));

@@ -14,7 +14,7 @@ use crate::{
         redact::Redactor,
         settings::Key,
         standing::tests::asks,
-        testing::{SHORT, accepted, kind, manners, message},
+        testing::{accepted, kind, manners, message, patience},
         vendor::{Dialect as _, SENDER, Vendor, VendorError},
     },
 };
@@ -34,7 +34,8 @@ fn settings(version: FlowrouteVersion, base_url: String) -> FlowrouteSettings {
 }
 
 fn opened(settings: &FlowrouteSettings) -> Result<Vendor<Api>, VendorError> {
-    Vendor::open(Api::new(settings)?, settings.ca_file.as_deref(), SHORT)
+    let patience = patience(&settings.base_url);
+    Vendor::open(Api::new(settings)?, settings.ca_file.as_deref(), patience)
 }
 
 fn gateway(settings: &FlowrouteSettings) -> Vendor<Api> {

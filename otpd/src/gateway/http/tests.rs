@@ -5,11 +5,8 @@ use zeroize::Zeroizing;
 use super::{Channel, DEADLINE, Gateway, Http, HttpSettings, Outcome};
 use crate::gateway::{
     VendorMessageId,
-    testing::{Server, kind, message, nobody, raw_server, silent_server},
+    testing::{Server, kind, message, nobody, patience, raw_server, silent_server},
 };
-
-/// Long enough for a loopback connection on a busy machine; a silent vendor costs the test this.
-const SHORT: Duration = Duration::from_secs(1);
 
 fn settings(url: String) -> HttpSettings {
     HttpSettings {
@@ -24,7 +21,7 @@ fn settings(url: String) -> HttpSettings {
 }
 
 async fn send(settings: &HttpSettings) -> Outcome {
-    let gateway = Http::with_deadline(settings, SHORT).unwrap();
+    let gateway = Http::with_deadline(settings, patience(&settings.url)).unwrap();
     gateway.send(&message(Channel::Sms)).await
 }
 
@@ -181,7 +178,7 @@ async fn a_redirect_is_not_followed() {
 #[tokio::test]
 async fn where_it_breaks_tells_whether_it_may_have_been_sent() {
     let cases = [
-        ("refused", nobody().await, "retryable"),
+        ("refused", nobody(), "retryable"),
         ("closed without a word", raw_server(b"", true).await, "unknown"),
         ("cut in the head", raw_server(b"HTTP/1.1 200 OK\r\nConte", true).await, "unknown"),
         ("not HTTP", raw_server(b"220 smtp ready\r\n", true).await, "unknown"),

@@ -11,7 +11,7 @@ use crate::gateway::{
     Gateway, Message, Outcome, Status, VendorMessageId,
     settings::{Key, SignalWireSettings, TwilioSettings},
     signalwire,
-    testing::{self, Answer, SHORT, Seen, is_e164, json_answer as answer},
+    testing::{self, Answer, Seen, is_e164, json_answer as answer, patience},
     twilio,
     vendor::Vendor,
 };
@@ -94,14 +94,16 @@ fn key(file: &str) -> Key {
     Key { secret: Zeroizing::new(TOKEN.to_owned()), file: file.to_owned() }
 }
 
-/// A gateway that waits only shortly.
+/// A gateway that waits shortly for who falls silent.
 pub(crate) fn open_twilio(settings: &TwilioSettings) -> Box<dyn Gateway> {
-    Box::new(Vendor::open(twilio::Api::new(settings).unwrap(), None, SHORT).unwrap())
+    let patience = patience(&settings.base_url);
+    Box::new(Vendor::open(twilio::Api::new(settings).unwrap(), None, patience).unwrap())
 }
 
-/// A gateway that waits only shortly.
+/// A gateway that waits shortly for who falls silent.
 pub(crate) fn open_signalwire(settings: &SignalWireSettings) -> Box<dyn Gateway> {
-    Box::new(Vendor::open(signalwire::Api::new(settings).unwrap(), None, SHORT).unwrap())
+    let patience = patience(&settings.base_url);
+    Box::new(Vendor::open(signalwire::Api::new(settings).unwrap(), None, patience).unwrap())
 }
 
 /// The fields of a form.

@@ -18,7 +18,7 @@ use crate::{
         redact::Redactor,
         settings::Key,
         standing::tests::asks,
-        testing::{SHORT, accepted, kind, manners, message},
+        testing::{accepted, kind, manners, message, patience},
         vendor::{SENDER, Vendor, VendorError},
     },
 };
@@ -38,7 +38,8 @@ fn settings(base_url: String) -> PlivoSettings {
 }
 
 fn opened(settings: &PlivoSettings) -> Result<Vendor<Api>, VendorError> {
-    Vendor::open(Api::new(settings)?, settings.ca_file.as_deref(), SHORT)
+    let patience = patience(&settings.base_url);
+    Vendor::open(Api::new(settings)?, settings.ca_file.as_deref(), patience)
 }
 
 fn gateway(settings: &PlivoSettings) -> Vendor<Api> {

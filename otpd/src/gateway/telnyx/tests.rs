@@ -19,7 +19,7 @@ use crate::{
         Gateway, Message, MessageId,
         settings::Key,
         standing::tests::asks,
-        testing::{SHORT, accepted, kind, manners, message},
+        testing::{accepted, kind, manners, message, patience},
         vendor::{SENDER, Vendor},
     },
 };
@@ -37,7 +37,8 @@ fn settings(base_url: String) -> TelnyxSettings {
 }
 
 fn opened(settings: &TelnyxSettings) -> Result<Vendor<Api>, VendorError> {
-    Vendor::open(Api::new(settings)?, settings.ca_file.as_deref(), SHORT)
+    let patience = patience(&settings.base_url);
+    Vendor::open(Api::new(settings)?, settings.ca_file.as_deref(), patience)
 }
 
 fn open(settings: &TelnyxSettings) -> Vendor<Api> {
@@ -136,7 +137,7 @@ async fn a_repeat_is_known_by_its_key_and_the_key_tells_nothing() {
     let own = || settings(vendor.server.url(""));
     let first = key(own(), message(Channel::Sms)).await;
     assert_eq!(first.len(), 32);
-    let sooner = Message { valid_for: SHORT, ..message(Channel::Sms) };
+    let sooner = Message { valid_for: Duration::from_secs(1), ..message(Channel::Sms) };
     assert_eq!(key(own(), sooner).await, first, "what is left of its life is not part of it");
     let another = Message { id: MessageId([8; 16]), ..message(Channel::Sms) };
     assert_ne!(key(own(), another).await, first, "sent once more on purpose");

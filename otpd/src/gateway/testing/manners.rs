@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// Opens a gateway of the vendor's kind for an API at this address; it waits only shortly.
+/// Opens a gateway of the vendor's kind for an API at this address; it waits shortly for who falls silent.
 type Open<'a> = &'a dyn Fn(String) -> Box<dyn Gateway>;
 
 async fn send(gateway: &dyn Gateway) -> Outcome {
@@ -69,7 +69,7 @@ pub(in crate::gateway) async fn a_redirect_takes_the_key_nowhere(open: Open<'_>)
 /// Where nobody listens nothing was sent; where nobody answers, perhaps.
 pub(in crate::gateway) async fn absence_is_told_from_silence(open: Open<'_>) {
     let cases = [
-        ("retryable", nobody().await),
+        ("retryable", nobody()),
         ("unknown", silent_server().await),
         ("unknown", raw_server(b"", true).await),
     ];
@@ -87,7 +87,7 @@ pub(in crate::gateway) async fn the_next_gateway_sends_the_same_code(
     let cases = [
         ("silent", silent_server().await),
         ("closed without a word", raw_server(b"", true).await),
-        ("nobody", nobody().await),
+        ("nobody", nobody()),
     ];
     for (name, address) in cases {
         let names = ["first", "second"].map(|name| GatewayName(name.to_owned()));
@@ -145,7 +145,7 @@ pub(in crate::gateway) async fn what_is_not_told_is_no_failure(open: Open<'_>) {
         let told = ask(&*open(vendor.url("")), "m-1").await;
         assert!(matches!(told, Status::Unknown(_)), "{status} {body}: {told:?}");
     }
-    for address in [nobody().await, silent_server().await] {
+    for address in [nobody(), silent_server().await] {
         let told = ask(&*open(format!("http://{address}")), "m-1").await;
         assert!(matches!(told, Status::Unknown(_)), "{told:?}");
     }

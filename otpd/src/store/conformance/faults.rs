@@ -8,6 +8,7 @@ use std::{
     },
 };
 
+use prometheus_client::{encoding::text::encode, registry::Registry};
 use tokio::sync::mpsc;
 
 use super::{NOW, Running, Subject, account, changing, keys};
@@ -237,6 +238,49 @@ pub(super) async fn failing_load(subject: &impl Subject) {
     assert_eq!(running.store.transact(scope("alice"), charge()).await, Ok(1));
 }
 
+pub(super) async fn failing_for_all(subject: &impl Subject) {
+    let (running, plan) = failing(subject);
+    let gate = Gate::close(&running.store).await;
+    plan.loads.lock().unwrap().extend([Some(StoreError::Unavailable); 20]);
+    let waiting = (0..10).map(|nth| {
+        let store = running.store.clone();
+        tokio::spawn(async move { store.transact(scope(&format!("u{nth}")), charge()).await })
+    });
+    let waiting = waiting.collect::<Vec<_>>();
+    assert_eq!(running.store.depth(), 0, "the gate's decision waits no more");
+    while running.store.depth() < 10 {
+        tokio::task::yield_now().await;
+    }
+    gate.open();
+    for task in waiting {
+        assert_eq!(task.await.expect("a task"), Err(StoreError::Unavailable));
+    }
+    let left = std::mem::take(&mut *plan.loads.lock().unwrap()).len();
+    assert_eq!(20 - left, 1 + 3, "all together, then three alone, and the others not at all");
+    assert_eq!(running.store.transact(scope("u9"), charge()).await, Ok(1));
+}
+
+/// How many transactions were measured.
+fn measured(store: &Store) -> String {
+    let (mut registry, mut text) = (Registry::default(), String::new());
+    registry.register("seconds", "as they say", store.commit_seconds());
+    encode(&mut text, &registry).expect("text");
+    let count = |line: &str| line.strip_prefix("seconds_count ").map(str::to_owned);
+    text.lines().find_map(count).expect("a histogram")
+}
+
+pub(super) async fn timing(subject: &impl Subject) {
+    let (running, plan) = failing(subject);
+    assert_eq!(running.store.transact(scope("alice"), charge()).await, Ok(1));
+    assert!(running.store.answers().await);
+    assert_eq!(measured(&running.store), "2");
+    plan.commits.lock().unwrap().push_back(Some(StoreError::Unavailable));
+    let refused = running.store.transact(scope("alice"), charge()).await;
+    assert_eq!(refused, Err(StoreError::Unavailable));
+    running.store.index().await.expect("upkeep");
+    assert_eq!(measured(&running.store), "2", "neither what failed nor upkeep");
+}
+
 pub(super) async fn full_queue(subject: &impl Subject) {
     let (running, _) = failing(subject);
     let gate = Gate::close(&running.store).await;
@@ -281,4 +325,25 @@ pub(super) async fn waited_too_long(subject: &impl Subject) {
     assert_eq!(refused, Err(StoreError::Unavailable), "surely not decided, then or later");
     gate.open();
     assert_eq!(charged(&running, "alice").await, 0);
+}
+
+pub(super) async fn begun_without_end(subject: &impl Subject) {
+    let (running, _) = failing(subject);
+    let (open, opened) = std::sync::mpsc::channel::<()>();
+    let (arrived, mut arrival) = mpsc::unbounded_channel();
+    let opened = Mutex::new(opened);
+    let wait = move |records: &Records, _| {
+        let _ = arrived.send(());
+        let _ = opened.lock().expect("one decision at a time").recv();
+        Decided::unchanged(records, ())
+    };
+    let store = running.store.clone();
+    let asked = tokio::spawn(async move { store.transact(scope("alice"), wait).await });
+    arrival.recv().await.expect("the decision begins");
+    // With the engine held, nothing but its own patience wakes the one who asked.
+    tokio::time::pause();
+    let answer = asked.await.expect("a task");
+    tokio::time::resume();
+    assert_eq!(answer, Err(StoreError::Unknown), "it may be committed yet");
+    drop(open);
 }

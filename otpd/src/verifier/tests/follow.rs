@@ -118,10 +118,10 @@ async fn a_vendor_is_asked_four_times_and_then_no_more() {
     let mut answers =
         [Status::UnderWay, Status::Unknown("HTTP 500".to_owned())].into_iter().cycle();
     for wait in [5, 5, 10, 20] {
-        pass(wait - 1).await;
+        pass(wait - 2).await;
         tokio::task::yield_now().await;
         assert!(house.asked.try_recv().is_err(), "{wait}");
-        pass(1).await;
+        pass(2).await;
         let status = answers.next().expect("one of two");
         house.asked().await.tell.send(status).expect("it waits");
     }

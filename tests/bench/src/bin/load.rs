@@ -204,8 +204,10 @@ async fn client(shared: Rc<Shared>) -> Result<Times, Failure> {
         let step = u64::from(nth) * u64::from(settings.stride) % u64::from(settings.accounts);
         let account = settings.first + u32::try_from(step)?;
         let (user, number) = (user(account), number(account));
-        let code =
-            || shared.phones.take(&number).ok_or_else(|| format!("no code came to {number}"));
+        let code = async || {
+            let code = shared.phones.wait(&number).await;
+            code.ok_or_else(|| format!("no code came to {number}"))
+        };
         let began = now();
         let asked;
         match (&settings.server, &mut peer) {
@@ -223,7 +225,7 @@ async fn client(shared: Rc<Shared>) -> Result<Times, Failure> {
                     times.begin.push(asked);
                     continue;
                 }
-                let code = code()?;
+                let code = code().await?;
                 if matches!(connection, Connection::Request) {
                     wire = Wire::connect(socket).await?;
                 }
@@ -232,7 +234,7 @@ async fn client(shared: Rc<Shared>) -> Result<Times, Failure> {
             (Server::Http { .. }, Some(peer)) => {
                 peer.post("/issue", &serde_json::json!({ "user": user, "phone": number })).await?;
                 asked = began.elapsed();
-                let body = serde_json::json!({ "user": user, "code": code()? });
+                let body = serde_json::json!({ "user": user, "code": code().await? });
                 peer.post("/verify", &body).await?;
             }
             (Server::Http { .. }, None) => return Err("not connected".into()),

@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::{Buckets, Conversion, Limits, Low, Traffic, wrong_for_long_codes};
+use super::{Bucket, Buckets, Conversion, Limits, Low, Traffic, wrong_for_long_codes};
 use crate::domain::{
     budget::{Held, LimitName, Refunded},
     time::{DAY, HOUR, MINUTE, Timestamp},
@@ -265,6 +265,33 @@ fn idle_is_when_nothing_counts_any_more() {
     assert_eq!(later, Traffic::default(), "and nothing of it is kept");
     traffic.charge_all(NOW);
     assert_eq!(traffic.idle_at(), NOW.after(MINUTE * 15 + DAY));
+}
+
+#[test]
+fn of_two_copies_of_one_piece_of_time_the_larger_counts() {
+    let copy =
+        |sent, answered, over, failed| Bucket { minute: 30_000_000, sent, answered, over, failed };
+    let cases = [
+        ("the other saw more", copy(2, 0, 1, 0), copy(5, 0, 3, 2), copy(5, 0, 3, 2)),
+        ("this one did", copy(5, 0, 3, 2), copy(2, 0, 1, 0), copy(5, 0, 3, 2)),
+        ("each of something else", copy(5, 1, 0, 2), copy(3, 0, 1, 0), copy(5, 1, 1, 2)),
+        (
+            "what one calls answered, the other does not",
+            copy(4, 3, 0, 0),
+            copy(3, 0, 0, 0),
+            copy(4, 1, 0, 0),
+        ),
+    ];
+    for (case, one, other, merged) in cases {
+        let traffic = |bucket| {
+            let mut traffic = Traffic::default();
+            traffic.hour.list.push(bucket);
+            traffic
+        };
+        let mut found = traffic(one);
+        found.merge(&traffic(other));
+        assert_eq!(found, traffic(merged), "{case}");
+    }
 }
 
 #[test]

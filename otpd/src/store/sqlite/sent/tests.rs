@@ -172,6 +172,8 @@ async fn no_more_is_looked_for_or_looked_at_than_so_much() {
         let wanted = wanted(&house.db, &house.keys, begun, limit).expect("a read");
         assert_eq!(wanted.len(), expected, "{limit}");
     }
+    let of_this_run = wanted(&house.db, &house.keys, house.scene.now, 9).expect("a read");
+    assert!(of_this_run.is_empty(), "this run follows its own by itself");
     house.event("alice", alice, 0, &event("message-sent", "telnyx", "m-1"));
     house.event("bob", bob, 0, &event("message-sent", "telnyx", "m-2"));
     house.event("bob", bob, 0, &event("code-wrong", "", ""));
