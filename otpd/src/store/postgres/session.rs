@@ -133,9 +133,12 @@ impl Session {
         } else {
             String::new()
         };
+        // Functions and operators are the system's own: whoever may make others in a schema that is
+        // looked through by default must not have them run as this role.
         // Who decides may trust in what it is told to be committed.
         let query = format!(
             "{begin};
+             SET LOCAL search_path = pg_catalog, pg_temp;
              SET LOCAL statement_timeout = {statement};
              SET LOCAL lock_timeout = {lock};
              SET LOCAL idle_in_transaction_session_timeout = {silence};

@@ -155,3 +155,28 @@ async fn a_pooler_of_transactions_serves_as_the_server_does() {
     let named = "SELECT count(*) FROM pg_prepared_statements";
     assert_eq!(server.sql("otpd", named), "0");
 }
+
+#[tokio::test]
+async fn nothing_that_another_role_made_in_the_database_is_run() {
+    let server = TestServer::start();
+    // What has the very types of a call is taken before what takes any, wherever it stands in the
+    // path; so is an operator.
+    for kind in ["text", "bytea"] {
+        server.execute(
+            "otpd",
+            &format!(
+                "CREATE FUNCTION public.unnest({kind}[]) RETURNS SETOF {kind} LANGUAGE plpgsql
+                 AS 'BEGIN RAISE EXCEPTION ''hers''; END'"
+            ),
+        );
+    }
+    server.execute(
+        "otpd",
+        "CREATE FUNCTION public.hers(numeric, integer) RETURNS numeric LANGUAGE plpgsql
+         AS 'BEGIN RAISE EXCEPTION ''hers''; END';
+         CREATE OPERATOR public.* (FUNCTION = public.hers, LEFTARG = numeric, RIGHTARG = integer)",
+    );
+    let store = serve(testing::open(&server, keys(), 1).expect("a database"));
+    assert_eq!(charge(&store, "alice").await, Ok(1));
+    assert_eq!(charged(&store, "alice").await, Ok(1));
+}
