@@ -18,17 +18,6 @@ const ANSWER: Duration = Duration::from_secs(6);
 /// How long a COMMIT may take. With what comes before it less than anybody waits for a decision.
 const COMMIT: Duration = Duration::from_secs(8);
 
-/// What locks of this program are in PostgreSQL's one space for all programs: "otpd".
-pub(super) const LOCKS: i32 = 0x6f74_7064;
-/// Held, shared, by whatever may write events down; see [`super::audit`].
-pub(super) const WRITERS: i32 = 1;
-/// Held by who brings the schema up to date.
-pub(super) const MIGRATION: i32 = 2;
-/// Held by who deletes what is old.
-pub(super) const RETENTION: i32 = 3;
-/// Held by who puts a backup's events in front.
-pub(super) const TRAIL: i32 = 4;
-
 /// A value and its type, for a statement without a name.
 pub(super) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
@@ -75,10 +64,12 @@ impl Purpose {
         }
     }
 
-    fn writes(self) -> bool {
+    /// What it locks as a whole. Whoever may write events down shows it so; see [`super::audit`]. It is
+    /// the table itself, for which a role needs a right: anybody may take an advisory lock.
+    fn lock(self) -> &'static str {
         match self {
-            Self::Decide | Self::Migrate => true,
-            Self::Read | Self::ReadOn | Self::Snapshot => false,
+            Self::Decide => "LOCK TABLE otpd.audit IN ROW EXCLUSIVE MODE;",
+            Self::Read | Self::ReadOn | Self::Snapshot | Self::Migrate => "",
         }
     }
 }
@@ -114,7 +105,8 @@ impl Session {
     /// When it takes no changes: decisions need a primary.
     pub(super) async fn new(client: Client, driver: JoinHandle<()>) -> Result<Self, Trouble> {
         let mut session = Self { client, driver, timeline: 0, patience: ANSWER };
-        session.begin(Purpose::Decide).await?;
+        // The schema may be yet to be made.
+        session.begin(Purpose::ReadOn).await?;
         session.rollback().await?;
         Ok(session)
     }
@@ -128,11 +120,7 @@ impl Session {
     pub(super) async fn begin(&mut self, purpose: Purpose) -> Result<(), Trouble> {
         self.patience = purpose.patience();
         let (begin, [statement, lock, silence]) = purpose.frame();
-        let lock_out = if purpose.writes() {
-            format!(", pg_advisory_xact_lock_shared({LOCKS}, {WRITERS})")
-        } else {
-            String::new()
-        };
+        let whole = purpose.lock();
         // Functions and operators are the system's own: whoever may make others in a schema that is
         // looked through by default must not have them run as this role.
         // Who decides may trust in what it is told to be committed.
@@ -142,11 +130,12 @@ impl Session {
              SET LOCAL statement_timeout = {statement};
              SET LOCAL lock_timeout = {lock};
              SET LOCAL idle_in_transaction_session_timeout = {silence};
+             {whole}
              SELECT pg_is_in_recovery()::text, current_setting('default_transaction_read_only'),
                     CASE WHEN NOT pg_is_in_recovery()
                          THEN left(pg_walfile_name(pg_current_wal_lsn()), 8) END,
                     CASE WHEN current_setting('synchronous_commit') = 'off'
-                         THEN set_config('synchronous_commit', 'on', true) END{lock_out}"
+                         THEN set_config('synchronous_commit', 'on', true) END"
         );
         let answered = self.simple(&query).await?;
         let row = answered.first().ok_or(Trouble::Nonsense("no state of the server"))?;

@@ -108,6 +108,12 @@ impl Trouble {
         }
     }
 
+    /// Whether what was to be made is there: another made it meanwhile.
+    pub(super) fn is_there_already(&self) -> bool {
+        [&SqlState::UNIQUE_VIOLATION, &SqlState::DUPLICATE_TABLE, &SqlState::DUPLICATE_SCHEMA]
+            .contains(&self.code().unwrap_or(&SqlState::SUCCESSFUL_COMPLETION))
+    }
+
     /// Whether a COMMIT that ended in this surely did not commit: the server says that it refused.
     /// After anything else nobody knows.
     pub(super) fn refuses_commit(&self) -> bool {

@@ -180,3 +180,21 @@ async fn nothing_that_another_role_made_in_the_database_is_run() {
     assert_eq!(charge(&store, "alice").await, Ok(1));
     assert_eq!(charged(&store, "alice").await, Ok(1));
 }
+
+#[tokio::test]
+async fn a_role_without_rights_holds_nobody_up() {
+    let server = TestServer::start();
+    server.execute("postgres", "CREATE ROLE mallory LOGIN");
+    let hers = PostgresSettings { user: "mallory".to_owned(), ..testing::settings(&server) };
+    let connector = super::super::connect::Connector::new(hers).expect("a way");
+    let session = connector.connect().await.expect("she is let in");
+    // Whatever she may take: "otpd" and the numbers after it, shared by nobody.
+    for number in 0..8 {
+        let lock = format!("SELECT pg_advisory_lock(x'6f747064'::int, {number})");
+        session.simple(&lock).await.expect("anybody may");
+    }
+    let store = serve(testing::open(&server, keys(), 1).expect("a database"));
+    assert_eq!(charge(&store, "alice").await, Ok(1));
+    session.simple("LOCK TABLE otpd.audit IN ACCESS SHARE MODE").await.expect_err("no right");
+    drop(session);
+}
