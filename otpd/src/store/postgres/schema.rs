@@ -76,7 +76,9 @@ pub(super) async fn prepare(session: &mut Session, keys: &Keys) -> Result<(), Un
     for _ in 1..ATTEMPTS {
         match prepare_once(session, keys).await {
             // Of two that make the schema one waits, and is told that it is there.
-            Err(Unfit::Trouble(trouble)) if trouble.is_there_already() => session.rollback().await?,
+            Err(Unfit::Trouble(trouble)) if trouble.is_there_already() => {
+                session.rollback().await?
+            }
             done => return done,
         }
     }
@@ -122,11 +124,15 @@ async fn prepare_once(session: &mut Session, keys: &Keys) -> Result<(), Unfit> {
 
 async fn migrate(session: &Session, from: Option<i32>) -> Result<(), Trouble> {
     if from.is_none() {
+        // A role that owns the schema alone may not even ask for one.
+        let there = "SELECT to_regnamespace('otpd') IS NOT NULL";
+        if !session.one(there, &[]).await?.try_get::<_, bool>(0)? {
+            session.simple("CREATE SCHEMA otpd").await?;
+        }
         // Its form is that of the library that reads the files.
         session
             .simple(
-                "CREATE SCHEMA IF NOT EXISTS otpd;
-                 CREATE TABLE otpd.refinery_schema_history (
+                "CREATE TABLE otpd.refinery_schema_history (
                    version int PRIMARY KEY, name text, applied_on text, checksum text)",
             )
             .await?;

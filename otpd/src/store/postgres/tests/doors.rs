@@ -198,3 +198,14 @@ async fn a_role_without_rights_holds_nobody_up() {
     session.simple("LOCK TABLE otpd.audit IN ACCESS SHARE MODE").await.expect_err("no right");
     drop(session);
 }
+
+#[tokio::test]
+async fn a_role_that_owns_its_schema_alone_needs_no_more() {
+    let server = TestServer::start();
+    server.execute("postgres", "ALTER DATABASE otpd OWNER TO postgres");
+    let refused = refusal(testing::settings(&server));
+    assert!(refused.contains("own the database or its schema otpd"), "{refused}");
+    server.execute("otpd", "CREATE SCHEMA otpd AUTHORIZATION otpd");
+    let store = serve(testing::open(&server, keys(), 1).expect("a database"));
+    assert_eq!(charge(&store, "alice").await, Ok(1));
+}
