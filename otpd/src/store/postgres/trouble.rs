@@ -86,8 +86,7 @@ impl Trouble {
     /// Whether the same may succeed at once: nothing was committed, and what stood in the way is gone.
     pub(super) fn is_passing(&self) -> bool {
         match self {
-            // Serialization failures and deadlocks.
-            Self::Server(_) if self.sqlstate().starts_with("40") => true,
+            Self::Server(_) if self.is_rolled_back() => true,
             Self::Server(error) => error.is_closed() || self.says_goodbye(),
             Self::Overtaken => true,
             _ => false,
@@ -108,17 +107,23 @@ impl Trouble {
         }
     }
 
+    /// Whether the server has rolled the transaction back, for others were in its way. 40003 is of the
+    /// same class and says that nobody knows.
+    fn is_rolled_back(&self) -> bool {
+        ["40000", "40001", "40002", "40P01"].contains(&self.sqlstate())
+    }
+
     /// Whether what was to be made is there: another made it meanwhile.
     pub(super) fn is_there_already(&self) -> bool {
-        [&SqlState::UNIQUE_VIOLATION, &SqlState::DUPLICATE_TABLE, &SqlState::DUPLICATE_SCHEMA]
-            .contains(&self.code().unwrap_or(&SqlState::SUCCESSFUL_COMPLETION))
+        // A unique violation, of the catalogs; a table; a schema.
+        ["23505", "42P07", "42P06"].contains(&self.sqlstate())
     }
 
     /// Whether a COMMIT that ended in this surely did not commit: the server says that it refused.
     /// After anything else nobody knows.
     pub(super) fn refuses_commit(&self) -> bool {
-        let refused = ["40", "23", "25P02"];
-        refused.iter().any(|class| self.sqlstate().starts_with(class))
+        let refused = ["23", "25P02"];
+        self.is_rolled_back() || refused.iter().any(|class| self.sqlstate().starts_with(class))
     }
 
     /// What an administrator does about it.
