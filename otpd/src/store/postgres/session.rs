@@ -5,7 +5,10 @@
 
 use std::time::Duration;
 
-use tokio::{task::JoinHandle, time::timeout};
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, timeout},
+};
 use tokio_postgres::{
     Client, Row, RowStream, SimpleQueryMessage, SimpleQueryRow,
     types::{ToSql, Type},
@@ -15,6 +18,8 @@ use super::trouble::Trouble;
 
 /// How long one question may take, the wait for rows that others hold included.
 const ANSWER: Duration = Duration::from_secs(6);
+/// How long a decision, or a piece of upkeep, may take from its begin to the COMMIT.
+const DECISION: Duration = Duration::from_secs(16);
 /// How long a COMMIT may take. With what comes before it less than anybody waits for a decision.
 const COMMIT: Duration = Duration::from_secs(8);
 
@@ -64,6 +69,16 @@ impl Purpose {
         }
     }
 
+    /// How long all of it may take, but for the commit.
+    fn longest(self) -> Duration {
+        match self {
+            Self::Decide => DECISION,
+            Self::Read | Self::ReadOn => 2 * self.patience(),
+            // As long as their caller lets them.
+            Self::Snapshot | Self::Migrate => Duration::from_hours(1),
+        }
+    }
+
     /// What it locks as a whole. Whoever may write events down shows it so; see [`super::audit`]. It is
     /// the table itself, for which a role needs a right: anybody may take an advisory lock.
     fn lock(self) -> &'static str {
@@ -89,6 +104,8 @@ pub(super) struct Session {
     driver: JoinHandle<()>,
     timeline: u32,
     patience: Duration,
+    /// The end of patience with the transaction as a whole.
+    until: Instant,
 }
 
 impl Drop for Session {
@@ -104,7 +121,8 @@ impl Session {
     /// # Errors
     /// When it takes no changes: decisions need a primary.
     pub(super) async fn new(client: Client, driver: JoinHandle<()>) -> Result<Self, Trouble> {
-        let mut session = Self { client, driver, timeline: 0, patience: ANSWER };
+        let mut session =
+            Self { client, driver, timeline: 0, patience: ANSWER, until: Instant::now() };
         // The schema may be yet to be made.
         session.begin(Purpose::ReadOn).await?;
         session.rollback().await?;
@@ -118,7 +136,9 @@ impl Session {
 
     /// Begins a transaction, after a look at the server: a pooler may have another one by now.
     pub(super) async fn begin(&mut self, purpose: Purpose) -> Result<(), Trouble> {
-        self.patience = purpose.patience();
+        // To begin takes no longer than another, whatever comes after it.
+        self.patience = ANSWER;
+        self.until = Instant::now() + purpose.longest();
         let (begin, [statement, lock, silence]) = purpose.frame();
         let whole = purpose.lock();
         // Functions and operators are the system's own: whoever may make others in a schema that is
@@ -147,6 +167,7 @@ impl Session {
         }
         let timeline = row.get(2).and_then(|text| u32::from_str_radix(text, 16).ok());
         self.timeline = timeline.ok_or(Trouble::Nonsense("no timeline"))?;
+        self.patience = purpose.patience();
         Ok(())
     }
 
@@ -230,7 +251,8 @@ impl Session {
         &self,
         answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, Trouble> {
-        match timeout(self.patience, answer).await {
+        let patience = self.patience.min(self.until.saturating_duration_since(Instant::now()));
+        match timeout(patience, answer).await {
             Ok(answered) => Ok(answered?),
             Err(_) => Err(Trouble::Late(self.patience)),
         }
