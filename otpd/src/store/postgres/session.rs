@@ -14,7 +14,7 @@ use tokio_postgres::{
     types::{ToSql, Type},
 };
 
-use super::trouble::Trouble;
+use super::{schema::SCHEMA, trouble::Trouble};
 
 /// How long one question may take, the wait for rows that others hold included.
 const ANSWER: Duration = Duration::from_secs(6);
@@ -66,6 +66,14 @@ impl Purpose {
             Self::Read | Self::ReadOn => Duration::from_secs(31),
             Self::Snapshot => Duration::from_secs(400),
             Self::Migrate => Duration::from_secs(601),
+        }
+    }
+
+    /// What tells the schema's last migration, where that must be one that this otpd knows.
+    fn schema(self) -> &'static str {
+        match self {
+            Self::Decide => "(SELECT max(version)::text FROM otpd.refinery_schema_history)",
+            Self::Read | Self::ReadOn | Self::Snapshot | Self::Migrate => "NULL",
         }
     }
 
@@ -140,7 +148,7 @@ impl Session {
         self.patience = ANSWER;
         self.until = Instant::now() + purpose.longest();
         let (begin, [statement, lock, silence]) = purpose.frame();
-        let whole = purpose.lock();
+        let (whole, schema) = (purpose.lock(), purpose.schema());
         // Functions and operators are the system's own: whoever may make others in a schema that is
         // looked through by default must not have them run as this role.
         // Who decides may trust in what it is told to be committed.
@@ -155,7 +163,8 @@ impl Session {
                     CASE WHEN NOT pg_is_in_recovery()
                          THEN left(pg_walfile_name(pg_current_wal_lsn()), 8) END,
                     CASE WHEN current_setting('synchronous_commit') = 'off'
-                         THEN set_config('synchronous_commit', 'on', true) END"
+                         THEN set_config('synchronous_commit', 'on', true) END,
+                    {schema}"
         );
         let answered = self.simple(&query).await?;
         let row = answered.first().ok_or(Trouble::Nonsense("no state of the server"))?;
@@ -164,6 +173,12 @@ impl Session {
         }
         if row.get(1) != Some("off") {
             return Err(Trouble::ReadOnly);
+        }
+        // It was brought up to date before the lock was had, or it is not before the commit.
+        match row.get(4).map(str::parse::<i32>) {
+            Some(Ok(found)) if found > SCHEMA => return Err(Trouble::Newer(found)),
+            Some(Err(_)) => return Err(Trouble::Nonsense("no number of a schema")),
+            Some(Ok(_)) | None => {}
         }
         let timeline = row.get(2).and_then(|text| u32::from_str_radix(text, 16).ok());
         self.timeline = timeline.ok_or(Trouble::Nonsense("no timeline"))?;

@@ -27,6 +27,9 @@ pub(super) enum Trouble {
     /// It takes no changes.
     #[error("is read-only")]
     ReadOnly,
+    /// A later version has brought its schema further while this one ran.
+    #[error("has schema {0} of a newer otpd")]
+    Newer(i32),
     /// There was a newer primary.
     #[error("is on timeline {found}, and there was a server on timeline {known}")]
     Outdated {
@@ -103,6 +106,7 @@ impl Trouble {
             }
             Self::Late(_) | Self::Unreachable(_) | Self::Nonsense(_) => true,
             Self::Standby | Self::ReadOnly | Self::Outdated { .. } => true,
+            Self::Newer(_) => true,
             _ => false,
         }
     }
@@ -155,6 +159,7 @@ impl Trouble {
                 "stop this server: it was a primary before the failover; if it is the right one, \
                  restart otpd"
             }
+            Self::Newer(_) => "install the version that the other hosts have",
             Self::Damaged(_) => "otpctl restore your last backup, or enroll the account again",
             Self::Overtaken | Self::Nonsense(_) | Self::TooMany(_) => "see the error",
         }

@@ -4,7 +4,7 @@ use std::{path::Path, process::Command};
 
 use zeroize::Zeroizing;
 
-use super::{PostgresSettings, Server, charge, charged, keys, serve, testing};
+use super::{PostgresSettings, Server, StoreError, charge, charged, keys, serve, testing};
 use crate::{
     keys::MasterKey,
     postgres_server::{Server as TestServer, pooler},
@@ -108,10 +108,11 @@ async fn a_newer_schema_is_refused_and_left_alone() {
     let server = TestServer::start();
     assert!(!is_postgres_in_use(&testing::settings(&server)).expect("a new one"));
     examine_postgres(&testing::settings(&server)).expect("a new one can be used");
-    drop(opened(testing::settings(&server)).expect("a database"));
+    let store = serve(opened(testing::settings(&server)).expect("a database"));
     assert!(is_postgres_in_use(&testing::settings(&server)).expect("one in use"));
     let newer = "INSERT INTO otpd.refinery_schema_history VALUES (99, 'newer', '', '')";
     server.execute("otpd", newer);
+    assert_eq!(charge(&store, "alice").await, Err(StoreError::Unavailable), "while it runs too");
     for refused in [
         refusal(testing::settings(&server)),
         examine_postgres(&testing::settings(&server)).map(drop).expect_err("newer").to_string(),
@@ -120,6 +121,7 @@ async fn a_newer_schema_is_refused_and_left_alone() {
     }
     let others = MasterKey::from_bytes([2; 32]).derive();
     server.execute("otpd", "DELETE FROM otpd.refinery_schema_history WHERE version = 99");
+    assert_eq!(charge(&store, "alice").await, Ok(1));
     let refused = testing::open(&server, others, 1).map(drop).expect_err("another key").to_string();
     assert!(refused.contains("every host of the database needs the same one"), "{refused}");
 }
