@@ -10,11 +10,11 @@ use tokio::{
     time::{Instant, timeout},
 };
 use tokio_postgres::{
-    Client, Row, RowStream, SimpleQueryMessage, SimpleQueryRow,
+    CancelToken, Client, Row, RowStream, SimpleQueryMessage, SimpleQueryRow,
     types::{ToSql, Type},
 };
 
-use super::{schema::SCHEMA, trouble::Trouble};
+use super::{connect::Way, schema::SCHEMA, trouble::Trouble};
 
 /// How long one question may take, the wait for rows that others hold included.
 const ANSWER: Duration = Duration::from_secs(6);
@@ -109,6 +109,7 @@ pub(super) enum Uncommitted {
 /// A connection. Dropping it closes it, whatever is under way on it.
 pub(super) struct Session {
     client: Client,
+    way: Way,
     driver: JoinHandle<()>,
     timeline: u32,
     patience: Duration,
@@ -128,9 +129,13 @@ impl Session {
     ///
     /// # Errors
     /// When it takes no changes: decisions need a primary.
-    pub(super) async fn new(client: Client, driver: JoinHandle<()>) -> Result<Self, Trouble> {
+    pub(super) async fn new(
+        client: Client,
+        way: Way,
+        driver: JoinHandle<()>,
+    ) -> Result<Self, Trouble> {
         let mut session =
-            Self { client, driver, timeline: 0, patience: ANSWER, until: Instant::now() };
+            Self { client, way, driver, timeline: 0, patience: ANSWER, until: Instant::now() };
         // The schema may be yet to be made.
         session.begin(Purpose::ReadOn).await?;
         session.rollback().await?;
@@ -212,6 +217,11 @@ impl Session {
                 Err(Uncommitted::Unknown(Trouble::Nonsense("a transaction that wrote nothing")))
             }
         }
+    }
+
+    /// Where to tell the server to end the question under way, and by what.
+    pub(super) fn cancellation(&self) -> (Way, CancelToken) {
+        (self.way.clone(), self.client.cancel_token())
     }
 
     /// Gives the transaction up.

@@ -1,6 +1,6 @@
 //! What can go wrong with a database at the other end of a connection.
 
-use std::{error::Error as StdError, fmt::Write, io, time::Duration};
+use std::{error::Error as StdError, fmt::Write, io, sync::Arc, time::Duration};
 
 use tokio_postgres::error::SqlState;
 
@@ -38,9 +38,12 @@ pub(super) enum Trouble {
         /// The newest timeline that was seen.
         known: u32,
     },
-    /// It was tried a moment ago.
-    #[error("could not be reached a moment ago")]
-    Resting,
+    /// No connection could be made, and why.
+    #[error("{0}")]
+    NoEntry(Arc<Trouble>),
+    /// It was tried a moment ago, and failed.
+    #[error("{0}")]
+    Resting(Arc<Trouble>),
     /// Others changed the same rows at the same time.
     #[error("another host was quicker")]
     Overtaken,
@@ -107,6 +110,7 @@ impl Trouble {
             Self::Late(_) | Self::Unreachable(_) | Self::Nonsense(_) => true,
             Self::Standby | Self::ReadOnly | Self::Outdated { .. } => true,
             Self::Newer(_) => true,
+            Self::NoEntry(_) | Self::Resting(_) => true,
             _ => false,
         }
     }
@@ -147,7 +151,8 @@ impl Trouble {
                 }
             }
             Self::Server(_) => server_remedy(self.sqlstate()),
-            Self::Unreachable(_) | Self::Late(_) | Self::Resting => {
+            Self::NoEntry(cause) | Self::Resting(cause) => cause.remedy(),
+            Self::Unreachable(_) | Self::Late(_) => {
                 "see that the server runs, that store.url names it, and that nothing between is in the \
                  way; otpd comes back by itself"
             }

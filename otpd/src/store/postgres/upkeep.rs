@@ -100,9 +100,7 @@ impl Postgres {
                 Ok(0)
             }
             Ok(rows) => {
-                // After anything but a commit the connection is given up with its transaction.
-                session.commit().await?;
-                self.idle = Some(session);
+                self.finish(session).await?;
                 Ok(rows)
             }
             Err(trouble) => Err(Uncommitted::Refused(trouble)),

@@ -211,3 +211,22 @@ async fn a_role_that_owns_its_schema_alone_needs_no_more() {
     let store = serve(testing::open(&server, keys(), 1).expect("a database"));
     assert_eq!(charge(&store, "alice").await, Ok(1));
 }
+
+#[tokio::test]
+async fn why_no_connection_can_be_made_is_said_while_it_serves() {
+    let server = TestServer::start();
+    let mut engine = testing::open(&server, keys(), 1).expect("a database");
+    server.execute("postgres", "ALTER ROLE otpd NOLOGIN");
+    // Tried, and not tried again for a while.
+    for _ in 0..2 {
+        let trouble = engine.session().await.map(drop).expect_err("it is not let in");
+        assert!(trouble.to_string().contains("is not permitted to log in"), "{trouble}");
+        assert!(trouble.remedy().contains("pg_hba.conf"), "{}", trouble.remedy());
+        assert!(!trouble.is_passing());
+        assert!(engine.away);
+    }
+    server.execute("postgres", "ALTER ROLE otpd LOGIN");
+    engine.rest = None;
+    assert!(engine.session().await.is_ok());
+    assert!(!engine.away, "that it is back was said");
+}
