@@ -2,7 +2,8 @@
 
 use std::{
     net::SocketAddr,
-    path::PathBuf,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -32,6 +33,8 @@ use super::{PostgresSettings, Server, session::Session, trouble::Trouble};
 
 /// How long a server may take to let otpd in.
 const REACH: Duration = Duration::from_secs(3);
+/// The oldest PostgreSQL that serves.
+const OLDEST: u32 = 15;
 /// After this time of silence the system asks whether a server is still there.
 const SILENCE: Duration = Duration::from_secs(30);
 /// How long a server may take to acknowledge what it was sent.
@@ -186,6 +189,7 @@ impl Connector {
             }
             Way::Socket(path) => {
                 let stream = UnixStream::connect(path).await.map_err(Trouble::Unreachable)?;
+                known(path, &stream)?;
                 self.enter(stream, NoTls, SslMode::Disable, way).await
             }
         }
@@ -223,6 +227,7 @@ impl Connector {
             config.password(password.expose());
         }
         let (client, connection) = config.connect_raw(stream, tls).await?;
+        fits(connection.parameter("server_version"), connection.parameter("server_encoding"))?;
         Session::new(
             client,
             way,
@@ -265,6 +270,32 @@ async fn ways(server: &Server) -> Result<Vec<Way>, Trouble> {
     }
 }
 
+/// Refuses a socket that anybody may have put there in the server's absence: to whoever listens the
+/// role's password may be shown, and what it answers is believed.
+fn known(path: &Path, stream: &UnixStream) -> Result<(), Trouble> {
+    let folder = path.parent().unwrap_or(Path::new("/")).metadata();
+    if folder.map_err(Trouble::Unreachable)?.mode() & 0o002 != 0 {
+        return Err(Trouble::OpenFolder);
+    }
+    let owner = path.metadata().map_err(Trouble::Unreachable)?.uid();
+    let peer = stream.peer_cred().map_err(Trouble::Unreachable)?.uid();
+    if peer == 0 || peer == owner { Ok(()) } else { Err(Trouble::Stranger(peer)) }
+}
+
+/// Judges what a server tells of itself: the oldest that the statements are written for, and the one
+/// encoding in which every name can be kept.
+fn fits(version: Option<&str>, encoding: Option<&str>) -> Result<(), Trouble> {
+    let version = version.unwrap_or("unknown");
+    let digits = version.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
+    if digits.parse::<u32>().is_ok_and(|major| major < OLDEST) {
+        return Err(Trouble::TooOld(version.to_owned()));
+    }
+    match encoding {
+        None | Some("UTF8") => Ok(()),
+        Some(other) => Err(Trouble::Encoding(other.to_owned())),
+    }
+}
+
 /// Has the system notice a server that is gone without a word.
 fn watched(stream: &TcpStream) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
@@ -299,4 +330,21 @@ fn tls(settings: &PostgresSettings) -> Result<MakeRustlsConnect, String> {
         .with_safe_default_protocol_versions()
         .map_err(|error| format!("cannot set up TLS: {error}"))?;
     Ok(MakeRustlsConnect::new(config.with_root_certificates(roots).with_no_client_auth()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Trouble, fits};
+
+    #[test]
+    fn an_old_server_is_refused() {
+        for (version, good) in
+            [("14.11", false), ("9.6.24", false), ("15.8 (Debian 15.8-0)", true), ("17beta1", true)]
+        {
+            let judged = fits(Some(version), Some("UTF8"));
+            assert_eq!(judged.is_ok(), good, "{version}: {judged:?}");
+        }
+        let judged = fits(Some("15.8"), Some("SQL_ASCII"));
+        assert!(matches!(judged, Err(Trouble::Encoding(_))), "{judged:?}");
+    }
 }

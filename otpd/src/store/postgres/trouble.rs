@@ -27,6 +27,18 @@ pub(super) enum Trouble {
     /// It takes no changes.
     #[error("is read-only")]
     ReadOnly,
+    /// Anybody may put a socket where it has its own.
+    #[error("has its socket in a folder that everybody may write to")]
+    OpenFolder,
+    /// The socket is another's than who listens at it.
+    #[error("is served by user {0}, to whom the socket does not belong")]
+    Stranger(u32),
+    /// Its PostgreSQL is of this version.
+    #[error("is PostgreSQL {0}, and otpd needs 15 or later")]
+    TooOld(String),
+    /// Its database has this encoding.
+    #[error("keeps its texts as {0}, and otpd needs UTF8")]
+    Encoding(String),
     /// A later version has brought its schema further while this one ran.
     #[error("has schema {0} of a newer otpd")]
     Newer(i32),
@@ -109,6 +121,7 @@ impl Trouble {
             }
             Self::Late(_) | Self::Unreachable(_) | Self::Nonsense(_) => true,
             Self::Standby | Self::ReadOnly | Self::Outdated { .. } => true,
+            Self::TooOld(_) | Self::Encoding(_) | Self::OpenFolder | Self::Stranger(_) => true,
             Self::Newer(_) => true,
             Self::NoEntry(_) | Self::Resting(_) => true,
             _ => false,
@@ -164,7 +177,14 @@ impl Trouble {
                 "stop this server: it was a primary before the failover; if it is the right one, \
                  restart otpd"
             }
+            Self::OpenFolder => {
+                "set unix_socket_directories in postgresql.conf to a folder of its own, such as \
+                 /run/postgresql, and name that in store.url"
+            }
+            Self::Stranger(_) => "see who listens there, and end it",
             Self::Newer(_) => "install the version that the other hosts have",
+            Self::TooOld(_) => "upgrade the server",
+            Self::Encoding(_) => "make a new database: createdb --encoding UTF8 --owner ROLE NAME",
             Self::Damaged(_) => "otpctl restore your last backup, or enroll the account again",
             Self::Overtaken | Self::Nonsense(_) | Self::TooMany(_) => "see the error",
         }

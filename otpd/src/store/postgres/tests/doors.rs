@@ -202,17 +202,6 @@ async fn a_role_without_rights_holds_nobody_up() {
 }
 
 #[tokio::test]
-async fn a_role_that_owns_its_schema_alone_needs_no_more() {
-    let server = TestServer::start();
-    server.execute("postgres", "ALTER DATABASE otpd OWNER TO postgres");
-    let refused = refusal(testing::settings(&server));
-    assert!(refused.contains("own the database or its schema otpd"), "{refused}");
-    server.execute("otpd", "CREATE SCHEMA otpd AUTHORIZATION otpd");
-    let store = serve(testing::open(&server, keys(), 1).expect("a database"));
-    assert_eq!(charge(&store, "alice").await, Ok(1));
-}
-
-#[tokio::test]
 async fn why_no_connection_can_be_made_is_said_while_it_serves() {
     let server = TestServer::start();
     let mut engine = testing::open(&server, keys(), 1).expect("a database");
@@ -229,4 +218,41 @@ async fn why_no_connection_can_be_made_is_said_while_it_serves() {
     engine.rest = None;
     assert!(engine.session().await.is_ok());
     assert!(!engine.away, "that it is back was said");
+}
+
+#[tokio::test]
+async fn a_role_that_owns_its_schema_alone_needs_no_more() {
+    let server = TestServer::start();
+    server.execute("postgres", "ALTER DATABASE otpd OWNER TO postgres");
+    let refused = refusal(testing::settings(&server));
+    assert!(refused.contains("own the database or its schema otpd"), "{refused}");
+    server.execute("otpd", "CREATE SCHEMA otpd AUTHORIZATION otpd");
+    let store = serve(testing::open(&server, keys(), 1).expect("a database"));
+    assert_eq!(charge(&store, "alice").await, Ok(1));
+}
+
+#[tokio::test]
+async fn a_database_of_another_encoding_is_refused() {
+    let server = TestServer::start();
+    let make = "CREATE DATABASE latin OWNER otpd TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'";
+    server.execute("postgres", make);
+    let latin = PostgresSettings { database: "latin".to_owned(), ..testing::settings(&server) };
+    let refused = refusal(latin);
+    assert!(refused.contains("LATIN1") && refused.contains("--encoding UTF8"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_socket_that_anybody_may_have_made_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let server = TestServer::start();
+    drop(testing::open(&server, keys(), 1).expect("a database"));
+    let mode = |mode| {
+        let mode = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(server.folder(), mode).expect("a mode");
+    };
+    mode(0o1777);
+    let refused = refusal(testing::settings(&server));
+    assert!(refused.contains("everybody may write to"), "{refused}");
+    mode(0o755);
+    drop(testing::open(&server, keys(), 1).expect("a database"));
 }
