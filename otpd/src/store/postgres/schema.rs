@@ -77,7 +77,7 @@ pub(super) async fn prepare(session: &mut Session, keys: &Keys) -> Result<(), Un
         match prepare_once(session, keys).await {
             // Of two that make the schema one waits, and is told that it is there.
             Err(Unfit::Trouble(trouble)) if trouble.is_there_already() => {
-                session.rollback().await?
+                session.rollback().await?;
             }
             done => return done,
         }
