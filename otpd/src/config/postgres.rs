@@ -83,6 +83,14 @@ fn wrong(found: &'static str, remedy: &'static str) -> Wrong {
     Wrong { found, remedy }
 }
 
+fn holds_password() -> Wrong {
+    wrong(
+        "holds a password",
+        "take it out, change it, for others have seen it, and write the new one to a file: \
+         store.password-file",
+    )
+}
+
 fn parse(url: &str) -> Result<PostgresSettings, Wrong> {
     const LIKE_THIS: &str = "write it like \"postgres://otpd@db.example.com/otpd\"";
     let rest = url.split_once("://").map_or("", |(_, rest)| rest);
@@ -92,11 +100,7 @@ fn parse(url: &str) -> Result<PostgresSettings, Wrong> {
     let keys = query.split('&').filter(|pair| !pair.is_empty());
     let keys = keys.map(|pair| pair.split('=').next().unwrap_or_default()).collect::<Vec<_>>();
     if role.contains(':') || keys.contains(&"password") {
-        return Err(wrong(
-            "holds a password",
-            "take it out, change it, for others have seen it, and write the new one to a file: \
-             store.password-file",
-        ));
+        return Err(holds_password());
     }
     if keys.iter().any(|key| key.starts_with("ssl") || *key == "channel_binding") {
         return Err(wrong(
@@ -113,6 +117,10 @@ fn parse(url: &str) -> Result<PostgresSettings, Wrong> {
     }
     let config: tokio_postgres::Config =
         url.parse().map_err(|_| wrong("is not one that can be read", LIKE_THIS))?;
+    // One with a slash in it is before what looked like the end of the authority.
+    if config.get_password().is_some() {
+        return Err(holds_password());
+    }
     let user = config.get_user().filter(|user| !user.is_empty());
     let user = user.ok_or_else(|| wrong("names no role", LIKE_THIS))?;
     let database = config.get_dbname().filter(|name| !name.is_empty());
@@ -173,6 +181,7 @@ mod tests {
             ("postgres://otpd:x@db/otpd", "holds a password"),
             ("postgres://otpd:@db/otpd", "holds a password"),
             ("postgres://otpd:a:b@c@db/otpd", "holds a password"),
+            ("postgres://otpd:pa/ss@db/otpd", "holds a password"),
             ("postgres://otpd@db/otpd?password=x", "holds a password"),
             ("postgres://otpd@db/otpd?sslmode=disable", "says how TLS is done"),
             ("postgres://otpd@db/otpd?options=-c%20x", "has other parameters than host and port"),

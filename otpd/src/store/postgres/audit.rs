@@ -13,7 +13,7 @@ use tokio_postgres::{
 
 use super::{
     Reads, Site,
-    session::{LOCKS, Parameter, Purpose, Session, WRITERS},
+    session::{Parameter, Purpose, Session},
     trouble::Trouble,
 };
 use crate::{
@@ -96,12 +96,12 @@ pub(super) async fn horizon(session: &Session) -> Result<i64, Trouble> {
                                     ON number.virtualtransaction = writer.virtualtransaction
                                        AND number.locktype = 'transactionid' AND number.granted
                                        AND number.mode = 'ExclusiveLock'
-                               WHERE writer.locktype = 'advisory' AND writer.objsubid = 2
-                                     AND writer.classid = $1 AND writer.objid = $2
+                               WHERE writer.locktype = 'relation'
+                                     AND writer.mode = 'RowExclusiveLock'
+                                     AND writer.relation = 'otpd.audit'::regclass
                                      AND writer.database = (SELECT oid FROM pg_database
                                                             WHERE datname = current_database()))";
-    let (class, object) = (LOCKS.cast_unsigned(), WRITERS.cast_unsigned());
-    let row = session.one(select, &[(&class, Type::OID), (&object, Type::OID)]).await?;
+    let row = session.one(select, &[]).await?;
     let (base, running, next) = (row.try_get::<_, i64>(0)?, row.try_get(1)?, row.try_get(2)?);
     let writing = row.try_get::<_, Vec<Option<i64>>>(3)?;
     let writing =

@@ -1,6 +1,9 @@
 //! The way to the server that can be written to.
 
 use std::{
+    net::SocketAddr,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -19,7 +22,7 @@ use tokio::{
     time::timeout,
 };
 use tokio_postgres::{
-    Config, NoTls,
+    CancelToken, Config, NoTls,
     config::SslMode,
     tls::{MakeTlsConnect, TlsConnect},
 };
@@ -30,6 +33,8 @@ use super::{PostgresSettings, Server, session::Session, trouble::Trouble};
 
 /// How long a server may take to let otpd in.
 const REACH: Duration = Duration::from_secs(3);
+/// The oldest PostgreSQL that serves.
+const OLDEST: u32 = 15;
 /// After this time of silence the system asks whether a server is still there.
 const SILENCE: Duration = Duration::from_secs(30);
 /// How long a server may take to acknowledge what it was sent.
@@ -68,19 +73,26 @@ impl Connector {
         for (place, server) in self.settings.servers.iter().enumerate() {
             let (connector, server) = (self.clone(), server.clone());
             asked.spawn(async move {
-                let reached = timeout(REACH, connector.reach(&server)).await;
-                (place, server, reached.unwrap_or(Err(Trouble::Late(REACH))))
+                let answers = connector.answers(&server).await;
+                answers
+                    .into_iter()
+                    .map(|answer| (place, server.clone(), answer))
+                    .collect::<Vec<_>>()
             });
         }
-        let (mut best, mut refused) = (None::<(usize, Server, Session)>, Vec::new());
+        let mut answers = Vec::new();
         while let Some(answered) = asked.join_next().await {
-            let (place, server, session) = match answered {
-                Ok((place, server, Ok(session))) => (place, server, session),
-                Ok((place, server, Err(trouble))) => {
+            let failed = |_| Trouble::Nonsense("a connection could not be made");
+            answers.extend(answered.map_err(failed)?);
+        }
+        let (mut best, mut refused) = (None::<(usize, Server, Session)>, Vec::new());
+        for (place, server, answer) in answers {
+            let session = match answer {
+                Ok(session) => session,
+                Err(trouble) => {
                     refused.push((place, server, trouble));
                     continue;
                 }
-                Err(_) => return Err(Trouble::Nonsense("a connection could not be made")),
             };
             let (newer, older) = match best.take() {
                 None => ((place, server, session), None),
@@ -112,12 +124,15 @@ impl Connector {
             self.accept(&session)?;
             return Ok(session);
         }
-        refused.sort_by_key(|(place, ..)| *place);
-        // The one whose answer says the most: a standby that answers is as it should be.
-        let telling = refused.iter().position(|(.., trouble)| !matches!(trouble, Trouble::Standby));
-        let (_, server, trouble) = match telling.unwrap_or_default() {
-            index if index < refused.len() => refused.swap_remove(index),
-            _ => return Err(Trouble::Nonsense("no server is named")),
+        // The one whose answer says the most: a standby that answers is as it should be, and of many
+        // addresses some may be of no use here.
+        let telling = |(place, _, trouble): &(usize, Server, Trouble)| match trouble {
+            Trouble::Standby => (2, *place),
+            Trouble::Unreachable(_) | Trouble::Late(_) => (1, *place),
+            _ => (0, *place),
+        };
+        let Some((_, server, trouble)) = refused.into_iter().min_by_key(telling) else {
+            return Err(Trouble::Nonsense("no server is named"));
         };
         if self.settings.servers.len() > 1 {
             tracing::debug!(%server, "the first of the servers that cannot be used");
@@ -132,27 +147,71 @@ impl Connector {
         if found < known { Err(Trouble::Outdated { found, known }) } else { Ok(()) }
     }
 
-    async fn reach(&self, server: &Server) -> Result<Session, Trouble> {
-        match server {
-            Server::Tcp { name, port } => {
-                let stream = TcpStream::connect((name.as_str(), *port)).await;
-                let stream = stream.map_err(Trouble::Unreachable)?;
-                watched(&stream).map_err(Trouble::Unreachable)?;
-                let Some(mut tls) = self.tls.clone() else {
-                    return Err(Trouble::Nonsense("TLS was not set up"));
-                };
-                let Ok(tls) = MakeTlsConnect::<TcpStream>::make_tls_connect(&mut tls, name);
-                self.enter(stream, tls, SslMode::Require).await
+    /// What is found at each address of a server: a name may have several, of which one serves.
+    async fn answers(&self, server: &Server) -> Vec<Result<Session, Trouble>> {
+        let ways = match timeout(REACH, ways(server)).await.unwrap_or(Err(Trouble::Late(REACH))) {
+            Ok(ways) => ways,
+            Err(trouble) => return vec![Err(trouble)],
+        };
+        let mut asked = tokio::task::JoinSet::new();
+        for way in ways {
+            let connector = self.clone();
+            asked.spawn(async move {
+                timeout(REACH, connector.reach(way)).await.unwrap_or(Err(Trouble::Late(REACH)))
+            });
+        }
+        asked.join_all().await
+    }
+
+    /// Has a server end what a connection of ours waits for.
+    pub(super) async fn cancel(&self, way: Way, token: CancelToken) -> Result<(), Trouble> {
+        let cancelled = async {
+            match &way {
+                Way::Tcp { name, address } => {
+                    let (stream, tls) = self.dial(name, *address).await?;
+                    token.cancel_query_raw(stream, tls).await?;
+                }
+                Way::Socket(path) => {
+                    let stream = UnixStream::connect(path).await.map_err(Trouble::Unreachable)?;
+                    token.cancel_query_raw(stream, NoTls).await?;
+                }
             }
-            Server::Socket { folder, port } => {
-                let socket = folder.join(format!(".s.PGSQL.{port}"));
-                let stream = UnixStream::connect(socket).await.map_err(Trouble::Unreachable)?;
-                self.enter(stream, NoTls, SslMode::Disable).await
+            Ok::<_, Trouble>(())
+        };
+        timeout(REACH, cancelled).await.unwrap_or(Err(Trouble::Late(REACH)))
+    }
+
+    async fn reach(&self, way: Way) -> Result<Session, Trouble> {
+        match &way {
+            Way::Tcp { name, address } => {
+                let (stream, tls) = self.dial(name, *address).await?;
+                self.enter(stream, tls, SslMode::Require, way).await
+            }
+            Way::Socket(path) => {
+                let stream = UnixStream::connect(path).await.map_err(Trouble::Unreachable)?;
+                known(path, &stream)?;
+                self.enter(stream, NoTls, SslMode::Disable, way).await
             }
         }
     }
 
-    async fn enter<S, T>(&self, stream: S, tls: T, mode: SslMode) -> Result<Session, Trouble>
+    async fn dial(&self, name: &str, address: SocketAddr) -> Result<(TcpStream, Tls), Trouble> {
+        let stream = TcpStream::connect(address).await.map_err(Trouble::Unreachable)?;
+        watched(&stream).map_err(Trouble::Unreachable)?;
+        let Some(mut tls) = self.tls.clone() else {
+            return Err(Trouble::Nonsense("TLS was not set up"));
+        };
+        let Ok(tls) = MakeTlsConnect::<TcpStream>::make_tls_connect(&mut tls, name);
+        Ok((stream, tls))
+    }
+
+    async fn enter<S, T>(
+        &self,
+        stream: S,
+        tls: T,
+        mode: SslMode,
+        way: Way,
+    ) -> Result<Session, Trouble>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         T: TlsConnect<S>,
@@ -168,14 +227,72 @@ impl Connector {
             config.password(password.expose());
         }
         let (client, connection) = config.connect_raw(stream, tls).await?;
+        fits(connection.parameter("server_version"), connection.parameter("server_encoding"))?;
         Session::new(
             client,
+            way,
             tokio::spawn(async move {
                 // How it ended is told to whoever waits for an answer.
                 let _ = connection.await;
             }),
         )
         .await
+    }
+}
+
+/// How a server is reached: of one whose name has several addresses, each is a way of its own.
+#[derive(Clone, Debug)]
+pub(super) enum Way {
+    /// Over TCP, with TLS.
+    Tcp {
+        /// The name that the certificate must be for.
+        name: String,
+        /// Where.
+        address: SocketAddr,
+    },
+    /// Over this socket.
+    Socket(PathBuf),
+}
+
+/// What makes TLS of a connection.
+type Tls = <MakeRustlsConnect as MakeTlsConnect<TcpStream>>::TlsConnect;
+
+async fn ways(server: &Server) -> Result<Vec<Way>, Trouble> {
+    match server {
+        Server::Tcp { name, port } => {
+            let found = tokio::net::lookup_host((name.as_str(), *port)).await;
+            let found = found.map_err(Trouble::Unreachable)?;
+            Ok(found.map(|address| Way::Tcp { name: name.clone(), address }).collect())
+        }
+        Server::Socket { folder, port } => {
+            Ok(vec![Way::Socket(folder.join(format!(".s.PGSQL.{port}")))])
+        }
+    }
+}
+
+/// Refuses a socket that anybody may have put there in the server's absence: to whoever listens the
+/// role's password may be shown, and what it answers is believed.
+fn known(path: &Path, stream: &UnixStream) -> Result<(), Trouble> {
+    let folder = path.parent().unwrap_or(Path::new("/")).metadata();
+    if folder.map_err(Trouble::Unreachable)?.mode() & 0o002 != 0 {
+        return Err(Trouble::OpenFolder);
+    }
+    let owner = path.metadata().map_err(Trouble::Unreachable)?.uid();
+    let peer = stream.peer_cred().map_err(Trouble::Unreachable)?.uid();
+    if peer == 0 || peer == owner { Ok(()) } else { Err(Trouble::Stranger(peer)) }
+}
+
+/// Judges what a server tells of itself: the oldest that the statements are written for, and the one
+/// encoding in which every name can be kept.
+fn fits(version: Option<&str>, encoding: Option<&str>) -> Result<(), Trouble> {
+    let version = version.unwrap_or("unknown");
+    let digits = version.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
+    if digits.parse::<u32>().is_ok_and(|major| major < OLDEST) {
+        return Err(Trouble::TooOld(version.to_owned()));
+    }
+    match encoding {
+        None | Some("UTF8") => Ok(()),
+        Some(other) => Err(Trouble::Encoding(other.to_owned())),
     }
 }
 
@@ -213,4 +330,21 @@ fn tls(settings: &PostgresSettings) -> Result<MakeRustlsConnect, String> {
         .with_safe_default_protocol_versions()
         .map_err(|error| format!("cannot set up TLS: {error}"))?;
     Ok(MakeRustlsConnect::new(config.with_root_certificates(roots).with_no_client_auth()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Trouble, fits};
+
+    #[test]
+    fn an_old_server_is_refused() {
+        for (version, good) in
+            [("14.11", false), ("9.6.24", false), ("15.8 (Debian 15.8-0)", true), ("17beta1", true)]
+        {
+            let judged = fits(Some(version), Some("UTF8"));
+            assert_eq!(judged.is_ok(), good, "{version}: {judged:?}");
+        }
+        let judged = fits(Some("15.8"), Some("SQL_ASCII"));
+        assert!(matches!(judged, Err(Trouble::Encoding(_))), "{judged:?}");
+    }
 }

@@ -22,7 +22,7 @@ mod trouble;
 mod upkeep;
 mod write;
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, timeout};
 use tokio_postgres::types::Type;
@@ -69,13 +69,21 @@ pub struct Postgres {
     idle: Option<Session>,
     /// One with a transaction.
     open: Option<Open>,
-    /// No attempt to connect before then, and how long the next pause is.
-    rest: Option<(Instant, Duration)>,
+    /// The pause after an attempt to connect that failed.
+    rest: Option<Rest>,
     shortage: Shortage,
     /// What failed last may succeed at once.
     again: bool,
     /// It could not be reached, and that was said.
     away: bool,
+}
+
+/// A time in which no attempt to connect is made.
+struct Rest {
+    until: Instant,
+    length: Duration,
+    /// What stood in the way.
+    cause: Arc<Trouble>,
 }
 
 /// A transaction that has rows locked.
@@ -102,10 +110,10 @@ impl Postgres {
         if let Some(session) = self.idle.take() {
             return Ok(session);
         }
-        if let Some((until, _)) = self.rest
-            && Instant::now() < until
+        if let Some(rest) = &self.rest
+            && Instant::now() < rest.until
         {
-            return Err(Trouble::Resting);
+            return Err(Trouble::Resting(rest.cause.clone()));
         }
         match self.connector.connect().await {
             Ok(session) => {
@@ -116,11 +124,17 @@ impl Postgres {
                 Ok(session)
             }
             Err(trouble) => {
-                let pause = self.rest.map_or(REST, |(_, pause)| (pause * 2).min(LONGEST_REST));
-                self.rest = Some((Instant::now() + pause, pause));
-                Err(trouble)
+                let doubled = |rest: &Rest| (rest.length * 2).min(LONGEST_REST);
+                let cause = Arc::new(trouble);
+                self.pause(self.rest.as_ref().map_or(REST, doubled), cause.clone());
+                Err(Trouble::NoEntry(cause))
             }
         }
+    }
+
+    fn pause(&mut self, length: Duration, cause: Arc<Trouble>) {
+        self.rest = Some(Rest { until: Instant::now() + length, length, cause });
+        self.away = true;
     }
 
     async fn begun(&mut self) -> Result<Session, Trouble> {
@@ -206,32 +220,54 @@ impl Postgres {
         };
         let writing = write::write(&session, &self.keys, &self.site, working, &locked);
         let written = timeout(WRITE, writing).await.unwrap_or(Err(Trouble::Late(WRITE)));
-        let outcome = match written {
+        match written {
             // Nothing is new, so nothing can be lost.
-            Ok(false) => session.rollback().await.map(|()| false).map_err(Uncommitted::Refused),
+            Ok(false) => {
+                session.rollback().await.map_err(Uncommitted::Refused)?;
+                self.idle = Some(session);
+                Ok(false)
+            }
             Ok(true) => {
                 failpoint::reach(Point::Written);
-                session.commit().await.map(|()| true)
+                self.finish(session).await.map(|()| true)
             }
             Err(trouble) => {
                 if !trouble.says_goodbye() && session.rollback().await.is_ok() {
                     self.idle = Some(session);
                 }
-                return Err(Uncommitted::Refused(trouble));
-            }
-        };
-        match outcome {
-            Ok(wrote) => {
-                self.idle = Some(session);
-                Ok(wrote)
-            }
-            // After a refusal the transaction is over; after anything else the connection is.
-            Err(Uncommitted::Refused(trouble)) if !trouble.says_goodbye() => {
-                self.idle = Some(session);
                 Err(Uncommitted::Refused(trouble))
             }
-            Err(uncommitted) => Err(uncommitted),
         }
+    }
+
+    /// Commits. The connection serves again, unless how it ended is in doubt.
+    async fn finish(&mut self, mut session: Session) -> Result<(), Uncommitted> {
+        let ended = session.commit().await;
+        match &ended {
+            Ok(()) => self.idle = Some(session),
+            // A transaction that had failed before is still there.
+            Err(Uncommitted::Refused(trouble)) => {
+                if !trouble.says_goodbye() && session.rollback().await.is_ok() {
+                    self.idle = Some(session);
+                }
+            }
+            Err(Uncommitted::Unknown(Trouble::Late(waited))) => self.give_up(&session, *waited),
+            Err(Uncommitted::Unknown(_)) => {}
+        }
+        ended
+    }
+
+    /// Ends a commit that nobody waits for any more. It may wait for a standby that is gone, with its
+    /// locks, and does not see that its client is: with one more for every try the server would soon
+    /// let nobody in.
+    fn give_up(&mut self, session: &Session, waited: Duration) {
+        let (connector, (way, token)) = (self.connector.clone(), session.cancellation());
+        tokio::spawn(async move {
+            if let Err(trouble) = connector.cancel(way, token).await {
+                debug!(error = %trouble, "a commit that hangs cannot be cancelled");
+            }
+        });
+        self.pause(LONGEST_REST, Trouble::Late(waited).into());
     }
 
     /// Logs a failure; the caller learns only that nothing was committed.
@@ -244,8 +280,8 @@ impl Postgres {
             }
             return StoreError::Full;
         }
-        let resting = matches!(trouble, Trouble::Resting);
-        if self.again || (resting && self.away) {
+        // What stands in the way was said when it was met.
+        if self.again || matches!(trouble, Trouble::Resting(_)) {
             debug!(step, error = %trouble, "the store failed");
         } else {
             let remedy = trouble.remedy();

@@ -101,11 +101,14 @@ fn with_session<T: Send>(
             let mut session = connector.connect().await?;
             act(&mut session).await
         };
-        let done = runtime.map_err(PostgresError::Thread)?.block_on(async {
+        let runtime = runtime.map_err(PostgresError::Thread)?;
+        let done = runtime.block_on(async {
             tokio::time::timeout(LONGEST, done)
                 .await
                 .unwrap_or_else(|_| Err(Trouble::Late(LONGEST).into()))
         });
+        // A name that is still being looked up is not waited for.
+        runtime.shutdown_background();
         done.map_err(|error| unfit(place, keys, error))
     };
     std::thread::scope(|scope| {

@@ -3,8 +3,8 @@
 use tokio_postgres::types::Type;
 
 use super::{
-    audit,
-    session::{LOCKS, MIGRATION, Purpose, Session, Uncommitted},
+    ATTEMPTS, audit,
+    session::{Purpose, Session, Uncommitted},
     trouble::Trouble,
 };
 use crate::keys::Keys;
@@ -73,12 +73,35 @@ pub(super) async fn look(session: &mut Session) -> Result<bool, Unfit> {
 /// Brings the schema up to date and checks that it belongs to `keys`: all of it or nothing. Daemons
 /// that start at once wait for each other.
 pub(super) async fn prepare(session: &mut Session, keys: &Keys) -> Result<(), Unfit> {
+    for _ in 1..ATTEMPTS {
+        match prepare_once(session, keys).await {
+            // Of two that make the schema one waits, and is told that it is there.
+            Err(Unfit::Trouble(trouble)) if trouble.is_there_already() => {
+                session.rollback().await?;
+            }
+            done => return done,
+        }
+    }
+    prepare_once(session, keys).await
+}
+
+async fn prepare_once(session: &mut Session, keys: &Keys) -> Result<(), Unfit> {
     session.begin(Purpose::Migrate).await?;
-    session.simple(&format!("SELECT pg_advisory_xact_lock({LOCKS}, {MIGRATION})")).await?;
-    match version(session).await? {
-        Some(SCHEMA) => {}
-        Some(found) if found > SCHEMA => return Err(Unfit::Newer(found)),
-        found => migrate(session, found).await?,
+    if version(session).await?.is_none() {
+        migrate(session, None).await?;
+    } else {
+        // Of those that bring it further, each sees what the one before has done; and nobody decides
+        // meanwhile.
+        let lock = "LOCK TABLE otpd.refinery_schema_history IN EXCLUSIVE MODE";
+        session.simple(lock).await?;
+        match version(session).await? {
+            Some(SCHEMA) => {}
+            Some(found) if found > SCHEMA => return Err(Unfit::Newer(found)),
+            found => {
+                session.simple("LOCK TABLE otpd.audit IN EXCLUSIVE MODE").await?;
+                migrate(session, found).await?;
+            }
+        }
     }
     match check_value(session).await? {
         Some(check) if check == keys.check => {}
@@ -101,11 +124,15 @@ pub(super) async fn prepare(session: &mut Session, keys: &Keys) -> Result<(), Un
 
 async fn migrate(session: &Session, from: Option<i32>) -> Result<(), Trouble> {
     if from.is_none() {
+        // A role that owns the schema alone may not even ask for one.
+        let there = "SELECT to_regnamespace('otpd') IS NOT NULL";
+        if !session.one(there, &[]).await?.try_get::<_, bool>(0)? {
+            session.simple("CREATE SCHEMA otpd").await?;
+        }
         // Its form is that of the library that reads the files.
         session
             .simple(
-                "CREATE SCHEMA IF NOT EXISTS otpd;
-                 CREATE TABLE otpd.refinery_schema_history (
+                "CREATE TABLE otpd.refinery_schema_history (
                    version int PRIMARY KEY, name text, applied_on text, checksum text)",
             )
             .await?;

@@ -5,29 +5,23 @@
 
 use std::time::Duration;
 
-use tokio::{task::JoinHandle, time::timeout};
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, timeout},
+};
 use tokio_postgres::{
-    Client, Row, RowStream, SimpleQueryMessage, SimpleQueryRow,
+    CancelToken, Client, Row, RowStream, SimpleQueryMessage, SimpleQueryRow,
     types::{ToSql, Type},
 };
 
-use super::trouble::Trouble;
+use super::{connect::Way, schema::SCHEMA, trouble::Trouble};
 
 /// How long one question may take, the wait for rows that others hold included.
 const ANSWER: Duration = Duration::from_secs(6);
+/// How long a decision, or a piece of upkeep, may take from its begin to the COMMIT.
+const DECISION: Duration = Duration::from_secs(16);
 /// How long a COMMIT may take. With what comes before it less than anybody waits for a decision.
 const COMMIT: Duration = Duration::from_secs(8);
-
-/// What locks of this program are in PostgreSQL's one space for all programs: "otpd".
-pub(super) const LOCKS: i32 = 0x6f74_7064;
-/// Held, shared, by whatever may write events down; see [`super::audit`].
-pub(super) const WRITERS: i32 = 1;
-/// Held by who brings the schema up to date.
-pub(super) const MIGRATION: i32 = 2;
-/// Held by who deletes what is old.
-pub(super) const RETENTION: i32 = 3;
-/// Held by who puts a backup's events in front.
-pub(super) const TRAIL: i32 = 4;
 
 /// A value and its type, for a statement without a name.
 pub(super) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
@@ -75,10 +69,30 @@ impl Purpose {
         }
     }
 
-    fn writes(self) -> bool {
+    /// What tells the schema's last migration, where that must be one that this otpd knows.
+    fn schema(self) -> &'static str {
         match self {
-            Self::Decide | Self::Migrate => true,
-            Self::Read | Self::ReadOn | Self::Snapshot => false,
+            Self::Decide => "(SELECT max(version)::text FROM otpd.refinery_schema_history)",
+            Self::Read | Self::ReadOn | Self::Snapshot | Self::Migrate => "NULL",
+        }
+    }
+
+    /// How long all of it may take, but for the commit.
+    fn longest(self) -> Duration {
+        match self {
+            Self::Decide => DECISION,
+            Self::Read | Self::ReadOn => 2 * self.patience(),
+            // As long as their caller lets them.
+            Self::Snapshot | Self::Migrate => Duration::from_hours(1),
+        }
+    }
+
+    /// What it locks as a whole. Whoever may write events down shows it so; see [`super::audit`]. It is
+    /// the table itself, for which a role needs a right: anybody may take an advisory lock.
+    fn lock(self) -> &'static str {
+        match self {
+            Self::Decide => "LOCK TABLE otpd.audit IN ROW EXCLUSIVE MODE;",
+            Self::Read | Self::ReadOn | Self::Snapshot | Self::Migrate => "",
         }
     }
 }
@@ -95,9 +109,12 @@ pub(super) enum Uncommitted {
 /// A connection. Dropping it closes it, whatever is under way on it.
 pub(super) struct Session {
     client: Client,
+    way: Way,
     driver: JoinHandle<()>,
     timeline: u32,
     patience: Duration,
+    /// The end of patience with the transaction as a whole.
+    until: Instant,
 }
 
 impl Drop for Session {
@@ -112,9 +129,15 @@ impl Session {
     ///
     /// # Errors
     /// When it takes no changes: decisions need a primary.
-    pub(super) async fn new(client: Client, driver: JoinHandle<()>) -> Result<Self, Trouble> {
-        let mut session = Self { client, driver, timeline: 0, patience: ANSWER };
-        session.begin(Purpose::Decide).await?;
+    pub(super) async fn new(
+        client: Client,
+        way: Way,
+        driver: JoinHandle<()>,
+    ) -> Result<Self, Trouble> {
+        let mut session =
+            Self { client, way, driver, timeline: 0, patience: ANSWER, until: Instant::now() };
+        // The schema may be yet to be made.
+        session.begin(Purpose::ReadOn).await?;
         session.rollback().await?;
         Ok(session)
     }
@@ -126,24 +149,27 @@ impl Session {
 
     /// Begins a transaction, after a look at the server: a pooler may have another one by now.
     pub(super) async fn begin(&mut self, purpose: Purpose) -> Result<(), Trouble> {
-        self.patience = purpose.patience();
+        // To begin takes no longer than another, whatever comes after it.
+        self.patience = ANSWER;
+        self.until = Instant::now() + purpose.longest();
         let (begin, [statement, lock, silence]) = purpose.frame();
-        let lock_out = if purpose.writes() {
-            format!(", pg_advisory_xact_lock_shared({LOCKS}, {WRITERS})")
-        } else {
-            String::new()
-        };
+        let (whole, schema) = (purpose.lock(), purpose.schema());
+        // Functions and operators are the system's own: whoever may make others in a schema that is
+        // looked through by default must not have them run as this role.
         // Who decides may trust in what it is told to be committed.
         let query = format!(
             "{begin};
+             SET LOCAL search_path = pg_catalog, pg_temp;
              SET LOCAL statement_timeout = {statement};
              SET LOCAL lock_timeout = {lock};
              SET LOCAL idle_in_transaction_session_timeout = {silence};
+             {whole}
              SELECT pg_is_in_recovery()::text, current_setting('default_transaction_read_only'),
                     CASE WHEN NOT pg_is_in_recovery()
                          THEN left(pg_walfile_name(pg_current_wal_lsn()), 8) END,
                     CASE WHEN current_setting('synchronous_commit') = 'off'
-                         THEN set_config('synchronous_commit', 'on', true) END{lock_out}"
+                         THEN set_config('synchronous_commit', 'on', true) END,
+                    {schema}"
         );
         let answered = self.simple(&query).await?;
         let row = answered.first().ok_or(Trouble::Nonsense("no state of the server"))?;
@@ -153,8 +179,15 @@ impl Session {
         if row.get(1) != Some("off") {
             return Err(Trouble::ReadOnly);
         }
+        // It was brought up to date before the lock was had, or it is not before the commit.
+        match row.get(4).map(str::parse::<i32>) {
+            Some(Ok(found)) if found > SCHEMA => return Err(Trouble::Newer(found)),
+            Some(Err(_)) => return Err(Trouble::Nonsense("no number of a schema")),
+            Some(Ok(_)) | None => {}
+        }
         let timeline = row.get(2).and_then(|text| u32::from_str_radix(text, 16).ok());
         self.timeline = timeline.ok_or(Trouble::Nonsense("no timeline"))?;
+        self.patience = purpose.patience();
         Ok(())
     }
 
@@ -184,6 +217,11 @@ impl Session {
                 Err(Uncommitted::Unknown(Trouble::Nonsense("a transaction that wrote nothing")))
             }
         }
+    }
+
+    /// Where to tell the server to end the question under way, and by what.
+    pub(super) fn cancellation(&self) -> (Way, CancelToken) {
+        (self.way.clone(), self.client.cancel_token())
     }
 
     /// Gives the transaction up.
@@ -238,7 +276,8 @@ impl Session {
         &self,
         answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, Trouble> {
-        match timeout(self.patience, answer).await {
+        let patience = self.patience.min(self.until.saturating_duration_since(Instant::now()));
+        match timeout(patience, answer).await {
             Ok(answered) => Ok(answered?),
             Err(_) => Err(Trouble::Late(self.patience)),
         }

@@ -13,7 +13,7 @@ use tracing::error;
 
 use super::{
     NUMBERS, Reads, TEXTS, rows,
-    session::{LOCKS, Parameter, Purpose, Session, TRAIL},
+    session::{Parameter, Purpose, Session},
     trouble::Trouble,
 };
 use crate::{
@@ -229,8 +229,8 @@ pub(super) async fn put_in_front(
     newest: (i64, Timestamp),
     trail: &[TrailRow],
 ) -> Result<u32, Trouble> {
-    let lock = "SELECT pg_advisory_xact_lock($1, $2)";
-    session.query(lock, &[(&LOCKS, Type::INT4), (&TRAIL, Type::INT4)]).await?;
+    // One at a time; whoever appends reads the row without its lock.
+    session.query("SELECT base FROM otpd.audit_base FOR UPDATE", &[]).await?;
     let Some(moved) = moved(session, backup, newest).await? else { return Ok(0) };
     let ids = trail.iter().map(|event| event.id.saturating_add(moved)).collect::<Vec<_>>();
     let at = trail.iter().map(|event| event.at.0).collect::<Vec<_>>();

@@ -1,6 +1,6 @@
 //! What can go wrong with a database at the other end of a connection.
 
-use std::{error::Error as StdError, fmt::Write, io, time::Duration};
+use std::{error::Error as StdError, fmt::Write, io, sync::Arc, time::Duration};
 
 use tokio_postgres::error::SqlState;
 
@@ -27,6 +27,21 @@ pub(super) enum Trouble {
     /// It takes no changes.
     #[error("is read-only")]
     ReadOnly,
+    /// Anybody may put a socket where it has its own.
+    #[error("has its socket in a folder that everybody may write to")]
+    OpenFolder,
+    /// The socket is another's than who listens at it.
+    #[error("is served by user {0}, to whom the socket does not belong")]
+    Stranger(u32),
+    /// Its PostgreSQL is of this version.
+    #[error("is PostgreSQL {0}, and otpd needs 15 or later")]
+    TooOld(String),
+    /// Its database has this encoding.
+    #[error("keeps its texts as {0}, and otpd needs UTF8")]
+    Encoding(String),
+    /// A later version has brought its schema further while this one ran.
+    #[error("has schema {0} of a newer otpd")]
+    Newer(i32),
     /// There was a newer primary.
     #[error("is on timeline {found}, and there was a server on timeline {known}")]
     Outdated {
@@ -35,9 +50,12 @@ pub(super) enum Trouble {
         /// The newest timeline that was seen.
         known: u32,
     },
-    /// It was tried a moment ago.
-    #[error("could not be reached a moment ago")]
-    Resting,
+    /// No connection could be made, and why.
+    #[error("{0}")]
+    NoEntry(Arc<Trouble>),
+    /// It was tried a moment ago, and failed.
+    #[error("{0}")]
+    Resting(Arc<Trouble>),
     /// Others changed the same rows at the same time.
     #[error("another host was quicker")]
     Overtaken,
@@ -86,8 +104,7 @@ impl Trouble {
     /// Whether the same may succeed at once: nothing was committed, and what stood in the way is gone.
     pub(super) fn is_passing(&self) -> bool {
         match self {
-            // Serialization failures and deadlocks.
-            Self::Server(_) if self.sqlstate().starts_with("40") => true,
+            Self::Server(_) if self.is_rolled_back() => true,
             Self::Server(error) => error.is_closed() || self.says_goodbye(),
             Self::Overtaken => true,
             _ => false,
@@ -104,15 +121,30 @@ impl Trouble {
             }
             Self::Late(_) | Self::Unreachable(_) | Self::Nonsense(_) => true,
             Self::Standby | Self::ReadOnly | Self::Outdated { .. } => true,
+            Self::TooOld(_) | Self::Encoding(_) | Self::OpenFolder | Self::Stranger(_) => true,
+            Self::Newer(_) => true,
+            Self::NoEntry(_) | Self::Resting(_) => true,
             _ => false,
         }
+    }
+
+    /// Whether the server has rolled the transaction back, for others were in its way. 40003 is of the
+    /// same class and says that nobody knows.
+    fn is_rolled_back(&self) -> bool {
+        ["40000", "40001", "40002", "40P01"].contains(&self.sqlstate())
+    }
+
+    /// Whether what was to be made is there: another made it meanwhile.
+    pub(super) fn is_there_already(&self) -> bool {
+        // A unique violation, of the catalogs; a table; a schema.
+        ["23505", "42P07", "42P06"].contains(&self.sqlstate())
     }
 
     /// Whether a COMMIT that ended in this surely did not commit: the server says that it refused.
     /// After anything else nobody knows.
     pub(super) fn refuses_commit(&self) -> bool {
-        let refused = ["40", "23", "25P02"];
-        refused.iter().any(|class| self.sqlstate().starts_with(class))
+        let refused = ["23", "25P02"];
+        self.is_rolled_back() || refused.iter().any(|class| self.sqlstate().starts_with(class))
     }
 
     /// What an administrator does about it.
@@ -132,7 +164,8 @@ impl Trouble {
                 }
             }
             Self::Server(_) => server_remedy(self.sqlstate()),
-            Self::Unreachable(_) | Self::Late(_) | Self::Resting => {
+            Self::NoEntry(cause) | Self::Resting(cause) => cause.remedy(),
+            Self::Unreachable(_) | Self::Late(_) => {
                 "see that the server runs, that store.url names it, and that nothing between is in the \
                  way; otpd comes back by itself"
             }
@@ -144,6 +177,14 @@ impl Trouble {
                 "stop this server: it was a primary before the failover; if it is the right one, \
                  restart otpd"
             }
+            Self::OpenFolder => {
+                "set unix_socket_directories in postgresql.conf to a folder of its own, such as \
+                 /run/postgresql, and name that in store.url"
+            }
+            Self::Stranger(_) => "see who listens there, and end it",
+            Self::Newer(_) => "install the version that the other hosts have",
+            Self::TooOld(_) => "upgrade the server",
+            Self::Encoding(_) => "make a new database: createdb --encoding UTF8 --owner ROLE NAME",
             Self::Damaged(_) => "otpctl restore your last backup, or enroll the account again",
             Self::Overtaken | Self::Nonsense(_) | Self::TooMany(_) => "see the error",
         }

@@ -5,7 +5,7 @@ use tracing::error;
 
 use super::{
     BYTES, Postgres, Reads, audit, rows,
-    session::{LOCKS, Parameter, Purpose, RETENTION, Session, Uncommitted},
+    session::{Parameter, Purpose, Session, Uncommitted},
     snapshot,
     trouble::Trouble,
 };
@@ -100,9 +100,7 @@ impl Postgres {
                 Ok(0)
             }
             Ok(rows) => {
-                // After anything but a commit the connection is given up with its transaction.
-                session.commit().await?;
-                self.idle = Some(session);
+                self.finish(session).await?;
                 Ok(rows)
             }
             Err(trouble) => Err(Uncommitted::Refused(trouble)),
@@ -138,9 +136,8 @@ impl Postgres {
 
 /// Whether no other host deletes what is old now.
 async fn alone(session: &Session) -> Result<bool, Trouble> {
-    let lock = "SELECT pg_try_advisory_xact_lock($1, $2)";
-    let row = session.one(lock, &[(&LOCKS, Type::INT4), (&RETENTION, Type::INT4)]).await?;
-    Ok(row.try_get(0)?)
+    let lock = "SELECT FROM otpd.meta WHERE name = 'retention' FOR UPDATE SKIP LOCKED";
+    Ok(!session.query(lock, &[]).await?.is_empty())
 }
 
 /// Deletes the oldest events as far as they are of `until` or before, a thousand at most; how many

@@ -6,6 +6,8 @@ CREATE TABLE otpd.meta (
   name  text PRIMARY KEY,
   value bytea NOT NULL
 );
+-- Locked by whoever deletes what is old.
+INSERT INTO otpd.meta VALUES ('retention', '');
 
 -- Written by administrators' verbs only.
 CREATE TABLE otpd.enrollment (

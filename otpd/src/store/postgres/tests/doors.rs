@@ -4,7 +4,7 @@ use std::{path::Path, process::Command};
 
 use zeroize::Zeroizing;
 
-use super::{PostgresSettings, Server, charge, charged, keys, serve, testing};
+use super::{PostgresSettings, Server, StoreError, charge, charged, keys, serve, testing};
 use crate::{
     keys::MasterKey,
     postgres_server::{Server as TestServer, pooler},
@@ -108,10 +108,11 @@ async fn a_newer_schema_is_refused_and_left_alone() {
     let server = TestServer::start();
     assert!(!is_postgres_in_use(&testing::settings(&server)).expect("a new one"));
     examine_postgres(&testing::settings(&server)).expect("a new one can be used");
-    drop(opened(testing::settings(&server)).expect("a database"));
+    let store = serve(opened(testing::settings(&server)).expect("a database"));
     assert!(is_postgres_in_use(&testing::settings(&server)).expect("one in use"));
     let newer = "INSERT INTO otpd.refinery_schema_history VALUES (99, 'newer', '', '')";
     server.execute("otpd", newer);
+    assert_eq!(charge(&store, "alice").await, Err(StoreError::Unavailable), "while it runs too");
     for refused in [
         refusal(testing::settings(&server)),
         examine_postgres(&testing::settings(&server)).map(drop).expect_err("newer").to_string(),
@@ -120,6 +121,7 @@ async fn a_newer_schema_is_refused_and_left_alone() {
     }
     let others = MasterKey::from_bytes([2; 32]).derive();
     server.execute("otpd", "DELETE FROM otpd.refinery_schema_history WHERE version = 99");
+    assert_eq!(charge(&store, "alice").await, Ok(1));
     let refused = testing::open(&server, others, 1).map(drop).expect_err("another key").to_string();
     assert!(refused.contains("every host of the database needs the same one"), "{refused}");
 }
@@ -154,4 +156,103 @@ async fn a_pooler_of_transactions_serves_as_the_server_does() {
     assert_eq!(read.login.messages.in_a_day(super::NOW), 150);
     let named = "SELECT count(*) FROM pg_prepared_statements";
     assert_eq!(server.sql("otpd", named), "0");
+}
+
+#[tokio::test]
+async fn nothing_that_another_role_made_in_the_database_is_run() {
+    let server = TestServer::start();
+    // What has the very types of a call is taken before what takes any, wherever it stands in the
+    // path; so is an operator.
+    for kind in ["text", "bytea"] {
+        server.execute(
+            "otpd",
+            &format!(
+                "CREATE FUNCTION public.unnest({kind}[]) RETURNS SETOF {kind} LANGUAGE plpgsql
+                 AS 'BEGIN RAISE EXCEPTION ''hers''; END'"
+            ),
+        );
+    }
+    server.execute(
+        "otpd",
+        "CREATE FUNCTION public.hers(numeric, integer) RETURNS numeric LANGUAGE plpgsql
+         AS 'BEGIN RAISE EXCEPTION ''hers''; END';
+         CREATE OPERATOR public.* (FUNCTION = public.hers, LEFTARG = numeric, RIGHTARG = integer)",
+    );
+    let store = serve(testing::open(&server, keys(), 1).expect("a database"));
+    assert_eq!(charge(&store, "alice").await, Ok(1));
+    assert_eq!(charged(&store, "alice").await, Ok(1));
+}
+
+#[tokio::test]
+async fn a_role_without_rights_holds_nobody_up() {
+    let server = TestServer::start();
+    server.execute("postgres", "CREATE ROLE mallory LOGIN");
+    let hers = PostgresSettings { user: "mallory".to_owned(), ..testing::settings(&server) };
+    let connector = super::super::connect::Connector::new(hers).expect("a way");
+    let session = connector.connect().await.expect("she is let in");
+    // Whatever she may take: "otpd" and the numbers after it, shared by nobody.
+    for number in 0..8 {
+        let lock = format!("SELECT pg_advisory_lock(x'6f747064'::int, {number})");
+        session.simple(&lock).await.expect("anybody may");
+    }
+    let store = serve(testing::open(&server, keys(), 1).expect("a database"));
+    assert_eq!(charge(&store, "alice").await, Ok(1));
+    session.simple("LOCK TABLE otpd.audit IN ACCESS SHARE MODE").await.expect_err("no right");
+    drop(session);
+}
+
+#[tokio::test]
+async fn why_no_connection_can_be_made_is_said_while_it_serves() {
+    let server = TestServer::start();
+    let mut engine = testing::open(&server, keys(), 1).expect("a database");
+    server.execute("postgres", "ALTER ROLE otpd NOLOGIN");
+    // Tried, and not tried again for a while.
+    for _ in 0..2 {
+        let trouble = engine.session().await.map(drop).expect_err("it is not let in");
+        assert!(trouble.to_string().contains("is not permitted to log in"), "{trouble}");
+        assert!(trouble.remedy().contains("pg_hba.conf"), "{}", trouble.remedy());
+        assert!(!trouble.is_passing());
+        assert!(engine.away);
+    }
+    server.execute("postgres", "ALTER ROLE otpd LOGIN");
+    engine.rest = None;
+    assert!(engine.session().await.is_ok());
+    assert!(!engine.away, "that it is back was said");
+}
+
+#[tokio::test]
+async fn a_role_that_owns_its_schema_alone_needs_no_more() {
+    let server = TestServer::start();
+    server.execute("postgres", "ALTER DATABASE otpd OWNER TO postgres");
+    let refused = refusal(testing::settings(&server));
+    assert!(refused.contains("own the database or its schema otpd"), "{refused}");
+    server.execute("otpd", "CREATE SCHEMA otpd AUTHORIZATION otpd");
+    let store = serve(testing::open(&server, keys(), 1).expect("a database"));
+    assert_eq!(charge(&store, "alice").await, Ok(1));
+}
+
+#[tokio::test]
+async fn a_database_of_another_encoding_is_refused() {
+    let server = TestServer::start();
+    let make = "CREATE DATABASE latin OWNER otpd TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'";
+    server.execute("postgres", make);
+    let latin = PostgresSettings { database: "latin".to_owned(), ..testing::settings(&server) };
+    let refused = refusal(latin);
+    assert!(refused.contains("LATIN1") && refused.contains("--encoding UTF8"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_socket_that_anybody_may_have_made_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let server = TestServer::start();
+    drop(testing::open(&server, keys(), 1).expect("a database"));
+    let mode = |mode| {
+        let mode = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(server.folder(), mode).expect("a mode");
+    };
+    mode(0o1777);
+    let refused = refusal(testing::settings(&server));
+    assert!(refused.contains("everybody may write to"), "{refused}");
+    mode(0o755);
+    drop(testing::open(&server, keys(), 1).expect("a database"));
 }

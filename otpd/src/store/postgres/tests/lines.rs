@@ -176,3 +176,28 @@ async fn a_server_that_is_away_from_the_start_is_said_so() {
     server.go();
     assert!(Postgres::open(testing::settings(&server), keys(), testing::host(1)).is_ok());
 }
+
+#[tokio::test]
+async fn commits_that_wait_for_a_standby_that_is_gone_do_not_pile_up() {
+    let server = TestServer::start();
+    let store = serve(testing::open(&server, keys(), 1).expect("a database"));
+    assert_eq!(charge(&store, "alice").await, Ok(1));
+    server.set("synchronous_standby_names = 'gone'");
+    server.execute("postgres", "SELECT pg_reload_conf()");
+    // It takes notice in its own time.
+    let ended = loop {
+        if let Err(error) = charge(&store, "alice").await {
+            break error;
+        }
+    };
+    assert_eq!(ended, StoreError::Unknown);
+    assert_eq!(charge(&store, "bob").await, Err(StoreError::Unavailable), "it rests");
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+    let ended = async {
+        while server.sql("postgres", waiting) != "0" {
+            tokio::task::yield_now().await;
+        }
+    };
+    let ended = tokio::time::timeout(std::time::Duration::from_mins(1), ended).await;
+    assert!(ended.is_ok(), "it waits with its locks");
+}

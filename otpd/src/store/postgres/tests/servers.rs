@@ -95,6 +95,10 @@ async fn a_transaction_that_the_server_gave_up_is_not_committed() {
     let write = "INSERT INTO otpd.meta VALUES ('x', '')";
     session.simple(write).await.expect("a row");
     session.simple(write).await.expect_err("the same row");
-    let ended = session.commit().await;
+    // Refused, and nothing of it is left on the connection.
+    let mut engine = testing::open(&server, keys(), 1).expect("a database");
+    let ended = engine.finish(session).await;
     assert!(matches!(ended, Err(super::super::Uncommitted::Refused(_))), "{ended:?}");
+    let kept = engine.idle.as_ref().expect("it serves again");
+    kept.simple("SELECT 1").await.expect("no failed transaction");
 }
