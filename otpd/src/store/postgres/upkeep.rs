@@ -1,7 +1,8 @@
 //! Upkeep in SQL. Every host does it, and one at a time: whoever finds another at it leaves it.
 
+use rand::Rng;
 use tokio_postgres::{Row, types::Type};
-use tracing::error;
+use tracing::{error, info};
 
 use super::{
     BYTES, Postgres, Reads, audit, rows,
@@ -11,11 +12,14 @@ use super::{
 };
 use crate::{
     domain::{account::Account, login::LoginState, retention::is_stale, time::Timestamp},
+    random,
     store::{BudgetId, Chore, Idle, Stale, StoreError, format, upkeep::PIECE},
 };
 
 /// Rows of logins, or of budgets, that one look takes.
 const PAGE: i64 = 1000;
+/// Bytes that are written to find out whether the server's disk has room.
+const ROOM: usize = 64 * 1024;
 
 impl Reads {
     pub(in crate::store) async fn idle(
@@ -85,12 +89,13 @@ impl Postgres {
         match chore {
             // Events are found by indexes that are kept with them.
             Chore::Index => return Ok(0),
-            // The server has its own reserve, or none: the next decision finds out whether it has room.
-            Chore::Reserve => return Ok(u32::from(self.shortage.set(false))),
+            // The server has its own reserve, or none: there is room when something was written.
+            Chore::Reserve if !self.shortage.holds() => return Ok(0),
             Chore::Audit { .. }
             | Chore::Budgets { .. }
             | Chore::Agreed { .. }
-            | Chore::Trail { .. } => {}
+            | Chore::Trail { .. }
+            | Chore::Reserve => {}
         }
         let mut session = self.begun().await.map_err(Uncommitted::Refused)?;
         match self.in_transaction(&session, chore).await {
@@ -103,6 +108,9 @@ impl Postgres {
                 // After anything but a commit the connection is given up with its transaction.
                 session.commit().await?;
                 self.idle = Some(session);
+                if self.shortage.set(false) {
+                    info!("the disk of the store has room again; new logins are served");
+                }
                 Ok(rows)
             }
             Err(trouble) => Err(Uncommitted::Refused(trouble)),
@@ -120,10 +128,7 @@ impl Postgres {
             }
             Chore::Budgets { idle, now } => delete_idle(session, idle, *now).await,
             Chore::Agreed { agreement, event } => {
-                let put = "INSERT INTO otpd.meta (name, value) VALUES ($1, $2)
-                           ON CONFLICT (name) DO UPDATE SET value = excluded.value";
-                let (name, value) = (self.site.clock(), format::encode(agreement)?);
-                session.execute(put, &[(&name, Type::TEXT), (&value, Type::BYTEA)]).await?;
+                put_meta(session, &self.site.clock(), &format::encode(agreement)?).await?;
                 let event = event.as_deref().map_or(&[][..], std::slice::from_ref);
                 audit::append(session, &self.site, event).await?;
                 Ok(1)
@@ -131,9 +136,22 @@ impl Postgres {
             Chore::Trail { backup, newest, rows } => {
                 snapshot::put_in_front(session, *backup, *newest, rows).await
             }
-            Chore::Index | Chore::Reserve => Ok(0),
+            Chore::Reserve => {
+                // More than a page has left, and nothing that compresses.
+                let mut value = vec![0; ROOM];
+                random::system().fill_bytes(&mut value);
+                put_meta(session, "room", &value).await?;
+                Ok(1)
+            }
+            Chore::Index => Ok(0),
         }
     }
+}
+
+async fn put_meta(session: &Session, name: &str, value: &[u8]) -> Result<(), Trouble> {
+    let put = "INSERT INTO otpd.meta (name, value) VALUES ($1, $2)
+               ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+    session.execute(put, &[(&name, Type::TEXT), (&value, Type::BYTEA)]).await.map(drop)
 }
 
 /// Whether no other host deletes what is old now.

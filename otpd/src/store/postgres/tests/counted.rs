@@ -1,4 +1,4 @@
-//! What many accounts do together.
+//! What many accounts do together, and a disk without room.
 
 use std::sync::Arc;
 
@@ -46,4 +46,27 @@ async fn a_damaged_share_of_the_site_stops_no_decision() {
     let site = |records: &Records, _| Decided::unchanged(records, records.clone().site().is_some());
     assert_eq!(store.transact(alice(), site).await, Ok(false), "not read: what it limits is held");
     assert_eq!(charged(&store, "alice").await, Ok(1));
+}
+
+#[tokio::test]
+async fn a_full_disk_is_full_until_something_was_written() {
+    let server = Server::start();
+    let store = serve(open(testing::settings(&server)));
+    let full = "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS
+                $$ BEGIN RAISE EXCEPTION 'no space' USING ERRCODE = '53100'; END $$";
+    server.execute("otpd", full);
+    for table in ["login", "meta"] {
+        let trigger = format!(
+            "CREATE TRIGGER full_disk BEFORE INSERT OR UPDATE ON otpd.{table}
+             EXECUTE FUNCTION full_disk()"
+        );
+        server.execute("otpd", &trigger);
+    }
+    assert_eq!(charge(&store, "alice").await, Err(StoreError::Full));
+    assert_eq!(store.has_room().await, Err(StoreError::Full));
+    assert!(store.shortage().holds(), "to ask makes no room");
+    server.execute("otpd", "DROP TRIGGER full_disk ON otpd.login");
+    server.execute("otpd", "DROP TRIGGER full_disk ON otpd.meta");
+    assert_eq!(store.has_room().await, Ok(()));
+    assert_eq!(charge(&store, "alice").await, Ok(1));
 }
