@@ -133,6 +133,7 @@ pub fn check(path: &Path) -> Result<Vec<String>, StartError> {
     let config = config::load(path, credentials.as_deref(), &config::host_name())?;
     routes(&config, &config.delivery.voice)?;
     if let config::Store::Postgres(settings) = &config.store {
+        opened::machine_id()?;
         store::examine_postgres(settings)?;
     }
     Ok(config.warnings)

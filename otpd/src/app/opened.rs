@@ -33,7 +33,7 @@ impl Opened {
                 Ok(Self { store, reader, thread, clock, host: None })
             }
             config::Store::Postgres(settings) => {
-                let site = site(config, keys)?;
+                let site = site(keys)?;
                 let host = Some(site.host);
                 let postgres = Postgres::open(settings.clone(), keys.clone(), site)?;
                 let (stored, now) = postgres.times();
@@ -60,15 +60,22 @@ pub(super) fn in_use(store: &config::Store) -> Result<Option<String>, StartError
 
 /// This machine among those that share the store. What its installation calls it must be there: two
 /// machines that were taken for one would send each other's codes anew.
-fn site(config: &Config, keys: &Keys) -> Result<Site, StartError> {
-    let id = std::fs::read_to_string(MACHINE_ID).map_err(StartError::MachineId)?;
-    let id = id.trim();
-    if id.len() != 32 {
-        let error = std::io::Error::from(std::io::ErrorKind::InvalidData);
-        return Err(StartError::MachineId(error));
+fn site(keys: &Keys) -> Result<Site, StartError> {
+    let id = machine_id()?;
+    // What messages call the site may be the same on all of its machines.
+    let name = config::host_name();
+    Ok(Site { host: keys.host(&id, &name), name })
+}
+
+/// What the installation calls this machine.
+pub(super) fn machine_id() -> Result<String, StartError> {
+    let text = std::fs::read_to_string(MACHINE_ID).map_err(StartError::MachineId)?;
+    let id = text.trim();
+    if id.len() == 32 {
+        Ok(id.to_owned())
+    } else {
+        Err(StartError::MachineId(std::io::ErrorKind::InvalidData.into()))
     }
-    let host = keys.host(id, &config::host_name());
-    Ok(Site { host, name: config.message.host.clone() })
 }
 
 /// What systemd gives every installation.

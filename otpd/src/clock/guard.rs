@@ -10,6 +10,10 @@
 //! went back and was then set right would leave every window empty. After a step back time goes on
 //! at half its pace until the wall clock has caught up; no code lives more than twice as long by it.
 //!
+//! Where the wall clock is a database's, this machine's own is a further witness: more than an hour
+//! between both is a doubt as well. It does not say which is wrong, and others decide by the
+//! database's on the same rows, so time goes on by that one; but nothing is forgotten.
+//!
 //! Pure: the clocks' readings come in as values.
 
 use std::{fmt, time::Duration};
@@ -82,14 +86,25 @@ pub enum Direction {
     Behind,
 }
 
+/// What the wall clock was compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Witness {
+    /// The time since boot.
+    Boot,
+    /// This machine's own clock, where the wall clock is a database's.
+    Machine,
+}
+
 /// Why the wall clock is in doubt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Doubt {
+    /// By what.
+    pub witness: Witness,
     /// Which way it went.
     pub direction: Direction,
     /// How far, more than an hour.
     pub by: Duration,
-    /// When both last agreed, as the wall clock said then.
+    /// When the wall clock and the time since boot last agreed, as the wall clock said then.
     pub since: Timestamp,
 }
 
@@ -101,6 +116,17 @@ impl fmt::Display for Doubt {
             Direction::Ahead => "ahead of",
             Direction::Behind => "behind",
         };
+        match self.witness {
+            Witness::Boot => {}
+            Witness::Machine => {
+                return write!(
+                    f,
+                    "the clock is in doubt: the database server's is {hours} h {minutes:02} min {way} \
+                     this machine's; codes and limits go by the server's, and nothing old is deleted; \
+                     set the wrong one right, or if the server's is right: otpctl confirm-clock"
+                );
+            }
+        }
         write!(f, "the clock is in doubt: {hours} h {minutes:02} min {way} the time since boot")?;
         if let Ok(since) = jiff::Timestamp::from_millisecond(self.since.0) {
             write!(f, ", counted from {since:.0}")?;
@@ -124,6 +150,10 @@ pub struct Guard {
     /// The machine began in the past: it has no clock of its own, and nobody has set it yet.
     unset: bool,
     doubt: Option<Doubt>,
+    /// What this machine's own clock says against it.
+    apart: Option<Doubt>,
+    /// Somebody said that it is right all the same, as long as both stay apart.
+    confirmed: bool,
 }
 
 impl Guard {
@@ -141,7 +171,7 @@ impl Guard {
             }
         };
         let said = (base.expected(first.uptime), first.uptime);
-        Self { base, said, unset, doubt: None }
+        Self { base, said, unset, doubt: None, apart: None, confirmed: false }
     }
 
     /// The time by these readings.
@@ -159,11 +189,12 @@ impl Guard {
         let expected = self.base.expected(uptime);
         let (ahead, behind) = (wall.since(expected), expected.since(wall));
         if self.unset && ahead > SLACK {
-            self.agree(self.agreed_at(readings));
+            self.begin_at(self.agreed_at(readings));
             self.doubt = None;
             return wall;
         }
-        let doubt = |direction, by| Some(Doubt { direction, by, since: self.base.wall });
+        let (witness, since) = (Witness::Boot, self.base.wall);
+        let doubt = |direction, by| Some(Doubt { witness, direction, by, since });
         if ahead > SLACK {
             self.doubt = doubt(Direction::Ahead, ahead);
             return expected.after(SLACK);
@@ -183,10 +214,21 @@ impl Guard {
         wall
     }
 
+    /// Compares the wall clock, which is a database's, with this machine's own.
+    pub fn compare(&mut self, readings: Readings, own: Timestamp) {
+        let (ahead, behind) = (readings.wall.since(own), own.since(readings.wall));
+        let (direction, by) =
+            if ahead > behind { (Direction::Ahead, ahead) } else { (Direction::Behind, behind) };
+        self.confirmed &= by > SLACK;
+        let (witness, since) = (Witness::Machine, self.base.wall);
+        let apart = by > SLACK && !self.confirmed;
+        self.apart = apart.then_some(Doubt { witness, direction, by, since });
+    }
+
     /// Why the wall clock was in doubt at the last reading, if it was.
     #[must_use]
     pub fn doubt(&self) -> Option<Doubt> {
-        self.doubt
+        self.doubt.or(self.apart)
     }
 
     /// When both clocks last agreed.
@@ -203,6 +245,11 @@ impl Guard {
 
     /// Goes by `agreement` from now on, even if that leads back.
     pub fn agree(&mut self, agreement: Agreement) {
+        self.begin_at(agreement);
+        (self.apart, self.confirmed) = (None, true);
+    }
+
+    fn begin_at(&mut self, agreement: Agreement) {
         self.said = (agreement.wall, agreement.uptime);
         self.unset = false;
         self.base = agreement;

@@ -17,7 +17,7 @@ use std::{
 use nix::time::{ClockId, clock_gettime};
 use tracing::{error, info, warn};
 
-pub use guard::{Agreement, BootId, Direction, Doubt, Readings};
+pub use guard::{Agreement, BootId, Direction, Doubt, Readings, Witness};
 
 use crate::domain::time::Timestamp;
 use guard::Guard;
@@ -36,6 +36,8 @@ struct Guarded {
     guard: Mutex<Guard>,
     /// Where the wall clock is a database's: what it is ahead of the time since boot, in milliseconds.
     ahead: Option<Arc<AtomicI64>>,
+    /// This machine's own clock beside it.
+    own: Option<Box<dyn Fn() -> Timestamp + Send + Sync>>,
 }
 
 impl Clock {
@@ -69,7 +71,7 @@ impl Clock {
             Readings { wall: Timestamp(wall), uptime }
         };
         warn_if_apart(first);
-        Ok(Self::checked(stored, boot_id(), read, Some(ahead)))
+        Ok(Self::checked(stored, boot_id(), read, Some(ahead), Some(Box::new(wall))))
     }
 
     /// Takes the database's time over; nothing for a clock that is of this machine.
@@ -94,7 +96,18 @@ impl Clock {
         boot: Option<BootId>,
         read: impl Fn() -> Readings + Send + Sync + 'static,
     ) -> Self {
-        Self::checked(stored, boot, read, None)
+        Self::checked(stored, boot, read, None, None)
+    }
+
+    /// The same of a database's clock, beside this machine's `own`.
+    #[must_use]
+    pub fn from_readings_beside(
+        stored: Option<Agreement>,
+        boot: Option<BootId>,
+        read: impl Fn() -> Readings + Send + Sync + 'static,
+        own: impl Fn() -> Timestamp + Send + Sync + 'static,
+    ) -> Self {
+        Self::checked(stored, boot, read, None, Some(Box::new(own)))
     }
 
     fn checked(
@@ -102,9 +115,10 @@ impl Clock {
         boot: Option<BootId>,
         read: impl Fn() -> Readings + Send + Sync + 'static,
         ahead: Option<Arc<AtomicI64>>,
+        own: Option<Box<dyn Fn() -> Timestamp + Send + Sync>>,
     ) -> Self {
         let guard = Mutex::new(Guard::new(stored, boot, read()));
-        let guarded = Guarded { read: Box::new(read), guard, ahead };
+        let guarded = Guarded { read: Box::new(read), guard, ahead, own };
         // A doubt of the last run is one from the start, and said at the start.
         guarded.now();
         Self(Arc::new(Source::Guarded(guarded)))
@@ -149,7 +163,7 @@ impl Clock {
             Source::Guarded(guarded) => {
                 let readings = (guarded.read)();
                 let mut guard = guarded.lock();
-                guard.now(readings);
+                guarded.judge(&mut guard, readings);
                 Some((guard.doubt()?, guard.agreed_at(readings)))
             }
         }
@@ -172,12 +186,20 @@ impl Guarded {
         self.guard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn judge(&self, guard: &mut Guard, readings: Readings) -> Timestamp {
+        let now = guard.now(readings);
+        if let Some(own) = &self.own {
+            guard.compare(readings, own());
+        }
+        now
+    }
+
     fn now(&self) -> Timestamp {
         let readings = (self.read)();
         let (now, before, after) = {
             let mut guard = self.lock();
             let before = guard.doubt();
-            (guard.now(readings), before, guard.doubt())
+            (self.judge(&mut guard, readings), before, guard.doubt())
         };
         match (before, after) {
             (None, Some(doubt)) => error!("{doubt}"),

@@ -1,7 +1,7 @@
 use std::sync::{Arc, Mutex};
 
-use super::{Clock, Readings};
-use crate::domain::time::{HOUR, Timestamp};
+use super::{Clock, Direction, Readings};
+use crate::domain::time::{HOUR, MINUTE, Timestamp};
 
 #[test]
 fn the_system_has_a_clock_a_time_since_boot_and_a_boot() {
@@ -32,6 +32,31 @@ fn a_leap_is_in_doubt_until_it_is_confirmed() {
     clock.agree(proposal);
     assert_eq!((clock.now(), clock.doubt()), (leap, None));
     assert_eq!(clock.agreement().map(|agreement| agreement.wall), Some(leap));
+}
+
+#[test]
+fn a_database_more_than_an_hour_from_this_machine_is_in_doubt_at_the_start_and_later() {
+    let first = Readings { wall: Timestamp(1_800_000_000_000), uptime: HOUR };
+    let own = Arc::new(Mutex::new(first.wall.before(24 * HOUR)));
+    let by = Arc::clone(&own);
+    let clock = Clock::from_readings_beside(None, None, move || first, move || *by.lock().unwrap());
+    let doubt = clock.doubt().expect("a day apart at the start");
+    assert_eq!((doubt.direction, doubt.by), (Direction::Ahead, 24 * HOUR));
+    assert!(doubt.to_string().contains("24 h 00 min ahead of this machine's"), "{doubt}");
+    assert_eq!(clock.now(), first.wall, "all hosts of the database go by its clock");
+
+    *own.lock().unwrap() = first.wall.after(HOUR);
+    assert_eq!(clock.doubt(), None, "an hour apart, and no more");
+    *own.lock().unwrap() = first.wall.after(HOUR + MINUTE);
+    assert_eq!(clock.doubt().map(|doubt| doubt.direction), Some(Direction::Behind));
+
+    let (_, proposal) = clock.proposal().expect("in doubt");
+    clock.agree(proposal);
+    assert_eq!(clock.doubt(), None, "somebody said that the database is right");
+    *own.lock().unwrap() = first.wall;
+    assert_eq!(clock.doubt(), None);
+    *own.lock().unwrap() = first.wall.before(2 * HOUR);
+    assert!(clock.doubt().is_some(), "what was confirmed is over");
 }
 
 #[test]

@@ -279,6 +279,15 @@ pub struct Issuer {
     pub host: Option<Host>,
 }
 
+impl Issuer {
+    /// Whether a challenge waits for a code that was lost with an earlier run on this machine. What
+    /// another machine was sending may be on its way: that machine is to say, or the claimant.
+    #[must_use]
+    pub fn has_lost(&self, challenge: &Challenge) -> bool {
+        challenge.host == self.host && challenge.is_lost(self.instance)
+    }
+}
+
 /// What a typed code is.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

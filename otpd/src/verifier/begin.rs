@@ -1,6 +1,6 @@
 //! A login begins.
 
-use std::net::IpAddr;
+use std::{borrow::Cow, net::IpAddr};
 
 use otp_proto::login::{Step, Verdict};
 use tokio::time::Instant;
@@ -12,11 +12,13 @@ use crate::{
     domain::{
         account::{Account, Source},
         audit::Event,
+        challenge::Host,
         login::{Begin, Begun},
         passcode::{ChallengeToken, Draw},
         policy::Requirement,
         records::{Decided, Records},
     },
+    hex,
     quota::Line,
     random,
     store::{Scope, StoreError},
@@ -74,10 +76,11 @@ impl Verifier {
                 Err(_) => return (None, conversation::verdict(Verdict::Denied)),
             },
         };
+        let place = place(site.terms.issuer.host, &site.message.host);
         let attempt = claim
             .connection
             .as_deref()
-            .map(|connection| self.keys.attempt(&site.message.host, &claim.service, connection));
+            .map(|connection| self.keys.attempt(&place, &claim.service, connection));
         let draw = Draw::new(&mut random::system(), site.terms.rules.digits);
         let request = draw.token.request();
         let begin = Begin {
@@ -140,6 +143,12 @@ impl Verifier {
     }
 }
 
+/// Where a connection of sshd is: a store that machines share must not take two of them for one.
+/// There messages may call all of them the same.
+fn place(host: Option<Host>, name: &str) -> Cow<'_, str> {
+    host.map_or(Cow::Borrowed(name), |host| hex::write(host.0).into())
+}
+
 /// Who is refused as often as they ask, which costs nothing, fills no disk with that. What changes
 /// something is written down all the same.
 fn unless_too_often(written: bool, begun: Decided<Begun>) -> Decided<Begun> {
@@ -169,5 +178,17 @@ fn unless_full(full: bool, records: &Records, begun: Decided<Begun>) -> Decided<
             Decided { records: after, audit, answer: Some(answer) }
         }
         Begun::Denied(_) | Begun::Issued(..) => nothing(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Host, place};
+
+    #[test]
+    fn machines_that_messages_call_the_same_are_two_places() {
+        let name = "Example Bank";
+        assert_ne!(place(Some(Host([1; 16])), name), place(Some(Host([2; 16])), name));
+        assert_eq!(place(None, name), name, "alone with its store");
     }
 }

@@ -301,7 +301,7 @@ impl Answer {
         let Some(challenge) = ledger.challenge_mut(self.token) else {
             return ledger.decided(Answered::Unknown);
         };
-        let lost = challenge.is_lost(self.terms.issuer.instance);
+        let lost = self.terms.issuer.has_lost(challenge);
         // A message that no gateway took was none: sending again is not a resend.
         let unsent = lost || challenge.delivery == Delivery::Unsent;
         match challenge.may_resend(now) {
@@ -348,8 +348,8 @@ impl Answer {
         enrollment: &Enrollment,
         notice: Notice,
     ) -> Decided<Answered> {
-        let instance = self.terms.issuer.instance;
-        if ledger.challenge(self.token).is_some_and(|challenge| challenge.is_lost(instance)) {
+        let issuer = &self.terms.issuer;
+        if ledger.challenge(self.token).is_some_and(|challenge| issuer.has_lost(challenge)) {
             let renewed =
                 ledger.renew(&self.terms, enrollment, self.token, &self.draw, None, "lost");
             match renewed {

@@ -125,7 +125,7 @@ impl Begin {
         enrollment: &Enrollment,
         token: ChallengeToken,
     ) -> Decided<Begun> {
-        let lost = ledger.challenge(token).is_some_and(|c| c.is_lost(self.terms.issuer.instance));
+        let lost = ledger.challenge(token).is_some_and(|c| self.terms.issuer.has_lost(c));
         ledger.note(token, Event::LoginResumed { service: self.service.clone() });
         if lost {
             // The daemon that was sending the code has stopped, and no vendor is known to have it.

@@ -31,12 +31,12 @@ impl Recover {
             return unchanged();
         };
         let mut ledger = Ledger::new(account.clone(), Actor::Daemon, records, now);
-        let instance = self.terms.issuer.instance;
+        let issuer = &self.terms.issuer;
         let waits = ledger.challenge(self.token).is_some_and(|challenge| {
             challenge.purpose == Purpose::Login
                 && challenge.is_live()
                 && !challenge.is_expired(now)
-                && challenge.is_lost(instance)
+                && issuer.has_lost(challenge)
         });
         // What cannot be answered is not worth a message.
         let locked = ledger.purse(self.token, &self.terms).is_err();

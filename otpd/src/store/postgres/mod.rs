@@ -20,6 +20,7 @@ pub(super) mod testing;
 mod tests;
 mod trouble;
 mod upkeep;
+mod watch;
 mod write;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};

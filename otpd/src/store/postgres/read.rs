@@ -14,6 +14,7 @@ use super::{
     rows,
     session::{Purpose, Session},
     trouble::Trouble,
+    watch::watch,
 };
 use crate::{
     domain::{
@@ -66,6 +67,7 @@ impl Reads {
         let (queue, mut reads) = mpsc::channel::<Read>(64);
         threads::spawn("reader", move || {
             runtime.block_on(async move {
+                tokio::spawn(watch(desk.connector.clone()));
                 while let Some(read) = reads.recv().await {
                     read(&mut desk).await;
                 }

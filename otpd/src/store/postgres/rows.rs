@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use minicbor::Decode;
 use tokio_postgres::{Row, types::Type};
+use tracing::error;
 
 use super::{BYTES, TEXTS, session::Session, trouble::Trouble};
 use crate::{
@@ -177,7 +178,9 @@ pub(super) async fn read_traffic(
     Ok(())
 }
 
-/// The sum of the shares of each of these; nothing where there are none.
+/// The sum of the shares of each of these; nothing where there are none. One that is damaged is left
+/// out, as if it had not been named: that holds the messages that it would have counted, but not the
+/// answers to those that were sent.
 pub(super) async fn shares(
     session: &Session,
     wanted: &BTreeSet<TrafficKey>,
@@ -196,9 +199,21 @@ pub(super) async fn shares(
     for row in found {
         let key = <[u8; 16]>::try_from(row.try_get::<_, &[u8]>(1)?);
         let key = key.map_err(|_| Trouble::Nonsense("a budget's name is damaged"))?;
-        let sum = names.get(&(row.try_get(0)?, key)).and_then(|name| sums.get_mut(name));
-        if let Some(sum) = sum {
-            sum.add(&decode(&row, 2)?);
+        let Some(name) = names.get(&(row.try_get(0)?, key)) else { continue };
+        match decode(&row, 2) {
+            Ok(share) => sums.get_mut(name).into_iter().for_each(|sum| sum.add(&share)),
+            Err(error) => {
+                let counted = match name {
+                    TrafficKey::Range(_) => "a range",
+                    TrafficKey::Country(_) => "a country",
+                    TrafficKey::All => "the site",
+                };
+                error!(
+                    counted, %error,
+                    "what many accounts did together is damaged; messages that it limits are held"
+                );
+                sums.remove(name);
+            }
         }
     }
     Ok(sums)

@@ -1,5 +1,6 @@
 //! What only a database at the other end of a connection can do wrong, and several hosts at once.
 
+mod counted;
 mod doors;
 mod errors;
 mod fleet;

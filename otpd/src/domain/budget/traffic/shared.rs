@@ -160,6 +160,8 @@ impl Share {
         self.hour.settle(widths.hour.width, HOUR, now);
         self.day.settle(widths.day.width, DAY, now);
         self.wrong.settle(widths.wrong.width, DAY, now);
+        // As in the sum: else it would be found ahead, and begin anew, for as long as it lies there.
+        self.flag = self.flag.map(|flag| Flag { at: flag.at.min(now), ..flag });
         self.flag = self.flag.filter(|flag| flag.until().is_within(DAY, now));
     }
 

@@ -2,7 +2,7 @@
 
 use super::{Begun, Denial, LimitName, granted, limit, refused};
 use crate::domain::{
-    challenge::{Delivery, Instance},
+    challenge::{Delivery, Host, Instance},
     login::{Answered, Notice, Recover},
     passcode::ChallengeToken,
     scene::{Scene, account, ssh},
@@ -25,6 +25,19 @@ fn a_code_that_a_vendor_has_survives_a_restart() {
     assert_eq!(scene.asked(token, "?").0, Notice::Help);
     assert_eq!(scene.sent(), 1);
     assert!(granted(&scene.right(token)));
+}
+
+#[test]
+fn a_code_that_another_machine_sends_is_not_lost() {
+    let mut scene = Scene::new();
+    scene.terms.issuer.host = Some(Host([1; 16]));
+    let token = lost(&mut scene);
+    scene.terms.issuer.host = Some(Host([2; 16]));
+    assert_eq!(scene.asked(token, "?").0, Notice::Help);
+    assert!(matches!(scene.begin(ssh(1)), Begun::Resumed(_)));
+    assert_eq!(scene.sent(), 1);
+    scene.terms.issuer.host = Some(Host([1; 16]));
+    assert!(matches!(scene.begin(ssh(1)), Begun::Issued(..)), "on its own machine it is");
 }
 
 #[test]

@@ -50,6 +50,25 @@ async fn a_primary_from_before_a_failover_is_not_taken() {
     assert_eq!(charge_until_served(&store).await, 2);
 }
 
+#[tokio::test]
+async fn a_host_whose_connection_stays_leaves_a_primary_from_before_a_failover() {
+    let primary = TestServer::start();
+    drop(testing::open(&primary, keys(), 1).expect("a schema"));
+    let standby = primary.standby();
+    let engine = open(both(&primary, &standby));
+    let connector = engine.connector.clone();
+    let store = serve(engine);
+    assert_eq!(charge(&store, "alice").await, Ok(1));
+    // Nobody stops the old one.
+    standby.promote();
+    super::super::watch::look(&connector).await;
+    charge_until_served(&store).await;
+    assert_eq!(charge(&store, "bob").await, Ok(1));
+    let found = "SELECT count(*) FROM otpd.login WHERE account = 'bob'";
+    let counts = [&primary, &standby].map(|server| server.sql("otpd", found));
+    assert_eq!(counts, ["0", "1"], "on the new one alone");
+}
+
 /// Tries until a server is there again.
 async fn charge_until_served(store: &crate::store::Store) -> usize {
     let served = async {

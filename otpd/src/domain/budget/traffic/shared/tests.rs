@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::{SHARES, Share};
+use super::{Flag, SHARES, Share};
 use crate::domain::{
     budget::{Refunded, Traffic},
     time::{DAY, HOUR, MINUTE, Timestamp},
@@ -142,6 +142,15 @@ fn a_share_forgets_what_counts_no_more() {
     assert_ne!(share, Share::default(), "the day is still counted");
     share.settle(share.idle_at());
     assert_eq!(share, Share::default());
+}
+
+#[test]
+fn a_block_that_a_clock_ahead_left_behind_ends_by_the_right_one() {
+    let flag = Some(Flag { at: NOW.after(30 * DAY), minutes: 30 });
+    let mut share = Share { flag, ..Share::default() };
+    share.settle(NOW);
+    share.settle(NOW.after(MINUTE));
+    assert_eq!(share.flag.map(Flag::until), Some(NOW.after(30 * MINUTE)));
 }
 
 #[test]
