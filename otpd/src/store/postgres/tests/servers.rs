@@ -96,6 +96,7 @@ async fn a_database_that_takes_no_changes_is_none() {
 #[tokio::test]
 async fn a_commit_is_durable_whatever_the_database_is_set_to() {
     let server = TestServer::start();
+    drop(testing::open(&server, keys(), 1).expect("a schema"));
     server.execute("postgres", "ALTER DATABASE otpd SET synchronous_commit = off");
     let connector = super::super::connect::Connector::new(testing::settings(&server));
     let mut session = connector.expect("a way").connect().await.expect("a server");
