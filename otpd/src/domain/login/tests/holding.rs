@@ -37,7 +37,7 @@ fn what_holds_both_an_account_and_its_number_is_said_once() {
         login.charge(token, Channel::Sms, Purse::Common, now);
         budget.charge(token, Channel::Sms, Purse::Common, now);
     }
-    assert_eq!(shown(&mut scene), [LimitName::MessagesPerHour]);
+    assert_eq!(shown(&mut scene), [LimitName::UnansweredPerHour]);
 }
 
 #[test]
