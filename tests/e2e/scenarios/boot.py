@@ -55,6 +55,7 @@ def state(unit):
 
 def journal(*options):
     """What otpd has logged."""
+    run("journalctl", "--sync")
     return run("journalctl", "-u", "otpd.service", "-o", "cat", *options).out
 
 

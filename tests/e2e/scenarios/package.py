@@ -84,6 +84,7 @@ def unit(what, name="otpd.service"):
 
 def journal():
     """What otpd has logged."""
+    run("journalctl", "--sync")
     return run("journalctl", "-u", "otpd.service", "-o", "cat").out
 
 
