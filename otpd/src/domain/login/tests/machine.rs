@@ -142,7 +142,11 @@ impl Model {
                 let back = std::time::Duration::from_secs(seconds);
                 self.scene.now = self.scene.now.before(back);
             }
-            Op::Restart => self.scene.restart(),
+            Op::Restart => {
+                self.scene.restart();
+                // No run issues a code in the millisecond in which another one did.
+                self.scene.now = self.scene.now.after(std::time::Duration::from_millis(1));
+            }
             Op::Unlock => {
                 self.scene.manage("alice", Verb::Unlock);
                 self.wrong.clear();
@@ -181,7 +185,7 @@ impl Model {
         prop_assert!(count(DAY, &|_| true) <= 120);
         if channel == Channel::Voice {
             let calls = |m: &Message| unanswered(m) && m.channel == Channel::Voice;
-            prop_assert!(count(DAY, &calls) <= 4, "calls in a day");
+            prop_assert!(count(DAY, &calls) <= 4 + reserve, "calls in a day");
         }
         Ok(())
     }
