@@ -155,6 +155,10 @@ impl Incoming {
             });
         }
         let damaged = FormatError::Damaged { line: 1 };
+        // It stands in front of the seal, and there was none before the first.
+        if format != FORMAT {
+            return Err(damaged);
+        }
         let text = content.ok_or(damaged.clone())?;
         // Which key it needs is said before it is known to be true: nothing else comes of that.
         let header =
