@@ -5,14 +5,22 @@
 //! on; it never gets a code again.
 //! Tries belong to the challenge: neither a resend nor the fresh code after expiry gives one back.
 
+mod delivery;
+mod issuer;
+mod state;
+
 use std::time::Duration;
 
 use minicbor::{Decode, Encode};
 
+pub use delivery::{Channel, Delivery};
+pub use issuer::{Host, Instance, Issuer};
+pub use state::{End, State};
+
 use super::{
     account::{Account, Source},
     budget::resend_wait,
-    passcode::{ChallengeToken, CodeHash, CodeKey, Draw, LONG, Passcode, Purpose, Reference},
+    passcode::{ChallengeToken, CodeKey, Draw, LONG, Passcode, Purpose, Reference},
     time::Timestamp,
 };
 
@@ -46,146 +54,11 @@ pub const ANSWERS: u8 = 30;
 /// A clock set back by more than this makes a code invalid, not longer-lived.
 pub(super) const CLOCK_SLACK: Duration = Duration::from_secs(5);
 
-/// How a code travels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
-#[cbor(index_only)]
-pub enum Channel {
-    /// Text message.
-    #[n(0)]
-    Sms,
-    /// Phone call.
-    #[n(1)]
-    Voice,
-}
-
-impl Channel {
-    /// The word in the configuration and on the wire.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Sms => "sms",
-            Self::Voice => "voice",
-        }
-    }
-}
-
-/// One run of a daemon: a code in the memory of another run is lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
-#[cbor(transparent)]
-pub struct Instance(#[n(0)] pub u32);
-
-/// One machine of several that share a store. A keyed hash, so that the store does not tell machines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
-#[cbor(transparent)]
-pub struct Host(#[cbor(n(0), with = "minicbor::bytes")] pub [u8; 16]);
-
 /// What sshd's connection, the service and the host make together: the same attempt when sshd runs
 /// the stack again. A keyed hash, so that the store does not tell where people log in from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 #[cbor(transparent)]
 pub struct AttemptKey(#[cbor(n(0), with = "minicbor::bytes")] pub [u8; 16]);
-
-/// How far the message is.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub enum Delivery {
-    /// Handed to the gateways by this run of the daemon.
-    #[n(0)]
-    Sending {
-        /// Who holds the code.
-        #[n(0)]
-        by: Instance,
-    },
-    /// A vendor took it.
-    #[n(1)]
-    Accepted {
-        /// Which gateway.
-        #[n(0)]
-        gateway: String,
-    },
-    /// No gateway took it, or none was asked.
-    #[n(2)]
-    Unsent,
-    /// A vendor may have taken it: no clear answer came.
-    #[n(3)]
-    Uncertain {
-        /// The last gateway that may have.
-        #[n(0)]
-        gateway: String,
-    },
-    /// A vendor took it and reported that it did not arrive.
-    #[n(4)]
-    Undelivered {
-        /// Which gateway.
-        #[n(0)]
-        gateway: String,
-        /// What it said, masked.
-        #[n(1)]
-        reason: String,
-    },
-}
-
-/// How a challenge ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
-#[cbor(index_only)]
-pub enum End {
-    /// The right code was typed.
-    #[n(0)]
-    Used,
-    /// The tries or the answers are used up.
-    #[n(1)]
-    Spent,
-    /// Nothing right was typed in time.
-    #[n(2)]
-    Expired,
-    /// The claimant or an administrator gave it up.
-    #[n(3)]
-    Cancelled,
-    /// A newer challenge took its place.
-    #[n(4)]
-    Superseded,
-}
-
-impl End {
-    /// The word in the audit.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Used => "used",
-            Self::Spent => "spent",
-            Self::Expired => "expired",
-            Self::Cancelled => "cancelled",
-            Self::Superseded => "superseded",
-        }
-    }
-}
-
-/// Where a challenge stands.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub enum State {
-    /// It may be answered with the code of this hash.
-    #[n(0)]
-    Live {
-        /// The newest code.
-        #[n(0)]
-        code: CodeHash,
-        /// Codes it took the place of, kept only to be recognised.
-        #[n(1)]
-        earlier: Vec<CodeHash>,
-    },
-    /// It is over.
-    #[n(1)]
-    Ended {
-        /// How.
-        #[n(0)]
-        how: End,
-        /// When.
-        #[n(1)]
-        at: Timestamp,
-    },
-    /// It has no code, and may be answered with a recovery code alone.
-    #[n(2)]
-    Withheld,
-}
 
 /// One passcode question.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -266,26 +139,6 @@ pub struct Question<'a> {
     pub rules: CodeRules,
     /// Whether the code has [`LONG`] digits.
     pub long: bool,
-}
-
-/// Who issues codes, and with which key.
-#[derive(Clone, Debug)]
-pub struct Issuer {
-    /// Hashes codes.
-    pub key: CodeKey,
-    /// This run of the daemon.
-    pub instance: Instance,
-    /// This machine, where the store is shared with others.
-    pub host: Option<Host>,
-}
-
-impl Issuer {
-    /// Whether a challenge waits for a code that was lost with an earlier run on this machine. What
-    /// another machine was sending may be on its way: that machine is to say, or the claimant.
-    #[must_use]
-    pub fn has_lost(&self, challenge: &Challenge) -> bool {
-        challenge.host == self.host && challenge.is_lost(self.instance)
-    }
 }
 
 /// What a typed code is.
