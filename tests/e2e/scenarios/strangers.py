@@ -7,7 +7,8 @@ import time
 
 from ground import PATIENCE, SOCKET, Failure, check, equal, otpctl, otpctl_json, run, scenario, together, wrong
 
-TRIES = 20  # a connection
+TRIES = 5  # a connection
+MEASUREMENTS = 3
 
 
 def connected():
@@ -64,6 +65,26 @@ def chance(one, other):
     return (ranks - len(one) * (len(one) + 1) / 2) / (len(one) * len(other))
 
 
+def told_apart(number, users):
+    """Whose refusals take another time than those of the first user, and whether a longer one."""
+    crowd = 4
+    began = time.monotonic()
+    samples = together(*[lambda: attempts(number // crowd, list(users))] * crowd)
+    took = time.monotonic() - began
+    times = {user: [second for sample in samples for second in sample[user]] for user in users}
+    equal(sum(map(len, times.values())), number, "refusals")
+    print(f"{number} logins with a wrong password, {crowd} at a time, in {took:.1f} s")
+    first, *_ = times.values()
+    told = set()
+    for user, what in users.items():
+        longer = chance(times[user], first)
+        median = statistics.median(times[user]) * 1000
+        print(f"{what}: median {median:.2f} ms of {len(times[user])}; longer than who is enrolled in {longer:.0%}")
+        if not 0.25 < longer < 0.75:
+            told.add((what, "longer" if longer > 0.5 else "shorter"))
+    return told
+
+
 def lock(g, user):
     """Ten wrong codes."""
     frames = g.frames()
@@ -92,25 +113,19 @@ def wrong_passwords(g):
     texts = len(g.phone.texts)
     events = len([event for event in g.otpd.events if event.get("target") == "audit"])
 
-    users = ("alice", "bob", "carol", "dan")
-    crowd = 4
+    users = {"alice": "enrolled", "bob": "not enrolled", "carol": "locked", "dan": "disabled"}
     g.otpd.freeze()
-    began = time.monotonic()
-    samples = together(*[lambda: attempts(g.rounds // crowd, users)] * crowd)
-    took = time.monotonic() - began
+    # What a connection's process or a busy machine does to one user's times, it does not do thrice.
+    everywhere = None
+    for _ in range(MEASUREMENTS):
+        told = told_apart(g.rounds, users)
+        everywhere = told if everywhere is None else everywhere & told
+        if not everywhere:
+            break
     [waiting] = [line for line in run("ss", "-xlH").out.splitlines() if SOCKET in line]
     g.otpd.thaw()
     equal(waiting.split()[2], "0", "connections that wait for the daemon")
-
-    times = {user: [second for sample in samples for second in sample[user]] for user in users}
-    equal(sum(map(len, times.values())), g.rounds, "refusals")
-    print(f"{g.rounds} logins with a wrong password, {crowd} at a time, in {took:.1f} s")
-    for user, what in zip(users, ("enrolled", "not enrolled", "locked", "disabled")):
-        longer = chance(times["alice"], times[user])
-        median = statistics.median(times[user]) * 1000
-        print(f"{what}: median {median:.2f} ms of {len(times[user])}; who is enrolled waits longer in {longer:.0%}")
-        # Of sixty times each, chance alone leaves this once in 400,000 runs.
-        check(0.25 < longer < 0.75, f"the refusal of who is {what} takes another time")
+    equal(everywhere, set(), f"users told apart in {MEASUREMENTS} measurements, by longer or shorter times")
 
     equal(len(g.phone.texts), texts, "texts")
     equal(otpctl_json("show", "alice"), before, "what show says")
