@@ -215,6 +215,7 @@ struct Daemon {
     bound: Listening,
     gate: Option<Arc<Gate>>,
     acting: Option<tokio::task::JoinHandle<()>>,
+    seen: Option<tokio::task::JoinHandle<()>>,
     store: std::thread::JoinHandle<()>,
 }
 
@@ -246,6 +247,7 @@ fn start(path: &Path, config: Config) -> Result<Daemon, StartError> {
         keys: keys.clone(),
         zone: TimeZone::system(),
         site,
+        machine: config::host_name(),
     });
     Ok(Daemon {
         path: path.into(),
@@ -259,6 +261,7 @@ fn start(path: &Path, config: Config) -> Result<Daemon, StartError> {
         bound,
         gate: None,
         acting: None,
+        seen: None,
         store: thread,
     })
 }
@@ -284,6 +287,8 @@ impl Daemon {
             let verifier = Arc::clone(&verifier);
             async move { verifier.store_answers().await }
         }));
+        let (verifier, until) = (Arc::clone(&self.verifier), stop.clone());
+        self.seen = Some(tokio::spawn(async move { verifier.be_seen(until).await }));
         self.listen(&stop);
         let backend = Backend::Working(Arc::clone(&self.verifier));
         let mut served = std::pin::pin!(ipc::serve(listener, backend, stop.clone()));
@@ -310,6 +315,12 @@ impl Daemon {
                 error!("what acts on vendors' notices panicked");
             }
             self.verifier.drained().await;
+            if let Some(seen) = self.seen.take()
+                && !ended
+                && seen.await.is_err()
+            {
+                error!("what tells the other hosts of this one panicked");
+            }
         };
         if tokio::time::timeout(FAREWELL, farewell).await.is_err() {
             warn!("not everything that was under way ended; the next run goes on with it");

@@ -11,7 +11,8 @@ pub use backup::{Backup, BackupPiece, BackupSeen, Restore, RestoredPiece};
 pub use error::{AdminError, NoLiveCode};
 pub use host::{
     Arrival, CheckGateways, ConfirmClock, Credentials, Gateway, GatewayChecked, GatewayState,
-    GatewaysChecked, Policy, PolicyReply, Status, StatusReply, TestMessage, Tested, Unenrolled,
+    GatewaysChecked, Host, HostListed, HostState, Hosts, Policy, PolicyReply, Status, StatusReply,
+    TestMessage, Tested, Unenrolled,
 };
 pub use recovery::{
     Bypass, BypassListed, Bypasses, Grant, Granted, MadeCodes, RecoveryCodes, RevokeBypass, Revoked,
@@ -55,6 +56,7 @@ methods! {
     Bypasses -> BypassListed;
     RevokeBypass -> Revoked;
     Status -> StatusReply;
+    Hosts -> HostListed;
     Policy -> PolicyReply;
     CheckGateways -> GatewaysChecked;
     ConfirmClock -> Empty;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    ALICE, STATUS,
+    ALICE, HOST, STATUS,
     daemon::{Crowd, otpctl},
 };
 
@@ -59,7 +59,8 @@ const VERBS: [(&str, &[&str], &str); 21] = [
         &[],
         "version:text host:text store:text pending:number active:number disabled:number \
          live_challenges:number gateways[name:text kind:text state:text reason:text?] \
-         problems[text]",
+         problems[text] \
+         hosts[name:text version:text state:text started_at:time seen_at:time gateways[]]",
     ),
     ("confirm-clock", &[], "confirmed:flag"),
     (
@@ -115,6 +116,7 @@ fn daemon() -> Crowd {
             "Policy" => json!({ "unenrolled": "deny", "exempt_users": [], "exempt_groups": [],
                 "sms": ["main"], "voice": [], "truncated": false }),
             "Status" => status.clone(),
+            "Hosts" => return rows("host", &serde_json::from_str(HOST).expect("JSON")),
             "TestMessage" => json!({ "status": "accepted", "channel": "sms", "reference": "K7",
                 "gateway": "main", "vendor_id": "m-1", "reason": null }),
             "List" => return rows("subscriber", &subscriber),

@@ -21,8 +21,8 @@ use crate::{
         GatewayName, Standing,
         route::{GatewayHealth, GatewayState},
     },
-    store::{AuditRow, StoreError},
-    verifier::{BypassFailure, Failure, Placed, Rules, stopped},
+    store::{AuditRow, GatewaySeen, Life, StoreError, Use},
+    verifier::{BypassFailure, Failure, Member, Placed, Rules, stopped},
 };
 
 /// Bytes of a reason: with every one of them escaped it still fits a frame.
@@ -149,6 +149,33 @@ pub(super) fn gateway(health: GatewayHealth) -> wire::Gateway {
             GatewayState::Probing => wire::GatewayState::Probing,
         },
         reason: health.last_reason,
+    }
+}
+
+pub(super) fn host(member: Member) -> wire::Host {
+    let Member { here, seen } = member;
+    let gateway = |gateway: GatewaySeen| wire::Gateway {
+        name: gateway.name,
+        kind: gateway.kind,
+        state: match gateway.state {
+            Use::Ready => wire::GatewayState::Ready,
+            Use::Resting => wire::GatewayState::Resting,
+            Use::Probing => wire::GatewayState::Probing,
+        },
+        reason: gateway.reason,
+    };
+    wire::Host {
+        name: seen.name,
+        version: seen.presence.version,
+        state: match seen.life {
+            Life::Running if here => wire::HostState::Here,
+            Life::Running => wire::HostState::Running,
+            Life::Silent => wire::HostState::Silent,
+            Life::Stopped => wire::HostState::Stopped,
+        },
+        started_at: seen.started_at.0,
+        seen_at: seen.seen_at.0,
+        gateways: seen.presence.gateways.into_iter().map(gateway).collect(),
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod format;
 mod found;
+mod hosts;
 mod postgres;
 mod queue;
 mod reader;
@@ -26,6 +27,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use found::{AuditRow, BudgetId, Counts, Idle, OUT_OF_ORDER, Stale, Subscriber, Trail};
+pub use hosts::{GatewaySeen, HostSeen, Life, Presence, Told, Twin, Use, Word};
 pub use postgres::{
     DEFAULT_PORT, Password, Postgres, PostgresError, PostgresSettings, Server, Site,
     examine as examine_postgres, is_in_use as is_postgres_in_use,

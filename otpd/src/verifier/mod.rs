@@ -11,6 +11,7 @@ mod calls;
 mod deliver;
 mod enroll;
 mod follow;
+mod hosts;
 mod log;
 mod notice;
 mod readiness;
@@ -27,7 +28,7 @@ mod upkeep;
 mod wishes;
 
 use std::{
-    sync::{Arc, PoisonError, RwLock, atomic::AtomicUsize},
+    sync::{Arc, Mutex, PoisonError, RwLock, atomic::AtomicUsize},
     time::Duration,
 };
 
@@ -42,6 +43,7 @@ pub use begin::Claim;
 pub use bypass::BypassFailure;
 pub use calls::{CallToken, Words};
 pub use enroll::{EnrollRequest, Failure, Placed, stopped};
+pub use hosts::Member;
 pub use log::Position;
 pub use readiness::Readiness;
 pub use restore::{Progress as RestoreProgress, Restore, RestoreError};
@@ -58,11 +60,12 @@ use crate::{
         challenge::{Host, Instance, Issuer},
         login::Terms,
         policy::Policy,
+        time::Timestamp,
     },
     gateway::route::Routes,
     keys::Keys,
     quota::Quota,
-    store::{Reader, Store},
+    store::{Reader, Store, Twin},
 };
 
 /// What the configuration says about logins; replaced as a whole when it is read again.
@@ -123,6 +126,10 @@ pub struct Verifier {
     unwritten: Counter,
     wishes: wishes::Wishes,
     connections: AtomicUsize,
+    machine: String,
+    begun: Timestamp,
+    /// Another daemon that passes for this one.
+    twin: Mutex<Option<Twin>>,
 }
 
 /// The parts of a [`Verifier`].
@@ -143,6 +150,8 @@ pub struct Parts {
     pub zone: TimeZone,
     /// The configuration at the start.
     pub site: Site,
+    /// This machine's name, among those that share the store.
+    pub machine: String,
 }
 
 impl Verifier {
@@ -155,6 +164,9 @@ impl Verifier {
             deliver::Courier::new(store.clone(), reader.clone(), clock.clone(), sites.clone());
         Arc::new(Self {
             courier,
+            machine: parts.machine,
+            begun: parts.clock.now(),
+            twin: Mutex::default(),
             store: parts.store,
             reader: parts.reader,
             accounts: parts.accounts,

@@ -10,6 +10,7 @@ use otpd_tests::{
     postgres::Server,
     wire::{is_denied, is_granted, login, typed, wrong},
 };
+use serde_json::Value;
 
 use super::people::PEOPLE;
 
@@ -304,4 +305,61 @@ fn a_backup_of_it_is_restored_to_a_file_and_back() {
 fn copy_key(from: &Place, to: &Place) {
     let text = fs::read_to_string(Path::new(&from.file("otpd.key"))).expect("a key");
     to.keep("otpd.key", &text);
+}
+
+/// Asks a host for the hosts until what it tells is as wished: a daemon tells of itself when it has
+/// time for it.
+fn hosts_come_to(host: &Host, wished: impl Fn(&Value) -> bool) -> Value {
+    let mut told = Value::Null;
+    for _ in 0..2_000 {
+        told = serde_json::from_str(&host.otpctl(&["status", "--json"])).expect("JSON");
+        if wished(&told["hosts"]) {
+            return told;
+        }
+    }
+    panic!("{told}");
+}
+
+#[test]
+fn the_status_at_one_host_tells_of_all() {
+    let (phone, server) = (Phone::start(), Server::start());
+    let hosts = ["web1", "web2"].map(|name| Host::new(name, &phone, &server));
+    let [first, second] = hosts.each_ref().map(Host::start);
+    let is = |hosts: &Value, place: usize, name: &str, state: &str| {
+        hosts[place]["name"] == name && hosts[place]["state"] == state
+    };
+    let told = hosts_come_to(&hosts[1], |hosts| is(hosts, 1, "web1", "running"));
+    assert_eq!(told["store"], "postgresql");
+    assert!(is(&told["hosts"], 0, "web2", "here"), "{told}");
+    let other = &told["hosts"][1];
+    assert_eq!(other["version"], told["version"]);
+    assert_eq!(other["gateways"][0]["state"], "ready", "{told}");
+    let table = hosts[1].otpctl(&["status"]);
+    assert!(table.lines().any(|line| line.starts_with("web1 ") && line.contains("running")));
+    first.terminate();
+    assert!(first.wait().success());
+    hosts_come_to(&hosts[1], |hosts| is(hosts, 1, "web1", "stopped"));
+    // The next run of the same host takes its place.
+    let first = hosts[0].start();
+    hosts_come_to(&hosts[1], |hosts| {
+        is(hosts, 1, "web1", "running") && hosts.as_array().is_some_and(|all| all.len() == 2)
+    });
+    drop((first, second));
+}
+
+#[test]
+fn two_daemons_that_pass_for_one_say_so() {
+    let (phone, server) = (Phone::start(), Server::start());
+    let hosts = ["web1", "web1"].map(|name| Host::new(name, &phone, &server));
+    let daemons = hosts.each_ref().map(Host::start);
+    for (host, daemon) in hosts.iter().zip(&daemons) {
+        daemon.wait_for("under the same /etc/machine-id and the same name, web1");
+        let told = hosts_come_to(host, |_| true);
+        let problem = told["problems"][0].as_str().unwrap_or_default();
+        assert!(problem.contains("give one of the machines its own"), "{told}");
+    }
+    let [first, second] = daemons;
+    second.terminate();
+    assert!(second.wait().success());
+    first.wait_for("no other daemon uses this host's name any more");
 }

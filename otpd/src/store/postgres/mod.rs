@@ -6,6 +6,7 @@
 
 mod audit;
 mod connect;
+mod hosts;
 mod open;
 mod read;
 mod rows;

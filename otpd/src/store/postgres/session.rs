@@ -35,6 +35,8 @@ pub(super) enum Purpose {
     Read,
     /// To read each question's own moment.
     ReadOn,
+    /// To write down what decides nothing.
+    Tell,
     /// To read everything there is at one moment, which takes its time.
     Snapshot,
     /// To bring the schema up to date, which takes its time too.
@@ -56,13 +58,14 @@ impl Purpose {
             Self::Snapshot => {
                 ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", [400_000, 2_000, 400_000])
             }
+            Self::Tell => ("BEGIN ISOLATION LEVEL READ COMMITTED", [2_000, 1_000, 2_000]),
             Self::Migrate => ("BEGIN ISOLATION LEVEL READ COMMITTED", [600_000, 60_000, 60_000]),
         }
     }
 
     fn patience(self) -> Duration {
         match self {
-            Self::Decide => ANSWER,
+            Self::Decide | Self::Tell => ANSWER,
             Self::Read | Self::ReadOn => Duration::from_secs(31),
             Self::Snapshot => Duration::from_secs(400),
             Self::Migrate => Duration::from_secs(601),
@@ -73,14 +76,14 @@ impl Purpose {
     fn schema(self) -> &'static str {
         match self {
             Self::Decide => "(SELECT max(version)::text FROM otpd.refinery_schema_history)",
-            Self::Read | Self::ReadOn | Self::Snapshot | Self::Migrate => "NULL",
+            Self::Read | Self::ReadOn | Self::Tell | Self::Snapshot | Self::Migrate => "NULL",
         }
     }
 
     /// How long all of it may take, but for the commit.
     fn longest(self) -> Duration {
         match self {
-            Self::Decide => DECISION,
+            Self::Decide | Self::Tell => DECISION,
             Self::Read | Self::ReadOn => 2 * self.patience(),
             // As long as their caller lets them.
             Self::Snapshot | Self::Migrate => Duration::from_hours(1),
@@ -92,7 +95,7 @@ impl Purpose {
     fn lock(self) -> &'static str {
         match self {
             Self::Decide => "LOCK TABLE otpd.audit IN ROW EXCLUSIVE MODE;",
-            Self::Read | Self::ReadOn | Self::Snapshot | Self::Migrate => "",
+            Self::Read | Self::ReadOn | Self::Tell | Self::Snapshot | Self::Migrate => "",
         }
     }
 }

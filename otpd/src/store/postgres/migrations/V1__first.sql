@@ -71,3 +71,15 @@ CREATE TABLE otpd.audit_base (
   base bigint NOT NULL
 );
 INSERT INTO otpd.audit_base VALUES (0);
+
+-- The daemons that use the database, each as it tells of itself; it decides nothing.
+CREATE TABLE otpd.host (
+  name       text COLLATE "C" NOT NULL,
+  run        bigint NOT NULL,      -- random, of one run of a daemon
+  machine    bytea NOT NULL,       -- keyed hash
+  started_at bigint NOT NULL,
+  seen_at    bigint NOT NULL,
+  stopped    boolean NOT NULL,
+  details    bytea NOT NULL,       -- version, gateways
+  PRIMARY KEY (name, run)
+);

@@ -169,6 +169,7 @@ impl Host {
             keys: self.keys.clone(),
             zone: TimeZone::UTC,
             site,
+            machine: "web1".to_owned(),
         });
         drop(guard);
         self.run = Some(Run { verifier, runtime });
