@@ -149,6 +149,16 @@ pub fn make_key(path: &Path) -> Result<PathBuf, StartError> {
     Ok(key_file)
 }
 
+/// Makes the key that is to come after the one in use.
+///
+/// # Errors
+/// When `[server]` is wrong, or the file exists or cannot be written.
+pub fn make_next_key(path: &Path) -> Result<PathBuf, StartError> {
+    let next = MasterKey::next_to(&config::key_file_of(path)?);
+    MasterKey::make(&next)?;
+    Ok(next)
+}
+
 /// Runs the daemon until it is told to stop.
 ///
 /// # Errors
@@ -174,13 +184,19 @@ pub fn run(path: &Path) -> Result<(), RunError> {
         let (trigger, stop) = shutdown::channel();
         let mut reloads = shutdown::catch_signals(trigger)?;
         let listener = UnixListener::from_std(listener)?;
-        let daemon = match started {
-            Ok(daemon) => Some(daemon),
-            Err(error) => broken::serve(path, &listener, &mut reloads, stop.clone(), error).await,
-        };
-        Ok::<_, std::io::Error>(match daemon {
-            Some(daemon) => Some(daemon.serve(&listener, telemetry, reloads, stop).await),
-            None => None,
+        let mut started = started;
+        Ok::<_, std::io::Error>(loop {
+            let daemon = match started {
+                Ok(daemon) => Some(daemon),
+                Err(error) => {
+                    broken::serve(path, &listener, &mut reloads, stop.clone(), error).await
+                }
+            };
+            let Some(daemon) = daemon else { break None };
+            match daemon.serve(&listener, &telemetry, &mut reloads, stop.clone()).await {
+                End::Stopped(store) => break Some(store),
+                End::Rekeyed(config) => started = again(path, *config).await,
+            }
         })
     })?;
     // With the runtime go the last tasks that hold the store; then its thread ends, and closes the
@@ -191,6 +207,23 @@ pub fn run(path: &Path) -> Result<(), RunError> {
     }
     info!("stopped");
     Ok(())
+}
+
+/// How a daemon ended.
+enum End {
+    /// It was told to stop; the store's thread ends after the runtime.
+    Stopped(std::thread::JoinHandle<()>),
+    /// The store went over to another key.
+    Rekeyed(Box<Config>),
+}
+
+/// Begins anew by the rules that held: whoever waits at a prompt notices no more of it than of a
+/// restart.
+async fn again(path: &Path, config: Config) -> Result<Daemon, StartError> {
+    info!("the database has gone over to the next key; otpd begins anew with it");
+    let path = path.to_owned();
+    let started = tokio::task::spawn_blocking(move || start(&path, config));
+    started.await.unwrap_or_else(|error| Err(StartError::Thread(std::io::Error::other(error))))
 }
 
 /// This run of the daemon, among others that share its store.
@@ -232,7 +265,7 @@ fn start(path: &Path, config: Config) -> Result<Daemon, StartError> {
         audit_log::write(event);
         counted.note(event);
     };
-    let Opened { store, reader, thread, clock, host } =
+    let Opened { store, reader, thread, clock, host, keys } =
         Opened::open(&config, &keys, Arc::new(sink))?;
     let listeners = Listeners::bind(config.http.as_ref());
     let bound = listeners.bound();
@@ -248,6 +281,10 @@ fn start(path: &Path, config: Config) -> Result<Daemon, StartError> {
         zone: TimeZone::system(),
         site,
         machine: config::host_name(),
+        next_key: {
+            let path = config.server.key_file.clone();
+            Box::new(move || next_key(&path))
+        },
     });
     Ok(Daemon {
         path: path.into(),
@@ -267,23 +304,26 @@ fn start(path: &Path, config: Config) -> Result<Daemon, StartError> {
 }
 
 impl Daemon {
-    /// Serves until `stop`; returns the store's thread, which ends after the runtime.
+    /// Serves until `stop`, or until the store went over to another key.
     async fn serve(
         mut self,
         listener: &UnixListener,
-        telemetry: Telemetry,
-        mut reloads: Reloads,
-        stop: Shutdown,
-    ) -> std::thread::JoinHandle<()> {
+        telemetry: &Telemetry,
+        reloads: &mut Reloads,
+        mut stopping: Shutdown,
+    ) -> End {
+        // What is begun here ends with this run of the daemon, which may not be the process's last.
+        let (enough, stop) = shutdown::channel();
         let host = &self.config.message.host;
         info!(host, version = env!("CARGO_PKG_VERSION"), "ready");
         systemd::notify_ready("answers logins");
         let verifier = Arc::clone(&self.verifier);
-        tokio::spawn(async move { verifier.recover_lost().await });
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(async move { verifier.recover_lost().await });
         let verifier = Arc::clone(&self.verifier);
-        tokio::spawn(async move { verifier.look_after().await });
+        tasks.spawn(async move { verifier.look_after().await });
         let verifier = Arc::clone(&self.verifier);
-        tokio::spawn(watchdog::feed(move || {
+        tasks.spawn(watchdog::feed(move || {
             let verifier = Arc::clone(&verifier);
             async move { verifier.store_answers().await }
         }));
@@ -292,15 +332,27 @@ impl Daemon {
         self.listen(&stop);
         let backend = Backend::Working(Arc::clone(&self.verifier));
         let mut served = std::pin::pin!(ipc::serve(listener, backend, stop.clone()));
-        let mut stopping = stop;
-        let ended = loop {
+        let rekeyed = self.verifier.rekeyed().clone();
+        let (mut ended, mut again) = (false, false);
+        loop {
             tokio::select! {
-                () = stopping.requested() => break false,
-                () = reloads.next() => self.reload(&telemetry),
-                () = &mut served => break true,
+                () = stopping.requested() => {
+                    systemd::notify_stopping();
+                    break;
+                }
+                () = rekeyed.happens() => {
+                    again = true;
+                    break;
+                }
+                () = reloads.next() => self.reload(telemetry),
+                () = &mut served => {
+                    systemd::notify_stopping();
+                    ended = true;
+                    break;
+                }
             }
-        };
-        systemd::notify_stopping();
+        }
+        enough.pull();
         // With the gate goes the last way in; what came through it was answered with a yes.
         self.gate = None;
         let acting = self.acting.take();
@@ -325,7 +377,7 @@ impl Daemon {
         if tokio::time::timeout(FAREWELL, farewell).await.is_err() {
             warn!("not everything that was under way ended; the next run goes on with it");
         }
-        self.store
+        if again { End::Rekeyed(Box::new(self.config)) } else { End::Stopped(self.store) }
     }
 
     /// Starts what serves HTTP.
@@ -388,29 +440,52 @@ impl Daemon {
     }
 }
 
-/// The key, made when there is none and nothing is stored that would need another one.
+/// The key that the store belongs to, made when there is none and nothing is stored that would need
+/// another one.
 fn keys(config: &Config) -> Result<Keys, StartError> {
-    let credential = systemd::credentials_directory().map(|folder| folder.join("otpd.key"));
-    let path = config.server.key_file.clone();
+    let path = &config.server.key_file;
+    let key = read_key(path, "otpd.key")?;
+    if let Some(mode) = MasterKey::exposed(path) {
+        // A credential is a copy, and says nothing about who reads what it was copied from.
+        let (path, mode) = (path.display(), format_args!("{mode:04o}"));
+        warn!(%path, %mode, "everybody may read the master key: chmod 0600");
+    }
+    // With the next key at hand it is the store that says which of them it belongs to.
+    let next = next_key(path).unwrap_or_else(|error| {
+        warn!(%error, "the next key cannot be read");
+        None
+    });
+    if let Some(next) = next.map(|next| next.derive())
+        && opened::key_check(&config.store)?.as_deref() == Some(next.check.as_slice())
+    {
+        return Ok(next);
+    }
+    if let Some(master) = key {
+        return Ok(master.derive());
+    }
+    if opened::key_check(&config.store)?.is_some() {
+        let database = opened::name(&config.store);
+        return Err(StartError::KeyMissing { key: path.clone(), database });
+    }
+    let master = MasterKey::make(path)?;
+    info!(path = %path.display(), "made the master key; keep a copy where the database is not");
+    Ok(master.derive())
+}
+
+/// A key by the name of its credential, or else in its file.
+fn read_key(path: &Path, credential: &str) -> Result<Option<MasterKey>, KeyError> {
+    let credential = systemd::credentials_directory().map(|folder| folder.join(credential));
     if let Some(credential) = credential
         && let Some(master) = MasterKey::read(&credential)?
     {
-        // The credential is a copy, and says nothing about who reads what it was copied from.
-        if let Some(mode) = MasterKey::exposed(&path) {
-            let (path, mode) = (path.display(), format_args!("{mode:04o}"));
-            warn!(%path, %mode, "everybody may read the master key: chmod 0600");
-        }
-        return Ok(master.derive());
+        return Ok(Some(master));
     }
-    if let Some(master) = MasterKey::read(&path)? {
-        return Ok(master.derive());
-    }
-    if let Some(database) = opened::in_use(&config.store)? {
-        return Err(StartError::KeyMissing { key: path, database });
-    }
-    let master = MasterKey::make(&path)?;
-    info!(path = %path.display(), "made the master key; keep a copy where the database is not");
-    Ok(master.derive())
+    MasterKey::read(path)
+}
+
+/// The key that is to come after the one in this file.
+fn next_key(path: &Path) -> Result<Option<MasterKey>, KeyError> {
+    read_key(&MasterKey::next_to(path), "otpd.key.next")
 }
 
 fn routes(config: &Config, voice: &[GatewayName]) -> Result<Routes, route::OpenError> {

@@ -19,12 +19,17 @@ struct Arguments {
     /// without it no stored number can be read.
     #[arg(long)]
     make_key: bool,
+    /// Make the key that is to come after the one in use, beside it as otpd.key.next, and end. Copy it
+    /// to every host that shares the database; otpctl key rotate goes over to it.
+    #[arg(long, conflicts_with_all = ["check", "make_key"])]
+    make_next_key: bool,
 }
 
 const EXAMPLES: &str = "\
 Examples:
   otpd --check                     is /etc/otpd/otpd.toml right?
   otpd --make-key                  before the first start, as root
+  otpd --make-next-key             before otpctl key rotate, as root
   otpd --config ./otpd.toml        run in the foreground";
 
 fn main() -> ExitCode {
@@ -33,6 +38,9 @@ fn main() -> ExitCode {
         check(&arguments)
     } else if arguments.make_key {
         app::make_key(&arguments.config).map(|path| made(&path)).map_err(|error| error.to_string())
+    } else if arguments.make_next_key {
+        let made = app::make_next_key(&arguments.config);
+        made.map(|path| made_next(&path)).map_err(|error| error.to_string())
     } else {
         app::run(&arguments.config).map(|()| String::new()).map_err(|error| error.to_string())
     };
@@ -55,6 +63,16 @@ fn made(path: &std::path::Path) -> String {
          otpd.service hands /etc/otpd/otpd.key to the daemon. Elsewhere, or without that unit, otpd\n\
          must be able to read it itself: chown it to otpd's user. A daemon that runs already takes it\n\
          with its next start: systemctl restart otpd\n"
+    )
+}
+
+fn made_next(path: &std::path::Path) -> String {
+    let path = path.display();
+    format!(
+        "{path}: made. Keep a copy of it where the database is not, and copy it to every host that\n\
+         shares the database. otpd.service hands /etc/otpd/otpd.key.next to the daemon with its next\n\
+         start: systemctl restart otpd. Once otpctl status --json shows it as next_key of every host:\n\
+         otpctl key rotate\n"
     )
 }
 

@@ -66,6 +66,8 @@ mod reload;
 mod restart;
 #[path = "daemon/rights.rs"]
 mod rights;
+#[path = "daemon/rotation.rs"]
+mod rotation;
 #[path = "daemon/secrets.rs"]
 mod secrets;
 #[path = "daemon/single_use.rs"]

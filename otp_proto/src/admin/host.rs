@@ -146,6 +146,11 @@ pub struct Host {
     pub seen_at: i64,
     /// Its gateways, at most sixteen.
     pub gateways: Vec<Gateway>,
+    /// The id of the master key that it works with.
+    pub key: String,
+    /// That of the one that it holds for later.
+    #[serde(default)]
+    pub next_key: Option<String>,
 }
 
 /// Reply to [`Hosts`]: one daemon, or null after the last.
@@ -154,6 +159,22 @@ pub struct HostListed {
     /// The daemon.
     #[serde(default)]
     pub host: Option<Host>,
+}
+
+/// Puts the next master key in the place of the one in use. For root alone.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RotateKey {}
+
+/// Reply to [`RotateKey`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyRotated {
+    /// The id of the key in use from now on.
+    pub key: String,
+    /// Numbers that were encrypted anew.
+    pub numbers: u32,
+    /// Hosts that do not run and are not known to hold the key; the first ones.
+    pub without: Vec<String>,
 }
 
 /// Says that the wall clock, which is in doubt, is right.

@@ -11,8 +11,8 @@ pub use backup::{Backup, BackupPiece, BackupSeen, Restore, RestoredPiece};
 pub use error::{AdminError, NoLiveCode};
 pub use host::{
     Arrival, CheckGateways, ConfirmClock, Credentials, Gateway, GatewayChecked, GatewayState,
-    GatewaysChecked, Host, HostListed, HostState, Hosts, Policy, PolicyReply, Status, StatusReply,
-    TestMessage, Tested, Unenrolled,
+    GatewaysChecked, Host, HostListed, HostState, Hosts, KeyRotated, Policy, PolicyReply,
+    RotateKey, Status, StatusReply, TestMessage, Tested, Unenrolled,
 };
 pub use recovery::{
     Bypass, BypassListed, Bypasses, Grant, Granted, MadeCodes, RecoveryCodes, RevokeBypass, Revoked,
@@ -57,6 +57,7 @@ methods! {
     RevokeBypass -> Revoked;
     Status -> StatusReply;
     Hosts -> HostListed;
+    RotateKey -> KeyRotated;
     Policy -> PolicyReply;
     CheckGateways -> GatewaysChecked;
     ConfirmClock -> Empty;

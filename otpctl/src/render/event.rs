@@ -168,6 +168,9 @@ fn known(event: &Event) -> (Tone, &'static str, String) {
         Event::ClockConfirmed { ahead_seconds } => {
             (Plain, "clock confirmed", confirmed(*ahead_seconds))
         }
+        Event::KeyRotated { key, numbers } => {
+            (Bad, "master key rotated", format!("to {key}, {numbers} numbers"))
+        }
         Event::BackupTaken { backup, accounts, log } => {
             (Plain, "backup made", backed_up(backup, *accounts, *log))
         }

@@ -113,6 +113,8 @@ struct Host<'a> {
     started_at: String,
     seen_at: String,
     gateways: &'a [admin::Gateway],
+    key: &'a str,
+    next_key: Option<&'a str>,
 }
 
 impl<'a> Status<'a> {
@@ -124,6 +126,8 @@ impl<'a> Status<'a> {
             started_at: utc(host.started_at),
             seen_at: utc(host.seen_at),
             gateways: &host.gateways,
+            key: &host.key,
+            next_key: host.next_key.as_deref(),
         };
         Self { status, hosts: hosts.iter().map(host).collect() }
     }

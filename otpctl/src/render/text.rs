@@ -2,8 +2,8 @@
 
 use jiff::tz::TimeZone;
 use otp_proto::admin::{
-    Channel, Delivery, DeliveryStatus, Enrolled, Gateway, GatewayState, Host, HostState, Limit,
-    OptOut, Shown, State, StatusReply, Subscriber, Unlocked,
+    Channel, Delivery, DeliveryStatus, Enrolled, Gateway, GatewayState, Host, HostState,
+    KeyRotated, Limit, OptOut, Shown, State, StatusReply, Subscriber, Unlocked,
 };
 
 pub(crate) use super::bypass::{bypassed, bypasses, hand_over, no_bypass, recovery_codes, revoked};
@@ -223,6 +223,23 @@ pub(crate) fn status(
         parts.push(gateways_table(&status.gateways, width));
     }
     parts.join("\n")
+}
+
+/// Result of `key rotate`.
+pub(crate) fn key_rotated(done: &KeyRotated) -> String {
+    let KeyRotated { key, numbers, without } = done;
+    let mut text = format!(
+        "Everything is under the key {key}, {numbers} numbers among it. Now, on every host:\n\
+         mv /etc/otpd/otpd.key.next /etc/otpd/otpd.key, and keep a copy where the database is not.\n\
+         Backups from before need the key from before: take a new one (otpctl backup).\n"
+    );
+    if !without.is_empty() {
+        text +=
+            "These do not run and are not known to hold it; without it otpd will not work there: ";
+        text += &without.join(", ");
+        text += "\n";
+    }
+    text
 }
 
 /// A daemon a line, with the gateways that it cannot use.

@@ -14,8 +14,8 @@ use super::{
     connection::{Connection, Done},
     permit::{Right, Target},
     wire::{
-        Fault, channel_in, checked, delivery, fault, fitting, gateway, grant, host, limit,
-        not_enrolled, opt_out, policy, subscriber,
+        Fault, channel_in, checked, delivery, fault, fitting, gateway, grant, host, key_rotated,
+        limit, not_enrolled, not_rotated, opt_out, policy, subscriber,
     },
 };
 use crate::{
@@ -64,6 +64,7 @@ impl Connection {
             "Policy" => handle!(wire::Policy, policy),
             "CheckGateways" => handle!(wire::CheckGateways, check_gateways),
             "ConfirmClock" => handle!(wire::ConfirmClock, confirm_clock),
+            "RotateKey" => handle!(wire::RotateKey, rotate_key),
             "Restore" => handle!(wire::Restore, restore),
             "Backup" => self.backup(call).await,
             "Log" => self.log(call).await,
@@ -267,6 +268,17 @@ impl Connection {
         }
         let standings = verifier.standings().await;
         Ok(wire::GatewaysChecked { gateways: standings.into_iter().map(checked).collect() })
+    }
+
+    async fn rotate_key(
+        &mut self,
+        verifier: &Verifier,
+        _: wire::RotateKey,
+    ) -> Result<wire::KeyRotated, Fault> {
+        if !self.may(verifier, Right::Backup, Target::Everyone).await {
+            return Err(Fault::Service(ServiceError::PermissionDenied {}));
+        }
+        verifier.rotate_key(self.peer.uid).await.map(key_rotated).map_err(not_rotated)
     }
 
     async fn confirm_clock(

@@ -22,7 +22,7 @@ use crate::{
         route::{GatewayHealth, GatewayState},
     },
     store::{AuditRow, GatewaySeen, Life, StoreError, Use},
-    verifier::{BypassFailure, Failure, Member, Placed, Rules, stopped},
+    verifier::{BypassFailure, Failure, KeyRotated, Member, NotRotated, Placed, Rules, stopped},
 };
 
 /// Bytes of a reason: with every one of them escaped it still fits a frame.
@@ -176,6 +176,28 @@ pub(super) fn host(member: Member) -> wire::Host {
         started_at: seen.started_at.0,
         seen_at: seen.seen_at.0,
         gateways: seen.presence.gateways.into_iter().map(gateway).collect(),
+        key: format!("{:08x}", seen.presence.key),
+        next_key: seen.presence.next_key.map(|id| format!("{id:08x}")),
+    }
+}
+
+pub(super) fn key_rotated(done: KeyRotated) -> wire::KeyRotated {
+    wire::KeyRotated {
+        key: format!("{:08x}", done.key),
+        numbers: done.numbers,
+        without: done.without.into_iter().take(20).collect(),
+    }
+}
+
+pub(super) fn not_rotated(why: NotRotated) -> Fault {
+    match why {
+        NotRotated::Store(error) => error.into(),
+        why @ (NotRotated::None
+        | NotRotated::Unreadable(_)
+        | NotRotated::InUse
+        | NotRotated::Without { .. }) => {
+            AdminError::Refused { reason: fitting(&why.to_string()) }.into()
+        }
     }
 }
 

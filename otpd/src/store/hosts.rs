@@ -33,6 +33,12 @@ pub struct Presence {
     /// How its gateways are.
     #[n(1)]
     pub gateways: Vec<GatewaySeen>,
+    /// The id of the key that it works with.
+    #[n(2)]
+    pub key: u32,
+    /// That of the one that it holds for later.
+    #[n(3)]
+    pub next_key: Option<u32>,
 }
 
 /// Whether a gateway is in use.
@@ -80,6 +86,7 @@ impl Presence {
         Self {
             version: plain(&self.version, NAME),
             gateways: self.gateways.into_iter().take(GATEWAYS).map(gateway).collect(),
+            ..self
         }
     }
 }
@@ -177,7 +184,9 @@ mod tests {
             state: Use::Resting,
             reason: Some("no\ncredit".to_owned() + &"!".repeat(999)),
         };
-        let told = Presence { version: "0.1\u{7}".to_owned(), gateways: vec![gateway; 999] };
+        let gateways = vec![gateway; 999];
+        let version = "0.1\u{7}".to_owned();
+        let told = Presence { version, gateways, key: 1, next_key: None };
         let kept = told.bounded();
         assert_eq!((kept.version.as_str(), kept.gateways.len()), ("0.1", GATEWAYS));
         let first = &kept.gateways[0];

@@ -12,6 +12,7 @@ mod hosts;
 mod postgres;
 mod queue;
 mod reader;
+mod rotation;
 mod sent;
 mod snapshot;
 mod sqlite;
@@ -30,11 +31,12 @@ pub use found::{AuditRow, BudgetId, Counts, Idle, OUT_OF_ORDER, Stale, Subscribe
 pub use hosts::{GatewaySeen, HostSeen, Life, Presence, Told, Twin, Use, Word};
 pub use postgres::{
     DEFAULT_PORT, Password, Postgres, PostgresError, PostgresSettings, Server, Site,
-    examine as examine_postgres, is_in_use as is_postgres_in_use,
+    examine as examine_postgres, key_check as postgres_key_check,
 };
 pub use reader::Reader;
+pub use rotation::{Rekeyed, Rotation};
 pub use snapshot::{Piece, Snapshot, TrailRow};
-pub use sqlite::{OpenError, Sqlite, is_in_use};
+pub use sqlite::{OpenError, Sqlite, key_check};
 pub use upkeep::{Chore, Deleted, SHORTAGE, Shortage};
 pub use working::Working;
 
@@ -129,6 +131,8 @@ pub trait Engine {
     fn relieve(&mut self) -> bool;
     /// Whether the disk is full.
     fn shortage(&self) -> Shortage;
+    /// Whether the database went over to another key.
+    fn rekeyed(&self) -> Rekeyed;
     /// Does one piece of upkeep in a transaction of its own; how many rows it was.
     fn tidy(&mut self, chore: &Chore) -> impl Future<Output = Result<u32, StoreError>> + Send;
 }
@@ -138,6 +142,7 @@ pub trait Engine {
 pub struct Store {
     queue: mpsc::Sender<queue::Item>,
     shortage: Shortage,
+    rekeyed: Rekeyed,
     news: watch::Receiver<()>,
     timing: Histogram,
 }
@@ -170,7 +175,7 @@ impl Store {
         sink: AuditSink,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (sender, receiver) = mpsc::channel(QUEUE);
-        let shortage = engine.shortage();
+        let (shortage, rekeyed) = (engine.shortage(), engine.rekeyed());
         let (tell, news) = watch::channel(());
         let sink: AuditSink = Arc::new(move |event| {
             sink(event);
@@ -178,7 +183,7 @@ impl Store {
         });
         let timing = Histogram::new(SECONDS);
         let serve = queue::run(engine, clock, sink, timing.clone(), receiver);
-        (Self { queue: sender, shortage, news, timing }, serve)
+        (Self { queue: sender, shortage, rekeyed, news, timing }, serve)
     }
 
     /// Decisions that wait or are being made.
@@ -202,6 +207,12 @@ impl Store {
     #[must_use]
     pub fn commit_seconds(&self) -> Histogram {
         self.timing.clone()
+    }
+
+    /// Whether the database went over to another key, so that nothing is decided with this one.
+    #[must_use]
+    pub fn rekeyed(&self) -> &Rekeyed {
+        &self.rekeyed
     }
 
     /// Changes whenever events were committed, and ends with the engine.

@@ -63,6 +63,17 @@ impl Reader {
         }
     }
 
+    /// Does what can be done while logins go on before another key takes the place of this one.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn prepare_rotation(&self, next: Keys) -> Result<(), StoreError> {
+        match &self.0 {
+            Source::Sqlite(_) => Ok(()),
+            Source::Postgres(reads) => reads.prepare_rotation(next).await,
+        }
+    }
+
     /// Tells the daemons that share the database that this run of this one goes on, or that it stops;
     /// whether another passes for it. Nobody's decision waits for that. One that has its database
     /// alone tells nobody.

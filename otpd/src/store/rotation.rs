@@ -6,7 +6,10 @@ use tokio::sync::watch;
 
 use super::format::Damaged;
 use crate::{
-    domain::{account::Account, audit::AuditEvent},
+    domain::{
+        account::Account,
+        audit::{AuditEvent, Event},
+    },
     keys::Keys,
 };
 
@@ -17,6 +20,17 @@ pub struct Rotation {
     pub next: Keys,
     /// Who had it done; what was done is filled in.
     pub event: AuditEvent,
+}
+
+impl Rotation {
+    /// What is written down of it.
+    pub(super) fn done(&self, numbers: u32) -> AuditEvent {
+        let mut done = self.event.clone();
+        if let Event::KeyRotated { numbers: told, .. } = &mut done.event {
+            *told = numbers.into();
+        }
+        done
+    }
 }
 
 /// A number under the next key.

@@ -14,7 +14,7 @@ use std::{
 use tokio::sync::oneshot;
 use tracing::{error, info};
 
-use super::{BudgetId, Idle, Reader, Scope, Store, StoreError, TrailRow, queue};
+use super::{BudgetId, Idle, Reader, Rotation, Scope, Store, StoreError, TrailRow, queue};
 use crate::{
     clock::{Agreement, Clock},
     domain::{audit::AuditEvent, retention::Forget, time::Timestamp},
@@ -62,6 +62,9 @@ pub enum Chore {
     },
     /// Makes the reserve anew if it is gone and there is room for it.
     Reserve,
+    /// Puts another master key in the place of the one that everything is under; how many numbers there
+    /// are. Nothing is decided with the one before from then on.
+    Rotate(Box<Rotation>),
 }
 
 /// What a round of upkeep deleted.

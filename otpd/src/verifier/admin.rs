@@ -207,7 +207,9 @@ impl Verifier {
         let gateways = site.routes.health();
         let full = self.store.has_room().await.is_err().then(|| SHORTAGE.to_owned());
         let clock = self.clock.doubt().map(|doubt| doubt.to_string());
-        let problems = full.into_iter().chain(clock).chain(self.trouble_with_hosts()).collect();
+        let problems = full.into_iter().chain(clock);
+        let problems =
+            problems.chain(self.trouble_with_hosts()).chain(self.leftover_key()).collect();
         let (host, store) = (site.message.host.clone(), self.reader.kind());
         Ok(Status { host, store, counts, gateways, problems })
     }

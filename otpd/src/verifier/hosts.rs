@@ -105,7 +105,9 @@ impl Verifier {
 
     fn presence(&self) -> Presence {
         let gateways = self.site().routes.health().into_iter().map(seen).collect();
-        Presence { version: env!("CARGO_PKG_VERSION").to_owned(), gateways }.bounded()
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        let next_key = self.next_key_id().filter(|id| *id != self.keys.id);
+        Presence { version, gateways, key: self.keys.id, next_key }.bounded()
     }
 
     fn note_twin(&self, found: Option<Twin>) {
@@ -148,11 +150,12 @@ fn seen(health: GatewayHealth) -> GatewaySeen {
     }
 }
 
-/// Whether the same gateways are in use; a reason may differ with every message.
+/// Whether the same gateways are in use and the same key is held; a reason may differ with every
+/// message.
 fn same_states(one: &Presence, other: &Presence) -> bool {
     let states = |presence: &Presence| {
         let states = presence.gateways.iter().map(|gateway| (gateway.name.clone(), gateway.state));
         states.collect::<Vec<_>>()
     };
-    states(one) == states(other)
+    states(one) == states(other) && one.next_key == other.next_key
 }

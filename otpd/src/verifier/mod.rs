@@ -12,6 +12,7 @@ mod deliver;
 mod enroll;
 mod follow;
 mod hosts;
+mod key;
 mod log;
 mod notice;
 mod readiness;
@@ -44,6 +45,7 @@ pub use bypass::BypassFailure;
 pub use calls::{CallToken, Words};
 pub use enroll::{EnrollRequest, Failure, Placed, stopped};
 pub use hosts::Member;
+pub use key::{KeyRotated, NextKey, NotRotated};
 pub use log::Position;
 pub use readiness::Readiness;
 pub use restore::{Progress as RestoreProgress, Restore, RestoreError};
@@ -130,6 +132,7 @@ pub struct Verifier {
     begun: Timestamp,
     /// Another daemon that passes for this one.
     twin: Mutex<Option<Twin>>,
+    next_key: NextKey,
 }
 
 /// The parts of a [`Verifier`].
@@ -152,6 +155,8 @@ pub struct Parts {
     pub site: Site,
     /// This machine's name, among those that share the store.
     pub machine: String,
+    /// Where the next key is, if there is one.
+    pub next_key: NextKey,
 }
 
 impl Verifier {
@@ -165,6 +170,7 @@ impl Verifier {
         Arc::new(Self {
             courier,
             machine: parts.machine,
+            next_key: parts.next_key,
             begun: parts.clock.now(),
             twin: Mutex::default(),
             store: parts.store,

@@ -225,7 +225,18 @@ impl House {
         let zone = TimeZone::UTC;
         let directory = accounts.clone();
         let machine = "web1".to_owned();
-        let parts = Parts { store, reader, accounts, directory, clock, keys, zone, site, machine };
+        let parts = Parts {
+            store,
+            reader,
+            accounts,
+            directory,
+            clock,
+            keys,
+            zone,
+            site,
+            machine,
+            next_key: Box::new(|| Ok(None)),
+        };
         Self { verifier: Verifier::new(parts), vendors, asked, mute, audit, now, root, dir }
     }
 

@@ -18,14 +18,14 @@ const USER: &str = PEOPLE[0].0;
 const NUMBER: &str = PEOPLE[0].1;
 
 /// A host of a fleet: its place, and its name, by which it is told from the others.
-struct Host {
-    place: Place,
+pub(super) struct Host {
+    pub(super) place: Place,
     name: &'static str,
 }
 
 impl Host {
     /// A host whose daemon sends by `phone` and keeps everything at `server`.
-    fn new(name: &'static str, phone: &Phone, server: &Server) -> Self {
+    pub(super) fn new(name: &'static str, phone: &Phone, server: &Server) -> Self {
         let place = Place::new(phone);
         let text = fs::read_to_string(place.config()).expect("a configuration");
         let own = format!("url = \"sqlite:{}\"", place.file("otpd.db").display());
@@ -39,22 +39,30 @@ impl Host {
 
     /// The daemon, on a machine of this name.
     fn command(&self) -> Command {
-        let otpd = self.place.command();
+        self.named(&self.place.command())
+    }
+
+    /// Another build of it, there.
+    pub(super) fn command_of(&self, program: &Path) -> Command {
+        self.named(&self.place.command_of(program))
+    }
+
+    fn named(&self, otpd: &Command) -> Command {
         let mut command = Command::new("unshare");
         command.args(["--uts", "sh", "-c", "hostname \"$0\" && exec \"$@\"", self.name]);
         command.arg(otpd.get_program()).args(otpd.get_args());
         command
     }
 
-    fn start(&self) -> Daemon {
+    pub(super) fn start(&self) -> Daemon {
         self.place.run(self.command())
     }
 
-    fn refusing(&self) -> Daemon {
+    pub(super) fn refusing(&self) -> Daemon {
         Daemon::spawn(self.command(), self.place.socket(), "refused until this is mended")
     }
 
-    fn otpctl(&self, arguments: &[&str]) -> String {
+    pub(super) fn otpctl(&self, arguments: &[&str]) -> String {
         let output = self.place.otpctl(arguments).output().expect("otpctl runs");
         let told = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "otpctl {arguments:?}: {told}");
@@ -62,7 +70,7 @@ impl Host {
     }
 }
 
-fn log_in(daemon: &Daemon, phone: &Phone) {
+pub(super) fn log_in(daemon: &Daemon, phone: &Phone) {
     let mut wire = daemon.connect();
     let challenge = wire.prompt(&login(USER, None)).challenge;
     let code = phone.next().code();
@@ -309,7 +317,7 @@ fn copy_key(from: &Place, to: &Place) {
 
 /// Asks a host for the hosts until what it tells is as wished: a daemon tells of itself when it has
 /// time for it.
-fn hosts_come_to(host: &Host, wished: impl Fn(&Value) -> bool) -> Value {
+pub(super) fn hosts_come_to(host: &Host, wished: impl Fn(&Value) -> bool) -> Value {
     let mut told = Value::Null;
     for _ in 0..2_000 {
         told = serde_json::from_str(&host.otpctl(&["status", "--json"])).expect("JSON");

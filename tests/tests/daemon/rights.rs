@@ -36,6 +36,7 @@ Admin.List              y        y        y        y        -        -        -
 Admin.Hosts             y        y        y        y        -        -        -
 Admin.Bypasses          y        y        y        y        -        -        -
 Admin.Status            y        y        y        y        -        -        -
+Admin.RotateKey         y        -        -        -        -        -        -
 Admin.ConfirmClock      y        y        y        y        -        -        -
 Admin.Policy            y        y        y        y        -        -        -
 Admin.CheckGateways     y        y        y        y        -        -        -
@@ -135,8 +136,8 @@ fn parameters(method: &str, user: &str) -> Value {
         // Shorter than any bypass.
         "Bypass" => json!({ "user": user, "seconds": 1, "reason": "x" }),
         "RevokeBypass" => json!({ "user": user, "id": "0000-00" }),
-        "GetInfo" | "List" | "Bypasses" | "Hosts" | "Status" | "ConfirmClock" | "Policy"
-        | "CheckGateways" => json!({}),
+        "GetInfo" | "List" | "Bypasses" | "Hosts" | "Status" | "ConfirmClock" | "RotateKey"
+        | "Policy" | "CheckGateways" => json!({}),
         // Nobody has done anything to this account, so the list is its end alone.
         "Log" => json!({ "user": "nobody-has-this-name" }),
         "Backup" => json!({ "log": false }),

@@ -330,6 +330,8 @@ fn status_tells_of_every_host_that_shares_the_store() {
         started_at: 0,
         seen_at: 1_785_585_600_789,
         gateways,
+        key: "00c0ffee".into(),
+        next_key: None,
     };
     let (good, bad) =
         (gateway("main", GatewayState::Ready), gateway("spare", GatewayState::Resting));

@@ -9,6 +9,7 @@ mod connect;
 mod hosts;
 mod open;
 mod read;
+mod rotate;
 mod rows;
 mod schema;
 mod sent;
@@ -30,7 +31,7 @@ use tokio::time::{Instant, timeout};
 use tokio_postgres::types::Type;
 use tracing::{debug, error, info};
 
-pub use open::{PostgresError, Site, examine, is_in_use};
+pub use open::{PostgresError, Site, examine, key_check};
 pub(super) use read::Reads;
 pub use settings::{DEFAULT_PORT, Password, PostgresSettings, Server};
 
@@ -40,7 +41,7 @@ use self::{
     session::{Purpose, Session, Uncommitted},
     trouble::Trouble,
 };
-use super::{Chore, Engine, Scope, Shortage, StoreError, Working};
+use super::{Chore, Engine, Rekeyed, Scope, Shortage, StoreError, Working};
 use crate::{
     clock::Agreement,
     domain::{account::Account, records::BudgetKey, time::Timestamp},
@@ -100,6 +101,12 @@ impl Postgres {
     #[must_use]
     pub fn times(&self) -> (Option<Agreement>, Timestamp) {
         self.times.clone()
+    }
+
+    /// The keys, with those from before that the database has kept.
+    #[must_use]
+    pub fn keys(&self) -> &Keys {
+        &self.keys
     }
 
     /// A way for reads beside this one; what one of both learns about servers, the other knows.
@@ -275,6 +282,11 @@ impl Postgres {
     /// Logs a failure; the caller learns only that nothing was committed.
     fn failed(&mut self, step: &'static str, trouble: &Trouble) -> StoreError {
         self.again = trouble.is_passing();
+        if matches!(trouble, Trouble::Rekeyed) {
+            // Whoever begins anew by it says so.
+            debug!(step, "the database has gone over to another key");
+            return StoreError::Unavailable;
+        }
         if trouble.is_full() {
             if self.shortage.set(true) {
                 let remedy = trouble.remedy();
@@ -342,6 +354,10 @@ impl Engine for Postgres {
 
     fn shortage(&self) -> Shortage {
         self.shortage.clone()
+    }
+
+    fn rekeyed(&self) -> Rekeyed {
+        self.connector.rekeyed.clone()
     }
 
     async fn tidy(&mut self, chore: &Chore) -> Result<u32, StoreError> {

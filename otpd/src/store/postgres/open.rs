@@ -5,13 +5,11 @@
 
 use std::{io, time::Duration};
 
-use tokio_postgres::types::Type;
-
 use super::{
     Postgres, PostgresSettings,
     connect::Connector,
     rows,
-    schema::{self, SCHEMA, Unfit},
+    schema::{self, RETIRED, SCHEMA, Unfit},
     session::{Purpose, Session},
     trouble::Trouble,
 };
@@ -119,11 +117,12 @@ fn with_session<T: Send>(
     })
 }
 
-/// Whether the database holds anything that needs its key: then a new key must not be made.
+/// What the key of the database is known by, if it holds anything that needs one: then a new key must
+/// not be made.
 ///
 /// # Errors
 /// [`PostgresError`].
-pub fn is_in_use(settings: &PostgresSettings) -> Result<bool, PostgresError> {
+pub fn key_check(settings: &PostgresSettings) -> Result<Option<Vec<u8>>, PostgresError> {
     let connector = Connector::new(settings.clone()).map_err(PostgresError::Unusable)?;
     with_session(&connector, None, schema::look)
 }
@@ -134,7 +133,7 @@ pub fn is_in_use(settings: &PostgresSettings) -> Result<bool, PostgresError> {
 /// # Errors
 /// [`PostgresError`].
 pub fn examine(settings: &PostgresSettings) -> Result<(), PostgresError> {
-    is_in_use(settings).map(drop)
+    key_check(settings).map(drop)
 }
 
 impl Postgres {
@@ -144,10 +143,21 @@ impl Postgres {
     /// [`PostgresError`]; nothing is changed in a database of another key or of a newer otpd.
     pub fn open(settings: PostgresSettings, keys: Keys, site: Site) -> Result<Self, PostgresError> {
         let connector = Connector::new(settings).map_err(PostgresError::Unusable)?;
-        let times = with_session(&connector, Some(&keys), async |session| {
+        let found = with_session(&connector, Some(&keys), async |session| {
             schema::prepare(session, &keys).await?;
-            Ok(times(session, &site).await?)
+            session.begin(Purpose::Read).await?;
+            connector.settle_on(session);
+            let found = (times(session, &site).await?, schema::meta(session, RETIRED).await?);
+            session.rollback().await?;
+            Ok(found)
         })?;
+        let (times, retired) = found;
+        let keys = match retired {
+            Some(sealed) => keys.with_retired(&sealed).map_err(|_| {
+                PostgresError::Unusable("the keys from before are damaged: otpctl restore".into())
+            })?,
+            None => keys,
+        };
         Ok(Self {
             connector,
             keys,
@@ -164,19 +174,12 @@ impl Postgres {
 }
 
 /// When the clocks of this host last agreed, and the database's time.
-async fn times(
-    session: &mut Session,
-    site: &Site,
-) -> Result<(Option<Agreement>, Timestamp), Trouble> {
-    session.begin(Purpose::Read).await?;
-    let select = "SELECT value FROM otpd.meta WHERE name = $1";
-    let found = session.query(select, &[(&site.clock(), Type::TEXT)]).await?;
-    let agreement = match found.first() {
-        Some(row) => Some(format::decode(row.try_get(0)?)?),
+async fn times(session: &Session, site: &Site) -> Result<(Option<Agreement>, Timestamp), Trouble> {
+    let agreement = match schema::meta(session, &site.clock()).await? {
+        Some(kept) => Some(format::decode(&kept)?),
         None => None,
     };
     let (_, now) = rows::enrolled_and_now(session).await?;
-    session.rollback().await?;
     Ok((agreement, now))
 }
 

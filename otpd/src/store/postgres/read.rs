@@ -269,6 +269,7 @@ impl Desk {
         }
         let mut session = self.connector.connect().await?;
         session.begin(purpose).await?;
+        self.connector.accept(&session)?;
         Ok(session)
     }
 }
@@ -279,7 +280,9 @@ fn failed(purpose: Purpose, trouble: &Trouble) -> StoreError {
         debug!(error = %trouble, "the other hosts are not told of this one");
         return StoreError::Unavailable;
     }
-    error!(error = %trouble, remedy = trouble.remedy(), "a read of the store failed");
+    if !matches!(trouble, Trouble::Rekeyed) {
+        error!(error = %trouble, remedy = trouble.remedy(), "a read of the store failed");
+    }
     StoreError::Unavailable
 }
 

@@ -14,7 +14,6 @@ use super::{
     trouble::Trouble,
 };
 use crate::{
-    domain::audit::Event,
     keys::Keys,
     store::{
         StoreError,
@@ -180,12 +179,9 @@ impl Postgres {
         }
         schema::put_meta(session, KEY_CHECK, &next.check).await?;
         schema::put_meta(session, RETIRED, &next.seal_retired()).await?;
-        let mut event = rotation.event.clone();
-        if let Event::KeyRotated { numbers: told, .. } = &mut event.event {
-            *told = numbers;
-        }
-        audit::append(session, &self.site, std::slice::from_ref(&event)).await?;
+        let numbers = u32::try_from(numbers).unwrap_or(u32::MAX);
+        audit::append(session, &self.site, &[rotation.done(numbers)]).await?;
         session.simple("DELETE FROM otpd.rekeyed").await?;
-        Ok(u32::try_from(numbers).unwrap_or(u32::MAX))
+        Ok(numbers)
     }
 }

@@ -50,6 +50,12 @@ pub(super) enum Trouble {
         /// The newest timeline that was seen.
         known: u32,
     },
+    /// It is another one than this daemon began with.
+    #[error("is another database than the one that this otpd began with")]
+    OtherDatabase,
+    /// It belongs to another key than when this daemon began.
+    #[error("has gone over to another key")]
+    Rekeyed,
     /// No connection could be made, and why.
     #[error("{0}")]
     NoEntry(Arc<Trouble>),
@@ -120,7 +126,7 @@ impl Trouble {
                 ["08", "57P", "25P03"].iter().any(|class| self.sqlstate().starts_with(class))
             }
             Self::Late(_) | Self::Unreachable(_) | Self::Nonsense(_) => true,
-            Self::Standby | Self::ReadOnly | Self::Outdated { .. } => true,
+            Self::Standby | Self::ReadOnly | Self::Outdated { .. } | Self::OtherDatabase => true,
             Self::TooOld(_) | Self::Encoding(_) | Self::OpenFolder | Self::Stranger(_) => true,
             Self::Newer(_) => true,
             Self::NoEntry(_) | Self::Resting(_) => true,
@@ -177,6 +183,11 @@ impl Trouble {
                 "stop this server: it was a primary before the failover; if it is the right one, \
                  restart otpd"
             }
+            Self::OtherDatabase => {
+                "see which one store.url leads to, and end the other; if this is the right one, restart \
+                 otpd"
+            }
+            Self::Rekeyed => "see otpctl status: otpd goes on with the next key by itself",
             Self::OpenFolder => {
                 "set unix_socket_directories in postgresql.conf to a folder of its own, such as \
                  /run/postgresql, and name that in store.url"

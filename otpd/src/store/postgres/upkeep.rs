@@ -6,6 +6,7 @@ use tracing::{error, info};
 
 use super::{
     BYTES, Postgres, Reads, audit, rows,
+    schema::put_meta,
     session::{Parameter, Purpose, Session, Uncommitted},
     snapshot,
     trouble::Trouble,
@@ -96,6 +97,7 @@ impl Postgres {
             | Chore::Agreed { .. }
             | Chore::Trail { .. }
             | Chore::Reserve => {}
+            Chore::Rotate(rotation) => return self.rotate(rotation).await,
         }
         let mut session = self.begun().await.map_err(Uncommitted::Refused)?;
         match self.in_transaction(&session, chore).await {
@@ -142,15 +144,9 @@ impl Postgres {
                 put_meta(session, "room", &value).await?;
                 Ok(1)
             }
-            Chore::Index => Ok(0),
+            Chore::Index | Chore::Rotate(_) => Ok(0),
         }
     }
-}
-
-async fn put_meta(session: &Session, name: &str, value: &[u8]) -> Result<(), Trouble> {
-    let put = "INSERT INTO otpd.meta (name, value) VALUES ($1, $2)
-               ON CONFLICT (name) DO UPDATE SET value = excluded.value";
-    session.execute(put, &[(&name, Type::TEXT), (&value, Type::BYTEA)]).await.map(drop)
 }
 
 /// Whether no other host deletes what is old now.

@@ -8,6 +8,8 @@ CREATE TABLE otpd.meta (
 );
 -- Locked by whoever deletes what is old.
 INSERT INTO otpd.meta VALUES ('retention', '');
+-- Tells this database from every other.
+INSERT INTO otpd.meta VALUES ('database', uuid_send(gen_random_uuid()));
 
 -- Written by administrators' verbs only.
 CREATE TABLE otpd.enrollment (
@@ -82,4 +84,17 @@ CREATE TABLE otpd.host (
   stopped    boolean NOT NULL,
   details    bytea NOT NULL,       -- version, gateways
   PRIMARY KEY (name, run)
+);
+
+-- Numbers under the next master key, while it takes the place of the one before. It is made anew for
+-- every rotation, so a crash may lose it.
+CREATE UNLOGGED TABLE otpd.rekeyed (
+  account      text COLLATE "C" PRIMARY KEY,
+  key_id       bigint NOT NULL,
+  old_number   bytea NOT NULL,     -- as the row was that it is made of
+  number       bytea NOT NULL,
+  old_index    bytea NOT NULL,
+  number_index bytea NOT NULL,
+  old_range    bytea NOT NULL,
+  range_index  bytea NOT NULL
 );

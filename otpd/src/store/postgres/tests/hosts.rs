@@ -5,11 +5,17 @@ use std::time::Duration;
 use super::{keys, testing};
 use crate::{
     domain::{
+        account::Account,
+        audit::{Actor, AuditEvent, Event},
         challenge::{Host, Instance},
         time::{DAY, HOUR, MINUTE, Timestamp},
     },
+    keys::MasterKey,
     postgres_server::Server,
-    store::{GatewaySeen, Life, Presence, Reader, Site, Told, Twin, Use, Word, postgres::Postgres},
+    store::{
+        Chore, GatewaySeen, Life, Presence, Reader, Rotation, Site, StoreError, Told, Twin, Use,
+        Word, postgres::Postgres,
+    },
 };
 
 fn word(run: u32, begun: Option<Timestamp>) -> Word {
@@ -19,7 +25,8 @@ fn word(run: u32, begun: Option<Timestamp>) -> Word {
         state: Use::Resting,
         reason: Some("no credit".to_owned()),
     };
-    let presence = Presence { version: "0.1.0".to_owned(), gateways: vec![gateway] };
+    let gateways = vec![gateway];
+    let presence = Presence { version: "0.1.0".to_owned(), gateways, key: 1, next_key: Some(2) };
     Word { run: Instance(run), begun, presence, stopped: false }
 }
 
@@ -136,4 +143,84 @@ async fn a_word_waits_for_no_standby_and_keeps_no_decision() {
     let waits = || server.sql("postgres", "SHOW synchronous_standby_names") == "nobody";
     assert!((0..1000).any(|_| waits()));
     told(&one, word(7, None)).await;
+}
+
+fn plan(next: u8) -> Chore {
+    let next = MasterKey::from_bytes([next; 32]).derive().after(&keys());
+    let event = AuditEvent {
+        at: super::NOW,
+        request: None,
+        account: Account::host(),
+        actor: Actor::Uid(0),
+        event: Event::KeyRotated { key: "00c0ffee".to_owned(), numbers: 0 },
+    };
+    Chore::Rotate(Box::new(Rotation { next, event }))
+}
+
+#[tokio::test]
+async fn every_host_leaves_the_key_that_one_has_rotated() {
+    let server = Server::start();
+    let [one, two] = [1, 2]
+        .map(|number| super::serve(testing::open(&server, keys(), number).expect("a database")));
+    let postgres = testing::open(&server, keys(), 2).expect("a database");
+    let reader = Reader::postgres(&postgres).expect("a thread");
+    told(&reader, word(7, None)).await;
+    assert_eq!(one.tidy(plan(2)).await, Ok(0));
+    // Decisions, reads and words alike: nothing is done by the key from before.
+    assert!(!two.rekeyed().holds());
+    assert_eq!(super::charge(&two, "alice").await, Err(StoreError::Unavailable));
+    assert!(two.rekeyed().holds(), "it knows why");
+    assert!(reader.newest_event().await.is_err());
+    assert!(reader.tell(word(7, None)).await.is_err());
+    // Another rotation, by who does not know of the first, is refused.
+    let late = super::serve(postgres);
+    assert_eq!(late.tidy(plan(3)).await, Err(StoreError::Unavailable));
+    assert!(late.rekeyed().holds());
+    let next = MasterKey::from_bytes([2; 32]).derive();
+    let now = super::serve(testing::open(&server, next, 2).expect("the next key"));
+    super::charge(&now, "alice").await.expect("a commit");
+    assert_eq!(server.sql("otpd", "SELECT count(*) FROM otpd.rekeyed"), "0");
+}
+
+#[tokio::test]
+async fn a_rotation_does_not_wait_for_ever_and_leaves_no_trace() {
+    let server = Server::start();
+    let store = super::serve(testing::open(&server, keys(), 1).expect("a database"));
+    super::charge(&store, "alice").await.expect("a commit");
+    let connector =
+        super::super::connect::Connector::new(testing::settings(&server)).expect("a way");
+    let mut session = connector.connect().await.expect("a server");
+    session.begin(super::super::Purpose::Decide).await.expect("somebody decides, and hangs");
+    assert_eq!(store.tidy(plan(2)).await, Err(StoreError::Unavailable));
+    session.rollback().await.expect("the end");
+    assert!(!store.rekeyed().holds());
+    assert_eq!(super::charge(&store, "alice").await, Ok(2), "as before");
+}
+
+#[tokio::test]
+async fn another_database_is_not_taken_for_the_one_before() {
+    let server = Server::start();
+    let store = super::serve(testing::open(&server, keys(), 1).expect("a database"));
+    super::charge(&store, "alice").await.expect("a commit");
+    let gone = |way: &str| {
+        let end = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
+                   WHERE datname IN ('otpd', 'first')";
+        server.execute("postgres", end);
+        server.execute("postgres", way);
+    };
+    // A copy in its place, as one is made when a server is cloned: all rows are the same.
+    gone("ALTER DATABASE otpd RENAME TO first");
+    gone("CREATE DATABASE otpd TEMPLATE first OWNER otpd");
+    assert_eq!(super::charge(&store, "alice").await, Err(StoreError::Unavailable));
+    let copy = super::serve(testing::open(&server, keys(), 1).expect("whoever begins with it"));
+    assert_eq!(super::charge(&copy, "alice").await, Ok(2));
+    drop(copy);
+    gone("DROP DATABASE otpd WITH (FORCE)");
+    gone("ALTER DATABASE first RENAME TO otpd");
+    let back = async {
+        while super::charge(&store, "alice").await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(MINUTE, back).await.expect("the one that it began with");
 }

@@ -170,6 +170,7 @@ impl Host {
             zone: TimeZone::UTC,
             site,
             machine: "web1".to_owned(),
+            next_key: Box::new(|| Ok(None)),
         });
         drop(guard);
         self.run = Some(Run { verifier, runtime });
