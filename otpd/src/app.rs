@@ -132,11 +132,39 @@ pub fn check(path: &Path) -> Result<Vec<String>, StartError> {
     let credentials = systemd::credentials_directory().or_else(systemd::credentials_of_service);
     let config = config::load(path, credentials.as_deref(), &config::host_name())?;
     routes(&config, &config.delivery.voice)?;
+    let mut warnings = config.warnings.clone();
     if let config::Store::Postgres(settings) = &config.store {
         opened::machine_id()?;
-        store::examine_postgres(settings)?;
+        match store::postgres_key_check(settings) {
+            Ok(Some(check)) => fits(&config, credentials.as_deref(), &check)?,
+            Ok(None) => {}
+            // It comes back, and nothing is wrong with the configuration until then.
+            Err(error) if error.is_away() => {
+                warnings.push(format!("{error}; nobody can log in with a code until then"));
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
-    Ok(config.warnings)
+    Ok(warnings)
+}
+
+/// Refuses keys that are not those of the database, as far as who checks may read them.
+fn fits(config: &Config, credentials: Option<&Path>, check: &[u8]) -> Result<(), StartError> {
+    let path = &config.server.key_file;
+    let keys = [(path.clone(), "otpd.key"), (MasterKey::next_to(path), "otpd.key.next")];
+    let keys = keys.iter().filter_map(|(path, name)| {
+        let credential = credentials.map(|folder| folder.join(name));
+        let credential = credential.and_then(|path| MasterKey::read(&path).ok().flatten());
+        credential.or_else(|| MasterKey::read(path).ok().flatten())
+    });
+    let keys = keys.map(|master| master.derive()).collect::<Vec<_>>();
+    match keys.first() {
+        Some(key) if keys.iter().all(|key| key.check != check) => {
+            let place = opened::name(&config.store);
+            Err(store::PostgresError::WrongKey { place, found: key.id }.into())
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// Makes the master key where the configuration wants it.
@@ -220,7 +248,7 @@ enum End {
 /// Begins anew by the rules that held: whoever waits at a prompt notices no more of it than of a
 /// restart.
 async fn again(path: &Path, config: Config) -> Result<Daemon, StartError> {
-    info!("the database has gone over to the next key; otpd begins anew with it");
+    info!("the keys of the database are others now; otpd begins anew with them");
     let path = path.to_owned();
     let started = tokio::task::spawn_blocking(move || start(&path, config));
     started.await.unwrap_or_else(|error| Err(StartError::Thread(std::io::Error::other(error))))
@@ -249,6 +277,8 @@ struct Daemon {
     gate: Option<Arc<Gate>>,
     acting: Option<tokio::task::JoinHandle<()>>,
     seen: Option<tokio::task::JoinHandle<()>>,
+    /// What serves HTTP: its ports are free for the next run once it has ended.
+    web: tokio::task::JoinSet<()>,
     store: std::thread::JoinHandle<()>,
 }
 
@@ -299,6 +329,7 @@ fn start(path: &Path, config: Config) -> Result<Daemon, StartError> {
         gate: None,
         acting: None,
         seen: None,
+        web: tokio::task::JoinSet::new(),
         store: thread,
     })
 }
@@ -367,6 +398,7 @@ impl Daemon {
                 error!("what acts on vendors' notices panicked");
             }
             self.verifier.drained().await;
+            while self.web.join_next().await.is_some() {}
             if let Some(seen) = self.seen.take()
                 && !ended
                 && seen.await.is_err()
@@ -390,12 +422,12 @@ impl Daemon {
             let (gate, notices) = Gate::new(verifier, clock, self.metrics.clone(), public);
             self.acting = Some(tokio::spawn(notices.act(Arc::clone(&self.verifier))));
             let router = http::public(Arc::clone(&gate));
-            tokio::spawn(http::serve(listener, router, limits, stop.clone()));
+            self.web.spawn(http::serve(listener, router, limits, stop.clone()));
             self.gate = Some(gate);
         }
         if let Some(listener) = listeners.admin.and_then(registered) {
             let router = http::admin(Arc::clone(&self.verifier), self.metrics.clone());
-            tokio::spawn(http::serve(listener, router, http::Limits::default(), stop.clone()));
+            self.web.spawn(http::serve(listener, router, http::Limits::default(), stop.clone()));
         }
     }
 

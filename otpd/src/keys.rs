@@ -341,6 +341,12 @@ impl Keys {
         AttemptKey(self.attempt.mac(&parts))
     }
 
+    /// How many code keys from before there are.
+    #[must_use]
+    pub fn retired(&self) -> usize {
+        self.code.earlier().count()
+    }
+
     /// These, after those of `before`: what that one's code key hashed is good with these too.
     #[must_use]
     pub fn after(mut self, before: &Self) -> Self {
@@ -371,7 +377,7 @@ impl Keys {
         sealed
     }
 
-    /// These, with the code keys from before.
+    /// These, with the code keys from before that were sealed, besides those that they have.
     ///
     /// # Errors
     /// [`Unsealable`].

@@ -229,7 +229,7 @@ pub(crate) fn status(
 pub(crate) fn key_rotated(done: &KeyRotated) -> String {
     let KeyRotated { key, numbers, without } = done;
     let mut text = format!(
-        "Everything is under the key {key}, {numbers} numbers among it. Now, on every host:\n\
+        "Everything is under the key {key}; numbers among it: {numbers}. Now, on every host:\n\
          mv /etc/otpd/otpd.key.next /etc/otpd/otpd.key, and keep a copy where the database is not.\n\
          Backups from before need the key from before: take a new one (otpctl backup).\n"
     );

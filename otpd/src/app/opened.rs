@@ -9,6 +9,7 @@ use crate::{
     domain::challenge::Host,
     keys::{self, Keys},
     store::{self, AuditSink, Postgres, Reader, Site, Sqlite, Store},
+    systemd,
 };
 
 /// A store at work.
@@ -72,7 +73,7 @@ fn site() -> Result<Site, StartError> {
     let id = machine_id()?;
     // What messages call the site may be the same on all of its machines.
     let name = config::host_name();
-    Ok(Site { host: keys::host(&id, &name), name })
+    Ok(Site { host: keys::host(&id, &name), name, state: systemd::state_directory() })
 }
 
 /// What the installation calls this machine.

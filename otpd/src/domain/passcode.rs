@@ -255,10 +255,15 @@ impl CodeKey {
         self
     }
 
-    /// This one, with those before it.
+    /// This one, with these before it besides those that it has.
     #[must_use]
     pub fn with_earlier(mut self, earlier: Vec<Self>) -> Self {
-        self.earlier = earlier;
+        for key in earlier {
+            let known = key.id == self.id || self.earlier.iter().any(|own| own.id == key.id);
+            if !known && self.earlier.len() < EARLIER {
+                self.earlier.push(key);
+            }
+        }
         self
     }
 

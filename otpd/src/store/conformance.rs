@@ -258,6 +258,7 @@ engines! {
     super::retention::nothing_when_the_clock_went_back as nor_after_it_went_back,
     super::retention::many_pieces as many_events_go_piece_by_piece,
     super::rotation::everything_goes_along as another_key_takes_over_everything,
+    super::rotation::a_backup_brings_earlier_keys as a_backup_brings_keys_from_before,
     super::faults::poison as a_panic_fails_alone,
     super::faults::lost_commit as a_commit_that_surely_failed_is_run_again,
     super::faults::full_disk as a_full_disk_is_relieved_once,

@@ -39,6 +39,9 @@ pub struct Presence {
     /// That of the one that it holds for later.
     #[n(3)]
     pub next_key: Option<u32>,
+    /// It doubts the database's clock: then nobody forgets anything by that.
+    #[n(4)]
+    pub doubts: bool,
 }
 
 /// Whether a gateway is in use.
@@ -186,7 +189,7 @@ mod tests {
         };
         let gateways = vec![gateway; 999];
         let version = "0.1\u{7}".to_owned();
-        let told = Presence { version, gateways, key: 1, next_key: None };
+        let told = Presence { version, gateways, key: 1, next_key: None, doubts: false };
         let kept = told.bounded();
         assert_eq!((kept.version.as_str(), kept.gateways.len()), ("0.1", GATEWAYS));
         let first = &kept.gateways[0];

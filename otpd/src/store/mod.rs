@@ -31,7 +31,7 @@ pub use found::{AuditRow, BudgetId, Counts, Idle, OUT_OF_ORDER, Stale, Subscribe
 pub use hosts::{GatewaySeen, HostSeen, Life, Presence, Told, Twin, Use, Word};
 pub use postgres::{
     DEFAULT_PORT, Password, Postgres, PostgresError, PostgresSettings, Server, Site,
-    examine as examine_postgres, key_check as postgres_key_check,
+    key_check as postgres_key_check,
 };
 pub use reader::Reader;
 pub use rotation::{Rekeyed, Rotation};

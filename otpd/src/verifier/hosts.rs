@@ -107,7 +107,8 @@ impl Verifier {
         let gateways = self.site().routes.health().into_iter().map(seen).collect();
         let version = env!("CARGO_PKG_VERSION").to_owned();
         let next_key = self.next_key_id().filter(|id| *id != self.keys.id);
-        Presence { version, gateways, key: self.keys.id, next_key }.bounded()
+        let doubts = self.clock.doubt().is_some();
+        Presence { version, gateways, key: self.keys.id, next_key, doubts }.bounded()
     }
 
     fn note_twin(&self, found: Option<Twin>) {
@@ -116,9 +117,10 @@ impl Verifier {
             return;
         }
         *known = found;
-        match found {
-            Some(twin) => error!("{}", double(twin, &self.machine)),
-            None => info!("no other daemon uses this host's name any more"),
+        if let Some(twin) = found {
+            error!("{}", double(twin, &self.machine));
+        } else {
+            info!("no other daemon uses this host's name any more");
         }
     }
 }
@@ -157,5 +159,6 @@ fn same_states(one: &Presence, other: &Presence) -> bool {
         let states = presence.gateways.iter().map(|gateway| (gateway.name.clone(), gateway.state));
         states.collect::<Vec<_>>()
     };
-    states(one) == states(other) && one.next_key == other.next_key
+    let rest = |presence: &Presence| (presence.next_key, presence.doubts);
+    states(one) == states(other) && rest(one) == rest(other)
 }

@@ -152,7 +152,13 @@ mod tests {
                 started_at: Timestamp(0),
                 seen_at: Timestamp(0),
                 life,
-                presence: Presence { version: String::new(), gateways: vec![], key: 1, next_key },
+                presence: Presence {
+                    version: String::new(),
+                    gateways: vec![],
+                    key: 1,
+                    next_key,
+                    doubts: false,
+                },
             },
         };
         let hosts = [

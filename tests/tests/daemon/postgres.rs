@@ -268,9 +268,34 @@ fn the_check_looks_at_the_url_the_password_the_server_and_its_schema() {
     server.execute("otpd", "INSERT INTO otpd.refinery_schema_history VALUES (99, 'x', '', '')");
     let (good, told) = check(&host.place);
     assert!(!good && told.contains("a newer otpd has used it"), "{told}");
+    server.execute("otpd", "DELETE FROM otpd.refinery_schema_history WHERE version = 99");
+    let (good, told) = check(&host.place);
+    assert!(good && told.contains("nothing is wrong"), "{told}");
+    host.place.keep("otpd.key", "another 0123456789abcdef01234567");
+    let (good, told) = check(&host.place);
+    assert!(!good && told.contains("made with another master key"), "{told}");
+    // While it is away nothing is known to be wrong, and a reload goes on.
     server.stop();
     let (good, told) = check(&host.place);
-    assert!(!good && told.contains("cannot be reached"), "{told}");
+    assert!(good && told.contains("warning: ") && told.contains("cannot be reached"), "{told}");
+}
+
+#[test]
+fn a_reload_while_the_server_is_away_is_done() {
+    let (phone, mut server) = (Phone::start(), Server::start());
+    let host = Host::new("web1", &phone, &server);
+    let daemon = host.start();
+    daemon.enroll(&phone, USER, NUMBER);
+    server.kill();
+    let text = fs::read_to_string(host.place.config()).expect("a configuration");
+    host.place.configure(&text.replace("[limits]", "[code]\ndigits = 7\n[limits]"));
+    assert!(check(&host.place).0, "the check of systemctl reload");
+    daemon.signal("HUP");
+    daemon.wait_for("the configuration was read again");
+    server.go();
+    let mut begins = (0..100_000).map(|_| daemon.connect().begin(USER));
+    assert!(begins.any(|reply| reply.challenge.is_some()), "{}", daemon.log());
+    assert_eq!(phone.next().code().len(), 7, "by the new rules");
 }
 
 #[test]
@@ -361,7 +386,9 @@ fn two_daemons_that_pass_for_one_say_so() {
     let hosts = ["web1", "web1"].map(|name| Host::new(name, &phone, &server));
     let daemons = hosts.each_ref().map(Host::start);
     for (host, daemon) in hosts.iter().zip(&daemons) {
-        daemon.wait_for("under the same /etc/machine-id and the same name, web1");
+        // Words are said every 20 s.
+        let said = "under the same /etc/machine-id and the same name, web1";
+        assert!(daemon.says_within(said, PATIENCE * 4), "{}", daemon.log());
         let told = hosts_come_to(host, |_| true);
         let problem = told["problems"][0].as_str().unwrap_or_default();
         assert!(problem.contains("give one of the machines its own"), "{told}");
@@ -369,5 +396,6 @@ fn two_daemons_that_pass_for_one_say_so() {
     let [first, second] = daemons;
     second.terminate();
     assert!(second.wait().success());
-    first.wait_for("no other daemon uses this host's name any more");
+    let said = "no other daemon uses this host's name any more";
+    assert!(first.says_within(said, PATIENCE * 4), "{}", first.log());
 }

@@ -12,8 +12,10 @@ use otpd_tests::{
 use serde_json::Value;
 
 use super::{
+    listeners::get,
     people::PEOPLE,
     postgres::{Host, hosts_come_to, log_in},
+    web::free,
 };
 
 const USER: &str = PEOPLE[0].0;
@@ -69,12 +71,12 @@ fn the_key_of_two_hosts_is_rotated_while_logins_go_on() {
         (wire, challenge, phone.next().code())
     });
     let (done, told) = rotate(&hosts[0].place);
-    assert!(done && told.contains("1 numbers"), "{told}");
+    assert!(done && told.contains("numbers among it: 1"), "{told}");
     for (daemon, (wire, challenge, code)) in daemons.iter().zip(&mut logins) {
         assert!(is_granted(&answer(daemon, wire, challenge, code)), "{}", daemon.log());
         let again = daemon.connect().try_call(&typed(challenge, code)).expect("an answer");
         assert!(!again.is_ok_and(|reply| is_granted(&reply.step)), "it is used");
-        daemon.wait_for("the database has gone over to the next key");
+        daemon.wait_for("the keys of the database are others now");
         log_in(daemon, &phone);
     }
     for host in &hosts {
@@ -102,6 +104,9 @@ fn the_key_of_two_hosts_is_rotated_while_logins_go_on() {
 fn a_host_alone_rotates_its_key_too() {
     let phone = Phone::start();
     let place = Place::new(&phone);
+    let [admin] = free();
+    let text = fs::read_to_string(place.config()).expect("a configuration");
+    place.configure(&format!("{text}\n[http]\nadmin-listen = \"{admin}\"\n"));
     let daemon = place.start();
     daemon.enroll(&phone, USER, NUMBER);
     make_next_key(&place);
@@ -109,8 +114,11 @@ fn a_host_alone_rotates_its_key_too() {
     let challenge = wire.prompt(&login(USER, None)).challenge;
     let code = phone.next().code();
     let (done, told) = rotate(&place);
-    assert!(done && told.contains("1 numbers"), "{told}");
+    assert!(done && told.contains("numbers among it: 1"), "{told}");
     assert!(is_granted(&answer(&daemon, &mut wire, &challenge, &code)), "{}", daemon.log());
+    daemon.wait_for_count(": ready ", 2);
+    let health = get(admin, "/healthz").expect("its port is its own again");
+    assert!(health.starts_with("HTTP/1.1 200 "), "{health}");
     // As it is, and after a start with the key in its place.
     log_in(&daemon, &phone);
     daemon.terminate();
@@ -181,9 +189,9 @@ fn a_rotation_that_is_killed_at_one_host_troubles_no_other() {
 
 /// A login as the module begins it: where the daemon has hung up, once more on a new connection.
 fn log_in_at_last(daemon: &Daemon, phone: &Phone) {
-    let begin = login(USER, None);
-    let begun = daemon.connect().try_call(&begin).or_else(|| daemon.connect().try_call(&begin));
-    let reply = begun.expect("the daemon comes back").expect("a step");
+    let call = login(USER, None);
+    let told = daemon.connect().try_call(&call).or_else(|| daemon.connect().try_call(&call));
+    let reply = told.expect("the daemon comes back").expect("a step");
     let challenge = reply.challenge.unwrap_or_else(|| panic!("{:?}", reply.step.text));
     let code = phone.next().code();
     assert!(is_granted(&daemon.connect().answer(&challenge, &code)));

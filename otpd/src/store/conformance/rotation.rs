@@ -166,3 +166,20 @@ impl Keyed for crate::store::Postgres {
         self.keys().clone()
     }
 }
+
+pub(super) async fn a_backup_brings_earlier_keys(subject: &impl Subject) {
+    // As a backup says it that was taken after a rotation.
+    let [first, second] = [1, 2].map(keys);
+    let told = second.clone().after(&first).seal_retired();
+    let running = Running::start(subject.open(second.clone()).expect("a new database"));
+    assert_eq!(running.store.tidy(Chore::Retired(told.clone())).await, Ok(1));
+    assert!(running.store.rekeyed().holds(), "this run knows nothing of them");
+    running.stop();
+    let engine = subject.open(second.clone()).expect("the same database");
+    assert_eq!(engine.kept().code.of(first.id).id, first.id);
+    let running = Running::start(engine);
+    assert_eq!(running.store.tidy(Chore::Retired(told)).await, Ok(0), "they are there");
+    let foreign = keys(3).after(&first).seal_retired();
+    assert_eq!(running.store.tidy(Chore::Retired(foreign)).await, Ok(0), "of another master");
+    assert!(!running.store.rekeyed().holds());
+}

@@ -31,6 +31,7 @@ use tracing::warn;
 
 use super::{
     PostgresSettings, Server,
+    memory::Memory,
     session::{Identity, Session},
     trouble::Trouble,
 };
@@ -55,6 +56,8 @@ pub(super) struct Connector {
     timeline: Arc<AtomicU32>,
     /// The database as it was opened.
     identity: Arc<OnceLock<Identity>>,
+    /// What the next start is to know.
+    memory: Memory,
     /// It went over to another key since.
     pub(super) rekeyed: Rekeyed,
 }
@@ -65,6 +68,14 @@ impl Connector {
     /// # Errors
     /// What is wrong with them, in words.
     pub(super) fn new(settings: PostgresSettings) -> Result<Self, String> {
+        Self::with_memory(settings, Memory::default())
+    }
+
+    /// The same, with what an earlier run has kept.
+    ///
+    /// # Errors
+    /// What is wrong with the certificates, in words.
+    pub(super) fn with_memory(settings: PostgresSettings, memory: Memory) -> Result<Self, String> {
         let over_tcp = settings.servers.iter().any(|server| matches!(server, Server::Tcp { .. }));
         let tls = over_tcp.then(|| tls(&settings)).transpose()?;
         Ok(Self {
@@ -72,6 +83,7 @@ impl Connector {
             tls,
             timeline: Arc::default(),
             identity: Arc::default(),
+            memory,
             rekeyed: Rekeyed::default(),
         })
     }
@@ -163,6 +175,11 @@ impl Connector {
         if found < known {
             return Err(Trouble::Outdated { found, known });
         }
+        if found > known
+            && let Some(identity) = self.identity.get()
+        {
+            self.memory.keep(&identity.database, found);
+        }
         match (session.identity(), self.identity.get()) {
             (Some(found), Some(known)) if found.database != known.database => {
                 Err(Trouble::OtherDatabase)
@@ -175,10 +192,21 @@ impl Connector {
         }
     }
 
+    /// Refuses a database that is behind what an earlier run has seen of it. In a transaction.
+    pub(super) fn recall(&self, database: &str, session: &Session) -> Result<(), Trouble> {
+        let (found, known) = (session.timeline(), self.memory.recall(database));
+        if found < known {
+            return Err(Trouble::Forgotten { found, known, place: self.memory.place() });
+        }
+        self.timeline.fetch_max(known, Ordering::AcqRel);
+        Ok(())
+    }
+
     /// Goes by this database, in the transaction under way, from now on.
     pub(super) fn settle_on(&self, session: &Session) {
         if let Some(identity) = session.identity() {
             let _ = self.identity.set(identity.clone());
+            self.memory.keep(&identity.database, session.timeline());
         }
     }
 

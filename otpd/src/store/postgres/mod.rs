@@ -7,6 +7,7 @@
 mod audit;
 mod connect;
 mod hosts;
+mod memory;
 mod open;
 mod read;
 mod rotate;
@@ -31,7 +32,7 @@ use tokio::time::{Instant, timeout};
 use tokio_postgres::types::Type;
 use tracing::{debug, error, info};
 
-pub use open::{PostgresError, Site, examine, key_check};
+pub use open::{PostgresError, Site, key_check};
 pub(super) use read::Reads;
 pub use settings::{DEFAULT_PORT, Password, PostgresSettings, Server};
 
@@ -40,6 +41,7 @@ use self::{
     rows::Locked,
     session::{Purpose, Session, Uncommitted},
     trouble::Trouble,
+    write::Written,
 };
 use super::{Chore, Engine, Rekeyed, Scope, Shortage, StoreError, Working};
 use crate::{
@@ -222,8 +224,8 @@ impl Postgres {
         Ok((working, locked))
     }
 
-    /// Writes what changed and commits; false when nothing changed.
-    async fn write_and_commit(&mut self, working: &Working) -> Result<bool, Uncommitted> {
+    /// Writes what changed and commits.
+    async fn write_and_commit(&mut self, working: &Working) -> Result<Written, Uncommitted> {
         let Some(Open { mut session, locked }) = self.open.take() else {
             return Err(Uncommitted::Refused(Trouble::Nonsense("no transaction is open")));
         };
@@ -231,14 +233,14 @@ impl Postgres {
         let written = timeout(WRITE, writing).await.unwrap_or(Err(Trouble::Late(WRITE)));
         match written {
             // Nothing is new, so nothing can be lost.
-            Ok(false) => {
+            Ok(Written::Nothing) => {
                 session.rollback().await.map_err(Uncommitted::Refused)?;
                 self.idle = Some(session);
-                Ok(false)
+                Ok(Written::Nothing)
             }
-            Ok(true) => {
+            Ok(written @ (Written::All | Written::AllButAttack)) => {
                 failpoint::reach(Point::Written);
-                self.finish(session).await.map(|()| true)
+                self.finish(session).await.map(|()| written)
             }
             Err(trouble) => {
                 if !trouble.says_goodbye() && session.rollback().await.is_ok() {
@@ -334,7 +336,12 @@ impl Engine for Postgres {
     async fn commit(&mut self, working: &mut Working) -> Result<(), StoreError> {
         let committed = self.write_and_commit(working).await;
         let wrote = committed.map_err(|uncommitted| self.not_committed("commit", &uncommitted))?;
-        if wrote && self.shortage.set(false) {
+        match wrote {
+            Written::Nothing => return Ok(()),
+            Written::All => {}
+            Written::AllButAttack => working.forget_events(write::is_attack),
+        }
+        if self.shortage.set(false) {
             info!("the disk of the store has room again; new logins are served");
         }
         Ok(())

@@ -3,11 +3,12 @@
 //! It is done on a thread of its own with connections of its own, for the one that decides is made
 //! where it is used, and made anew whenever it is lost.
 
-use std::{io, time::Duration};
+use std::{io, path::PathBuf, time::Duration};
 
 use super::{
     Postgres, PostgresSettings,
     connect::Connector,
+    memory::Memory,
     rows,
     schema::{self, RETIRED, SCHEMA, Unfit},
     session::{Purpose, Session},
@@ -35,6 +36,8 @@ pub enum PostgresError {
         reason: String,
         /// What to do about it.
         remedy: &'static str,
+        /// It may come back by itself.
+        away: bool,
     },
     /// What is needed for it is not there.
     #[error("{0}")]
@@ -66,6 +69,19 @@ pub enum PostgresError {
     Thread(#[source] io::Error),
 }
 
+impl PostgresError {
+    /// Whether no server that takes changes can be reached, which may end by itself.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        match self {
+            Self::Server { away, .. } => *away,
+            Self::Unusable(_) | Self::Newer { .. } | Self::WrongKey { .. } | Self::Thread(_) => {
+                false
+            }
+        }
+    }
+}
+
 /// This machine, among others that share a database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Site {
@@ -73,13 +89,16 @@ pub struct Site {
     pub host: Host,
     /// Its name in the audit trail.
     pub name: String,
+    /// Where it keeps what it must know after a restart, if there is such a place.
+    pub state: Option<PathBuf>,
 }
 
 fn unfit(place: String, keys: Option<&Keys>, unfit: Unfit) -> PostgresError {
     match unfit {
         Unfit::Trouble(trouble) => {
             let (reason, remedy) = (trouble.to_string(), trouble.remedy());
-            PostgresError::Server { place, reason, remedy }
+            let away = trouble.is_away();
+            PostgresError::Server { place, reason, remedy, away }
         }
         Unfit::Newer(found) => PostgresError::Newer { place, found },
         Unfit::WrongKey => PostgresError::WrongKey { place, found: keys.map_or(0, |keys| keys.id) },
@@ -127,23 +146,20 @@ pub fn key_check(settings: &PostgresSettings) -> Result<Option<Vec<u8>>, Postgre
     with_session(&connector, None, schema::look)
 }
 
-/// Looks whether the server answers, lets this host in and has a schema that this otpd knows, or none
-/// yet. Changes nothing.
-///
-/// # Errors
-/// [`PostgresError`].
-pub fn examine(settings: &PostgresSettings) -> Result<(), PostgresError> {
-    key_check(settings).map(drop)
-}
-
 impl Postgres {
     /// Reaches the database, brings its schema up to date, and checks that `keys` belong to it.
     ///
     /// # Errors
     /// [`PostgresError`]; nothing is changed in a database of another key or of a newer otpd.
     pub fn open(settings: PostgresSettings, keys: Keys, site: Site) -> Result<Self, PostgresError> {
-        let connector = Connector::new(settings).map_err(PostgresError::Unusable)?;
+        let memory = Memory::new(site.state.as_deref());
+        let connector =
+            Connector::with_memory(settings, memory).map_err(PostgresError::Unusable)?;
         let found = with_session(&connector, Some(&keys), async |session| {
+            // Before anything is written there.
+            if let Some(database) = schema::name(session).await? {
+                connector.recall(&database, session)?;
+            }
             schema::prepare(session, &keys).await?;
             session.begin(Purpose::Read).await?;
             connector.settle_on(session);
@@ -175,10 +191,22 @@ impl Postgres {
 
 /// When the clocks of this host last agreed, and the database's time.
 async fn times(session: &Session, site: &Site) -> Result<(Option<Agreement>, Timestamp), Trouble> {
-    let agreement = match schema::meta(session, &site.clock()).await? {
-        Some(kept) => Some(format::decode(&kept)?),
-        None => None,
-    };
+    let mut agreement = None;
+    let mut newest = Timestamp::default();
+    let select = "SELECT name, value FROM otpd.meta WHERE starts_with(name, 'clock ')";
+    for row in session.query(select, &[]).await? {
+        let kept: Agreement = format::decode(row.try_get(1)?)?;
+        newest = newest.max(kept.wall);
+        if row.try_get::<_, &str>(0)? == site.clock() {
+            agreement = Some(kept);
+        }
+    }
+    // What another host knows to have been, has been: a host that is new here doubts a clock that is
+    // far behind that.
+    let agreement = agreement.or_else(|| {
+        let known = newest > Timestamp::default();
+        known.then_some(Agreement { wall: newest, uptime: Duration::ZERO, boot: None })
+    });
     let (_, now) = rows::enrolled_and_now(session).await?;
     Ok((agreement, now))
 }

@@ -141,6 +141,19 @@ impl Postgres {
         Ok(numbers)
     }
 
+    /// Keeps further code keys from before; whether there were any.
+    pub(super) async fn retire(&self, session: &Session, sealed: &[u8]) -> Result<u32, Trouble> {
+        let Ok(joined) = self.keys.clone().with_retired(sealed) else {
+            error!("the keys from before of a backup are damaged, and left out");
+            return Ok(0);
+        };
+        if joined.retired() == self.keys.retired() {
+            return Ok(0);
+        }
+        schema::put_meta(session, RETIRED, &joined.seal_retired()).await?;
+        Ok(1)
+    }
+
     async fn switch(&self, session: &Session, rotation: &Rotation) -> Result<u32, Trouble> {
         let next = &rotation.next;
         session.simple(PATIENCE).await?;

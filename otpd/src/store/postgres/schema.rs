@@ -69,6 +69,20 @@ pub(super) async fn put_meta(session: &Session, name: &str, value: &[u8]) -> Res
     session.execute(put, &[(&name, Type::TEXT), (&value, Type::BYTEA)]).await.map(drop)
 }
 
+/// The name of the database that this is; `None` when it is a new one.
+pub(super) async fn name(session: &mut Session) -> Result<Option<String>, Trouble> {
+    session.begin(Purpose::Greet).await?;
+    let there = version(session).await?.is_some();
+    session.rollback().await?;
+    if !there {
+        return Ok(None);
+    }
+    session.begin(Purpose::Read).await?;
+    let name = session.identity().map(|identity| identity.database.clone());
+    session.rollback().await?;
+    Ok(name)
+}
+
 /// Whether this otpd can use the database, which may be a new one; changes nothing. What its key is
 /// known by, if it holds something that needs one.
 pub(super) async fn look(session: &mut Session) -> Result<Option<Vec<u8>>, Unfit> {

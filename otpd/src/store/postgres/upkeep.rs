@@ -98,6 +98,7 @@ impl Postgres {
             | Chore::Trail { .. }
             | Chore::Reserve => {}
             Chore::Rotate(rotation) => return self.rotate(rotation).await,
+            Chore::Retired(_) => {}
         }
         let mut session = self.begun().await.map_err(Uncommitted::Refused)?;
         match self.in_transaction(&session, chore).await {
@@ -108,6 +109,9 @@ impl Postgres {
             }
             Ok(rows) => {
                 self.finish(session).await?;
+                if matches!(chore, Chore::Retired(_)) {
+                    self.connector.rekeyed.set();
+                }
                 if self.shortage.set(false) {
                     info!("the disk of the store has room again; new logins are served");
                 }
@@ -144,6 +148,7 @@ impl Postgres {
                 put_meta(session, "room", &value).await?;
                 Ok(1)
             }
+            Chore::Retired(sealed) => self.retire(session, sealed).await,
             Chore::Index | Chore::Rotate(_) => Ok(0),
         }
     }

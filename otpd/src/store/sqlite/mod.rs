@@ -382,6 +382,7 @@ impl Engine for Sqlite {
             | Chore::Agreed { .. }
             | Chore::Trail { .. }
             | Chore::Rotate(_)
+            | Chore::Retired(_)
             | Chore::Reserve => {}
         }
         self.carry_out(chore).map_err(|error| self.failed_to_commit("upkeep", &error))

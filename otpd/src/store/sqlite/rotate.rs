@@ -24,6 +24,21 @@ pub(super) fn retired(db: &Connection) -> rusqlite::Result<Option<Vec<u8>>> {
 }
 
 impl Sqlite {
+    /// Keeps further code keys from before; whether there were any.
+    pub(super) fn retire(&self, sealed: &[u8]) -> rusqlite::Result<u32> {
+        let Ok(joined) = self.keys.clone().with_retired(sealed) else {
+            error!("the keys from before of a backup are damaged, and left out");
+            return Ok(0);
+        };
+        if joined.retired() == self.keys.retired() {
+            return Ok(0);
+        }
+        let put = "INSERT OR REPLACE INTO meta (name, value) VALUES ('retired-keys', ?1)";
+        self.db.execute(put, [joined.seal_retired()])?;
+        self.rekeyed.set();
+        Ok(1)
+    }
+
     /// Goes over to the next key; how many numbers there are. Nothing is decided with this one from
     /// then on.
     pub(super) fn rotate(&self, rotation: &Rotation) -> rusqlite::Result<u32> {

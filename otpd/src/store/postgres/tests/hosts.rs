@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{keys, testing};
 use crate::{
+    clock::{Agreement, Clock},
     domain::{
         account::Account,
         audit::{Actor, AuditEvent, Event},
@@ -13,8 +14,8 @@ use crate::{
     keys::MasterKey,
     postgres_server::Server,
     store::{
-        Chore, GatewaySeen, Life, Presence, Reader, Rotation, Site, StoreError, Told, Twin, Use,
-        Word, postgres::Postgres,
+        Chore, Deleted, GatewaySeen, Life, Presence, Reader, Rotation, Site, StoreError, Told,
+        Twin, Use, Word, postgres::Postgres,
     },
 };
 
@@ -26,7 +27,13 @@ fn word(run: u32, begun: Option<Timestamp>) -> Word {
         reason: Some("no credit".to_owned()),
     };
     let gateways = vec![gateway];
-    let presence = Presence { version: "0.1.0".to_owned(), gateways, key: 1, next_key: Some(2) };
+    let presence = Presence {
+        version: "0.1.0".to_owned(),
+        gateways,
+        key: 1,
+        next_key: Some(2),
+        doubts: false,
+    };
     Word { run: Instance(run), begun, presence, stopped: false }
 }
 
@@ -106,7 +113,7 @@ async fn two_daemons_that_pass_for_one_are_found() {
     assert_eq!(told(&clone, word(8, long_ago)).await.twin, Some(Twin::Machine));
     assert_eq!(told(&one, word(7, long_ago)).await.twin, Some(Twin::Machine), "at both");
     // The same name on another machine.
-    let site = Site { host: Host([9; 16]), name: "web3".to_owned() };
+    let site = Site { host: Host([9; 16]), name: "web3".to_owned(), state: None };
     let other = Postgres::open(testing::settings(&server), keys(), site).expect("a database");
     let other = Reader::postgres(&other).expect("a thread");
     assert_eq!(told(&other, word(9, long_ago)).await.twin, Some(Twin::Name));
@@ -223,4 +230,42 @@ async fn another_database_is_not_taken_for_the_one_before() {
         }
     };
     tokio::time::timeout(MINUTE, back).await.expect("the one that it began with");
+}
+
+#[tokio::test]
+async fn what_one_host_doubts_no_host_forgets_by() {
+    let server = Server::start();
+    let store = super::serve(testing::open(&server, keys(), 1).expect("a database"));
+    let [one, two] = [1, 2].map(|number| testing::reader(&server, keys(), number));
+    super::charge(&store, "alice").await.expect("a commit");
+    super::charge(&store, "bob").await.expect("a commit");
+    // A year later, by a clock that this host has no reason to doubt.
+    let later = Clock::from_fn(|| super::NOW.after(400 * DAY));
+    let events = || server.sql("otpd", "SELECT count(*) FROM otpd.audit");
+    let mut doubting = word(8, None);
+    doubting.presence.doubts = true;
+    told(&two, doubting.clone()).await;
+    let deleted = store.forget(&one, &later, DAY).await.expect("a round");
+    assert_eq!((deleted, events()), (Deleted::default(), "2".to_owned()));
+    // Who is gone, or doubts no more, keeps nobody from it.
+    told(&two, word(8, None)).await;
+    store.forget(&one, &later, DAY).await.expect("a round");
+    assert_eq!(events(), "1", "all but the newest");
+    super::charge(&store, "alice").await.expect("a commit");
+    told(&two, Word { stopped: true, ..doubting }).await;
+    store.forget(&one, &later, DAY).await.expect("a round");
+    assert_eq!(events(), "1");
+}
+
+#[tokio::test]
+async fn a_host_that_is_new_knows_what_time_it_was_for_others() {
+    let server = Server::start();
+    let engine = testing::open(&server, keys(), 1).expect("a database");
+    let (_, now) = engine.times();
+    let store = super::serve(engine);
+    let wall = now.after(7 * DAY);
+    let agreement = Agreement { wall, uptime: HOUR, boot: None };
+    store.tidy(Chore::Agreed { agreement, event: None }).await.expect("written down");
+    let (known, _) = testing::open(&server, keys(), 2).expect("another host").times();
+    assert_eq!(known.map(|known| known.wall), Some(wall), "a clock behind that is in doubt");
 }
