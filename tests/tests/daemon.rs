@@ -44,6 +44,8 @@ mod log;
 mod memory;
 #[path = "daemon/metrics.rs"]
 mod metrics;
+#[path = "daemon/moving.rs"]
+mod moving;
 #[path = "daemon/numbers.rs"]
 mod numbers;
 #[path = "daemon/opt_out.rs"]
@@ -66,6 +68,8 @@ mod reload;
 mod restart;
 #[path = "daemon/rights.rs"]
 mod rights;
+#[path = "daemon/roles.rs"]
+mod roles;
 #[path = "daemon/secrets.rs"]
 mod secrets;
 #[path = "daemon/single_use.rs"]
