@@ -206,7 +206,8 @@ impl Verifier {
         let gateways = site.routes.health();
         let full = self.store.has_room().await.is_err().then(|| SHORTAGE.to_owned());
         let clock = self.clock.doubt().map(|doubt| doubt.to_string());
-        let problems = full.into_iter().chain(clock).collect();
+        let moving = self.doors.are_closed().then(|| super::moving::CLOSED.to_owned());
+        let problems = full.into_iter().chain(clock).chain(moving).collect();
         Ok(Status { host: site.message.host.clone(), counts, gateways, problems })
     }
 }

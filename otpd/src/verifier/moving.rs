@@ -28,6 +28,10 @@ use crate::{
     store::{Chore, Imported, Piece, Scope, StoreError, Trail},
 };
 
+/// What an administrator reads about a store that moves.
+pub(super) const CLOSED: &str = "nobody is let in, because the store moves: it was exported with --final, \
+     which ends with the next start of otpd, or an import is not whole, which is to be run again";
+
 /// Events that are read back at once.
 const EVENTS: u32 = 1000;
 
@@ -202,10 +206,11 @@ impl Verifier {
             }
         }
         if !dry_run && !known {
-            // Until it is whole.
-            self.unfinished().get_or_insert_with(|| self.doors.close());
+            let closed = self.doors.close();
             self.store.has_room().await?;
             self.store.tidy(Chore::Imported(Imported { export, whole: false })).await?;
+            // Until it is whole.
+            self.unfinished().get_or_insert(closed);
         }
         let tally = Tally::new(self.keys.clone());
         let together = BTreeMap::new();
@@ -231,7 +236,7 @@ impl Verifier {
                 let mut under_way = JoinSet::new();
                 for row in rows {
                     let kept = self.opened(row)?;
-                    begun.tally.account(&kept).map_err(unreadable)?;
+                    begun.tally.account(&kept).map_err(|error| unreadable(&error))?;
                     if writes {
                         let (store, scope) =
                             (self.store.clone(), Scope::Account(kept.account.clone()));
@@ -248,7 +253,10 @@ impl Verifier {
             Page::Budgets(rows) => {
                 let mut under_way = JoinSet::new();
                 for row in rows {
-                    begun.tally.budget(row.number, &row.budget).map_err(unreadable)?;
+                    begun
+                        .tally
+                        .budget(row.number, &row.budget)
+                        .map_err(|error| unreadable(&error))?;
                     if writes {
                         let store = self.store.clone();
                         let (number, kept) = (row.number, row.budget);
@@ -277,7 +285,9 @@ impl Verifier {
                 }
             }
             Page::Trail(rows) => {
-                rows.iter().try_for_each(|row| begun.tally.event(row)).map_err(unreadable)?;
+                rows.iter()
+                    .try_for_each(|row| begun.tally.event(row))
+                    .map_err(|error| unreadable(&error))?;
                 if let Some(newest) = begun.header.newest.filter(|_| writes) {
                     let (backup, newest) = (begun.header.backup, (newest.id, newest.at));
                     self.store.tidy(Chore::Trail { backup, newest, rows }).await?;
@@ -307,7 +317,7 @@ impl Verifier {
             // What was written down here comes after it.
             let moved = events.iter().filter(|event| event.at <= newest.at);
             for event in moved {
-                tally.event(event).map_err(unreadable)?;
+                tally.event(event).map_err(|error| unreadable(&error))?;
             }
         }
         if let Some(what) = tally.difference(&begun.tally) {
@@ -344,7 +354,7 @@ impl Verifier {
         let (mut together, mut rows) = (BTreeMap::new(), 0);
         let mut snapshot = self.reader.snapshot().await?;
         while let Some(piece) = snapshot.next().await? {
-            count(&mut tally, &mut rows, &piece).map_err(unreadable)?;
+            count(&mut tally, &mut rows, &piece).map_err(|error| unreadable(&error))?;
             if let Piece::Traffic(rows) = piece {
                 together.extend(rows);
             }
@@ -357,7 +367,7 @@ impl Verifier {
     }
 }
 
-fn unreadable(error: crate::backup::Unwritten) -> ImportError {
+fn unreadable(error: &crate::backup::Unwritten) -> ImportError {
     error!(%error, "a row has no written form");
     FormatError::Unreadable.into()
 }
