@@ -30,6 +30,10 @@ listen_addresses = ''
 pub struct Server {
     dir: TempDir,
     port: u16,
+    /// What starts its program on another machine.
+    machine: Vec<String>,
+    /// What starts its program by another clock.
+    clock: Vec<String>,
     child: Option<Child>,
     log: Arc<Mutex<String>>,
 }
@@ -48,16 +52,24 @@ fn program(name: &str) -> Command {
 
 /// A program that refuses to be root's.
 fn as_postgres(path: &Path) -> Command {
-    if !is_root() {
-        return Command::new(path);
-    }
-    let mut command = Command::new("setpriv");
+    lowered(Command::new(path))
+}
+
+/// A command as the user that PostgreSQL runs as.
+fn lowered(command: Command) -> Command {
     // A test that is killed takes its server along.
-    command
-        .args(["--reuid=postgres", "--regid=postgres", "--clear-groups", "--pdeathsig=QUIT"])
-        .arg(path)
-        .current_dir("/");
-    command
+    let lower =
+        ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--pdeathsig=QUIT"];
+    if is_root() { behind(&lower.map(str::to_owned), command) } else { command }
+}
+
+/// A command behind one that becomes it.
+fn behind(words: &[String], command: Command) -> Command {
+    let Some((first, rest)) = words.split_first() else { return command };
+    let mut whole = Command::new(first);
+    // Its user may not be at home where the test is.
+    whole.args(rest).arg(command.get_program()).args(command.get_args()).current_dir("/");
+    whole
 }
 
 fn is_root() -> bool {
@@ -124,14 +136,37 @@ impl Server {
     /// The same with more settings, a line each.
     #[must_use]
     pub fn start_with(settings: &str) -> Self {
+        Self::start_by(Vec::new(), settings)
+    }
+
+    /// The same where it goes by another clock: a command that becomes the one behind it.
+    #[must_use]
+    pub fn start_by(clock: Vec<String>, settings: &str) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("its mode");
         hand_over(dir.path());
-        let mut server = Self { dir, port: 5432, child: None, log: Arc::default() };
+        let mut server = Self::in_folder(dir);
+        server.clock = clock;
         run(Command::new("cp").arg("-a").arg(template()).arg(server.data()));
         server.set(settings);
         server.go();
         server
+    }
+
+    fn in_folder(dir: TempDir) -> Self {
+        Self {
+            dir,
+            port: 5432,
+            machine: Vec::new(),
+            clock: Vec::new(),
+            child: None,
+            log: Arc::default(),
+        }
+    }
+
+    /// From its next start on it runs on another machine: a command that becomes the one behind it.
+    pub fn run_on(&mut self, machine: Vec<String>) {
+        self.machine = machine;
     }
 
     /// The folder with its files.
@@ -173,8 +208,10 @@ impl Server {
     /// Starts it, and waits until it serves.
     pub fn go(&mut self) {
         assert!(self.child.is_none(), "it runs");
-        let mut command = program("postgres");
+        let mut command = Command::new(programs().join("postgres"));
         command.arg("-D").arg(self.data());
+        // Root alone goes to another machine; what the clock makes for itself is the server's user's.
+        let mut command = behind(&self.machine, lowered(behind(&self.clock, command)));
         self.child = Some(start(&mut command, "ready to accept", &self.log));
     }
 
@@ -247,13 +284,26 @@ impl Server {
             .args(["-p", &self.port.to_string()]))
     }
 
+    /// Waits until no otpd is connected. What one had under way that was killed is over then: its
+    /// commit may have arrived before its end.
+    pub fn wait_until_left(&self) {
+        let wait = "DO $$ BEGIN
+                        WHILE EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'otpd')
+                        LOOP
+                            PERFORM pg_sleep(0.002);
+                            PERFORM pg_stat_clear_snapshot();
+                        END LOOP;
+                    END $$";
+        self.execute("postgres", wait);
+    }
+
     /// A server that follows this one, with files of its own.
     #[must_use]
     pub fn standby(&self) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("its mode");
         hand_over(dir.path());
-        let mut standby = Self { dir, port: 5432, child: None, log: Arc::default() };
+        let mut standby = Self::in_folder(dir);
         run(program("pg_basebackup")
             .args(["-U", "postgres", "-R", "-X", "stream", "--checkpoint=fast", "-D"])
             .arg(standby.data())
