@@ -26,6 +26,9 @@ log_min_messages = warning
 listen_addresses = ''
 ";
 
+/// Gives a server shared memory of its own.
+const OWN_MEMORY: &str = "mount -t tmpfs none /dev/shm && exec \"$@\"";
+
 /// A server, its files and its log.
 pub struct Server {
     dir: TempDir,
@@ -211,7 +214,14 @@ impl Server {
         let mut command = Command::new(programs().join("postgres"));
         command.arg("-D").arg(self.data());
         // Root alone goes to another machine; what the clock makes for itself is the server's user's.
-        let mut command = behind(&self.machine, lowered(behind(&self.clock, command)));
+        let mut command = lowered(behind(&self.clock, command));
+        if !self.clock.is_empty() {
+            // Another clock leaves its semaphores behind, of whatever user: they are in nobody's way here.
+            let own =
+                ["unshare", "--mount", "--propagation", "private", "sh", "-c", OWN_MEMORY, "sh"];
+            command = behind(&own.map(str::to_owned), command);
+        }
+        let mut command = behind(&self.machine, command);
         self.child = Some(start(&mut command, "ready to accept", &self.log));
     }
 
@@ -243,6 +253,23 @@ impl Server {
             signal(&child, "QUIT");
             let _ = child.wait();
         }
+    }
+
+    /// Kills every process of it at once, if it runs.
+    pub fn crash(&mut self) {
+        let Some(mut child) = self.child.take() else { return };
+        let pid = child.id();
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+        let children = children.expect("its processes");
+        let all = || children.split_whitespace();
+        // Some may be gone.
+        let _ = Command::new("kill").arg("-KILL").arg(pid.to_string()).args(all()).output();
+        let _ = child.wait();
+        while all().any(is_alive) {
+            std::thread::yield_now();
+        }
+        // What it names may be another's process by now.
+        let _ = fs::remove_file(self.data().join("postmaster.pid"));
     }
 
     /// Stops it in order; whoever is connected is told.
@@ -287,35 +314,53 @@ impl Server {
     /// Waits until no otpd is connected. What one had under way that was killed is over then: its
     /// commit may have arrived before its end.
     pub fn wait_until_left(&self) {
-        let wait = "DO $$ BEGIN
-                        WHILE EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'otpd')
-                        LOOP
-                            PERFORM pg_sleep(0.002);
-                            PERFORM pg_stat_clear_snapshot();
-                        END LOOP;
-                    END $$";
-        self.execute("postgres", wait);
+        let connected = "SELECT FROM pg_stat_activity WHERE application_name = 'otpd'";
+        self.wait_until(&format!("NOT EXISTS ({connected})"));
+    }
+
+    /// Waits until this holds; a minute and more.
+    pub fn wait_until(&self, condition: &str) {
+        self.execute(
+            "postgres",
+            &format!(
+                "DO $$ BEGIN
+                     FOR nth IN 1..30000 LOOP
+                         IF {condition} THEN RETURN; END IF;
+                         PERFORM pg_sleep(0.002);
+                         PERFORM pg_stat_clear_snapshot();
+                     END LOOP;
+                     RAISE 'not so in time';
+                 END $$"
+            ),
+        );
     }
 
     /// A server that follows this one, with files of its own.
     #[must_use]
     pub fn standby(&self) -> Self {
-        let dir = tempfile::tempdir().expect("a folder");
-        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("its mode");
-        hand_over(dir.path());
-        let mut standby = Self::in_folder(dir);
-        run(program("pg_basebackup")
-            .args(["-U", "postgres", "-R", "-X", "stream", "--checkpoint=fast", "-D"])
-            .arg(standby.data())
-            .arg("-h")
-            .arg(self.dir.path())
-            .args(["-p", &self.port.to_string()]));
+        let mut standby = self.copy();
         let follow = fs::read_to_string(standby.data().join("postgresql.auto.conf"));
         let follow = follow.expect("its settings");
         let follow = follow.lines().filter(|line| line.starts_with("primary_conninfo"));
         standby.set(&follow.collect::<Vec<_>>().join("\n"));
         standby.go();
         standby
+    }
+
+    /// The files of a standby of this one, which is yet to be set and started.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("its mode");
+        hand_over(dir.path());
+        let copy = Self::in_folder(dir);
+        run(program("pg_basebackup")
+            .args(["-U", "postgres", "-R", "-X", "stream", "--checkpoint=fast", "-D"])
+            .arg(copy.data())
+            .arg("-h")
+            .arg(self.dir.path())
+            .args(["-p", &self.port.to_string()]));
+        copy
     }
 
     /// Makes a standby the primary, and waits for it.
@@ -347,6 +392,25 @@ fn start(command: &mut Command, serves: &'static str, log: &Arc<Mutex<String>>) 
     });
     assert!(told.recv().is_ok(), "it does not start: {}", log.lock().expect("a log"));
     child
+}
+
+/// Makes an authority and a certificate for these names, by this clock; returns the authority's file.
+#[must_use]
+pub fn certify(folder: &Path, names: &str, clock: &[String]) -> PathBuf {
+    let openssl = |arguments: &[&str]| {
+        let mut command = Command::new("openssl");
+        command.args(arguments);
+        run(behind(clock, command).current_dir(folder));
+    };
+    let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
+    let authority = ["-x509", "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=tests"];
+    openssl(&[&["req"], &key[..], &authority].concat());
+    let request = ["-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=server"];
+    openssl(&[&["req"], &key[..], &request].concat());
+    fs::write(folder.join("names"), format!("subjectAltName={names}\n")).expect("a file");
+    let sign = ["x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key"];
+    openssl(&[&sign[..], &["-CAcreateserial", "-extfile", "names", "-out", "server.crt"]].concat());
+    folder.join("ca.pem")
 }
 
 /// A `PgBouncer` before a server, which hands each transaction to one of two connections.
@@ -388,6 +452,13 @@ impl Drop for Pooler {
         signal(&self.child, "QUIT");
         let _ = self.child.wait();
     }
+}
+
+/// Whether a process holds on to anything.
+fn is_alive(pid: &str) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // PID (NAME) STATE …
+    status.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
 }
 
 fn signal(child: &Child, name: &str) {
