@@ -61,7 +61,8 @@ impl Inbox {
     /// The code that a prompt names, if it is there.
     fn code(&mut self, number: &str, prompt: &str) -> Option<String> {
         self.open()?;
-        self.codes.get(&(number.to_owned(), reference(prompt, "(ref ")?)).cloned()
+        // Once: a later login may have the same reference.
+        self.codes.remove(&(number.to_owned(), reference(prompt, "(ref ")?))
     }
 
     /// A code that was sent to a number before any other.
@@ -332,9 +333,10 @@ impl<'a> Lane<'a> {
         match (reply.step.verdict, reply.challenge.zip(reply.step.prompt)) {
             (None, Some((challenge, prompt))) => {
                 let read = self.load.milliseconds();
-                let Some(code) = self.load.code(host, &person.number, &prompt.text) else {
-                    return Begun::Nothing;
-                };
+                // One that is being sent may be there only later.
+                let sent = prompt.text.contains("Code sent by ");
+                let code = || self.load.code(host, &person.number, &prompt.text);
+                let Some(code) = sent.then(code).flatten() else { return Begun::Nothing };
                 lock(&self.load.counts).logins += 1;
                 let person = person.clone();
                 Begun::Prompted(Prompted { host, person, wire, challenge, code, read })
