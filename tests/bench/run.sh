@@ -59,7 +59,7 @@ cargo build --quiet --profile "$profile" --locked -p otpd_bench
 gcc -O2 -Wall -Wextra -Werror -shared -fPIC -o "$tools/libnss_bench.so.2" tests/bench/directory.c
 gcc -O2 -Wall -Wextra -Werror -rdynamic -o "$tools/login" tests/bench/login.c -lpam
 if ! cmp -s tests/bench/express/package-lock.json "$tools/express/package-lock.json"; then
-  rm -rf "$tools/express"
+  rm -rf "$tools/express" "$tools/express.new"
   cp -r tests/bench/express "$tools/express.new"
   tests/again.sh npm --prefix "$tools/express.new" ci --silent --no-audit --no-fund >&2
   mv "$tools/express.new" "$tools/express"

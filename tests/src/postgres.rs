@@ -4,6 +4,7 @@
 //! tests of the store and those of the whole daemon need of one is here, for both.
 
 use std::{
+    ffi::OsString,
     fs,
     io::{BufRead, BufReader, Write},
     os::unix::fs::PermissionsExt,
@@ -29,6 +30,9 @@ listen_addresses = ''
 /// Gives a server shared memory of its own.
 const OWN_MEMORY: &str = "mount -t tmpfs none /dev/shm && exec \"$@\"";
 
+/// Where Debian installs its versions.
+const INSTALLED: &str = "/usr/lib/postgresql";
+
 /// A server, its files and its log.
 pub struct Server {
     dir: TempDir,
@@ -43,9 +47,14 @@ pub struct Server {
 
 /// Where this machine has PostgreSQL's programs, the newest.
 fn programs() -> PathBuf {
-    let versions = fs::read_dir("/usr/lib/postgresql").expect("PostgreSQL is installed");
-    let newest = versions.map(|version| version.expect("a folder").path()).max();
-    newest.expect("a version of PostgreSQL").join("bin")
+    Path::new(INSTALLED).join(version()).join("bin")
+}
+
+/// The newest that is installed, as Debian calls it.
+fn version() -> OsString {
+    let versions = fs::read_dir(INSTALLED).expect("PostgreSQL is installed");
+    let newest = versions.map(|version| version.expect("a folder").file_name()).max();
+    newest.expect("a version of PostgreSQL")
 }
 
 /// A program of PostgreSQL.
@@ -75,6 +84,16 @@ fn behind(words: &[String], command: Command) -> Command {
     whole
 }
 
+/// A port of this machine that nobody uses. Not one that the kernel gives to whoever wants any, as other
+/// tests do meanwhile; and from another place on in each process.
+fn free_port() -> u16 {
+    let own = u16::try_from(std::process::id() % 10_000).expect("a small number");
+    let mut ports = (0..10_000).map(|nth| 20_000 + (own + nth) % 10_000);
+    ports
+        .find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .expect("a free port")
+}
+
 fn is_root() -> bool {
     std::os::unix::fs::MetadataExt::uid(&fs::metadata("/proc/self").expect("a process")) == 0
 }
@@ -97,7 +116,9 @@ fn hand_over(folder: &Path) {
 fn template() -> PathBuf {
     let program = std::env::current_exe().expect("a path");
     let target = program.ancestors().nth(3).expect("a target folder");
-    let (lock, made) = (target.join("postgres.lock"), target.join("postgres"));
+    let mut name = OsString::from("postgres-");
+    name.push(version());
+    let (lock, made) = (target.join("postgres.lock"), target.join(name));
     let lock = fs::File::create(lock).expect("a file");
     lock.lock().expect("a lock");
     if made.join("ready").exists() {
@@ -229,9 +250,7 @@ impl Server {
     /// port it is.
     pub fn listen(&mut self, settings: &str) -> u16 {
         self.stop();
-        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        self.port = free.local_addr().expect("an address").port();
-        drop(free);
+        self.port = free_port();
         self.set(&format!("listen_addresses = '127.0.0.1'\n{settings}"));
         self.go();
         self.port

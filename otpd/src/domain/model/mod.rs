@@ -34,7 +34,8 @@ fn explore(worlds: &[(&str, World)]) -> usize {
     let mut missing = BTreeSet::new();
     let (mut found, mut moments) = (BTreeSet::new(), 0);
     for (name, world) in worlds {
-        let checker = world.checker().threads(2).spawn_bfs().join();
+        // In depth: of breadth whole generations would wait in memory, which is gigabytes.
+        let checker = world.checker().threads(2).spawn_dfs().join();
         let unique = checker.unique_state_count();
         let (steps, depth) = (checker.state_count(), checker.max_depth());
         println!("{name}: {unique} moments by {steps} steps, up to {depth} one after another");
