@@ -12,6 +12,8 @@ mod aliases;
 mod backup;
 #[path = "daemon/canaries.rs"]
 mod canaries;
+#[path = "daemon/check.rs"]
+mod check;
 #[path = "daemon/clock.rs"]
 mod clock;
 #[path = "daemon/crash.rs"]

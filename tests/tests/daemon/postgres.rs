@@ -11,7 +11,7 @@ use otpd_tests::{
     wire::{is_denied, is_granted, login, typed, wrong},
 };
 
-use super::people::PEOPLE;
+use super::{check::check, people::PEOPLE};
 
 const USER: &str = PEOPLE[0].0;
 const NUMBER: &str = PEOPLE[0].1;
@@ -221,12 +221,6 @@ fn whoever_follows_the_log_at_one_host_sees_what_happens_at_another() {
     assert!(granted().contains("\"host\":\"web2\""));
     let _ = follows.kill();
     let _ = follows.wait();
-}
-
-fn check(place: &Place) -> (bool, String) {
-    let output = place.command().arg("--check").output().expect("otpd runs");
-    let told = [output.stdout, output.stderr].concat();
-    (output.status.success(), String::from_utf8_lossy(&told).into_owned())
 }
 
 #[test]
