@@ -46,6 +46,8 @@ mod log;
 mod memory;
 #[path = "daemon/metrics.rs"]
 mod metrics;
+#[path = "daemon/nemesis.rs"]
+mod nemesis;
 #[path = "daemon/numbers.rs"]
 mod numbers;
 #[path = "daemon/opt_out.rs"]
