@@ -200,7 +200,7 @@ mod tests {
             ),
             (
                 "the second",
-                format!("auth requisite \\\npam_unix.so \\\n\n"),
+                "auth requisite \\\npam_unix.so \\\n\n".to_owned(),
                 vec![(1, 3, Line::Torn)],
             ),
             ("the end", begin.to_owned(), vec![(1, 1, Line::Torn)]),
