@@ -207,6 +207,10 @@ pub struct Enabling {
     /// For so long only (10 s to 1 day: 10m, 1h), unless it is confirmed
     #[arg(long, value_name = "TIME", value_parser = trial)]
     pub trial: Option<Duration>,
+    /// With --trial of sshd: a file of its settings that goes too when the trial ends unconfirmed,
+    /// and sshd reads its files anew
+    #[arg(long, value_name = "FILE", requires = "trial")]
+    pub sshd_file: Option<String>,
 }
 
 /// Arguments of `pam disable`.

@@ -170,8 +170,9 @@ Examples:
     /// Look at everything that logins with a code depend on, and say what is wrong
     ///
     /// The daemon and its configuration, gateways, the clock, what sshd says of itself, the PAM
-    /// stacks, files, SELinux and AppArmor, and who would be locked out. Nothing is changed. Run it
-    /// as root before and after a change. It ends with 1 when something is wrong.
+    /// stacks, files, SELinux and AppArmor, and who would be locked out. Nothing is changed, but that
+    /// /run/sshd is made where sshd tells nothing without it. Run it as root before and after a
+    /// change. It ends with 1 when something is wrong.
     #[command(after_help = "\
 Examples:
   otpctl doctor
@@ -183,7 +184,8 @@ Examples:
     /// The file in /etc/pam.d is read, changed and judged before it is replaced in one step; a stack
     /// that is not understood stays as it is. With --trial the stack is as before after a while, by
     /// itself, unless the change is confirmed from a login that came after it. What sshd's own
-    /// files say stays; where that matters, it is said with what takes it back.
+    /// files say stays, but for what --sshd-file names; where that matters, it is said with what
+    /// takes it back.
     #[command(after_help = "\
 Examples:
   otpctl pam enable sshd --trial 10m   in a shell that stays open

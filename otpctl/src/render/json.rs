@@ -184,10 +184,11 @@ pub(crate) struct Examined<'a> {
 pub(crate) struct StackChanged<'a> {
     pub(crate) service: &'a str,
     pub(crate) asks: bool,
-    pub(crate) backup: &'a str,
+    pub(crate) backup: Option<&'a str>,
     pub(crate) with: Option<StackWith<'a>>,
     pub(crate) trial_until: Option<String>,
     pub(crate) ends_at_restart: bool,
+    pub(crate) sshd_file: Option<&'a str>,
     pub(crate) sshd_settings: Option<&'a Beside>,
 }
 
@@ -195,7 +196,7 @@ pub(crate) struct StackChanged<'a> {
 #[derive(Serialize)]
 pub(crate) struct StackWith<'a> {
     pub(crate) service: &'a str,
-    pub(crate) backup: &'a str,
+    pub(crate) backup: Option<&'a str>,
 }
 
 /// Result of `pam confirm` and `pam revert`.
