@@ -1,6 +1,7 @@
 //! The composition root: the only place that knows which adapters there are.
 
 mod broken;
+mod examined;
 mod listeners;
 mod opened;
 mod watchdog;
@@ -87,6 +88,11 @@ pub enum StartError {
          systemd-machine-id-setup"
     )]
     MachineId(#[source] std::io::Error),
+    /// What is only there where hosts share a database was asked for.
+    #[error(
+        "store.url names no PostgreSQL database; otpd brings its own file up to date by itself"
+    )]
+    NotShared,
     /// The configuration cannot be read as the service reads it.
     #[error("cannot become the user otpd: {0}; run it as root or as that user")]
     User(#[source] std::io::Error),
@@ -120,7 +126,8 @@ fn load(path: &Path) -> Result<Config, ConfigErrors> {
     config::load(path, systemd::credentials_directory().as_deref(), &config::host_name())
 }
 
-/// Checks the configuration as the start does, gateways and all; its warnings. The service's own is
+/// Checks the configuration as the start does, gateways and all, and that the store can be worked with;
+/// its warnings. The service's own is
 /// read as the service reads it, by root too, which is another user from then on.
 ///
 /// # Errors
@@ -132,9 +139,15 @@ pub fn check(path: &Path) -> Result<Vec<String>, StartError> {
     let credentials = systemd::credentials_directory().or_else(systemd::credentials_of_service);
     let config = config::load(path, credentials.as_deref(), &config::host_name())?;
     routes(&config, &config.delivery.voice)?;
-    if let config::Store::Postgres(settings) = &config.store {
-        opened::machine_id()?;
-        store::examine_postgres(settings)?;
+    match &config.store {
+        config::Store::Sqlite(database) => {
+            let key_file = &config.server.key_file;
+            examined::key_and_database(key_file, database, credentials.as_deref())?;
+        }
+        config::Store::Postgres(settings) => {
+            opened::machine_id()?;
+            store::examine_postgres(settings)?;
+        }
     }
     Ok(config.warnings)
 }
@@ -147,6 +160,24 @@ pub fn make_key(path: &Path) -> Result<PathBuf, StartError> {
     let key_file = config::key_file_of(path)?;
     MasterKey::make(&key_file)?;
     Ok(key_file)
+}
+
+/// Makes the schema of a PostgreSQL database, or brings it up to date, as a role that owns it; which
+/// database that is.
+///
+/// # Errors
+/// [`StartError`]; nothing was changed then.
+pub fn migrate(path: &Path, role: &str, password: Option<&Path>) -> Result<String, StartError> {
+    let mut config = load(path)?;
+    let config::Store::Postgres(settings) = &mut config.store else {
+        return Err(StartError::NotShared);
+    };
+    role.clone_into(&mut settings.user);
+    settings.password = password.map(config::password).transpose()?;
+    let settings = settings.clone();
+    let keys = keys(&config)?;
+    store::migrate_postgres(&settings, &keys)?;
+    Ok(settings.to_string())
 }
 
 /// Runs the daemon until it is told to stop.
@@ -272,6 +303,7 @@ impl Daemon {
         mut reloads: Reloads,
         stop: Shutdown,
     ) -> std::thread::JoinHandle<()> {
+        self.verifier.look_for_import().await;
         let host = &self.config.message.host;
         info!(host, version = env!("CARGO_PKG_VERSION"), "ready");
         systemd::notify_ready("answers logins");

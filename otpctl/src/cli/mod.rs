@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 pub use arguments::{
-    After, Backup, Bypass, Channel, Disabling, Doctor, Enabling, Enroll, Explain, Lasting, Log,
-    Pam, PamAction, Rehearse, Remove, Resend, Restore, Reverting, Shell, Show, TestMessage, Trials,
-    User, Verify,
+    After, Backup, Bypass, Channel, Disabling, Doctor, Enabling, Enroll, Explain, Export, Import,
+    Lasting, Log, Pam, PamAction, Rehearse, Remove, Resend, Restore, Reverting, Shell, Show, Store,
+    StoreAction, TestMessage, Trials, User, Verify,
 };
 
 /// Enrolls users of otpd and verifies their phone numbers.
@@ -170,8 +170,9 @@ Examples:
     /// Look at everything that logins with a code depend on, and say what is wrong
     ///
     /// The daemon and its configuration, gateways, the clock, what sshd says of itself, the PAM
-    /// stacks, files, SELinux and AppArmor, and who would be locked out. Nothing is changed. Run it
-    /// as root before and after a change. It ends with 1 when something is wrong.
+    /// stacks, files, SELinux and AppArmor, and who would be locked out. Nothing is changed, but that
+    /// /run/sshd is made where sshd tells nothing without it. Run it as root before and after a
+    /// change. It ends with 1 when something is wrong.
     #[command(after_help = "\
 Examples:
   otpctl doctor
@@ -183,7 +184,8 @@ Examples:
     /// The file in /etc/pam.d is read, changed and judged before it is replaced in one step; a stack
     /// that is not understood stays as it is. With --trial the stack is as before after a while, by
     /// itself, unless the change is confirmed from a login that came after it. What sshd's own
-    /// files say stays; where that matters, it is said with what takes it back.
+    /// files say stays, but for what --sshd-file names; where that matters, it is said with what
+    /// takes it back.
     #[command(after_help = "\
 Examples:
   otpctl pam enable sshd --trial 10m   in a shell that stays open
@@ -225,6 +227,21 @@ Examples:
   otpctl restore /root/otpd-2026-11-20.backup
   otpctl restore FILE --dry-run --json | jq -r '.enrolled[]'")]
     Restore(Restore),
+    /// Move all that otpd stores to another store, from SQLite to PostgreSQL or back
+    ///
+    /// Everything goes: numbers, what counts against guessing and too many messages, sources that are
+    /// known, locks, bypasses, recovery codes in the state they are in, the log. Codes that wait to be
+    /// typed do not: whoever waits logs in again. The new store must be empty, and belong to the same
+    /// key. Export and import say what there was of each, with checksums; they are the same if it is.
+    /// Root only.
+    #[command(after_help = "\
+Examples:
+  otpctl store export /root/otpd.export --final
+  systemctl stop otpd.socket otpd.service
+  editor /etc/otpd/otpd.toml       store.url names the new one
+  systemctl start otpd.socket
+  otpctl store import /root/otpd.export")]
+    Store(Store),
     /// Print what makes the shell complete commands and options
     #[command(after_help = "\
 Examples:
@@ -264,6 +281,7 @@ impl Verb {
             | Self::Pam(_)
             | Self::Backup(_)
             | Self::Restore(_)
+            | Self::Store(_)
             | Self::Completions { .. } => None,
         }
     }
@@ -286,6 +304,7 @@ impl Verb {
             | Self::ConfirmClock => true,
             Self::Bypass(bypass) => !bypass.list,
             Self::Restore(restore) => !restore.dry_run,
+            Self::Store(store) => store.changes(),
             Self::List
             | Self::Show(_)
             | Self::Status

@@ -66,11 +66,8 @@ pub(super) fn examine(host: &Host) -> Vec<Finding> {
     looked.extend(secrets(host));
     let services = host.names("/etc/pam.d").into_iter();
     looked.extend(services.map(|name| (format!("/etc/pam.d/{name}"), Care::Kept)));
-    for lib in ["/lib", "/usr/lib"] {
-        for name in host.names(lib) {
-            let module = format!("{lib}/{name}/security/{}", crate::stack::MODULE);
-            looked.push((module, Care::Kept));
-        }
+    for folder in host.security() {
+        looked.push((format!("{folder}/{}", crate::stack::MODULE), Care::Kept));
     }
     let user = User::of(host);
     let mut seen = 0;

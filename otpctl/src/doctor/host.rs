@@ -6,6 +6,7 @@ use std::{
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::PathBuf,
     process::{Command, Stdio},
+    time::SystemTime,
 };
 
 use crate::stack::{Entry, Shelf};
@@ -97,6 +98,11 @@ impl Host {
         })
     }
 
+    /// When it was last written.
+    pub(crate) fn written(&self, path: &str) -> Option<SystemTime> {
+        fs::metadata(self.path(path)).ok()?.modified().ok()
+    }
+
     /// Whether there is something of this name.
     pub(crate) fn has(&self, path: &str) -> bool {
         self.path(path).exists()
@@ -123,15 +129,19 @@ impl Host {
         if entry.module.starts_with('/') {
             return !self.has(&entry.module);
         }
-        let mut places = vec!["/lib/security".to_owned(), "/usr/lib/security".to_owned()];
-        for lib in ["/lib64", "/usr/lib64"] {
-            places.push(format!("{lib}/security"));
-        }
+        !self.security().iter().any(|place| self.has(&format!("{place}/{}", entry.module)))
+    }
+
+    /// The directories that PAM modules may lie in.
+    pub(crate) fn security(&self) -> Vec<String> {
+        let mut places = ["/lib", "/usr/lib", "/lib64", "/usr/lib64"]
+            .map(|lib| format!("{lib}/security"))
+            .to_vec();
         for lib in ["/lib", "/usr/lib"] {
             let names = self.names(lib).into_iter();
             places.extend(names.map(|name| format!("{lib}/{name}/security")));
         }
-        !places.iter().any(|place| self.has(&format!("{place}/{}", entry.module)))
+        places
     }
 }
 

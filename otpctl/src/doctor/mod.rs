@@ -22,7 +22,10 @@ pub(crate) use host::Host;
 #[cfg(test)]
 pub(crate) use host::Said;
 pub(crate) use people::listed;
-pub(crate) use sshd::beside::{Beside, beside, stranded};
+pub(crate) use sshd::{
+    beside::{Beside, beside, stranded},
+    demands::{Undemanded, demands_key, pam_service, root_shut},
+};
 
 use crate::{failure::Failure, stack::Fault};
 use services::Service;
@@ -60,11 +63,14 @@ pub(crate) fn examine(host: &Host, asked: &Asked<'_>, only: Option<&str>) -> Vec
             alone: judgement.alone,
             believes: judgement.believes,
             unseen: judgement.faults.iter().find_map(Fault::unseen),
-            root_enrolled: enrolled.iter().any(|one| one.user == "root"),
+            exempt: &judgement.exempt,
+            spared: false,
         };
         let shells = people::everybody(host).into_iter().map(|person| person.name);
         let users = shells.chain(enrolled.iter().map(|one| one.user.clone())).collect();
-        findings.extend(sshd::examine(host, around, &users));
+        let spared = asked.policy.iter().flat_map(|policy| &policy.exempt_users);
+        let spared = spared.chain(&judgement.exempt).map(String::as_str).collect();
+        findings.extend(sshd::examine(host, around, &users, &spared));
         let settings = sshd::ask(host, None);
         root_kept_out = !settings.is_ok_and(|settings| settings.is("permitrootlogin", "yes"));
     }
@@ -72,6 +78,8 @@ pub(crate) fn examine(host: &Host, asked: &Asked<'_>, only: Option<&str>) -> Vec
         let active = asked.enrolled.iter().flatten().map(|one| one.user.as_str());
         let active = active.collect::<Vec<_>>();
         findings.extend(sshd::beside::judge(host, judgement.map(|_| active.as_slice())));
+        let enrolled = asked.enrolled.iter().flatten().any(|one| one.user == "root");
+        findings.extend(sshd::demands::root(host, enrolled && judgement.is_some()));
     }
     findings.extend(services::console(host, &services));
     findings.extend(files::examine(host));

@@ -105,6 +105,7 @@ pub(super) struct Known<'a> {
 pub(super) fn judge(services: &[Service], people: &[Person], known: &Known<'_>) -> Vec<Finding> {
     let mut findings: Vec<Finding> = Vec::new();
     let mut asked = BTreeSet::new();
+    let mut unproved = BTreeSet::new();
     let states = known.enrolled.iter().map(|one| (one.user.as_str(), one.state));
     let states = states.collect::<BTreeMap<_, _>>();
     // The same people at several services are one finding.
@@ -122,7 +123,10 @@ pub(super) fn judge(services: &[Service], people: &[Person], known: &Known<'_>) 
                 Some(State::Active) => {
                     asked.insert(name.clone());
                 }
-                Some(State::Pending) | None if known.policy.unenrolled == Unenrolled::Ignore => {}
+                Some(State::Pending) if known.policy.unenrolled == Unenrolled::Ignore => {
+                    unproved.insert(name.clone());
+                }
+                None if known.policy.unenrolled == Unenrolled::Ignore => {}
                 _ if person.uid == 0 && spares_root(&service.name, judgement, known) => {}
                 // An administrator has kept them out.
                 Some(State::Disabled) => {}
@@ -143,6 +147,14 @@ pub(super) fn judge(services: &[Service], people: &[Person], known: &Known<'_>) 
             "otpd exempts more accounts or groups than it tells; some of them may seem locked out";
         let remedy = "look for them at [policy] in /etc/otpd/otpd.toml; exempt a group in place of many accounts";
         findings.push(Finding::note(SUBJECT, text).advising(remedy));
+    }
+    if !unproved.is_empty() {
+        let names = unproved.into_iter().collect::<Vec<_>>();
+        let text = format!(
+            "their numbers are not proved, and otpd refuses those who had one before (enroll --replace): {}",
+            listed(&names)
+        );
+        findings.push(Finding::note(SUBJECT, text).advising("otpctl verify NAME"));
     }
     findings.extend(shut.iter().map(|(names, services)| locked_out(services, names)));
     if !asked.is_empty() {

@@ -3,6 +3,7 @@
 use super::{
     finding::{Finding, State},
     host::Host,
+    people::listed,
 };
 use crate::{
     render,
@@ -12,7 +13,16 @@ use crate::{
 const SUBJECT: &str = "pam";
 
 /// Programs by which people come in.
-const LOGINS: [&str; 5] = ["sshd", "login", "gdm-password", "lightdm", "sddm"];
+const LOGINS: [&str; 8] = [
+    "sshd",
+    "login",
+    "gdm-password",
+    "gdm-fingerprint",
+    "gdm-smartcard",
+    "lightdm",
+    "sddm",
+    "cockpit",
+];
 
 /// Where a code that is sent in vain is a problem: they are reached from afar, or ask everybody. Elsewhere
 /// (chsh, display managers) distributions ship gates that are `required`, and who comes that far is at
@@ -97,7 +107,7 @@ pub(super) fn examine(services: &[Service], only: Option<&str>) -> Vec<Finding> 
         }
         // sshd checks keys itself: what it is told about them is judged with its settings.
         if judgement.alone && name != "sshd" {
-            said.push(unfounded(name, judgement.believes));
+            said.push(unfounded(name, judgement));
         }
         if said.iter().all(|finding| finding.state != State::Problem) {
             let text = format!("{name} asks for a code, and nobody gets past it");
@@ -131,10 +141,10 @@ fn round(name: &str, first: &str) -> Finding {
 }
 
 /// A code that stands alone, where nothing else can have checked who somebody is.
-fn unfounded(name: &str, believes: bool) -> Finding {
+fn unfounded(name: &str, judgement: &Judgement) -> Finding {
     let text = format!("{name}: nothing above {MODULE} checks who somebody is");
     let password = "put `auth requisite pam_unix.so` above it";
-    if believes {
+    if judgement.believes {
         let text = format!(
             "{text}, and it believes so by `first_factor_checked`: the phone alone lets in, and who \
              is exempt gets in with nothing"
@@ -142,7 +152,14 @@ fn unfounded(name: &str, believes: bool) -> Finding {
         let remedy = format!("{password}, and take `first_factor_checked` out");
         Finding::problem(SUBJECT, text, remedy)
     } else {
-        Finding::problem(SUBJECT, format!("{text}, and every code is refused"), password)
+        let spared = match judgement.exempt.as_slice() {
+            [] => String::new(),
+            exempt => format!(
+                "; but who is named by exempt_user gets in with nothing: {}",
+                listed(exempt)
+            ),
+        };
+        Finding::problem(SUBJECT, format!("{text}, and every code is refused{spared}"), password)
     }
 }
 

@@ -2,8 +2,11 @@
 
 pub(super) mod beside;
 mod classes;
+pub(super) mod demands;
 mod files;
+mod matched;
 mod penalties;
+mod place;
 mod settings;
 
 pub(super) use settings::Settings;
@@ -14,8 +17,10 @@ use super::{
     finding::{Finding, State},
     host::{Host, Said},
     people::listed,
-    sshd::settings::Methods,
 };
+use matched::{Matched, sorts};
+use place::Place;
+use settings::{Methods, spelled};
 
 const SUBJECT: &str = "sshd";
 
@@ -28,21 +33,26 @@ const RUN: &str = "/run/sshd";
 /// How sshd complains that it is not there.
 const UNSTARTED: &str = "Missing privilege separation directory";
 
+/// Where sshd writes its process id.
+const PID: &str = "/run/sshd.pid";
+
 /// How often sshd is asked about people at most: each time is a program that reads all of its files, and
 /// a host may have thousands of accounts.
 const QUESTIONS: usize = 100;
 
 /// What else the judgement depends on.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Around {
+pub(super) struct Around<'a> {
     /// Nothing in the stack checks a first factor: sshd must.
     pub(super) alone: bool,
     /// The module was told to believe that something did.
     pub(super) believes: bool,
     /// The module does not see what the stack checks; whether it may be told.
     pub(super) unseen: Option<bool>,
-    /// root has a number.
-    pub(super) root_enrolled: bool,
+    /// Whom the module's own line exempts: they need no first factor that it sees.
+    pub(super) exempt: &'a [String],
+    /// All that are judged are exempt from codes.
+    pub(super) spared: bool,
 }
 
 /// Why sshd's settings cannot be had.
@@ -80,6 +90,11 @@ impl Silent {
 /// # Errors
 /// Why it cannot be had.
 pub(super) fn ask(host: &Host, user: Option<&str>) -> Result<Settings, Silent> {
+    ask_of(host, user.map(|user| Place::default().words(user)).as_deref())
+}
+
+/// The same about a connection, in sshd's own words.
+fn ask_of(host: &Host, user: Option<&str>) -> Result<Settings, Silent> {
     let said = run(host, "-T", user)?;
     if said.success {
         return Ok(Settings::parse(&said.output));
@@ -99,13 +114,9 @@ pub(super) fn ask(host: &Host, user: Option<&str>) -> Result<Settings, Silent> {
     if said.success { Ok(Settings::parse(&said.output)) } else { Err(failed(&said)) }
 }
 
-fn run(host: &Host, mode: &str, user: Option<&str>) -> Result<Said, Silent> {
-    // All that a Match may ask for: sshd ends with an error where one asks for what is not told.
-    let who = user.map(|user| {
-        format!("user={user},host=localhost,addr=127.0.0.1,laddr=127.0.0.1,lport=22,rdomain=")
-    });
+fn run(host: &Host, mode: &str, who: Option<&str>) -> Result<Said, Silent> {
     let mut words = vec!["sshd", mode];
-    words.extend(who.iter().flat_map(|who| ["-C", who.as_str()]));
+    words.extend(who.iter().flat_map(|who| ["-C", who]));
     let none = || Silent::Failed("there is no program sshd on this host".to_owned());
     host.run(&words).ok_or_else(none)
 }
@@ -115,44 +126,32 @@ fn failed(said: &Said) -> Silent {
     Silent::Failed(format!("sshd -T fails: {}", why.trim()))
 }
 
-/// Looks at the settings in general, and at those of `users` where some differ by `Match`.
-pub(super) fn examine(host: &Host, around: Around, users: &BTreeSet<String>) -> Vec<Finding> {
+/// Looks at the settings in general, and at those of `users` where some differ by `Match`; `spared` are
+/// exempt from codes.
+pub(super) fn examine(
+    host: &Host,
+    around: Around<'_>,
+    users: &BTreeSet<String>,
+    spared: &BTreeSet<&str>,
+) -> Vec<Finding> {
     let started = host.has(RUN);
     let settings = match ask(host, None) {
         Ok(settings) => settings,
         Err(silent) => return vec![silent.finding()],
     };
-    let origin = |keyword: &str| files::origin(host, keyword);
-    let mut findings = judge(&settings, around, &origin);
+    let general = |keyword: &str| from(files::origin(host, keyword));
+    let mut findings = judge(&settings, around, &general);
     let matches = files::matches(host);
-    // The same for many people is one finding.
-    let mut own: Vec<(Finding, Vec<String>)> = Vec::new();
-    let classes =
-        if matches.is_empty() { Vec::new() } else { classes::classes(host, &matches, users) };
-    for class in classes.iter().take(QUESTIONS) {
-        let judged = match ask(host, class.first().map(String::as_str)) {
-            Ok(settings) => judge(&settings, around, &origin),
-            Err(silent) => vec![silent.finding()],
-        };
-        for finding in judged {
-            if findings.iter().any(|known| known.text == finding.text) {
-                continue;
-            }
-            match own.iter_mut().find(|(known, _)| known.text == finding.text) {
-                Some((_, names)) => names.extend_from_slice(class),
-                None => own.push((finding, class.clone())),
-            }
-        }
-    }
-    findings.extend(own.into_iter().map(|(mut finding, mut names)| {
-        names.sort_unstable();
-        finding.text = format!("for {} (by Match): {}", listed(&names), finding.text);
-        finding
-    }));
-    if findings.iter().all(|finding| finding.state != State::Problem) {
+    let classes = sorts(host, &matches, users, spared);
+    let asking = Matched { host, general: &settings, classes: &classes, spared };
+    let (own, blocks) = asking.judge(&matches, around, &findings);
+    findings.extend(own);
+    let judged = blocks.iter().all(|(_, place)| place.is_some());
+    if findings.iter().all(|finding| finding.state != State::Problem) && judged {
         let text = "sshd asks by keyboard-interactive, and by nothing that goes past the code";
         findings.push(Finding::ok(SUBJECT, text));
     }
+    findings.extend(stale(host, &settings));
     if !started && host.has(RUN) {
         let text = format!("made {RUN}, as sshd's unit does: without it sshd tells nothing");
         findings.push(Finding::note(SUBJECT, text));
@@ -166,12 +165,15 @@ pub(super) fn examine(host: &Host, around: Around, users: &BTreeSet<String>) -> 
         let remedy = "see what sshd -T -C user=NAME,host=NAME,addr=ADDRESS says";
         findings.push(Finding::note(SUBJECT, text).advising(remedy));
     }
-    let elsewhere = matches.into_iter().filter(|block| block.by_place);
-    findings.extend(elsewhere.map(|block| {
-        let files::Match { place, criteria, .. } = block;
+    findings.extend(blocks.iter().map(|(block, place)| {
+        let files::Match { place: line, criteria, .. } = block;
+        let judged = place.as_ref().map_or_else(
+            || "only as from 127.0.0.1 to port 22".to_owned(),
+            |place| format!("{place} alone"),
+        );
         let text = format!(
-            "{place}: `Match {criteria}` depends on where a login comes from or arrives: it was judged \
-             only as from 127.0.0.1 to port 22"
+            "{line}: `Match {criteria}` depends on where a login comes from or arrives: it was judged \
+             {judged}"
         );
         let remedy = "see what sshd -T -C user=NAME,host=NAME,addr=ADDRESS says";
         Finding::note(SUBJECT, text).advising(remedy)
@@ -179,23 +181,38 @@ pub(super) fn examine(host: &Host, around: Around, users: &BTreeSet<String>) -> 
     findings
 }
 
-/// Judges one set of settings; `origin` names the line that sets a keyword.
-fn judge(
-    settings: &Settings,
-    around: Around,
-    origin: &dyn Fn(&str) -> Option<String>,
-) -> Vec<Finding> {
+/// Where a setting comes from, in words.
+fn from(place: Option<String>) -> String {
+    place.map_or_else(
+        || "by default".to_owned(),
+        |place| format!("in {place}, and the first line that sets it holds"),
+    )
+}
+
+/// A file that the sshd that runs has not read: it writes its process id whenever it reads them.
+fn stale(host: &Host, settings: &Settings) -> Option<Finding> {
+    let read = host.written(settings.get("pidfile").unwrap_or(PID))?;
+    let newer = |path: &String| host.written(path).is_some_and(|written| written > read);
+    let path = files::sources(host).into_iter().find(newer)?;
+    let text =
+        format!("{path} was changed after sshd had read it: the sshd that runs may do otherwise");
+    Some(Finding::note(SUBJECT, text).advising("systemctl reload ssh (Red Hat: sshd)"))
+}
+
+/// Judges one set of settings; `origin` says where a keyword is set.
+fn judge(settings: &Settings, around: Around<'_>, origin: &dyn Fn(&str) -> String) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let mut problem = |keyword: &str, why: &str, remedy: &str| {
+    let mut find = |state: State, keyword: &str, why: &str, remedy: &str| {
         let value = settings.get(keyword).unwrap_or("not set");
-        let name = settings::spelled(keyword);
-        let from = origin(keyword).map_or_else(
-            || "by default".to_owned(),
-            |place| format!("in {place}, and the first line that sets it holds"),
-        );
+        let (name, from) = (spelled(keyword), origin(keyword));
         let text = format!("{name} is `{value}` ({from}): {why}");
-        findings.push(Finding::problem(SUBJECT, text, remedy));
+        findings.push(match state {
+            State::Problem => Finding::problem(SUBJECT, text, remedy),
+            State::Note | State::Ok => Finding::note(SUBJECT, text),
+        });
     };
+    let mut problem =
+        |keyword: &str, why: &str, remedy: &str| find(State::Problem, keyword, why, remedy);
     if !settings.is("usepam", "yes") {
         problem("usepam", "PAM is not asked, and so no code", "write `UsePAM yes`");
     }
@@ -204,34 +221,43 @@ fn judge(
         problem("kbdinteractiveauthentication", "no code can be asked for", remedy);
     }
     if settings.is("passwordauthentication", "yes") {
-        let why = "the method `password` cannot show the question for the code; clients that try it \
-                   are refused";
-        problem("passwordauthentication", why, "write `PasswordAuthentication no`");
+        let mut why =
+            "the method `password` cannot show the question for the code; clients that try it \
+                       are refused"
+                .to_owned();
+        if around.alone && settings.takes_password() {
+            why += &let_in(around.exempt, "gets in with any password");
+        }
+        problem("passwordauthentication", &why, "write `PasswordAuthentication no`");
     }
-    methods(settings, around, &mut problem);
-    if around.root_enrolled
-        && settings.get("permitrootlogin").is_some_and(|value| value != "yes" && value != "no")
-    {
-        let why = "root is enrolled, and sshd lets nobody type a code for root";
-        let remedy = "write `PermitRootLogin no`, or `yes` where root is to log in by a code";
-        problem("permitrootlogin", why, remedy);
+    if let Some(other) = settings.get("pamservicename").filter(|name| *name != "sshd") {
+        let why = format!(
+            "sshd asks /etc/pam.d/{other}, and what /etc/pam.d/sshd says counts for nothing"
+        );
+        let remedy =
+            format!("write `PAMServiceName sshd`, or look at: otpctl doctor --service {other}");
+        problem("pamservicename", &why, &remedy);
     }
     times(settings, &mut problem);
+    methods(settings, around, &mut find);
     findings.extend(penalties::judge(settings));
     findings
 }
 
 /// Whether every way in leads by the code, and after a first factor.
-fn methods(settings: &Settings, around: Around, problem: &mut dyn FnMut(&str, &str, &str)) {
+fn methods(settings: &Settings, around: Around<'_>, find: &mut dyn FnMut(State, &str, &str, &str)) {
     let methods = settings.methods();
     let others = settings.others();
     let keyword = "authenticationmethods";
     let both = "write `AuthenticationMethods publickey,keyboard-interactive`";
     let follows = if around.believes {
         "by `first_factor_checked` the phone alone lets in, and who is exempt gets in with nothing"
+            .to_owned()
     } else {
-        "every code is refused"
+        format!("every code is refused{}", let_in(around.exempt, "gets in with nothing"))
     };
+    // Who needs no code may come in without one.
+    let without = if around.spared { State::Note } else { State::Problem };
     let tell = match around.unseen {
         Some(true) => "write `first_factor_checked` behind pam_otp.so",
         Some(false) | None => both,
@@ -241,7 +267,7 @@ fn methods(settings: &Settings, around: Around, problem: &mut dyn FnMut(&str, &s
     match &methods {
         Methods::Any => {
             if around.unseen.is_some() {
-                problem(keyword, unseen, tell);
+                find(State::Problem, keyword, unseen, tell);
             }
             if !others.is_empty() {
                 let why = format!("{} alone lets in, without a code", others.join(" or "));
@@ -252,11 +278,11 @@ fn methods(settings: &Settings, around: Around, problem: &mut dyn FnMut(&str, &s
                      `publickey,keyboard-interactive`"
                         .to_owned()
                 };
-                problem(keyword, &why, &remedy);
+                find(without, keyword, &why, &remedy);
             }
             if around.alone {
                 let why = format!("the stack checks no first factor, and sshd need not: {follows}");
-                problem(keyword, &why, both);
+                find(State::Problem, keyword, &why, both);
             }
         }
         Methods::Lists(lists) => {
@@ -266,16 +292,16 @@ fn methods(settings: &Settings, around: Around, problem: &mut dyn FnMut(&str, &s
                 match position {
                     None => {
                         let why = format!("`{joined}` lets in without a code");
-                        problem(keyword, &why, "put `,keyboard-interactive` behind it");
+                        find(without, keyword, &why, "put `,keyboard-interactive` behind it");
                     }
                     Some(0) if around.alone => {
                         let why = format!(
                             "with `{joined}` nothing is checked before the code: {follows}"
                         );
-                        problem(keyword, &why, both);
+                        find(State::Problem, keyword, &why, both);
                     }
                     Some(0) if around.unseen.is_some() => {
-                        problem(keyword, &format!("with `{joined}` {unseen}"), tell);
+                        find(State::Problem, keyword, &format!("with `{joined}` {unseen}"), tell);
                     }
                     Some(_) => {}
                 }
@@ -283,11 +309,19 @@ fn methods(settings: &Settings, around: Around, problem: &mut dyn FnMut(&str, &s
                     let why = format!(
                         "`{joined}`: the method `password` cannot show the question for the code"
                     );
-                    problem(keyword, &why, "leave `password` out of it");
+                    find(State::Problem, keyword, &why, "leave `password` out of it");
                 }
             }
         }
     }
+}
+
+/// Who gets in by the module's own line all the same, and how.
+fn let_in(exempt: &[String], how: &str) -> String {
+    if exempt.is_empty() {
+        return String::new();
+    }
+    format!("; but who is named by exempt_user {how}: {}", listed(exempt))
 }
 
 /// Whether there is time and room for people who wait for a message.

@@ -110,11 +110,121 @@ fn a_match_by_address_is_said_to_be_judged_in_part() {
     scene.write("etc/ssh/sshd_config", text);
     for user in ["root", "alice", "bob"] {
         scene.program(&connection(user), SSHD_T);
+        scene.program(&connection(user).replace(",addr=127.0.0.1,", ",addr=10.0.0.0,"), SSHD_T);
     }
     let findings = scene.findings();
     assert_eq!(problems(&findings), Vec::<&str>::new());
-    let expected = "/etc/ssh/sshd_config:2: `Match User bob Address 10.0.0.0/8` depends on where";
-    assert!(findings.iter().any(|one| one.text.starts_with(expected)), "{findings:?}");
+    let expected = "/etc/ssh/sshd_config:2: `Match User bob Address 10.0.0.0/8` depends on where a login \
+                    comes from or arrives: it was judged from 10.0.0.0 alone";
+    assert!(findings.iter().any(|one| one.text == expected), "{findings:?}");
+    assert!(findings.iter().any(|one| one.text.starts_with(NOTHING_PAST)), "{findings:?}");
+}
+
+/// What is said where all is well with sshd.
+const NOTHING_PAST: &str = "sshd asks by keyboard-interactive, and by nothing that goes past";
+
+#[test]
+fn what_a_match_by_address_lets_past_the_code_is_found() {
+    let mut scene = Scene::good();
+    let text = "UsePAM yes\nMatch Address 10.0.0.0/8\n  AuthenticationMethods publickey\n\
+                Match LocalPort 2222\n  AuthenticationMethods publickey\n";
+    scene.write("etc/ssh/sshd_config", text);
+    // No line tells people apart: alice stands for all.
+    let own = SSHD_T.replace("methods keyboard-interactive", "methods publickey");
+    scene.program(&connection("alice"), SSHD_T);
+    scene.program(&connection("alice").replace(",addr=127.0.0.1,", ",addr=10.0.0.0,"), &own);
+    scene.program(&connection("alice").replace("lport=22,", "lport=2222,"), &own);
+    let findings = scene.findings();
+    let found = problems(&findings);
+    assert!(
+        matches!(found[..], [one, other]
+            if one.starts_with("for alice, bob, root from 10.0.0.0 (by Match): AuthenticationMethods is \
+                                `publickey` (by a Match)")
+            && other.starts_with("for alice, bob, root to port 2222 (by Match): Auth")),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn where_a_match_asks_for_what_cannot_be_drawn_nothing_is_promised() {
+    let mut scene = Scene::good();
+    scene.write("etc/ssh/sshd_config", "UsePAM yes\nMatch Address !10.0.0.0/8,*\n  PermitTTY no\n");
+    scene.program(&connection("alice"), SSHD_T);
+    let findings = scene.findings();
+    assert_eq!(problems(&findings), Vec::<&str>::new());
+    assert!(findings.iter().all(|one| !one.text.starts_with(NOTHING_PAST)), "{findings:?}");
+    let expected = "it was judged only as from 127.0.0.1 to port 22";
+    assert!(findings.iter().any(|one| one.text.ends_with(expected)), "{findings:?}");
+}
+
+/// The guide's way for backups: its remedy would stop them.
+#[test]
+fn an_exempt_account_with_a_key_alone_is_no_problem() {
+    for by_module in [true, false] {
+        let mut scene = Scene::good();
+        if by_module {
+            let code = "auth requisite pam_otp.so exempt_user=bob\n";
+            scene.write("etc/pam.d/sshd", &format!("@include common-auth\n{code}"));
+        } else {
+            scene.policy.exempt_users = vec!["bob".into()];
+        }
+        let file = "UsePAM yes\nMatch User bob\n  AuthenticationMethods publickey\n";
+        scene.write("etc/ssh/sshd_config", file);
+        let own = SSHD_T.replace("methods keyboard-interactive", "methods publickey");
+        scene.program(&connection("alice"), SSHD_T);
+        scene.program(&connection("root"), SSHD_T);
+        scene.program(&connection("bob"), &own);
+        let findings = scene.findings();
+        assert_eq!(problems(&findings), Vec::<&str>::new());
+        let note = findings.iter().find(|one| one.text.starts_with("for bob (by Match): Auth"));
+        let note = note.map(|note| (note.state, note.remedy.as_deref()));
+        assert_eq!(note, Some((State::Note, None)), "{findings:?}");
+    }
+}
+
+#[test]
+fn what_a_match_sets_is_found_at_its_own_line() {
+    let mut scene = Scene::good();
+    scene.write("etc/ssh/sshd_config", "Include /etc/ssh/sshd_config.d/*.conf\nUsePAM yes\n");
+    scene.write("etc/ssh/sshd_config.d/10-otpd.conf", "\n\nPasswordAuthentication no\n");
+    let file = "Match User bob\n  PasswordAuthentication yes\n";
+    scene.write("etc/ssh/sshd_config.d/90-x.conf", file);
+    let own = SSHD_T.replace("passwordauthentication no", "passwordauthentication yes");
+    scene.program(&connection("alice"), SSHD_T);
+    scene.program(&connection("root"), SSHD_T);
+    scene.program(&connection("bob"), &own);
+    let findings = scene.findings();
+    let found = problems(&findings);
+    let expected = "for bob (by Match): PasswordAuthentication is `yes` (in \
+                    /etc/ssh/sshd_config.d/90-x.conf:2): ";
+    assert!(matches!(found[..], [one] if one.starts_with(expected)), "{found:?}");
+}
+
+#[test]
+fn a_replaced_number_that_is_not_proved_lets_nobody_in_unasked() {
+    let mut scene = Scene::good();
+    scene.policy.unenrolled = Unenrolled::Ignore;
+    scene.enrolled.pop();
+    scene.enrolled.push(subscriber("bob", otp_proto::admin::State::Pending));
+    let findings = scene.findings();
+    assert_eq!(problems(&findings), Vec::<&str>::new());
+    let said = |one: &&Finding| one.text.starts_with("their numbers are not proved");
+    let note = findings.iter().find(said);
+    assert!(note.is_some_and(|note| note.text.ends_with(": bob")), "{findings:?}");
+    assert_eq!(note.and_then(|note| note.remedy.as_deref()), Some("otpctl verify NAME"));
+}
+
+#[test]
+fn what_lets_people_in_without_a_code_is_told() {
+    let scene = Scene::good();
+    for name in ["cockpit", "gdm-fingerprint"] {
+        scene.write(&format!("etc/pam.d/{name}"), "@include common-auth\n");
+    }
+    let findings = scene.findings();
+    for name in ["cockpit", "gdm-fingerprint"] {
+        let text = format!("{name} asks for no code");
+        assert!(findings.iter().any(|one| one.text == text && one.state == State::Note), "{name}");
+    }
 }
 
 #[test]

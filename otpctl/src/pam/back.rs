@@ -16,7 +16,12 @@ pub(super) fn restore(
     trial: &Trial,
     keep: impl Fn(&Original, &str) -> Result<String, String>,
 ) -> Result<(), String> {
-    match found(path)? {
+    let found = match found(path) {
+        Ok(found) => found,
+        // To get in is worth more than to know what is there.
+        Err(why) => return over(path, &trial.before, why),
+    };
+    match found {
         Some(found) if found.text == trial.before => Ok(()),
         Some(found) => {
             // Somebody may have changed it besides; what they wrote is not lost. Where there is no room
@@ -53,11 +58,24 @@ pub(super) fn rescue(
              damaged file"
         ));
     };
+    let found = match found(path) {
+        Ok(found) => found,
+        Err(why) => return over(path, &before, why),
+    };
     // Whether it was changed besides is not known.
-    let kept = found(path)?.filter(|found| found.text != before);
+    let kept = found.filter(|found| found.text != before);
     let kept = kept.map_or(Ok(String::new()), |found| keep(&found, service));
     file::back(path, &before)?;
     kept.map(drop)
+}
+
+/// Puts back what was set aside over what cannot be read, for which there is a reason.
+fn over(path: &Path, before: &str, why: String) -> Result<(), String> {
+    match file::back_over(path, before) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(why),
+        Err(also) => Err(format!("{why}; {also}")),
+    }
 }
 
 fn found(path: &Path) -> Result<Option<Original>, String> {
@@ -69,7 +87,7 @@ fn found(path: &Path) -> Result<Option<Original>, String> {
 
 #[cfg(test)]
 mod tests {
-    use std::{cell::RefCell, fs, time::Duration};
+    use std::{cell::RefCell, fs, path::Path, time::Duration};
 
     use super::{Original, Trial, rescue, restore};
 
@@ -105,6 +123,59 @@ mod tests {
             (done, expected) => panic!("{name}: {done:?}, not {expected:?}"),
         }
         assert_eq!(*kept.borrow(), copies, "{name}");
+    }
+
+    /// How a trial is ended.
+    type End<'a> = &'a dyn Fn(&Path) -> Result<(), String>;
+
+    #[test]
+    fn what_cannot_be_read_does_not_keep_the_old_stack_from_coming_back() {
+        let trial = Trial::begin("sshd", None, true, Duration::from_mins(1), "before", "after");
+        let trial = trial.expect("begun");
+        let keep = |_: &Original, _: &str| panic!("there is nothing to copy");
+        let ends: [(&str, End); 2] = [
+            ("by what it says", &|path| restore(path, &trial, keep)),
+            ("by what lies aside", &|path| rescue(path, "sshd", keep)),
+        ];
+        for (name, end) in ends {
+            for kind in ["Latin-1", "a link", "a folder"] {
+                let folder = tempfile::tempdir().expect("directory");
+                let path = folder.path().join("sshd");
+                let aside = folder.path().join(".sshd.otpctl-before");
+                let kept = folder.path().join(".sshd.otpctl-found");
+                fs::write(&aside, "before").expect("written");
+                // Of an earlier trial.
+                fs::write(&kept, "old").expect("written");
+                match kind {
+                    "Latin-1" => fs::write(&path, b"after # Andr\xe9\n").expect("written"),
+                    "a link" => std::os::unix::fs::symlink("/nowhere", &path).expect("linked"),
+                    _ => fs::create_dir(&path).expect("made"),
+                }
+                let done = end(&path);
+                if kind == "a folder" {
+                    assert!(done.is_err() && path.is_dir() && aside.exists(), "{name}: {done:?}");
+                    continue;
+                }
+                assert_eq!(done, Ok(()), "{name}: {kind}");
+                let back = fs::symlink_metadata(&path).expect("metadata");
+                assert!(back.is_file(), "{name}: {kind}");
+                assert_eq!(fs::read_to_string(&path).expect("read"), "before", "{name}: {kind}");
+                assert!(!aside.exists(), "{name}: {kind}");
+                if kind == "a link" {
+                    assert_eq!(fs::read_link(&kept).expect("a link"), Path::new("/nowhere"));
+                } else {
+                    assert_eq!(fs::read(&kept).expect("kept"), b"after # Andr\xe9\n", "{name}");
+                }
+            }
+        }
+        // What lies aside is not what was there before: nothing is done.
+        let folder = tempfile::tempdir().expect("directory");
+        let path = folder.path().join("sshd");
+        fs::write(&path, b"\xe9").expect("written");
+        fs::write(folder.path().join(".sshd.otpctl-before"), "another").expect("written");
+        let why = restore(&path, &trial, keep).expect_err("not what was before");
+        assert!(why.contains("is not UTF-8"), "{why}");
+        assert_eq!(fs::read(&path).expect("read"), b"\xe9");
     }
 
     #[test]

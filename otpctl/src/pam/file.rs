@@ -38,9 +38,12 @@ impl Original {
     /// In words; also for what is no plain file, since replacing a link would leave what it leads to.
     pub(super) fn read(path: &Path) -> Result<Self, String> {
         let metadata = fs::symlink_metadata(path).map_err(|error| named(path, &error))?;
-        if !metadata.is_file() {
+        if metadata.is_symlink() {
             let path = path.display();
             return Err(format!("{path} is a link, kept by another tool (authselect?); use that"));
+        }
+        if !metadata.is_file() {
+            return Err(format!("{} is no file", path.display()));
         }
         let bytes = fs::read(path).map_err(|error| named(path, &error))?;
         let text = String::from_utf8(bytes)
@@ -79,6 +82,11 @@ impl Original {
     /// In words; the file is as it was then.
     pub(super) fn replace(&self, text: &str) -> Result<(), String> {
         self.write(&self.path, text)
+    }
+
+    /// Whether its text is there as it was found.
+    pub(super) fn stands(&self) -> bool {
+        fs::read(&self.path).is_ok_and(|found| found == self.text.as_bytes())
     }
 
     /// Lays it beside itself, ready for [`back`].
@@ -137,6 +145,23 @@ pub(super) fn back(path: &Path, text: &str) -> Result<bool, String> {
     Ok(false)
 }
 
+/// The same where what is in its place cannot be read: it is kept beside, under a name that libpam does not
+/// read, and whoever logs in meanwhile finds the one or the other. Whether it was put back.
+///
+/// # Errors
+/// In words; also where what is there could not be kept, after the other is back.
+pub(super) fn back_over(path: &Path, text: &str) -> Result<bool, String> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let kept = path.with_file_name(format!(".{name}.otpctl-found"));
+    if !fs::read(aside(path)).is_ok_and(|found| found == text.as_bytes()) {
+        return Ok(false);
+    }
+    let _ = fs::remove_file(&kept);
+    let linked = fs::hard_link(path, &kept).map_err(|error| named(&kept, &error));
+    let done = back(path, text)?;
+    linked.map(|()| done)
+}
+
 /// Removes what was set aside for `path`.
 ///
 /// # Errors
@@ -157,7 +182,7 @@ pub(super) fn remove(path: &Path) -> Result<(), String> {
     removed.map_err(|error| named(path, &error))
 }
 
-fn sync_folder(path: &Path) -> io::Result<()> {
+pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
 }
 

@@ -87,7 +87,11 @@ pub(super) fn proved(trial: &Trial, granted: &[String]) -> Result<(), String> {
 /// Why not, and what to do, in words.
 pub(super) fn is_new(trial: &Trial) -> Result<(), String> {
     if boot()? != trial.boot {
-        return Err("the host was started anew, which ended the trial".to_owned());
+        return Err(format!(
+            "the host was started anew since, which ends the trial; if a code is still asked for, run: \
+             otpctl pam revert {}",
+            trial.service
+        ));
     }
     judge(trial, process, std::process::id())
 }
@@ -121,7 +125,7 @@ fn judge(trial: &Trial, process: impl Fn(u32) -> Option<Process>, own: u32) -> R
 mod tests {
     use std::time::Duration;
 
-    use super::{Process, Trial, judge, own_start, parse, proved};
+    use super::{Process, Trial, is_new, judge, own_start, parse, proved};
 
     #[test]
     fn processes_are_read_as_the_kernel_writes_them() {
@@ -175,6 +179,13 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn after_a_restart_what_ends_the_trial_is_named() {
+        let why =
+            is_new(&Trial { boot: "another".into(), ..trial("sshd") }).expect_err("restarted");
+        assert!(why.ends_with("run: otpctl pam revert sshd"), "{why}");
     }
 
     fn trial(service: &str) -> Trial {

@@ -9,6 +9,7 @@ mod file;
 mod log;
 mod login;
 mod schedule;
+mod settings;
 mod trial;
 
 use std::{fs::File, path::Path, time::Duration};
@@ -17,7 +18,7 @@ use crate::{
     failure::Failure,
     stack::{edit, second},
 };
-pub(crate) use change::{Changed, Stranded, change};
+pub(crate) use change::{Changed, Stranded, Wanted, Warning, change};
 use file::Original;
 use trial::{Found, Lost, Trial};
 
@@ -177,7 +178,12 @@ fn put_back(found: &Found) -> Result<(), String> {
     let place = place(service);
     let path = Path::new(&place);
     match found {
-        Ok(trial) => back::restore(path, trial, Original::keep)?,
+        Ok(trial) => {
+            let stack = back::restore(path, trial, Original::keep);
+            // The one that fails does not keep the other.
+            let file = trial.sshd_file.as_ref().map(|file| settings::take_back(Path::new(file)));
+            stack.and(file.unwrap_or(Ok(())))?;
+        }
         Err(lost) => back::rescue(path, service, Original::keep)
             .map_err(|why| format!("{}, and {why}", lost.why()))?,
     }

@@ -13,7 +13,7 @@ use super::{Trial, file::write};
 use crate::render::io_reason;
 
 /// There where systemd is the init of this host.
-const SYSTEMD: &str = "/run/systemd/system";
+pub(super) const SYSTEMD: &str = "/run/systemd/system";
 
 /// Ends trials when the host starts: whoever was shut out may have switched it off and on again. The
 /// start waits for the first try alone; one that fails is made again, since no timer is left.

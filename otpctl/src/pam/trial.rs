@@ -27,6 +27,9 @@ pub(crate) struct Trial {
     /// The stack asks for a code meanwhile.
     #[serde(default)]
     pub(super) asks: bool,
+    /// sshd's own file that goes with it at its end.
+    #[serde(default)]
+    pub(super) sshd_file: Option<String>,
     /// The file before.
     pub(super) before: String,
     /// The file meanwhile.
@@ -123,6 +126,7 @@ impl Trial {
             service: service.to_owned(),
             with,
             asks,
+            sshd_file: None,
             before: before.to_owned(),
             after: after.to_owned(),
             since: now.as_millisecond(),

@@ -184,10 +184,11 @@ pub(crate) struct Examined<'a> {
 pub(crate) struct StackChanged<'a> {
     pub(crate) service: &'a str,
     pub(crate) asks: bool,
-    pub(crate) backup: &'a str,
+    pub(crate) backup: Option<&'a str>,
     pub(crate) with: Option<StackWith<'a>>,
     pub(crate) trial_until: Option<String>,
     pub(crate) ends_at_restart: bool,
+    pub(crate) sshd_file: Option<&'a str>,
     pub(crate) sshd_settings: Option<&'a Beside>,
 }
 
@@ -195,7 +196,7 @@ pub(crate) struct StackChanged<'a> {
 #[derive(Serialize)]
 pub(crate) struct StackWith<'a> {
     pub(crate) service: &'a str,
-    pub(crate) backup: &'a str,
+    pub(crate) backup: Option<&'a str>,
 }
 
 /// Result of `pam confirm` and `pam revert`.
@@ -275,6 +276,26 @@ pub(crate) struct Restored {
     pub(crate) disabled: Vec<String>,
     pub(crate) left_removed: Vec<String>,
     pub(crate) events: u64,
+}
+
+/// Result of `store export`.
+#[derive(Serialize)]
+pub(crate) struct Exported<'a> {
+    pub(crate) file: &'a str,
+    pub(crate) bytes: u64,
+    pub(crate) r#final: bool,
+    #[serde(flatten)]
+    pub(crate) tally: &'a admin::Tally,
+}
+
+/// Result of `store import`.
+#[derive(Default, Serialize)]
+pub(crate) struct Moved {
+    pub(crate) export: Option<BackupSeen>,
+    /// It was imported before.
+    pub(crate) known: bool,
+    #[serde(flatten)]
+    pub(crate) tally: admin::Tally,
 }
 
 /// Which backup it is.

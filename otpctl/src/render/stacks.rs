@@ -1,25 +1,30 @@
 //! What became of a service's stack, for people.
 
 use jiff::tz::TimeZone;
+use otp_proto::admin::StatusReply;
 
 use super::time::local;
 use crate::{
     doctor::{Beside, listed},
-    pam::{Changed, Stranded},
+    pam::{Changed, Stranded, Wanted, Warning},
 };
 
 /// Result of `pam enable` and `pam disable`.
 pub(crate) fn changed(
-    service: &str,
-    asks: bool,
+    wanted: &Wanted<'_>,
     changed: &Changed,
     beside: Option<&Beside>,
     zone: &TimeZone,
 ) -> String {
+    let Wanted { service, change, sshd_file, .. } = wanted;
+    let asks = change.asks();
+    let was = |backup: &Option<String>| {
+        backup.as_ref().map_or_else(String::new, |backup| format!(" As it was: {backup}"))
+    };
     let does = if asks { "asks for a code" } else { "asks for no code" };
-    let done = format!("{service} {does} from now on. As it was: {}\n", changed.backup);
+    let done = format!("{service} {does} from now on.{}\n", was(&changed.backup));
     let with = changed.with.as_ref().map(|(name, backup)| {
-        format!("So does {name}, whose stack is one of its own. As it was: {backup}\n")
+        format!("So does {name}, whose stack is one of its own.{}\n", was(backup))
     });
     let done = done + &with.unwrap_or_default();
     let code = if asks { " with a code" } else { "" };
@@ -32,11 +37,17 @@ pub(crate) fn changed(
              anew by {service}{code}, and there run: otpctl pam confirm {service}\n"
         )
     });
+    let file =
+        sshd_file.map(|file| format!("Then {file} goes too, and sshd reads its files anew.\n"));
     let lost = "There is no systemd here: a restart of the host would not end the trial.\n";
     let lost = if changed.survives { "" } else { lost };
     let next = format!("See whether all else is right: otpctl doctor --service {service}\n");
     let next = if asks { next } else { String::new() };
-    done + &trial.unwrap_or_default() + lost + &settings(asks, beside) + &next
+    done + &trial.unwrap_or_default()
+        + &file.unwrap_or_default()
+        + lost
+        + &settings(asks, beside)
+        + &next
 }
 
 /// What of sshd stays as it is, whatever becomes of the stack.
@@ -55,8 +66,25 @@ fn settings(asks: bool, beside: Option<&Beside>) -> String {
     }
 }
 
+/// What is about to be other than it may seem.
+pub(crate) fn warning(warning: &Warning) -> String {
+    match warning {
+        Warning::Stranded(one) => stranded(one),
+        Warning::NotKept(why) => format!("warning: the file as it was is not kept: {why}"),
+        Warning::NotAlone(why) => {
+            format!("warning: another run may change the same file now: {why}")
+        }
+        Warning::NoKey(why) => format!("warning: {why}"),
+        Warning::RootShut(value) => format!(
+            "warning: with PermitRootLogin {value} sshd lets nobody type a code for root, and \
+             AuthenticationMethods demands one: root's key opens nothing; write `PermitRootLogin yes` \
+             and enroll root, or keep another way in"
+        ),
+    }
+}
+
 /// Who is about to be kept out.
-pub(crate) fn stranded(stranded: &Stranded) -> String {
+fn stranded(stranded: &Stranded) -> String {
     let Stranded { names, leaves, at_end, undo } = stranded;
     let when = if *at_end { "if nobody confirms, at the end of the trial" } else { "from now on" };
     let remedy = if *leaves { undo } else { "after a key: --after key" };
@@ -67,9 +95,40 @@ pub(crate) fn stranded(stranded: &Stranded) -> String {
     )
 }
 
-/// What to know about a stack that asks for codes which nobody sends.
-pub(crate) fn silent(service: &str) -> String {
-    format!("otpd does not answer: until it does, who is not exempt does not get in by {service}")
+/// What a stack that asks for codes lacks for them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lack {
+    /// The daemon does not answer.
+    Answer,
+    /// Nobody has a number that is proved.
+    People,
+    /// Nothing sends a code.
+    Gateway,
+}
+
+impl Lack {
+    /// By what the daemon says of itself.
+    pub(crate) fn of(status: &StatusReply) -> Option<Self> {
+        if status.active == 0 {
+            Some(Self::People)
+        } else if status.gateways.is_empty() {
+            Some(Self::Gateway)
+        } else {
+            None
+        }
+    }
+}
+
+/// What to know about a stack that asks for codes which nobody gets.
+pub(crate) fn lacking(service: &str, lack: Lack) -> String {
+    let what = match lack {
+        Lack::Answer => "otpd does not answer: until it does",
+        Lack::People => "otpd knows nobody with a proved number: until it does (otpctl enroll)",
+        Lack::Gateway => {
+            "otpd has no gateway to send codes by: until it has, and without a recovery code"
+        }
+    };
+    format!("{what}, who is not exempt does not get in by {service}")
 }
 
 /// Result of `pam confirm`; `asks`: sshd's stack asks for a code now.
@@ -91,7 +150,12 @@ pub(crate) fn reverted(services: &[String], asks: bool, beside: Option<&Beside>)
 mod tests {
     use jiff::{Timestamp, tz::TimeZone};
 
-    use super::{Beside, Changed, Stranded, changed, confirmed, reverted, stranded};
+    use otp_proto::admin::{Gateway, GatewayState, StatusReply};
+
+    use super::{
+        Beside, Changed, Lack, Stranded, Wanted, changed, confirmed, lacking, reverted, stranded,
+    };
+    use crate::{pam::Change, stack::edit::First};
 
     const UNDO: &str = "rm /etc/ssh/sshd_config.d/10-otpd.conf; systemctl reload ssh";
 
@@ -103,18 +167,62 @@ mod tests {
     #[test]
     fn a_trial_does_not_promise_what_it_does_not_do() {
         let until = Some(Timestamp::from_second(1_700_000_000).expect("a time"));
-        let change = Changed { backup: "/b".to_owned(), with: None, until, survives: true };
-        let alone = changed("sshd", true, &change, None, &TimeZone::UTC);
+        let backup = Some("/b".to_owned());
+        let change = Changed { backup, with: None, until, survives: true };
+        let enable = Change::Enable(First::Stack);
+        let wanted = Wanted { service: "sshd", change: enable, trial: None, sshd_file: None };
+        let alone = changed(&wanted, &change, None, &TimeZone::UTC);
+        assert!(alone.starts_with("sshd asks for a code from now on. As it was: /b\n"), "{alone}");
+        let file = Wanted { sshd_file: Some("/x"), ..wanted };
+        let file = changed(&file, &change, None, &TimeZone::UTC);
+        assert!(file.contains("Then /x goes too, and sshd reads its files anew.\n"), "{file}");
         assert!(alone.contains(" all is as before, by itself."), "{alone}");
         assert!(!alone.contains("sshd's own settings"), "{alone}");
-        let both = changed("sshd", true, &change, Some(&beside()), &TimeZone::UTC);
+        let both = changed(&wanted, &change, Some(&beside()), &TimeZone::UTC);
         assert!(both.contains(" the stack is as before, by itself."), "{both}");
         let place = "AuthenticationMethods (/etc/ssh/sshd_config.d/10-otpd.conf:4) asks\n\
                      by keyboard-interactive also when the code is taken out again; then run:\n";
         assert!(both.contains(&format!("{place}{UNDO}\n")), "{both}");
-        let out = changed("sshd", false, &change, Some(&beside()), &TimeZone::UTC);
+        let (out, full) =
+            (Wanted { change: Change::Disable, ..wanted }, Changed { backup: None, ..change });
+        let out = changed(&out, &full, Some(&beside()), &TimeZone::UTC);
+        assert!(out.starts_with("sshd asks for no code from now on.\n"), "{out}");
         let expected = "for which there is no code any more; to be as before:\nrm /etc/ssh";
         assert!(out.contains(expected), "{out}");
+    }
+
+    #[test]
+    fn a_code_that_nobody_gets_is_said_to_keep_everybody_out() {
+        let gateway = Gateway {
+            name: "main".into(),
+            kind: "http".into(),
+            state: GatewayState::Ready,
+            reason: None,
+        };
+        let status = |active, gateways| StatusReply {
+            version: String::new(),
+            host: String::new(),
+            store: String::new(),
+            pending: 1,
+            active,
+            disabled: 1,
+            live_challenges: 0,
+            gateways,
+            problems: Vec::new(),
+        };
+        let cases = [
+            ("all is well", status(1, vec![gateway.clone()]), None),
+            ("nobody", status(0, vec![gateway]), Some(Lack::People)),
+            ("no gateway", status(1, Vec::new()), Some(Lack::Gateway)),
+            ("neither", status(0, Vec::new()), Some(Lack::People)),
+        ];
+        for (name, status, expected) in cases {
+            assert_eq!(Lack::of(&status), expected, "{name}");
+        }
+        for lack in [Lack::Answer, Lack::People, Lack::Gateway] {
+            let said = lacking("sshd", lack);
+            assert!(said.ends_with(", who is not exempt does not get in by sshd"), "{said}");
+        }
     }
 
     #[test]

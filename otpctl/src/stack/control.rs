@@ -47,10 +47,12 @@ impl Control {
                 .ok_or_else(|| format!("`{text}` is no control"))?,
         };
         let mut control = Self { text: text.to_owned(), named: BTreeMap::new(), rest: Action::Bad };
+        let mut rest = None;
         for rule in rules.split_whitespace() {
             let (answer, action) =
                 rule.split_once('=').ok_or_else(|| format!("`{rule}` is no rule"))?;
-            let action = match action.to_ascii_lowercase().as_str() {
+            // Only a control that is one word may be written in capital letters.
+            let action = match action {
                 "ignore" => Action::Ignore,
                 "ok" => Action::Ok,
                 "done" => Action::Done,
@@ -58,19 +60,22 @@ impl Control {
                 "die" => Action::Die,
                 "reset" => Action::Reset,
                 number => match number.parse() {
-                    Ok(0) => Action::Ignore,
-                    Ok(number) => Action::Jump(number),
-                    Err(_) => return Err(format!("`{rule}` is no rule")),
+                    Ok(number @ 1..) if action.bytes().all(|byte| byte.is_ascii_digit()) => {
+                        Action::Jump(number)
+                    }
+                    Ok(_) | Err(_) => return Err(format!("`{rule}` is no rule")),
                 },
             };
-            match answer.to_ascii_lowercase().as_str() {
-                "default" => control.rest = action,
+            match answer {
+                // Of two, libpam takes the first.
+                "default" => rest = rest.or(Some(action)),
                 answer if ANSWERS.contains(&answer) => {
                     control.named.insert(answer.to_owned(), action);
                 }
                 answer => return Err(format!("no module answers `{answer}`")),
             }
         }
+        control.rest = rest.unwrap_or(Action::Bad);
         Ok(control)
     }
 
@@ -140,7 +145,9 @@ mod tests {
             ("[success=1 default=ignore]", "success", Action::Jump(1)),
             ("[success=1 default=ignore]", "abort", Action::Ignore),
             ("[success=ok]", "abort", Action::Bad),
-            ("[success=0 default=reset]", "success", Action::Ignore),
+            ("[success=2 default=reset]", "auth_err", Action::Reset),
+            ("[default=ok success=ok default=die]", "auth_err", Action::Ok),
+            ("[success=die success=ok]", "success", Action::Ok),
         ];
         for (text, answer, expected) in cases {
             let control = Control::parse(text).expect(text);
@@ -150,7 +157,21 @@ mod tests {
 
     #[test]
     fn what_libpam_does_not_understand_is_an_error() {
-        for text in ["requird", "[success=1", "[success]", "[success=maybe]", "[succes=ok]", ""] {
+        let cases = [
+            "requird",
+            "[success=1",
+            "[success]",
+            "[success=maybe]",
+            "[succes=ok]",
+            "",
+            // As tried with libpam 1.5.2: with these every answer is a bad one.
+            "[success=0 default=ignore]",
+            "[success=ok default=0]",
+            "[SUCCESS=ok]",
+            "[success=OK]",
+            "[success=+1]",
+        ];
+        for text in cases {
             assert!(Control::parse(text).is_err(), "{text}");
         }
     }

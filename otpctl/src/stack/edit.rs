@@ -211,14 +211,14 @@ fn is_code(line: &Line) -> bool {
         Line::Rule(rule) => {
             rule.facility == "auth" && rule.module.rsplit('/').next() == Some(MODULE)
         }
-        Line::Include(_) | Line::Unreadable(_) => false,
+        Line::Include(_) | Line::Unreadable(_) | Line::Torn | Line::Long => false,
     }
 }
 
 fn is_permit(line: &Line) -> bool {
     match line {
         Line::Rule(rule) => rule.facility == "auth" && Role::of(&rule.module) == Role::Permit,
-        Line::Include(_) | Line::Unreadable(_) => false,
+        Line::Include(_) | Line::Unreadable(_) | Line::Torn | Line::Long => false,
     }
 }
 
@@ -227,7 +227,7 @@ fn is_auth(line: &Line) -> bool {
     match line {
         Line::Include(_) => true,
         Line::Rule(rule) => rule.facility == "auth",
-        Line::Unreadable(_) => false,
+        Line::Unreadable(_) | Line::Torn | Line::Long => false,
     }
 }
 
@@ -285,7 +285,7 @@ fn instead(shelf: &dyn Shelf, file: &str, text: &str, service: &str) -> Result<S
                 }
                 Role::Code | Role::Checker | Role::Permit | Role::Deny | Role::Substack => true,
             },
-            Line::Rule(_) | Line::Unreadable(_) => false,
+            Line::Rule(_) | Line::Unreadable(_) | Line::Torn | Line::Long => false,
         };
         if replaced {
             aside.push((first, first + count));

@@ -209,11 +209,11 @@ impl Judgement {
             self.unchecked(stack, first, ways, &mut blamed);
         }
         let opens = |code: Code| ways.iter().any(|way| way.success && way.code == code);
-        // Who gets in past the code gets in exempt or not.
+        // Who gets in past the code gets in with whatever code, exempt or not.
         let passed = self.faults.iter().any(|fault| matches!(fault, Fault::PassedBy(_)));
-        if !opens(Code::Granted) {
+        if !passed && !opens(Code::Granted) {
             self.faults.push(Fault::Closed);
-        } else if !opens(Code::Exempt) && !passed {
+        } else if !passed && !opens(Code::Exempt) {
             self.faults.push(Fault::ExemptKeptOut(code.place.clone()));
         }
         if entry_goes_on(code) {

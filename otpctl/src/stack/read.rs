@@ -81,6 +81,10 @@ pub(crate) enum Trouble {
     Endless(Place),
     /// A line makes no sense.
     Unreadable(Place, String),
+    /// A line goes on where nothing does.
+    Torn(Place),
+    /// A line is longer than what `libpam` takes for one.
+    Long(Place),
 }
 
 /// The `auth` stack of a service.
@@ -90,6 +94,8 @@ pub(crate) struct Stack {
     pub(crate) entries: Vec<Entry>,
     /// What is wrong with its files.
     pub(crate) troubles: Vec<Trouble>,
+    /// Whose it is.
+    service: String,
     /// How many files were included so far.
     includes: u32,
 }
@@ -109,7 +115,7 @@ pub(crate) trait Shelf {
 
 /// Reads the `auth` stack of `service`.
 pub(crate) fn read(source: &dyn Shelf, service: &str) -> Stack {
-    let mut stack = Stack::default();
+    let mut stack = Stack { service: service.to_owned(), ..Stack::default() };
     for name in [service, "other"] {
         if let Some((file, text)) = source.service(name) {
             stack.add(source, &file, &text, 0, 0);
@@ -135,6 +141,8 @@ impl Stack {
                 Line::Unreadable(text) => {
                     self.troubles.push(Trouble::Unreadable(place, format!("`{text}`")));
                 }
+                Line::Torn => self.troubles.push(Trouble::Torn(place)),
+                Line::Long => self.troubles.push(Trouble::Long(place)),
             }
         }
     }
@@ -166,7 +174,7 @@ impl Stack {
         let includes = substack.then(|| (place.clone(), module.clone()));
         match parsed {
             Ok(control) => self.entries.push(Entry {
-                role: if substack { Role::Substack } else { Role::of(&module) },
+                role: if substack { Role::Substack } else { Role::at(&self.service, &module) },
                 place,
                 control,
                 module,

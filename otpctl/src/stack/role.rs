@@ -11,9 +11,10 @@ pub(crate) enum Role {
     Gate,
     /// Does something besides, and refuses nobody.
     Helper,
-    /// Always succeeds.
+    /// Always succeeds: `pam_permit.so`, and `pam_rootok.so` in a program that runs as root.
     Permit,
-    /// Always fails: `pam_deny.so`, and `pam_rootok.so` for everybody that a code is for.
+    /// Always fails: `pam_deny.so`, and `pam_rootok.so` in a program that runs as who has called it, for
+    /// everybody that a code is for.
     Deny,
     /// A line that brings a substack: no module at all.
     Substack,
@@ -27,6 +28,12 @@ fn stem(module: &str) -> &str {
 }
 
 impl Role {
+    /// By the module's file name, in the stack of `service`.
+    pub(crate) fn at(service: &str, module: &str) -> Self {
+        let rootok = stem(module) == "pam_rootok";
+        if rootok && !CALLED.contains(&service) { Self::Permit } else { Self::of(module) }
+    }
+
     /// By the module's file name.
     pub(crate) fn of(module: &str) -> Self {
         match stem(module) {
@@ -40,6 +47,29 @@ impl Role {
         }
     }
 }
+
+/// Programs that ask PAM as the user who has called them, which is what `pam_rootok.so` looks at: it lets
+/// in nobody there but root. All others (sshd, login, sudo) are root by then, whoever comes.
+const CALLED: [&str; 18] = [
+    "chage",
+    "chfn",
+    "chgpasswd",
+    "chpasswd",
+    "chsh",
+    "groupadd",
+    "groupdel",
+    "groupmems",
+    "groupmod",
+    "newusers",
+    "passwd",
+    "runuser",
+    "runuser-l",
+    "su",
+    "su-l",
+    "useradd",
+    "userdel",
+    "usermod",
+];
 
 /// The argument by which a checker steps aside (`PAM_IGNORE`) for some people, as the manual page of
 /// each module names it.

@@ -248,3 +248,6 @@ impl Walker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

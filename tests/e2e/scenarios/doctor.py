@@ -130,6 +130,9 @@ def in_and_out_again(g):
     person.granted()
     run("otpctl", "pam", "disable", "sshd")
 
+    refused = run("otpctl", "pam", "enable", "sshd", "--after", "key", check_status=1).err
+    check("AuthenticationMethods is `any`: keys would let in without a code" in refused, refused)
+    write(DROP_IN, GOOD.replace("Methods keyboard", "Methods publickey,keyboard"))
     run("otpctl", "pam", "enable", "sshd", "--after", "key")
     g.start_sshd(open(SSHD).read(), port=2222, AuthenticationMethods="publickey,keyboard-interactive")
     person = g.ssh("alice", port=2222)
@@ -208,6 +211,11 @@ def a_key_alone_confirms_nothing(g):
     write("/etc/sudoers.d/ground", "alice ALL=(ALL) NOPASSWD: ALL\n", 0o440)
     g.start_sshd(open(SSHD).read())
     run("otpctl", "pam", "enable", "sshd", "--trial", "10m")
+    # A rehearsal is no login: it says nothing of what sshd asks.
+    show = g.terminal("otpctl", "rehearse", "alice")
+    show.answer("Password: ", g.passwords["alice"])
+    show.answer("Code: ", g.code_for("alice"))
+    check("PAM_SUCCESS" in show.end()[1], show.transcript)
     by_key = g.ssh("alice", command="sudo otpctl pam confirm sshd")
     by_key.expect("otpd has let nobody in by sshd with a code since the change")
     check("Code" not in by_key.transcript, "the key did not let in alone")
@@ -256,18 +264,18 @@ def trials_end_one_by_one(g):
     before = {name: open(path).read() for name, path in paths.items()}
     trials = lambda: sorted(os.listdir("/var/lib/otpctl/trials"))
     run("otpctl", "pam", "enable", "login", "--trial", "10m")
-    # Its end finds a link in place of the file, which it does not write through, and tries again.
+    # Its end finds a directory in place of the file, and tries again.
     run("otpctl", "pam", "enable", "su", "--trial", "10s")
     os.rename(paths["su"], "/root/su")
-    os.symlink("/root/su", paths["su"])
+    os.mkdir(paths["su"])
     run("otpctl", "pam", "enable", "sshd", "--trial", "12s")
     until(lambda: open(paths["sshd"]).read() == before["sshd"], "the end of the second", 60)
     until(lambda: trials() == ["login.json", "su.json"], "the trials that are left")
     done = run("otpctl", "pam", "revert", check_status=1)
-    check("su: /etc/pam.d/su is a link" in done.err, f"it does not say what failed: {done.err!r}")
+    check("su: /etc/pam.d/su is no file" in done.err, f"it does not say what failed: {done.err!r}")
     equal(open(paths["login"]).read(), before["login"], "the trial that can end, ended with the one that cannot")
     equal(trials(), ["su.json"], "the trial that is left")
-    os.unlink(paths["su"])
+    os.rmdir(paths["su"])
     os.rename("/root/su", paths["su"])
     until(lambda: open(paths["su"]).read() == before["su"], "the end that was tried again", 60)
     until(lambda: trials() == [], "its end written down")
@@ -283,9 +291,9 @@ def a_trial_whose_end_fails(g):
     """The timer comes again until the old stack is back, and then no more; so does the start of the host."""
     before = open(SSHD).read()
     service = "otpctl-trial-sshd:*.service"
-    failed = lambda unit: "is a link" in run("journalctl", "-u", unit, "-o", "cat", check_status=None).out
-    hide = lambda: (os.rename(SSHD, "/root/sshd"), os.symlink("/root/sshd", SSHD))
-    show = lambda: (os.unlink(SSHD), os.rename("/root/sshd", SSHD))
+    failed = lambda unit: "is no file" in run("journalctl", "-u", unit, "-o", "cat", check_status=None).out
+    hide = lambda: (os.rename(SSHD, "/root/sshd"), os.mkdir(SSHD))
+    show = lambda: (os.rmdir(SSHD), os.rename("/root/sshd", SSHD))
     run("otpctl", "pam", "enable", "sshd", "--trial", "10s")
     hide()
     until(lambda: failed(service), "an end that fails", 60)
@@ -308,6 +316,42 @@ def a_trial_whose_end_fails(g):
         run("systemctl", "restart", "otpctl-trial.service")  # what would happen half a minute later
     until(lambda: open(SSHD).read() == before, "the end that was tried again", 60)
     until(lambda: not os.path.exists("/etc/systemd/system/otpctl-trial.service"), "the unit's end")
+
+
+@scenario(boot=True)
+def a_trial_with_sshds_file(g):
+    """At the end of a trial, also by a start of the host, sshd's file goes too, and a running sshd reads that."""
+    before = open(SSHD).read()
+    ours = "/etc/ssh/sshd_config.d/10-otpd.conf"
+    demands = lambda: "authenticationmethods publickey,keyboard-interactive" in run("sshd", "-T").out
+    trial = ("otpctl", "pam", "enable", "sshd", "--after", "key", "--sshd-file", ours, "--trial")
+    restarts = lambda: run("journalctl", "-t", "sshd", "-o", "cat").out.count("Received SIGHUP; restarting.")
+    run("systemctl", "start", "ssh.service")
+    check("No such file" in run(*trial, "10m", check_status=1).err, "a file that is not there")
+    write(ours, GOOD.replace("Methods keyboard", "Methods publickey,keyboard"))
+    check("--trial" in run(*trial[:-1], check_status=2).err, "a file without a trial")
+    check("no file right below" in run(*trial[:-2], "/etc/passwd", "--trial", "10m", check_status=1).err, "another's file")
+    said = run(*trial, "10s").out
+    check(f"Then {ours} goes too" in said and "own settings are not part" not in said, said)
+    run("systemctl", "reload", "ssh.service")
+    check(demands() and "pam_otp.so" in open(SSHD).read(), "the trial")
+    until(lambda: not os.path.exists("/etc/systemd/system/otpctl-trial.service"), "the trial's end", 100)
+    equal((open(SSHD).read(), os.path.exists(ours), demands()), (before, False, False), "the machine after it")
+    until(lambda: restarts() == 2, "an sshd that reads its files anew", 60)
+
+    # The host is started: sshd does not run yet.
+    os.rename("/etc/ssh/sshd_config.d/.10-otpd.conf.otpctl-ended", ours)
+    run(*trial, "10m")
+    run("systemctl", "stop", "ssh.service")
+    run("systemctl", "daemon-reload")
+    run("systemctl", "start", "otpctl-trial.service")
+    equal((open(SSHD).read(), os.path.exists(ours)), (before, False), "the machine after a restart")
+
+    # What is confirmed or taken back by hand.
+    os.rename("/etc/ssh/sshd_config.d/.10-otpd.conf.otpctl-ended", ours)
+    run(*trial, "10m")
+    run("otpctl", "pam", "revert")
+    equal((open(SSHD).read(), os.path.exists(ours)), (before, False), "the machine that was taken back")
 
 
 @scenario(boot=True)

@@ -2,7 +2,7 @@
 
 import json
 
-from ground import check, equal, pam, run, scenario
+from ground import check, equal, pam, run, scenario, write
 
 
 def rehearse(g, *words):
@@ -37,6 +37,8 @@ def a_rehearsal_shows_what_a_login_would(g):
 
     # As after a key: the stack has nothing above the code.
     run("otpctl", "pam", "disable", "sshd")
+    demand = "KbdInteractiveAuthentication yes\nAuthenticationMethods publickey,keyboard-interactive\n"
+    write("/etc/ssh/sshd_config.d/50-ours.conf", demand)
     run("otpctl", "pam", "enable", "sshd", "--after", "key")
     show = rehearse(g, "alice")
     show.expect("after a key that sshd has checked")

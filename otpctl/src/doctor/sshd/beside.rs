@@ -25,6 +25,14 @@ pub(crate) struct Beside {
     pub(crate) undo: String,
 }
 
+impl Beside {
+    /// Whether it is this file that says so.
+    pub(crate) fn is_in(&self, file: Option<&str>) -> bool {
+        let own = self.place.as_ref().and_then(|place| place.rsplit_once(':'));
+        own.is_some_and(|(own, _)| Some(own) == file)
+    }
+}
+
 /// Whether `AuthenticationMethods` names keyboard-interactive, for all or by a `Match`.
 pub(crate) fn beside(host: &Host) -> Option<Beside> {
     let settings = ask(host, None).ok()?;

@@ -1,5 +1,7 @@
 //! Which line of sshd's files sets a keyword: the first one, in the order in which sshd reads them.
 
+use std::collections::BTreeSet;
+
 use super::settings::QUESTION;
 use crate::doctor::host::Host;
 
@@ -14,6 +16,35 @@ pub(super) fn origin(host: &Host, keyword: &str) -> Option<String> {
     walk(host, MAIN, 0, &mut false, &mut |place, line, within| {
         if found.is_none() && !within && line.keyword == keyword {
             found = Some(place);
+        }
+    });
+    found
+}
+
+/// The place of the one line that sets `keyword` by a `Match`; `None` where several do.
+pub(super) fn own(host: &Host, keyword: &str) -> Option<String> {
+    let mut found = Vec::new();
+    walk(host, MAIN, 0, &mut false, &mut |place, line, within| {
+        if within && line.keyword == keyword {
+            found.push(place);
+        }
+    });
+    found.pop().filter(|_| found.is_empty())
+}
+
+/// Everything that sshd reads its settings of: files, and the directories of those that are included.
+pub(super) fn sources(host: &Host) -> BTreeSet<String> {
+    let mut found = BTreeSet::from([MAIN.to_owned()]);
+    walk(host, MAIN, 0, &mut false, &mut |_, line, _| {
+        if line.keyword == "include" {
+            for pattern in line.value.split_whitespace() {
+                let pattern = absolute(pattern.trim_matches('"'));
+                found.extend(expand(host, &pattern));
+                // What was removed is seen by its directory.
+                let directory =
+                    pattern.rsplit_once('/').filter(|(_, last)| last.contains(['*', '?']));
+                found.extend(directory.map(|(directory, _)| directory.to_owned()));
+            }
         }
     });
     found
@@ -126,6 +157,7 @@ fn walk(
         let told = Line { keyword: &keyword, value };
         match keyword.as_str() {
             "include" if depth < DEEPEST => {
+                each(format!("{file}:{}", index + 1), told, *within);
                 for pattern in value.split_whitespace() {
                     for name in expand(host, pattern.trim_matches('"')) {
                         // A Match in an included file ends with that file.
@@ -142,11 +174,14 @@ fn walk(
     }
 }
 
+fn absolute(pattern: &str) -> String {
+    if pattern.starts_with('/') { pattern.to_owned() } else { format!("/etc/ssh/{pattern}") }
+}
+
 /// The files that a pattern means, in the order of their names. Wildcards stand in the last part, as
 /// distributions write them.
 fn expand(host: &Host, pattern: &str) -> Vec<String> {
-    let pattern =
-        if pattern.starts_with('/') { pattern.to_owned() } else { format!("/etc/ssh/{pattern}") };
+    let pattern = absolute(pattern);
     let Some((directory, last)) = pattern.rsplit_once('/') else { return Vec::new() };
     if !last.contains(['*', '?']) {
         return vec![pattern];

@@ -88,6 +88,28 @@ impl Settings {
         asked && self.is("usepam", "yes")
     }
 
+    /// Whether every list has something behind which PAM asks: a key, a host, a ticket. One with `password` is
+    /// none, since that method asks PAM too, and cannot show a question.
+    pub(super) fn asks_behind(&self) -> bool {
+        let behind = |list: &Vec<String>| {
+            list.iter().position(|method| method == QUESTION).is_some_and(|at| at > 0)
+                && !list.iter().any(|method| method == "password")
+        };
+        let asked = match self.methods() {
+            Methods::Any => false,
+            Methods::Lists(lists) => lists.iter().all(behind),
+        };
+        asked && self.is("usepam", "yes")
+    }
+
+    /// Whether the method `password` by itself may let in.
+    pub(super) fn takes_password(&self) -> bool {
+        match self.methods() {
+            Methods::Any => true,
+            Methods::Lists(lists) => lists.iter().any(|list| *list == ["password"]),
+        }
+    }
+
     /// The methods that are on and ask PAM for nothing.
     pub(super) fn others(&self) -> Vec<&'static str> {
         let others = [
@@ -107,6 +129,7 @@ pub(super) fn spelled(keyword: &str) -> &str {
         "kbdinteractiveauthentication" => "KbdInteractiveAuthentication",
         "passwordauthentication" => "PasswordAuthentication",
         "authenticationmethods" => "AuthenticationMethods",
+        "pamservicename" => "PAMServiceName",
         "permitrootlogin" => "PermitRootLogin",
         "logingracetime" => "LoginGraceTime",
         "maxstartups" => "MaxStartups",

@@ -1,7 +1,10 @@
-use std::{cell::RefCell, rc::Rc};
+use std::{cell::RefCell, collections::BTreeSet, rc::Rc};
 
-use super::{Around, Settings, Silent, ask, examine, judge};
-use crate::doctor::host::{Host, Said};
+use super::{Around, Settings, Silent, ask, demands, examine, from, judge, stale};
+use crate::doctor::{
+    finding::State,
+    host::{Host, Said},
+};
 
 /// What is good for a password and a code.
 const GOOD: &str = "usepam yes\nkbdinteractiveauthentication yes\npasswordauthentication no\n\
@@ -18,18 +21,16 @@ fn texts(changes: Changes<'_>, around: Around) -> Vec<String> {
         let old = output.lines().find(|line| line.starts_with(keyword)).expect(keyword).to_owned();
         output = output.replace(&old, &format!("{keyword} {value}"));
     }
-    let found = judge(&Settings::parse(&output), around, &|_| Some("f:1".to_owned()));
+    let found = judge(&Settings::parse(&output), around, &|_| from(Some("f:1".to_owned())));
     assert!(found.iter().all(|finding| finding.remedy.is_some()));
     found.into_iter().map(|finding| finding.text).collect()
 }
 
-const PASSWORD: Around =
-    Around { alone: false, believes: false, unseen: None, root_enrolled: false };
-const KEY: Around = Around { alone: true, believes: false, unseen: None, root_enrolled: false };
-const BELIEVING: Around =
-    Around { alone: true, believes: true, unseen: None, root_enrolled: false };
-const UNSEEN: Around = Around { unseen: Some(true), ..PASSWORD };
-const ROOT: Around = Around { alone: false, believes: false, unseen: None, root_enrolled: true };
+const PASSWORD: Around<'_> =
+    Around { alone: false, believes: false, unseen: None, exempt: &[], spared: false };
+const KEY: Around<'_> = Around { alone: true, ..PASSWORD };
+const BELIEVING: Around<'_> = Around { believes: true, ..KEY };
+const UNSEEN: Around<'_> = Around { unseen: Some(true), ..PASSWORD };
 
 #[test]
 fn good_settings_are_silent() {
@@ -46,7 +47,7 @@ fn good_settings_are_silent() {
         ("either", &[either], PASSWORD),
         ("no keys", &[any, ("pubkeyauthentication", "no")], PASSWORD),
         ("no limit of time", &[("logingracetime", "0")], PASSWORD),
-        ("root by a code", &[("permitrootlogin", "yes")], ROOT),
+        ("sshd's own stack", &[("maxauthtries", "6\npamservicename sshd")], PASSWORD),
     ];
     for (name, changes, around) in cases {
         assert_eq!(texts(changes, around), Vec::<String>::new(), "{name}");
@@ -56,7 +57,37 @@ fn good_settings_are_silent() {
 #[test]
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn what_is_wrong_is_said_with_its_place() {
-    let cases: [(&str, Changes, Around, &str); 20] = [
+    let backup = ["backup".to_owned()];
+    let exempting = Around { exempt: &backup, ..KEY };
+    let cases: [(&str, Changes, Around, &str); 22] = [
+        (
+            "another stack",
+            &[("maxauthtries", "6\npamservicename corp-ssh")],
+            PASSWORD,
+            "PAMServiceName is `corp-ssh` (in f:1, and the first line that sets it holds): sshd asks \
+             /etc/pam.d/corp-ssh",
+        ),
+        (
+            "no key before a lone code that some need not",
+            &[("authenticationmethods", "keyboard-interactive")],
+            exempting,
+            "every code is refused; but who is named by exempt_user gets in with nothing: backup",
+        ),
+        (
+            "no key need be before it",
+            &[("authenticationmethods", "any"), ("pubkeyauthentication", "no")],
+            exempting,
+            "every code is refused; but who is named by exempt_user gets in with nothing: backup",
+        ),
+        (
+            "the method password before it",
+            &[
+                ("authenticationmethods", "publickey,keyboard-interactive"),
+                ("passwordauthentication", "yes"),
+            ],
+            exempting,
+            "clients that try it are refused",
+        ),
         ("no PAM", &[("usepam", "no")], PASSWORD, "UsePAM is `no` (in f:1"),
         (
             "no keyboard-interactive",
@@ -133,18 +164,6 @@ fn what_is_wrong_is_said_with_its_place() {
             "the phone alone lets in",
         ),
         (
-            "root is enrolled in vain",
-            &[("permitrootlogin", "without-password")],
-            ROOT,
-            "lets nobody type a code for root",
-        ),
-        (
-            "root is enrolled in vain, for commands",
-            &[("permitrootlogin", "forced-commands-only")],
-            ROOT,
-            "lets nobody type a code for root",
-        ),
-        (
             "no key before what cannot be seen",
             &[],
             UNSEEN,
@@ -169,6 +188,113 @@ fn what_is_wrong_is_said_with_its_place() {
     for (name, changes, around, expected) in cases {
         let found = texts(changes, around);
         assert!(found.len() == 1 && found[0].contains(expected), "{name}: {found:?}");
+    }
+}
+
+#[test]
+fn who_is_exempt_gets_in_by_any_password_where_nothing_demands_a_key() {
+    let backup = ["backup".to_owned()];
+    let around = Around { exempt: &backup, ..KEY };
+    let any = ("authenticationmethods", "any");
+    let found = texts(&[any, ("passwordauthentication", "yes")], around);
+    let expected = "clients that try it are refused; but who is named by exempt_user gets in with any \
+                    password: backup";
+    assert!(found.iter().any(|text| text.ends_with(expected)), "{found:?}");
+}
+
+#[test]
+fn who_needs_no_code_may_come_in_without_one() {
+    let backup = ["backup".to_owned()];
+    let around = Around { exempt: &backup, ..KEY };
+    let told = |methods: &str| {
+        let text = GOOD.replace("methods keyboard-interactive", &format!("methods {methods}"));
+        Settings::parse(&text)
+    };
+    let states = |methods: &str, around| {
+        let found = judge(&told(methods), around, &|_| from(None));
+        found.into_iter().map(|one| (one.state, one.remedy.is_some())).collect::<Vec<_>>()
+    };
+    let spared = Around { spared: true, ..around };
+    assert_eq!(states("publickey", around), [(State::Problem, true)]);
+    assert_eq!(states("publickey", spared), [(State::Note, false)]);
+    // They would get in with nothing.
+    assert_eq!(states("keyboard-interactive", spared), [(State::Problem, true)]);
+}
+
+#[test]
+fn what_sshd_does_with_root_is_known() {
+    const BOTH: &str = "publickey,keyboard-interactive";
+    let opens = Some("root's key opens nothing");
+    let vain = Some("root is enrolled, and sshd lets nobody type a code for root");
+    let cases = [
+        ("a key and a code", "without-password", BOTH, false, opens),
+        ("as 9.6 may say it", "prohibit-password", BOTH, false, opens),
+        ("a code", "without-password", "keyboard-interactive", true, opens),
+        ("a key is enough", "without-password", "publickey", false, None),
+        ("any", "without-password", "any", false, None),
+        ("any, in vain", "without-password", "any", true, vain),
+        // What the key forces is let through.
+        ("commands", "forced-commands-only", BOTH, false, None),
+        ("commands, in vain", "forced-commands-only", BOTH, true, vain),
+        ("no", "no", BOTH, true, None),
+        ("yes", "yes", BOTH, true, None),
+    ];
+    for (name, value, methods, enrolled, expected) in cases {
+        for by_match in [false, true] {
+            let root = tempfile::tempdir().expect("directory");
+            std::fs::create_dir_all(root.path().join("etc/ssh")).expect("folders");
+            let file = if by_match { "Match User root\n PermitTTY no\n" } else { "" };
+            std::fs::write(root.path().join("etc/ssh/sshd_config"), file).expect("written");
+            let told = GOOD
+                .replace("methods keyboard-interactive", &format!("methods {methods}"))
+                .replace("permitrootlogin no", &format!("permitrootlogin {value}"));
+            let host = Host::at(root.path(), move |words| {
+                let own = words.iter().any(|word| word.starts_with("user=root,"));
+                let output = if own == by_match { told.clone() } else { GOOD.to_owned() };
+                Some(Said { success: true, output, complaint: String::new() })
+            });
+            let found = demands::root(&host, enrolled).map(|finding| finding.text);
+            assert_eq!(found.is_some(), expected.is_some(), "{name}: {found:?}");
+            let found = found.unwrap_or_default();
+            assert!(found.ends_with(expected.unwrap_or_default()), "{name}: {found}");
+        }
+    }
+}
+
+#[test]
+fn settings_that_the_running_sshd_has_not_read_are_said() {
+    use std::time::{Duration, SystemTime};
+    let root = tempfile::tempdir().expect("directory");
+    let folder = root.path().join("etc/ssh/sshd_config.d");
+    std::fs::create_dir_all(&folder).expect("folders");
+    std::fs::create_dir(root.path().join("run")).expect("folders");
+    let files = ["etc/ssh/sshd_config", "etc/ssh/sshd_config.d/10-otpd.conf", "run/sshd.pid"];
+    let text = "Include sshd_config.d/*.conf\n";
+    for (file, text) in files.iter().zip([text, "", "42\n"]) {
+        std::fs::write(root.path().join(file), text).expect("written");
+    }
+    let host = Host::at(root.path(), |_| None);
+    let written = |path: &str, seconds: u64| {
+        let file = std::fs::File::open(root.path().join(path)).expect("there");
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        file.set_modified(time).expect("set");
+    };
+    let all =
+        ["etc/ssh/sshd_config", "etc/ssh/sshd_config.d/10-otpd.conf", "etc/ssh/sshd_config.d"];
+    let settings = |more: &str| Settings::parse(&format!("{GOOD}{more}"));
+    for changed in all {
+        written("run/sshd.pid", 2000);
+        for path in all {
+            written(path, 1000);
+        }
+        assert_eq!(stale(&host, &settings("")), None);
+        written(changed, 3000);
+        let found = stale(&host, &settings("pidfile /run/sshd.pid\n")).expect(changed);
+        assert!(found.text.starts_with(&format!("/{changed} was changed after sshd")), "{found:?}");
+        assert_eq!(found.state, State::Note);
+        // It is not known when sshd has read them.
+        assert_eq!(stale(&host, &settings("pidfile none\n")), None);
+        assert_eq!(stale(&host, &settings("pidfile /run/other.pid\n")), None);
     }
 }
 
@@ -197,7 +323,7 @@ fn the_directory_that_an_older_sshd_misses_is_made_as_its_unit_does() {
         let root = tempfile::tempdir().expect("directory");
         std::fs::create_dir(root.path().join("run")).expect("directory");
         let (host, asked) = unstarted(root.path(), run);
-        let found = examine(&host, PASSWORD, &std::collections::BTreeSet::new());
+        let found = examine(&host, PASSWORD, &BTreeSet::new(), &BTreeSet::new());
         let texts = found.iter().map(|finding| finding.text.as_str()).collect::<Vec<_>>();
         let expected = "made /run/sshd, as sshd's unit does: without it sshd tells nothing";
         assert!(texts.contains(&expected), "{texts:?}");

@@ -12,7 +12,7 @@ pub(super) type Deed = fn(&mut Scene);
 pub(super) type Fault = (&'static str, Deed, &'static str);
 
 /// What is done to the good host, and what must be said then: one problem, about this.
-pub(super) const FAULTS: [Fault; 48] = [
+pub(super) const FAULTS: [Fault; 52] = [
     (
         "no daemon",
         |s| s.status = Err(Failure::Connect(io::ErrorKind::NotFound.into())),
@@ -93,6 +93,16 @@ pub(super) const FAULTS: [Fault; 48] = [
             s.sshd("permitrootlogin", "without-password");
         },
         "sshd lets nobody type a code for root",
+    ),
+    (
+        "root whose key opens nothing",
+        |s| s.sshd("permitrootlogin", "without-password"),
+        "AuthenticationMethods demands one: root's key opens nothing",
+    ),
+    (
+        "another stack than sshd's",
+        |s| s.sshd("maxauthtries", "6\npamservicename corp-ssh"),
+        "PAMServiceName is `corp-ssh` (by default): sshd asks /etc/pam.d/corp-ssh",
     ),
     ("little time", |s| s.sshd("logingracetime", "20"), "LoginGraceTime is `20`"),
     (
@@ -200,7 +210,8 @@ pub(super) const FAULTS: [Fault; 48] = [
             let text = "auth requisite pam_otp.so exempt_user=root\nauth required pam_permit.so\n";
             s.write("etc/pam.d/login", text);
         },
-        "login: nothing above pam_otp.so checks who somebody is",
+        "login: nothing above pam_otp.so checks who somebody is, and every code is refused; but who is \
+         named by exempt_user gets in with nothing: root",
     ),
     (
         "a lone code at the console that believes",
@@ -325,6 +336,23 @@ pub(super) const FAULTS: [Fault; 48] = [
         "a service file that others write",
         |s| s.mode("etc/pam.d/su", 0o666),
         "etc/pam.d/su has mode 0666",
+    ),
+    (
+        "a module that others write, in Fedora's place",
+        |s| {
+            s.write("usr/lib64/security/pam_otp.so", "");
+            s.mode("usr/lib64/security/pam_otp.so", 0o666);
+        },
+        "/usr/lib64/security/pam_otp.so has mode 0666",
+    ),
+    (
+        "a password that nobody is asked for",
+        |s| {
+            let text = "auth sufficient pam_rootok.so\n@include common-auth\n\
+                        auth requisite pam_otp.so\n";
+            s.write("etc/pam.d/sshd", text);
+        },
+        "/etc/pam.d/sshd:1: pam_rootok.so is enough",
     ),
     ("a key that others read", |s| s.mode("etc/otpd/otpd.key", 0o644), "otpd.key has mode 0644"),
     (

@@ -192,6 +192,16 @@ fn a_stack_that_is_not_understood_stays_as_it_is() {
         ("no rule at all", "account required pam_unix.so\n", "no /etc/pam.d/"),
         ("a missing include", "@include nowhere\n", "includes nowhere"),
         ("half a line", "auth requisite pam_unix.so\nauth\n", "`auth`"),
+        (
+            "a line that goes on in nothing",
+            "auth requisite pam_unix.so \\\n\n",
+            "goes on in a blank line",
+        ),
+        (
+            "a password that is not asked for",
+            "auth sufficient pam_rootok.so\n@include common-auth\n",
+            "pam_rootok.so is enough",
+        ),
         ("a code already", "@include with-code\n", "asks for a code already"),
     ];
     for (name, text, expected) in cases {

@@ -8,6 +8,13 @@ fn judged(files: &[(&str, &str)]) -> Judgement {
     judge(&read(&Files::new(files), "sshd"), &|_| false)
 }
 
+/// The same text as the stack of a program that runs as who has called it.
+fn judged_as_su(text: &str) -> Judgement {
+    let files =
+        [("su", text), ("common-auth", COMMON_AUTH), ("inner", "auth sufficient pam_rootok.so\n")];
+    judge(&read(&Files::new(&files), "su"), &|_| false)
+}
+
 /// A fault by its kind and the line of the service's own file, or of the named file.
 fn short(fault: &Fault) -> String {
     let at = |place: &super::Place| {
@@ -66,11 +73,6 @@ fn the_supported_stacks_are_good() {
             false,
         ),
         (
-            "su, which asks root for nothing",
-            after("auth sufficient pam_rootok.so\n@include common-auth\n"),
-            false,
-        ),
-        (
             "a substack that is left by nobody who failed",
             after("auth requisite pam_unix.so\n-auth substack later\n"),
             false,
@@ -120,7 +122,30 @@ fn the_supported_stacks_are_good() {
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn what_is_wrong_is_found_where_it_is() {
     let unix = "auth requisite pam_unix.so\n";
-    let cases: [(&str, String, &[&str]); 37] = [
+    let cases: [(&str, String, &[&str]); 42] = [
+        (
+            "root's program, to which everybody is root",
+            format!("auth sufficient pam_rootok.so\n@include common-auth\n{OTP}"),
+            &["passed 1"],
+        ),
+        (
+            "the same by a jump",
+            format!(
+                "auth [success=1 default=ignore] pam_rootok.so\n{unix}{OTP}auth required pam_permit.so\n"
+            ),
+            &["unchecked 1"],
+        ),
+        (
+            "a rule that libpam 1.5 takes for arguments",
+            format!("auth requisite pam_unix.so \\\n\n{OTP}"),
+            &["broken"],
+        ),
+        ("a last line that goes on", format!("{unix}auth requisite pam_otp.so \\\n"), &["broken"]),
+        (
+            "a jump over nothing",
+            format!("{unix}auth [success=0 default=die] pam_otp.so\n"),
+            &["broken"],
+        ),
         ("a sufficient password", format!("auth sufficient pam_unix.so\n{OTP}"), &["passed 1"]),
         (
             "the Primary trap",
@@ -291,6 +316,9 @@ fn what_is_wrong_is_found_where_it_is() {
 
 #[test]
 fn who_lets_root_in_before_the_code_and_who_keeps_root_out_is_known() {
+    let password = "auth sufficient pam_rootok.so\n@include common-auth\n";
+    let su = judged_as_su(&format!("{password}{OTP}"));
+    assert_eq!((su.faults, su.sides, su.alone), (Vec::new(), Vec::new(), false));
     let cases = [
         ("su", "auth sufficient pam_rootok.so\nauth requisite pam_unix.so\n", Some(1), false),
         ("chsh", "auth required pam_shells.so\nauth sufficient pam_rootok.so\n", Some(2), false),
@@ -312,13 +340,12 @@ fn who_lets_root_in_before_the_code_and_who_keeps_root_out_is_known() {
     ];
     for (name, above, root_in, root_out) in cases {
         for code in [OTP, ""] {
-            let inner = "auth sufficient pam_rootok.so\n";
-            let found = judged(&[("sshd", &format!("{above}{code}")), ("inner", inner)]);
+            let found = judged_as_su(&format!("{above}{code}"));
             let place = found.root_in.map(|place| place.line);
             assert_eq!((place, found.root_out), (root_in, root_out), "{name}");
         }
     }
-    let below = judged(&[("sshd", &format!("{OTP}auth sufficient pam_rootok.so\n"))]);
+    let below = judged_as_su(&format!("{OTP}auth sufficient pam_rootok.so\n"));
     assert_eq!(below.root_in, None);
 }
 

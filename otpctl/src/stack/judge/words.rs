@@ -16,6 +16,13 @@ impl Fault {
             Self::Broken(Trouble::Endless(place)) => {
                 format!("{place}: files include each other without an end: every login fails")
             }
+            Self::Broken(Trouble::Torn(place)) => format!(
+                "{place}: a line that ends in `\\` goes on in a blank line, a comment or not at all: by its \
+                 version, libpam takes the next rule for arguments of this one, or lets nobody in"
+            ),
+            Self::Broken(Trouble::Long(place)) => {
+                format!("{place}: a line is so long that libpam takes its end for another line")
+            }
             Self::Broken(Trouble::Unreadable(place, why)) => {
                 format!("{place}: {why}: libpam takes it for a module that always fails")
             }

@@ -133,6 +133,28 @@ pub fn is_in_use(path: &Path) -> Result<bool, OpenError> {
     Ok(migrated != 0 && check_value(&db).map_err(failed)?.is_some())
 }
 
+/// Whether this otpd could work with the database, if there is one, with these keys where they are known.
+/// No table is made or changed.
+///
+/// # Errors
+/// [`OpenError`].
+pub fn examine(path: &Path, keys: Option<&Keys>) -> Result<(), OpenError> {
+    if !is_in_use(path)? {
+        return Ok(());
+    }
+    let failed = |source| OpenError::Database { path: path.into(), source };
+    let db = open(path)?;
+    if let Some(found) = schema(&db).map_err(failed)?.filter(|found| *found > SCHEMA) {
+        return Err(OpenError::Newer { path: path.into(), found });
+    }
+    match (check_value(&db).map_err(failed)?, keys) {
+        (Some(check), Some(keys)) if check != keys.check => {
+            Err(OpenError::WrongKey { path: path.into(), found: keys.id })
+        }
+        _ => Ok(()),
+    }
+}
+
 fn check_value(db: &Connection) -> rusqlite::Result<Option<Vec<u8>>> {
     db.query_row("SELECT value FROM meta WHERE name = 'key-check'", [], |row| row.get(0)).optional()
 }
@@ -281,7 +303,7 @@ impl Sqlite {
             rows::put_enrollment(&self.db, &self.keys, account, enrollment)?;
         }
         for (account, login) in changes.logins {
-            rows::put_login(&self.db, self.keys.id, account, login)?;
+            rows::put_login(&self.db, self.keys.id, account, &login.now)?;
         }
         for (key, budget) in changes.budgets {
             rows::put_budget(&self.db, self.keys.id, key, budget)?;
@@ -338,6 +360,10 @@ impl Engine for Sqlite {
         self.give_up_reserve()
     }
 
+    fn administers(&self) -> bool {
+        true
+    }
+
     fn shortage(&self) -> Shortage {
         self.reserve.shortage()
     }
@@ -349,6 +375,7 @@ impl Engine for Sqlite {
             | Chore::Index
             | Chore::Agreed { .. }
             | Chore::Trail { .. }
+            | Chore::Imported(_)
             | Chore::Reserve => {}
         }
         self.carry_out(chore).map_err(|error| self.failed_to_commit("upkeep", &error))
