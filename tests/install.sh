@@ -11,6 +11,6 @@ fi
 # A list that is older than its mirror names files that are gone, so it is read anew each time.
 # shellcheck disable=SC2016 # expanded by the shell within
 "$(dirname "$(readlink -f "$0")")/again.sh" bash -euc '
-  apt-get -o DPkg::Lock::Timeout=600 -qq update
+  apt-get -o DPkg::Lock::Timeout=600 -o Acquire::Check-Date=false -o Acquire::Check-Valid-Until=false -qq update
   DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 -qq -y --no-install-recommends install "$@"
 ' bash "$@"

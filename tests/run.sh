@@ -95,6 +95,9 @@ title "tools"
 # Unoptimised: they run for seconds and would compile for minutes.
 command -v cargo-nextest >/dev/null || tests/again.sh cargo install --quiet --locked --debug cargo-nextest@0.9.143
 command -v cargo-deny >/dev/null || tests/again.sh cargo install --quiet --locked --debug cargo-deny@0.20.2
+# With these packaging/build.sh makes the packages.
+command -v cargo-deb >/dev/null || tests/again.sh cargo install --quiet --locked --debug cargo-deb@3.8.0
+command -v cargo-generate-rpm >/dev/null || tests/again.sh cargo install --quiet --locked --debug cargo-generate-rpm@0.21.1
 tests/again.sh cargo fetch --quiet --locked
 
 check "format" cargo fmt --all --check

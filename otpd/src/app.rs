@@ -1,6 +1,7 @@
 //! The composition root: the only place that knows which adapters there are.
 
 mod broken;
+mod examined;
 mod listeners;
 mod opened;
 mod watchdog;
@@ -120,7 +121,8 @@ fn load(path: &Path) -> Result<Config, ConfigErrors> {
     config::load(path, systemd::credentials_directory().as_deref(), &config::host_name())
 }
 
-/// Checks the configuration as the start does, gateways and all; its warnings. The service's own is
+/// Checks the configuration as the start does, gateways and all, and that the store can be worked with;
+/// its warnings. The service's own is
 /// read as the service reads it, by root too, which is another user from then on.
 ///
 /// # Errors
@@ -132,9 +134,15 @@ pub fn check(path: &Path) -> Result<Vec<String>, StartError> {
     let credentials = systemd::credentials_directory().or_else(systemd::credentials_of_service);
     let config = config::load(path, credentials.as_deref(), &config::host_name())?;
     routes(&config, &config.delivery.voice)?;
-    if let config::Store::Postgres(settings) = &config.store {
-        opened::machine_id()?;
-        store::examine_postgres(settings)?;
+    match &config.store {
+        config::Store::Sqlite(database) => {
+            let key_file = &config.server.key_file;
+            examined::key_and_database(key_file, database, credentials.as_deref())?;
+        }
+        config::Store::Postgres(settings) => {
+            opened::machine_id()?;
+            store::examine_postgres(settings)?;
+        }
     }
     Ok(config.warnings)
 }

@@ -8,11 +8,15 @@ if [ "$1" = 0 ]; then
 		echo "otpd: and remove the package again" >&2
 		exit 1
 	done
-	left=
-	for file in /etc/pam.conf /etc/pam.d/*; do
+	# Files of PAM but for copies that nobody reads, and those elsewhere that they include.
+	left=$(for file in /etc/pam.conf /etc/pam.d/* /usr/lib/pam.d/*; do
 		case $file in *~ | *.bak | *.old | *.orig | *.rpmsave | *.rpmnew | *.rpmorig | *.otpd-*) continue ;; esac
-		if [ -f "$file" ] && grep -q '^[^#]*pam_otp\.so' "$file"; then left="$left $file"; fi
-	done
+		[ -f "$file" ] || continue
+		echo "$file"
+		sed -nE 's/^[^#]*(@include|include|substack)[[:space:]]+(\/[^[:space:]#]+).*/\2/p' "$file"
+	done | sort -u | while read -r file; do
+		if [ -f "$file" ] && grep -q '^[^#]*pam_otp\.so' "$file"; then printf ' %s' "$file"; fi
+	done)
 	if [ -n "$left" ]; then
 		echo "otpd: pam_otp.so is still in:$left" >&2
 		echo "otpd: nobody could log in by these without it, so it stays. Take its lines out, try a login," >&2

@@ -3,10 +3,10 @@
 # usage: tests/bench/run.sh [--rounds N] [--only NAME]... [--short] [--json FILE] [--directory DIR]
 #        as root, on Debian with Rust
 #
-# --only: cycles, memory, lone, module, ssh, start, crowd or store; may be repeated. --short: one round of
-# small numbers, to see that all of it works. --json: every round's figures. --directory: on which disk
-# (/var/tmp). Installs and builds what it needs. A row that cannot be measured is a failure of the run, a
-# figure that is not met is none.
+# --only: cycles, memory, lone, module, ssh, start, crowd, store, postgres or million; may be repeated, and
+# million runs only where it is named, or with --short. --short: one round of small numbers, to see that all
+# of it works. --json: every round's figures. --directory: on which disk (/var/tmp). Installs and builds
+# what it needs. A row that cannot be measured is a failure of the run, a figure that is not met is none.
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 given=()
@@ -15,7 +15,7 @@ while [ $# -gt 0 ]; do
   case $1 in
     --json) given+=(--json "$(realpath "${2:?--json takes a file}")"); shift ;; # before the directory changes
     --short) given+=(--short); profile=dev ;;
-    --help | -h) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit ;;
+    --help | -h) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit ;;
     *) given+=("$1") ;;
   esac
   shift
@@ -39,6 +39,7 @@ need redis-server redis-server
 need nodejs node
 need npm npm
 need libpam-google-authenticator google-authenticator
+need postgresql '/usr/lib/postgresql/*/bin/pgbench'
 need libpam-oath '/lib/*/security/pam_oath.so'
 if [ ${#missing[@]} -gt 0 ]; then
   # What is measured is started here.
@@ -58,7 +59,7 @@ cargo build --quiet --profile "$profile" --locked -p otpd_bench
 gcc -O2 -Wall -Wextra -Werror -shared -fPIC -o "$tools/libnss_bench.so.2" tests/bench/directory.c
 gcc -O2 -Wall -Wextra -Werror -rdynamic -o "$tools/login" tests/bench/login.c -lpam
 if ! cmp -s tests/bench/express/package-lock.json "$tools/express/package-lock.json"; then
-  rm -rf "$tools/express"
+  rm -rf "$tools/express" "$tools/express.new"
   cp -r tests/bench/express "$tools/express.new"
   tests/again.sh npm --prefix "$tools/express.new" ci --silent --no-audit --no-fund >&2
   mv "$tools/express.new" "$tools/express"

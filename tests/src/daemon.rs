@@ -21,7 +21,7 @@ use otp_proto::{
 };
 use tempfile::TempDir;
 
-use crate::{PATIENCE, phone::Phone, wire::Wire};
+use crate::{PATIENCE, phone::Phone, postgres::Server, wire::Wire};
 use log::Log;
 pub use programs::{failpoints, otpctl, program};
 pub use settings::{LONG_CODES, PATIENT, hasty};
@@ -32,10 +32,25 @@ pub const ADMIN_GROUP: &str = "games";
 /// The directory of credentials in a [`Place`], where there is one.
 const CREDENTIALS: &str = "credentials";
 
+/// What keeps what the daemon of a [`Place`] knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keeper {
+    /// A file of the place.
+    Sqlite,
+    /// A server of the place's own.
+    Postgres,
+}
+
+impl Keeper {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Sqlite, Self::Postgres];
+}
+
 /// A directory with a configuration, a key, a database and a socket. It outlives the daemons that
 /// run in it.
 pub struct Place {
     folder: TempDir,
+    server: Option<Server>,
 }
 
 impl Place {
@@ -47,6 +62,37 @@ impl Place {
         place
     }
 
+    /// The same where this keeps what the daemon knows.
+    #[must_use]
+    pub fn kept_by(keeper: Keeper, phone: &Phone) -> Self {
+        let mut place = Self::new(phone);
+        if keeper == Keeper::Postgres {
+            place.own(Server::start());
+        }
+        place
+    }
+
+    /// Has the daemon keep everything at a server that nobody else uses.
+    pub fn own(&mut self, server: Server) {
+        self.keep_at(&server.url());
+        self.server = Some(server);
+    }
+
+    /// Has the daemon keep everything there, in a place that is configured.
+    pub fn keep_at(&self, url: &str) {
+        let own = format!("url = \"sqlite:{}\"", self.file("otpd.db").display());
+        let text = fs::read_to_string(self.config()).expect("a configuration");
+        assert!(text.contains(&own), "{text}");
+        self.configure(&text.replace(&own, &format!("url = \"{url}\"")));
+    }
+
+    /// Waits until nothing is under way any more that a daemon had begun which is gone.
+    pub fn wait_until_left(&self) {
+        if let Some(server) = &self.server {
+            server.wait_until_left();
+        }
+    }
+
     /// A place without a configuration.
     #[must_use]
     pub fn empty() -> Self {
@@ -55,7 +101,7 @@ impl Place {
         // Other users connect to the socket in it; nobody but root writes there.
         let open = fs::Permissions::from_mode(0o755);
         fs::set_permissions(folder.path(), open).expect("a mode");
-        Self { folder }
+        Self { folder, server: None }
     }
 
     /// A configuration that works: limits are wide, and a call waits long for the vendor.
@@ -141,6 +187,7 @@ impl Place {
     /// Starts a daemon that works.
     #[must_use]
     pub fn start(&self) -> Daemon {
+        self.wait_until_left();
         Daemon::spawn(self.command(), self.socket(), ": ready ")
     }
 

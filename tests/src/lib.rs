@@ -5,6 +5,7 @@
 pub mod carrier;
 pub mod daemon;
 pub mod disk;
+pub mod machines;
 pub mod pam;
 pub mod phone;
 pub mod postgres;

@@ -4,6 +4,7 @@
 //! tests of the store and those of the whole daemon need of one is here, for both.
 
 use std::{
+    ffi::OsString,
     fs,
     io::{BufRead, BufReader, Write},
     os::unix::fs::PermissionsExt,
@@ -26,19 +27,34 @@ log_min_messages = warning
 listen_addresses = ''
 ";
 
+/// Gives a server shared memory of its own.
+const OWN_MEMORY: &str = "mount -t tmpfs none /dev/shm && exec \"$@\"";
+
+/// Where Debian installs its versions.
+const INSTALLED: &str = "/usr/lib/postgresql";
+
 /// A server, its files and its log.
 pub struct Server {
     dir: TempDir,
     port: u16,
+    /// What starts its program on another machine.
+    machine: Vec<String>,
+    /// What starts its program by another clock.
+    clock: Vec<String>,
     child: Option<Child>,
     log: Arc<Mutex<String>>,
 }
 
 /// Where this machine has PostgreSQL's programs, the newest.
 fn programs() -> PathBuf {
-    let versions = fs::read_dir("/usr/lib/postgresql").expect("PostgreSQL is installed");
-    let newest = versions.map(|version| version.expect("a folder").path()).max();
-    newest.expect("a version of PostgreSQL").join("bin")
+    Path::new(INSTALLED).join(version()).join("bin")
+}
+
+/// The newest that is installed, as Debian calls it.
+fn version() -> OsString {
+    let versions = fs::read_dir(INSTALLED).expect("PostgreSQL is installed");
+    let newest = versions.map(|version| version.expect("a folder").file_name()).max();
+    newest.expect("a version of PostgreSQL")
 }
 
 /// A program of PostgreSQL.
@@ -48,16 +64,34 @@ fn program(name: &str) -> Command {
 
 /// A program that refuses to be root's.
 fn as_postgres(path: &Path) -> Command {
-    if !is_root() {
-        return Command::new(path);
-    }
-    let mut command = Command::new("setpriv");
+    lowered(Command::new(path))
+}
+
+/// A command as the user that PostgreSQL runs as.
+fn lowered(command: Command) -> Command {
     // A test that is killed takes its server along.
-    command
-        .args(["--reuid=postgres", "--regid=postgres", "--clear-groups", "--pdeathsig=QUIT"])
-        .arg(path)
-        .current_dir("/");
-    command
+    let lower =
+        ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--pdeathsig=QUIT"];
+    if is_root() { behind(&lower.map(str::to_owned), command) } else { command }
+}
+
+/// A command behind one that becomes it.
+fn behind(words: &[String], command: Command) -> Command {
+    let Some((first, rest)) = words.split_first() else { return command };
+    let mut whole = Command::new(first);
+    // Its user may not be at home where the test is.
+    whole.args(rest).arg(command.get_program()).args(command.get_args()).current_dir("/");
+    whole
+}
+
+/// A port of this machine that nobody uses. Not one that the kernel gives to whoever wants any, as other
+/// tests do meanwhile; and from another place on in each process.
+fn free_port() -> u16 {
+    let own = u16::try_from(std::process::id() % 10_000).expect("a small number");
+    let mut ports = (0..10_000).map(|nth| 20_000 + (own + nth) % 10_000);
+    ports
+        .find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .expect("a free port")
 }
 
 fn is_root() -> bool {
@@ -82,7 +116,9 @@ fn hand_over(folder: &Path) {
 fn template() -> PathBuf {
     let program = std::env::current_exe().expect("a path");
     let target = program.ancestors().nth(3).expect("a target folder");
-    let (lock, made) = (target.join("postgres.lock"), target.join("postgres"));
+    let mut name = OsString::from("postgres-");
+    name.push(version());
+    let (lock, made) = (target.join("postgres.lock"), target.join(name));
     let lock = fs::File::create(lock).expect("a file");
     lock.lock().expect("a lock");
     if made.join("ready").exists() {
@@ -124,14 +160,37 @@ impl Server {
     /// The same with more settings, a line each.
     #[must_use]
     pub fn start_with(settings: &str) -> Self {
+        Self::start_by(Vec::new(), settings)
+    }
+
+    /// The same where it goes by another clock: a command that becomes the one behind it.
+    #[must_use]
+    pub fn start_by(clock: Vec<String>, settings: &str) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("its mode");
         hand_over(dir.path());
-        let mut server = Self { dir, port: 5432, child: None, log: Arc::default() };
+        let mut server = Self::in_folder(dir);
+        server.clock = clock;
         run(Command::new("cp").arg("-a").arg(template()).arg(server.data()));
         server.set(settings);
         server.go();
         server
+    }
+
+    fn in_folder(dir: TempDir) -> Self {
+        Self {
+            dir,
+            port: 5432,
+            machine: Vec::new(),
+            clock: Vec::new(),
+            child: None,
+            log: Arc::default(),
+        }
+    }
+
+    /// From its next start on it runs on another machine: a command that becomes the one behind it.
+    pub fn run_on(&mut self, machine: Vec<String>) {
+        self.machine = machine;
     }
 
     /// The folder with its files.
@@ -173,8 +232,17 @@ impl Server {
     /// Starts it, and waits until it serves.
     pub fn go(&mut self) {
         assert!(self.child.is_none(), "it runs");
-        let mut command = program("postgres");
+        let mut command = Command::new(programs().join("postgres"));
         command.arg("-D").arg(self.data());
+        // Root alone goes to another machine; what the clock makes for itself is the server's user's.
+        let mut command = lowered(behind(&self.clock, command));
+        if !self.clock.is_empty() {
+            // Another clock leaves its semaphores behind, of whatever user: they are in nobody's way here.
+            let own =
+                ["unshare", "--mount", "--propagation", "private", "sh", "-c", OWN_MEMORY, "sh"];
+            command = behind(&own.map(str::to_owned), command);
+        }
+        let mut command = behind(&self.machine, command);
         self.child = Some(start(&mut command, "ready to accept", &self.log));
     }
 
@@ -182,9 +250,7 @@ impl Server {
     /// port it is.
     pub fn listen(&mut self, settings: &str) -> u16 {
         self.stop();
-        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        self.port = free.local_addr().expect("an address").port();
-        drop(free);
+        self.port = free_port();
         self.set(&format!("listen_addresses = '127.0.0.1'\n{settings}"));
         self.go();
         self.port
@@ -206,6 +272,23 @@ impl Server {
             signal(&child, "QUIT");
             let _ = child.wait();
         }
+    }
+
+    /// Kills every process of it at once, if it runs.
+    pub fn crash(&mut self) {
+        let Some(mut child) = self.child.take() else { return };
+        let pid = child.id();
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+        let children = children.expect("its processes");
+        let all = || children.split_whitespace();
+        // Some may be gone.
+        let _ = Command::new("kill").arg("-KILL").arg(pid.to_string()).args(all()).output();
+        let _ = child.wait();
+        while all().any(is_alive) {
+            std::thread::yield_now();
+        }
+        // What it names may be another's process by now.
+        let _ = fs::remove_file(self.data().join("postmaster.pid"));
     }
 
     /// Stops it in order; whoever is connected is told.
@@ -247,25 +330,56 @@ impl Server {
             .args(["-p", &self.port.to_string()]))
     }
 
+    /// Waits until no otpd is connected. What one had under way that was killed is over then: its
+    /// commit may have arrived before its end.
+    pub fn wait_until_left(&self) {
+        let connected = "SELECT FROM pg_stat_activity WHERE application_name = 'otpd'";
+        self.wait_until(&format!("NOT EXISTS ({connected})"));
+    }
+
+    /// Waits until this holds; a minute and more.
+    pub fn wait_until(&self, condition: &str) {
+        self.execute(
+            "postgres",
+            &format!(
+                "DO $$ BEGIN
+                     FOR nth IN 1..30000 LOOP
+                         IF {condition} THEN RETURN; END IF;
+                         PERFORM pg_sleep(0.002);
+                         PERFORM pg_stat_clear_snapshot();
+                     END LOOP;
+                     RAISE 'not so in time';
+                 END $$"
+            ),
+        );
+    }
+
     /// A server that follows this one, with files of its own.
     #[must_use]
     pub fn standby(&self) -> Self {
-        let dir = tempfile::tempdir().expect("a folder");
-        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("its mode");
-        hand_over(dir.path());
-        let mut standby = Self { dir, port: 5432, child: None, log: Arc::default() };
-        run(program("pg_basebackup")
-            .args(["-U", "postgres", "-R", "-X", "stream", "--checkpoint=fast", "-D"])
-            .arg(standby.data())
-            .arg("-h")
-            .arg(self.dir.path())
-            .args(["-p", &self.port.to_string()]));
+        let mut standby = self.copy();
         let follow = fs::read_to_string(standby.data().join("postgresql.auto.conf"));
         let follow = follow.expect("its settings");
         let follow = follow.lines().filter(|line| line.starts_with("primary_conninfo"));
         standby.set(&follow.collect::<Vec<_>>().join("\n"));
         standby.go();
         standby
+    }
+
+    /// The files of a standby of this one, which is yet to be set and started.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("its mode");
+        hand_over(dir.path());
+        let copy = Self::in_folder(dir);
+        run(program("pg_basebackup")
+            .args(["-U", "postgres", "-R", "-X", "stream", "--checkpoint=fast", "-D"])
+            .arg(copy.data())
+            .arg("-h")
+            .arg(self.dir.path())
+            .args(["-p", &self.port.to_string()]));
+        copy
     }
 
     /// Makes a standby the primary, and waits for it.
@@ -297,6 +411,25 @@ fn start(command: &mut Command, serves: &'static str, log: &Arc<Mutex<String>>) 
     });
     assert!(told.recv().is_ok(), "it does not start: {}", log.lock().expect("a log"));
     child
+}
+
+/// Makes an authority and a certificate for these names, by this clock; returns the authority's file.
+#[must_use]
+pub fn certify(folder: &Path, names: &str, clock: &[String]) -> PathBuf {
+    let openssl = |arguments: &[&str]| {
+        let mut command = Command::new("openssl");
+        command.args(arguments);
+        run(behind(clock, command).current_dir(folder));
+    };
+    let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
+    let authority = ["-x509", "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=tests"];
+    openssl(&[&["req"], &key[..], &authority].concat());
+    let request = ["-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=server"];
+    openssl(&[&["req"], &key[..], &request].concat());
+    fs::write(folder.join("names"), format!("subjectAltName={names}\n")).expect("a file");
+    let sign = ["x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key"];
+    openssl(&[&sign[..], &["-CAcreateserial", "-extfile", "names", "-out", "server.crt"]].concat());
+    folder.join("ca.pem")
 }
 
 /// A `PgBouncer` before a server, which hands each transaction to one of two connections.
@@ -338,6 +471,13 @@ impl Drop for Pooler {
         signal(&self.child, "QUIT");
         let _ = self.child.wait();
     }
+}
+
+/// Whether a process holds on to anything.
+fn is_alive(pid: &str) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // PID (NAME) STATE …
+    status.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
 }
 
 fn signal(child: &Child, name: &str) {

@@ -22,9 +22,24 @@ impl Wall {
     /// Has `command` go by this clock.
     #[must_use]
     pub fn under(&self, mut command: Command) -> Command {
-        command.env("LD_PRELOAD", library()).env("FAKETIME_TIMESTAMP_FILE", &self.file);
-        command.envs([("FAKETIME_NO_CACHE", "1"), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")]);
+        command.envs(self.variables());
         command
+    }
+
+    /// A command that becomes the one behind it, and has it go by this clock.
+    #[must_use]
+    pub fn words(&self) -> Vec<String> {
+        let set = |(name, value): (&str, String)| format!("{name}={value}");
+        ["env".to_owned()].into_iter().chain(self.variables().map(set)).collect()
+    }
+
+    fn variables(&self) -> [(&'static str, String); 4] {
+        [
+            ("LD_PRELOAD", library().display().to_string()),
+            ("FAKETIME_TIMESTAMP_FILE", self.file.display().to_string()),
+            ("FAKETIME_NO_CACHE", "1".to_owned()),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
+        ]
     }
 
     /// Sets it so many seconds off the right time, at once.

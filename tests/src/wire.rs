@@ -138,6 +138,18 @@ impl Wire {
         Some(parsed::<M>(&self.next_frame()?))
     }
 
+    /// The same where it need not come. None also when the daemon says nothing for so long.
+    ///
+    /// # Errors
+    /// The error that came back.
+    #[must_use]
+    pub fn reply_within<M: Method>(&mut self, time: Duration) -> Option<Result<M::Reply, Refusal>> {
+        match self.receive_frame(time) {
+            Arrival::Frame(frame) => Some(parsed::<M>(&frame)),
+            Arrival::End | Arrival::Nothing => None,
+        }
+    }
+
     /// Begins a login without an SSH connection.
     #[must_use]
     pub fn begin(&mut self, user: &str) -> BeginReply {

@@ -12,6 +12,8 @@ mod aliases;
 mod backup;
 #[path = "daemon/canaries.rs"]
 mod canaries;
+#[path = "daemon/check.rs"]
+mod check;
 #[path = "daemon/clock.rs"]
 mod clock;
 #[path = "daemon/crash.rs"]
@@ -44,6 +46,8 @@ mod log;
 mod memory;
 #[path = "daemon/metrics.rs"]
 mod metrics;
+#[path = "daemon/nemesis.rs"]
+mod nemesis;
 #[path = "daemon/numbers.rs"]
 mod numbers;
 #[path = "daemon/opt_out.rs"]

@@ -8,13 +8,15 @@ set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 [ $# = 1 ] || { echo "usage: tests/vendors/venvs.sh DIRECTORY" >&2; exit 2; }
 mkdir -p "$1"
+# What only exists as sources is built by this, and not by the newest of the day. (Older and newer pip.)
+export PIP_CONSTRAINT=$here/build.txt PIP_BUILD_CONSTRAINT=$here/build.txt
 exec 9>"$1/lock" # two test runs may want them at once
 flock 9
 
 make() { # NAME REQUIREMENTS
   local venv=$folder/$1
   # Written last, so that one that was left half made is not taken for whole.
-  if cmp -s "$2" "$venv/requirements.txt"; then return; fi
+  if cmp -s "$2" "$venv/requirements.txt" && "$venv/bin/python" -c ''; then return; fi
   rm -rf "$venv"
   python3 -m venv "$venv"
   "$venv/bin/pip" --quiet --disable-pip-version-check install --requirement "$2"

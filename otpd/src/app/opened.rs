@@ -2,11 +2,13 @@
 
 use std::thread::JoinHandle;
 
+use tracing::warn;
+
 use crate::{
     app::StartError,
     clock::Clock,
     config::{self, Config},
-    domain::challenge::Host,
+    domain::{challenge::Host, policy::Unenrolled},
     keys::Keys,
     store::{self, AuditSink, Postgres, Reader, Site, Sqlite, Store},
 };
@@ -26,7 +28,16 @@ impl Opened {
     pub(super) fn open(config: &Config, keys: &Keys, sink: AuditSink) -> Result<Self, StartError> {
         match &config.store {
             config::Store::Sqlite(path) => {
+                let is_new = matches!(store::is_in_use(path), Ok(false));
                 let sqlite = Sqlite::open(path, keys.clone())?;
+                if is_new && config.policy.unenrolled == Unenrolled::Ignore {
+                    warn!(
+                        path = %path.display(),
+                        "made a database, in which nobody is enrolled: nobody is asked for a code \
+                         (policy.unenrolled = \"ignore\"); if there was one before, see that its file \
+                         system is mounted, or restore a backup"
+                    );
+                }
                 let clock = Clock::system(sqlite.agreement()?).map_err(StartError::Clock)?;
                 let reader = Reader::sqlite(path, keys.clone())?;
                 let (store, thread) = Store::start(sqlite, clock.clone(), sink)?;

@@ -42,14 +42,22 @@ const HEAD: usize = 16 * 1024;
 /// How many connections there may be, and whose.
 #[derive(Clone, Default)]
 pub struct Limits {
-    taken: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    taken: Arc<Mutex<HashMap<IpAddr, Site>>>,
     proxies: Arc<[IpNet]>,
+}
+
+/// The connections of one address.
+#[derive(Default)]
+struct Site {
+    count: usize,
+    waiting: Waiting,
 }
 
 /// One connection's place; it is free again when this is dropped.
 struct Seat {
     limits: Limits,
     address: IpAddr,
+    place: Place,
 }
 
 impl Limits {
@@ -59,17 +67,23 @@ impl Limits {
         Self { taken: Arc::default(), proxies: proxies.into() }
     }
 
-    /// A seat for whom one is left, or is given up by `relieve` where others have them all.
+    /// A seat for whom one is left, or is given up: by the oldest of the same address where it has its
+    /// share, by `relieve` where all are taken. An address may be that of many, as a proxy's is that
+    /// nobody has named: one who holds connections there must not keep the others out.
     fn take(&self, address: IpAddr, relieve: impl FnOnce() -> bool) -> Option<Seat> {
         let proxy = self.proxies.iter().any(|network| network.contains(&address));
         let address = site_of(address);
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = taken.get(&address).copied().unwrap_or_default();
-        let all = taken.values().sum::<usize>();
-        let free = (proxy || own < PER_ADDRESS) && (all < ALL || relieve());
+        let all = taken.values().map(|site| site.count).sum::<usize>();
+        let own = taken.get(&address);
+        let free = match own.filter(|site| !proxy && site.count >= PER_ADDRESS) {
+            Some(site) => site.waiting.relieve(),
+            None => all < ALL || relieve(),
+        };
         free.then(|| {
-            *taken.entry(address).or_insert(0) += 1;
-            Seat { limits: self.clone(), address }
+            let site = taken.entry(address).or_default();
+            site.count += 1;
+            Seat { limits: self.clone(), address, place: site.waiting.enter() }
         })
     }
 }
@@ -77,9 +91,9 @@ impl Limits {
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut taken = self.limits.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = taken.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
+        if let Some(site) = taken.get_mut(&self.address) {
+            site.count -= 1;
+            if site.count == 0 {
                 taken.remove(&self.address);
             }
         }
@@ -96,8 +110,8 @@ fn site_of(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Serves until `stop`. Of one address a surplus connection is closed at once; where all have too many,
-/// the oldest one is: a vendor is done in milliseconds. What is under way at the end is cut off: a
+/// Serves until `stop`. Of an address with too many connections the oldest one is closed, and of all where
+/// all together have too many: a vendor is done in milliseconds. What is under way at the end is cut off: a
 /// vendor that had no answer tells again.
 pub async fn serve(listener: TcpListener, router: Router, limits: Limits, mut stop: Shutdown) {
     let mut connections = JoinSet::new();
@@ -143,7 +157,7 @@ async fn converse(stream: TcpStream, peer: IpAddr, router: Router, (seat, place)
     let connection = tokio::time::timeout(WHOLE, connection);
     let served = tokio::select! {
         served = connection => served,
-        () = place.needed() => {
+        () = async { tokio::select! { () = place.needed() => {}, () = seat.place.needed() => {} } } => {
             debug!(%peer, "a connection was closed: others need its seat");
             return;
         }
@@ -159,6 +173,11 @@ async fn converse(stream: TcpStream, peer: IpAddr, router: Router, (seat, place)
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        pin::pin,
+        task::{Context, Waker},
+    };
+
     use axum::{Router, extract::Request, routing::get};
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
@@ -182,6 +201,10 @@ mod tests {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.expect("an answer");
         assert!(answer.ends_with("\r\n\r\n127.0.0.1"), "{answer}");
+    }
+
+    fn is_over(future: impl Future<Output = ()>) -> bool {
+        pin!(future).poll(&mut Context::from_waker(Waker::noop())).is_ready()
     }
 
     #[tokio::test]
@@ -220,11 +243,16 @@ mod tests {
     fn nobody_but_a_proxy_has_all_seats() {
         let limits = Limits::new(&["127.0.0.1/32".parse().unwrap()]);
         let own = "192.0.2.1".parse().unwrap();
-        let own: Vec<_> = std::iter::from_fn(|| limits.take(own, || false)).collect();
+        let mut own: Vec<_> = (0..PER_ADDRESS).filter_map(|_| limits.take(own, || false)).collect();
         assert_eq!(own.len(), PER_ADDRESS);
         let proxy = "127.0.0.1".parse().unwrap();
         let rest: Vec<_> = std::iter::from_fn(|| limits.take(proxy, || false)).collect();
         assert_eq!(own.len() + rest.len(), ALL);
+        // One more of the same address has the place of its oldest, who leaves once.
+        own.extend(limits.take("192.0.2.1".parse().unwrap(), || false));
+        assert_eq!(own.len(), PER_ADDRESS + 1);
+        assert!(is_over(own[0].place.needed()) && !is_over(own[1].place.needed()));
+        drop(own.remove(0));
         let other = "192.0.2.9".parse().unwrap();
         assert!(limits.take(other, || true).is_some(), "somebody leaves for it");
         drop(own);

@@ -27,6 +27,8 @@ pub struct Metrics {
     undelivered: Family<ByGateway, Counter>,
     receipts: Family<Receipt, Counter>,
     tally: Tally,
+    /// Held by the one request at a time that counts who is enrolled.
+    counting: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// How a login ended.
@@ -121,7 +123,12 @@ impl Metrics {
         let help = "Whether a gateway is in this state (1) or not (0)";
         registry.register("gateway_state", help, gateways);
 
-        if let Ok(status) = verifier.status().await {
+        // All of them are read for it. Anybody on this machine may ask as often as they like, and
+        // whoever else reads the store must not wait behind a hundred of these.
+        let counting = self.counting.lock().await;
+        let status = verifier.status().await;
+        drop(counting);
+        if let Ok(status) = status {
             let enrolled = Family::<Enrolled, Gauge>::default();
             let counts = status.counts;
             for (state, count) in [

@@ -32,7 +32,7 @@ pub use postgres::{
 };
 pub use reader::Reader;
 pub use snapshot::{Piece, Snapshot, TrailRow};
-pub use sqlite::{OpenError, Sqlite, is_in_use};
+pub use sqlite::{OpenError, Sqlite, examine, is_in_use};
 pub use upkeep::{Chore, Deleted, SHORTAGE, Shortage};
 pub use working::Working;
 

@@ -26,13 +26,19 @@ class Otpd:
     """A daemon with a folder of its own; `with` starts and ends it.
 
     `texts`: a file that the messages go to, instead of that vendor, which is in `load` and `lone`.
+    `server`: what keeps it all, instead of a file.
     """
 
-    def __init__(self, stage, folder, accounts, texts=None):
+    def __init__(self, stage, folder, accounts, texts=None, server=None):
         self.stage = stage
         self.folder = folder
         self.accounts = accounts
-        self.database = stage.database(folder, accounts)
+        if server:
+            self.database = server.folder
+            run(stage.gauges / "fill", self.database, stage.key, accounts)
+        else:
+            self.database = stage.database(folder, accounts)
+        url = server.url if server else f"sqlite:{self.database}"
         self.socket = folder / "otpd.sock"
         self.port = free_port()
         self.started = None  # seconds to be ready
@@ -40,7 +46,7 @@ class Otpd:
         gateway = FILE.format(path=texts) if texts else HTTP.format(port=self.port)
         (folder / "otpd.toml").write_text(
             f'[server]\nsocket = "{self.socket}"\nkey-file = "{stage.key}"\n'
-            f'[store]\nurl = "sqlite:{self.database}"\n'
+            f'[store]\nurl = "{url}"\n'
             f'[message]\nhost = "box"\n[log]\nformat = "text"\n'
             f'[delivery]\ncountries = ["US"]\nsms = ["stub"]\n'
             + ("allow-file-gateway = true\n" if texts else "")

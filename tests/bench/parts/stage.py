@@ -61,7 +61,7 @@ def settle():
 
 
 # Below those that the kernel gives to connections: one of these would perhaps have it by then.
-PORTS = iter(range(20_000, 30_000))
+PORTS = iter(range(20_000 + os.getpid() % 9_000, 30_000))
 
 
 def free_port():

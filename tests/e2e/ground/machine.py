@@ -98,7 +98,7 @@ class Sshd(Process):
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
         super().__init__(f"sshd-{port}", ["/usr/sbin/sshd", "-D", "-e", "-f", path])
         self.port = port
-        self.wait_output("Server listening on 0.0.0.0")
+        self.wait_output("Server listening on 0.0.0.0", since=self.namesakes)
 
 
 def port_open(port):

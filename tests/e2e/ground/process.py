@@ -51,6 +51,7 @@ class Process:
         self.name = name
         self.log = f"{LOGS}/{name}.log"
         with open(self.log, "ab") as output:
+            self.namesakes = len(self.output())  # what those before it have printed
             self._popen = subprocess.Popen(
                 [str(arg) for arg in args],
                 stdin=subprocess.DEVNULL,

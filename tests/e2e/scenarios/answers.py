@@ -120,7 +120,7 @@ def an_expired_code(g):
     second = g.text_for("alice")
     matches(
         shown.split("(alice@box) ", 1)[-1],
-        r"That code expired at \d\d:\d\d\. This did not use a try\.\n"
+        r"That code expired at \d\d:\d\d(?: on \d+ \w+)?\. This did not use a try\.\n"
         rf"A new one was sent to the number ending 42 \(ref {second.ref}\)\.\nCode: ",
         "the prompt",
     )

@@ -186,8 +186,8 @@ def installed_used_and_purged(g):
     dpkg("--remove", "otpd")
     equal(digests(), before, "PAM after the removal")
     password_alone(g)
-    for path in ("/usr/sbin/otpd", "/usr/bin/otpctl", "/usr/lib/systemd/system/otpd.service", SOCKET):
-        check(not os.path.exists(path) or path == SOCKET, f"{path} is left")
+    for path in ("/usr/sbin/otpd", "/usr/bin/otpctl", "/usr/lib/systemd/system/otpd.service"):
+        check(not os.path.exists(path), f"{path} is left")
     equal(unit("ActiveState", "otpd.socket"), "inactive", "the socket")
     check(os.path.exists(KEY) and os.path.exists("/var/lib/otpd/otpd.db"), "removing took the key or the database")
     said = dpkg("--purge", "otpd")
@@ -230,6 +230,13 @@ def not_removed_while_a_stack_names_the_module(g):
         for copy in [path, *copies]:
             os.unlink(copy)
         write("/etc/pam.d/sshd", sshd)
+
+    # In a file elsewhere that a stack includes.
+    write("/etc/security/codes", key_and_code())
+    write("/etc/pam.d/vpn", "@include /etc/security/codes\n")
+    said = dpkg("--remove", "otpd", status=1)
+    check("  /etc/security/codes\n" in said, f"it does not name the file:\n{said}")
+    os.unlink("/etc/pam.d/vpn")
 
     # A whole file of the administrator's own, which pam-auth-update leaves alone.
     managed = Path(COMMON).read_text()
@@ -474,6 +481,10 @@ def the_rpm(g):
     said = rpm("--erase", "--nodeps", "otpd", status=1)
     check("still in: /etc/pam.d/vpn\n" in said, f"it does not name the stack:\n{said}")
     check(os.path.exists("/usr/lib64/security/pam_otp.so"), "the module is gone")
+    os.rename("/etc/pam.d/vpn", "/etc/vpn-auth")
+    write("/etc/pam.d/vpn", "auth substack /etc/vpn-auth\n")
+    said = rpm("--erase", "--nodeps", "otpd", status=1)
+    check("still in: /etc/vpn-auth\n" in said, f"it does not name the file:\n{said}")
     os.unlink("/etc/pam.d/vpn")
     said = rpm("--erase", "--nodeps", "otpd")
     check("are left" in said, f"it does not say what is left:\n{said}")

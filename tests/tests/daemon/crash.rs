@@ -2,7 +2,7 @@
 
 use otp_proto::login::{Answer, Step, Verdict};
 use otpd_tests::{
-    daemon::{Daemon, Place},
+    daemon::{Daemon, Keeper, Place},
     phone::Phone,
     wire::{login, typed, wrong},
 };
@@ -185,12 +185,12 @@ fn killed_once(
     (daemon, history)
 }
 
-fn killed(times: usize, offset: usize) {
+fn killed(keeper: Keeper, times: usize, offset: usize) {
     let phone = Phone::start();
     let mut met = Met::default();
     // What is on record is counted exactly up to 32 wrong codes: a few kills, then a new place.
     for batch in 0..times / 20 {
-        let place = Place::new(&phone);
+        let place = Place::kept_by(keeper, &phone);
         let mut daemon = place.start();
         for (user, number) in PEOPLE {
             daemon.enroll(&phone, user, number);
@@ -239,12 +239,22 @@ impl Met {
 
 #[test]
 fn killed_100_times_nothing_is_handed_back() {
-    killed(100, 0);
+    killed(Keeper::Sqlite, 100, 0);
 }
 
 #[test]
 fn killed_another_100_times_nothing_is_handed_back() {
-    killed(100, 100);
+    killed(Keeper::Sqlite, 100, 100);
+}
+
+#[test]
+fn killed_100_times_on_postgresql_nothing_is_handed_back() {
+    killed(Keeper::Postgres, 100, 0);
+}
+
+#[test]
+fn killed_another_100_times_on_postgresql_nothing_is_handed_back() {
+    killed(Keeper::Postgres, 100, 100);
 }
 
 /// Puts a fault into a sound history.

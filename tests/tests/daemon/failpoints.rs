@@ -10,8 +10,9 @@ use otp_proto::{
     login::{Answer, Step, Verdict},
 };
 use otpd_tests::{
-    daemon::{Daemon, Place, failpoints},
+    daemon::{Daemon, Keeper, Place, failpoints},
     phone::Phone,
+    postgres::Server,
     wall::Wall,
     wire::{Prompted, Refusal, Wire, is_denied, is_granted, login, typed, wrong},
 };
@@ -84,17 +85,21 @@ struct World {
 }
 
 impl World {
-    fn new() -> Self {
+    fn new(keeper: Keeper) -> Self {
         let phone = Phone::start();
-        let place = Place::new(&phone);
+        let mut place = Place::new(&phone);
         let wall = Wall::new(&place);
+        if keeper == Keeper::Postgres {
+            // What time it is, the server decides.
+            place.own(Server::start_by(wall.words(), ""));
+        }
         let daemon = start(&place, &wall);
         Self { phone, place, wall, daemon }
     }
 
     /// One whose user is enrolled.
-    fn enrolled() -> Self {
-        let world = Self::new();
+    fn enrolled(keeper: Keeper) -> Self {
+        let world = Self::new(keeper);
         world.daemon.enroll(&world.phone, USER, NUMBER);
         world
     }
@@ -157,13 +162,18 @@ fn armed(place: &Place) -> PathBuf {
 fn start(place: &Place, wall: &Wall) -> Daemon {
     let mut command = wall.under(place.command_of(failpoints()));
     command.env("OTPD_FAILPOINT", armed(place));
+    place.wait_until_left();
     Daemon::spawn(command, place.socket(), ": ready ")
 }
 
-/// Runs every row in a place of its own, and says how many kills were survived.
-fn each(rows: &[Row], verb: &str, check: fn(Row)) {
-    rows.iter().copied().for_each(check);
-    println!("{verb}: {} kills survived", rows.len());
+/// Runs every row in a place of its own, with either store, and says how many kills were survived.
+fn each(rows: &[Row], verb: &str, check: fn(Keeper, Row)) {
+    for keeper in Keeper::ALL {
+        for row in rows {
+            check(keeper, *row);
+        }
+        println!("{verb}, {keeper:?}: {} kills survived", rows.len());
+    }
 }
 
 fn step(told: Option<Told<Answer>>) -> Option<Step> {
@@ -174,9 +184,9 @@ fn text(step: Step) -> String {
     step.prompt.unwrap_or_else(|| panic!("no prompt: {:?} {:?}", step.verdict, step.text)).text
 }
 
-fn begins(row: Row) {
+fn begins(keeper: Keeper, row: Row) {
     let (_, _, got) = row;
-    let world = World::enrolled();
+    let world = World::enrolled(keeper);
     let before = world.daemon.show(USER);
     let mut wire = world.daemon.connect();
     let (world, told) = world.killed_in(row, &mut wire, &login(USER, CONNECTION));
@@ -205,9 +215,9 @@ fn begins(row: Row) {
     assert!(is_denied(&wire.answer(&again.challenge, &code)), "{row:?}: once");
 }
 
-fn takes_the_right_code(row: Row) {
+fn takes_the_right_code(keeper: Keeper, row: Row) {
     let (_, _, got) = row;
-    let world = World::enrolled();
+    let world = World::enrolled(keeper);
     let (mut wire, prompted, code) = world.prompted();
     let answer = typed(&prompted.challenge, &code);
     let (world, told) = world.killed_in(row, &mut wire, &answer);
@@ -222,9 +232,9 @@ fn takes_the_right_code(row: Row) {
     world.logs_in();
 }
 
-fn takes_a_wrong_code(row: Row) {
+fn takes_a_wrong_code(keeper: Keeper, row: Row) {
     let (_, _, got) = row;
-    let world = World::enrolled();
+    let world = World::enrolled(keeper);
     let (mut wire, prompted, code) = world.prompted();
     let answer = typed(&prompted.challenge, &wrong(&code, 0));
     let (world, told) = world.killed_in(row, &mut wire, &answer);
@@ -240,9 +250,9 @@ fn takes_a_wrong_code(row: Row) {
     assert!(is_denied(&wire.answer(&prompted.challenge, &code)), "{row:?}");
 }
 
-fn sends_again(row: Row) {
+fn sends_again(keeper: Keeper, row: Row) {
     let (_, _, got) = row;
-    let world = World::enrolled();
+    let world = World::enrolled(keeper);
     let (mut wire, prompted, old) = world.prompted();
     let before = world.daemon.show(USER).sends_24h;
     world.wall.set(31);
@@ -269,9 +279,9 @@ fn sends_again(row: Row) {
     assert!(is_denied(&wire.answer(&prompted.challenge, &newest)), "{row:?}");
 }
 
-fn gives_up(row: Row) {
+fn gives_up(keeper: Keeper, row: Row) {
     let (_, _, got) = row;
-    let world = World::enrolled();
+    let world = World::enrolled(keeper);
     let (mut wire, prompted, code) = world.prompted();
     let answer = typed(&prompted.challenge, "q");
     let (world, told) = world.killed_in(row, &mut wire, &answer);
@@ -283,9 +293,9 @@ fn gives_up(row: Row) {
     world.logs_in();
 }
 
-fn takes_a_recovery_code(row: Row) {
+fn takes_a_recovery_code(keeper: Keeper, row: Row) {
     let (point, times, got) = row;
-    let world = World::enrolled();
+    let world = World::enrolled(keeper);
     let codes = recovery_codes(&world.daemon, USER);
     let (mut wire, prompted, _) = world.prompted();
     let answer = typed(&prompted.challenge, &codes[0]);
@@ -315,9 +325,9 @@ fn takes_a_recovery_code(row: Row) {
     assert!(is_granted(&wire.answer(&other, &code)), "{row:?}");
 }
 
-fn takes_a_bypass(row: Row) {
+fn takes_a_bypass(keeper: Keeper, row: Row) {
     let (_, _, got) = row;
-    let world = World::new();
+    let world = World::new(keeper);
     grant(&world.daemon, OTHER, Some(1), None);
     let mut wire = world.daemon.connect();
     let (world, told) = world.killed_in(row, &mut wire, &login(OTHER, None));
@@ -328,9 +338,9 @@ fn takes_a_bypass(row: Row) {
     assert_eq!(granted, [got == Got::Nowhere, false], "{row:?}: one login in all");
 }
 
-fn enrolls(row: Row) {
+fn enrolls(keeper: Keeper, row: Row) {
     let (_, _, got) = row;
-    let world = World::new();
+    let world = World::new(keeper);
     let enroll = Enroll {
         user: USER.to_owned(),
         phone: Secret::new(NUMBER.to_owned()),
@@ -368,9 +378,9 @@ fn enrolls(row: Row) {
     world.logs_in();
 }
 
-fn verifies(row: Row) {
+fn verifies(keeper: Keeper, row: Row) {
     let (_, _, got) = row;
-    let world = World::new();
+    let world = World::new(keeper);
     let enroll = Enroll {
         user: USER.to_owned(),
         phone: Secret::new(NUMBER.to_owned()),

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError, mpsc};
 
 use otp_proto::login::{Answer, Begin};
 use otpd_tests::{
-    daemon::{Daemon, Place},
+    daemon::{Daemon, Keeper, Place},
     phone::{Phone, Text},
     wire::{Wire, is_granted, login, typed, wrong},
 };
@@ -20,10 +20,10 @@ use super::{
 const KILLS_A_PLACE: u32 = 10;
 
 /// Numbers that look random and are the same in every run: splitmix64.
-struct Dice(u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
-    fn below(&mut self, limit: u32) -> u32 {
+    pub(crate) fn below(&mut self, limit: u32) -> u32 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -280,11 +280,11 @@ fn killed_once(
     daemon
 }
 
-fn killed_under_load(times: u32, seed: u64) {
+fn killed_under_load(keeper: Keeper, times: u32, seed: u64) {
     let phone = Phone::start();
     let (mut dice, mut met) = (Dice(seed), Met::default());
     for _ in 0..times / KILLS_A_PLACE {
-        let place = Place::new(&phone);
+        let place = Place::kept_by(keeper, &phone);
         let mut daemon = place.start();
         let mut people = PEOPLE.map(|(user, number)| {
             daemon.enroll(&phone, user, number);
@@ -303,29 +303,40 @@ fn killed_under_load(times: u32, seed: u64) {
 
 #[test]
 fn killed_60_times_under_load() {
-    killed_under_load(60, 1);
+    killed_under_load(Keeper::Sqlite, 60, 1);
+}
+
+#[test]
+fn killed_60_times_under_load_on_postgresql() {
+    killed_under_load(Keeper::Postgres, 60, 1);
 }
 
 #[test]
 #[ignore = "long"]
 fn killed_2500_times_under_load() {
-    killed_under_load(2500, 2);
+    killed_under_load(Keeper::Sqlite, 2500, 2);
 }
 
 #[test]
 #[ignore = "long"]
 fn killed_another_2500_times_under_load() {
-    killed_under_load(2500, 3);
+    killed_under_load(Keeper::Sqlite, 2500, 3);
 }
 
 #[test]
 #[ignore = "long"]
 fn killed_2500_times_more_under_load() {
-    killed_under_load(2500, 4);
+    killed_under_load(Keeper::Sqlite, 2500, 4);
 }
 
 #[test]
 #[ignore = "long"]
 fn killed_2500_times_at_last_under_load() {
-    killed_under_load(2500, 5);
+    killed_under_load(Keeper::Sqlite, 2500, 5);
+}
+
+#[test]
+#[ignore = "long"]
+fn killed_1000_times_under_load_on_postgresql() {
+    killed_under_load(Keeper::Postgres, 1000, 6);
 }

@@ -1,17 +1,22 @@
 //! Daemons of several hosts on one PostgreSQL.
 
+#[path = "postgres/guessing.rs"]
+mod guessing;
+#[path = "postgres/race.rs"]
+mod race;
+
 use std::{fs, path::Path, process::Command};
 
-use otp_proto::login::Answer;
+use otp_proto::Method;
 use otpd_tests::{
     PATIENCE,
     daemon::{Daemon, Place},
     phone::{Phone, Vendor},
     postgres::Server,
-    wire::{is_denied, is_granted, login, typed, wrong},
+    wire::{Refusal, is_granted, login, wrong},
 };
 
-use super::people::PEOPLE;
+use super::{check::check, people::PEOPLE};
 
 const USER: &str = PEOPLE[0].0;
 const NUMBER: &str = PEOPLE[0].1;
@@ -25,12 +30,9 @@ struct Host {
 impl Host {
     /// A host whose daemon sends by `phone` and keeps everything at `server`.
     fn new(name: &'static str, phone: &Phone, server: &Server) -> Self {
-        let place = Place::new(phone);
-        let text = fs::read_to_string(place.config()).expect("a configuration");
-        let own = format!("url = \"sqlite:{}\"", place.file("otpd.db").display());
-        let text = text.replace(&own, &format!("url = \"{}\"", server.url()));
         // Messages call all of them the same; what tells them apart is the machine.
-        place.configure(&text);
+        let place = Place::new(phone);
+        place.keep_at(&server.url());
         // The same key at every host.
         place.keep("otpd.key", "0123456789abcdef0123456789abcdef");
         Self { place, name }
@@ -61,6 +63,27 @@ impl Host {
     }
 }
 
+/// As many hosts as the races have.
+const NAMES: [&str; 4] = ["web1", "web2", "web3", "web4"];
+
+/// Makes these calls at the same time, each on a connection of its own, at each host in turn, and
+/// returns what came back. The daemons are stopped while they are written, so that each finds its own
+/// all at once.
+fn at_once<M: Method>(daemons: &[Daemon], calls: &[M]) -> Vec<Result<M::Reply, Refusal>> {
+    let wires = daemons.iter().cycle().zip(calls).map(|(daemon, _)| daemon.connect());
+    let mut wires = wires.collect::<Vec<_>>();
+    for daemon in daemons {
+        daemon.signal("STOP");
+    }
+    for (wire, call) in wires.iter_mut().zip(calls) {
+        assert!(wire.post(call));
+    }
+    for daemon in daemons {
+        daemon.signal("CONT");
+    }
+    wires.iter_mut().map(|wire| wire.reply::<M>().expect("the daemon stays")).collect()
+}
+
 fn log_in(daemon: &Daemon, phone: &Phone) {
     let mut wire = daemon.connect();
     let challenge = wire.prompt(&login(USER, None)).challenge;
@@ -88,37 +111,6 @@ fn what_one_host_knows_the_others_know() {
     }
     let log = hosts[0].otpctl(&["log"]);
     assert!(log.lines().any(|line| line.contains("login granted") && line.contains(", on web2")));
-}
-
-#[test]
-fn of_64_right_answers_at_two_hosts_one_is_granted() {
-    let (phone, server) = (Phone::start(), Server::start());
-    let hosts = ["web1", "web2"].map(|name| Host::new(name, &phone, &server));
-    let daemons = hosts.each_ref().map(Host::start);
-    daemons[0].enroll(&phone, USER, NUMBER);
-    for round in 0..10 {
-        let mut wire = daemons[0].connect();
-        let challenge = wire.prompt(&login(USER, None)).challenge;
-        let code = phone.next().code();
-        let mut wires = (0..64).map(|nth| daemons[nth % 2].connect()).collect::<Vec<_>>();
-        for daemon in &daemons {
-            daemon.signal("STOP");
-        }
-        for wire in &mut wires {
-            assert!(wire.post(&typed(&challenge, &code)));
-        }
-        for daemon in &daemons {
-            daemon.signal("CONT");
-        }
-        let steps = wires.iter_mut().map(|wire| {
-            wire.reply::<Answer>().expect("the daemon stays").expect("a step, not an error").step
-        });
-        let steps = steps.collect::<Vec<_>>();
-        let granted = steps.iter().filter(|step| is_granted(step)).count();
-        let denied = steps.iter().filter(|step| is_denied(step)).count();
-        assert_eq!((granted, denied), (1, 63), "round {round}");
-    }
-    assert_eq!(daemons[1].show(USER).failures_24h, 0);
 }
 
 #[test]
@@ -221,12 +213,6 @@ fn whoever_follows_the_log_at_one_host_sees_what_happens_at_another() {
     assert!(granted().contains("\"host\":\"web2\""));
     let _ = follows.kill();
     let _ = follows.wait();
-}
-
-fn check(place: &Place) -> (bool, String) {
-    let output = place.command().arg("--check").output().expect("otpd runs");
-    let told = [output.stdout, output.stderr].concat();
-    (output.status.success(), String::from_utf8_lossy(&told).into_owned())
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::{
     io::{Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    sync::atomic::{AtomicU8, Ordering},
 };
 
 use otpd_tests::{PATIENCE, carrier::Vendor};
@@ -14,10 +15,11 @@ pub(crate) fn free<const N: usize>() -> [SocketAddr; N] {
 
 /// Ports that somebody else has.
 pub(crate) fn taken<const N: usize>() -> [TcpListener; N] {
-    // Each process has a loopback address of its own, or another test's connection could take the
-    // port before the daemon does.
-    let [_, a, b, c] = std::process::id().to_be_bytes();
-    let own = Ipv4Addr::new(127, a | 1, b, c);
+    // Each process has a loopback address of its own, and each call, or another test's connection could
+    // take the port before the daemon does.
+    static CALLS: AtomicU8 = AtomicU8::new(1);
+    let [_, _, b, c] = std::process::id().to_be_bytes();
+    let own = Ipv4Addr::new(127, CALLS.fetch_add(1, Ordering::Relaxed).max(1), b, c);
     [(); N].map(|()| TcpListener::bind((own, 0)).expect("a port"))
 }
 

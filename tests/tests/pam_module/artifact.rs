@@ -91,8 +91,9 @@ fn asks_of_the_kernel_only_what_a_socket_needs() {
         match name {
             // The program that asks: its own lines, its input, its look at descriptors.
             "write" | "read" | "fcntl" => driver += 1,
-            // Memory is the allocator's; the rest is what the module is for.
-            "brk" | "mmap" | "munmap" | "mremap" => {}
+            // Memory is the allocator's, and the clock is a call where the kernel cannot map it; the rest
+            // is what the module is for.
+            "brk" | "mmap" | "munmap" | "mremap" | "clock_gettime" => {}
             "getpid" | "getsid" | "lstat" | "newfstatat" | "statx" | "socket" | "connect"
             | "getsockopt" | "setsockopt" | "sendto" | "recvfrom" | "close" => module.push(*call),
             _ => panic!("a system call that a login has no need of: {call}"),

@@ -4,6 +4,11 @@ use std::borrow::Cow;
 
 use zeroize::Zeroizing;
 
+/// What is read of a form at most; vendors send a few dozen. Anybody may send tens of thousands, which
+/// would be sorted and hashed before it is known that nobody signed them. What a vendor signed is all
+/// that it sent: without the rest no signature fits.
+const MOST_FIELDS: usize = 256;
+
 /// Names and values in the order in which they came.
 pub(super) struct Fields(Vec<(String, Zeroizing<String>)>);
 
@@ -13,7 +18,7 @@ impl Fields {
         let owned = |(name, value): (Cow<'_, str>, Cow<'_, str>)| {
             (name.into_owned(), Zeroizing::new(value.into_owned()))
         };
-        Self(form_urlencoded::parse(form).map(owned).collect())
+        Self(form_urlencoded::parse(form).take(MOST_FIELDS).map(owned).collect())
     }
 
     /// The fields of a URL's query.
@@ -54,5 +59,16 @@ pub(super) fn split(url: &str) -> (&str, Option<&str>) {
     match url.split_once('?') {
         Some((before, query)) => (before, Some(query)),
         None => (url, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Fields, MOST_FIELDS};
+
+    #[test]
+    fn no_more_is_read_than_a_vendor_sends() {
+        assert_eq!(Fields::of("a=1&".repeat(30_000).as_bytes()).iter().count(), MOST_FIELDS);
+        assert_eq!(Fields::of(b"a=1&b=2").iter().count(), 2);
     }
 }

@@ -133,6 +133,28 @@ pub fn is_in_use(path: &Path) -> Result<bool, OpenError> {
     Ok(migrated != 0 && check_value(&db).map_err(failed)?.is_some())
 }
 
+/// Whether this otpd could work with the database, if there is one, with these keys where they are known.
+/// No table is made or changed.
+///
+/// # Errors
+/// [`OpenError`].
+pub fn examine(path: &Path, keys: Option<&Keys>) -> Result<(), OpenError> {
+    if !is_in_use(path)? {
+        return Ok(());
+    }
+    let failed = |source| OpenError::Database { path: path.into(), source };
+    let db = open(path)?;
+    if let Some(found) = schema(&db).map_err(failed)?.filter(|found| *found > SCHEMA) {
+        return Err(OpenError::Newer { path: path.into(), found });
+    }
+    match (check_value(&db).map_err(failed)?, keys) {
+        (Some(check), Some(keys)) if check != keys.check => {
+            Err(OpenError::WrongKey { path: path.into(), found: keys.id })
+        }
+        _ => Ok(()),
+    }
+}
+
 fn check_value(db: &Connection) -> rusqlite::Result<Option<Vec<u8>>> {
     db.query_row("SELECT value FROM meta WHERE name = 'key-check'", [], |row| row.get(0)).optional()
 }

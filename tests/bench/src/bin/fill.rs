@@ -1,11 +1,13 @@
 //! Fills a database with enrolled accounts, through the store that the daemon uses.
 //!
-//! usage: fill DATABASE KEY-FILE ACCOUNTS
+//! usage: fill DATABASE KEY-FILE ACCOUNTS, where the database is a file of SQLite's, or the folder with
+//! the socket of a PostgreSQL server whose role and database are called otpd.
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, thread::JoinHandle};
 
 use otpd::{
     clock::Clock,
+    config::host_name,
     domain::{
         account::Account,
         challenge::Channel,
@@ -15,7 +17,7 @@ use otpd::{
         time::Timestamp,
     },
     keys::{Keys, MasterKey},
-    store::{Scope, Sqlite, Store},
+    store::{DEFAULT_PORT, Postgres, PostgresSettings, Scope, Server, Site, Sqlite, Store},
 };
 use otpd_bench::{number, user};
 use tokio::task::JoinSet;
@@ -32,14 +34,33 @@ fn main() -> Result<(), Failure> {
     };
     let accounts = accounts.parse()?;
     let keys = MasterKey::read(Path::new(key))?.ok_or("no key; see otpd --make-key")?.derive();
-    let sqlite = Sqlite::open(Path::new(database), keys.clone())?;
-    let clock = Clock::system(sqlite.agreement()?)?;
-    let (store, thread) = Store::start(sqlite, clock, Arc::new(|_| {}))?;
+    let (store, thread) = open(Path::new(database), &keys)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(fill(store, keys, accounts))?;
     drop(runtime);
     thread.join().map_err(|_| "the store's thread panicked")?;
     Ok(())
+}
+
+fn open(database: &Path, keys: &Keys) -> Result<(Store, JoinHandle<()>), Failure> {
+    let silent = Arc::new(|_: &_| {});
+    if !database.is_dir() {
+        let sqlite = Sqlite::open(database, keys.clone())?;
+        let clock = Clock::system(sqlite.agreement()?)?;
+        return Ok(Store::start(sqlite, clock, silent)?);
+    }
+    let settings = PostgresSettings {
+        servers: vec![Server::Socket { folder: database.to_owned(), port: DEFAULT_PORT }],
+        user: "otpd".to_owned(),
+        database: "otpd".to_owned(),
+        password: None,
+        ca_file: None,
+    };
+    let name = host_name();
+    let site = Site { host: keys.host("fill", &name), name };
+    let postgres = Postgres::open(settings, keys.clone(), site)?;
+    let (agreed, now) = postgres.times();
+    Ok(Store::start(postgres, Clock::of_database(agreed, now)?, silent)?)
 }
 
 async fn fill(store: Store, keys: Keys, accounts: u32) -> Result<(), Failure> {

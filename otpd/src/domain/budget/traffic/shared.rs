@@ -78,7 +78,7 @@ impl Parts {
         let mut parts = Vec::new();
         for bucket in &after.list {
             let known = before.list.binary_search_by_key(&bucket.minute, |bucket| bucket.minute);
-            let empty = Bucket { minute: bucket.minute, ..Bucket::default() };
+            let empty = Bucket::default();
             let known = known.ok().and_then(|index| before.list.get(index)).unwrap_or(&empty);
             parts.push(Part::between(known, bucket));
         }

@@ -1,13 +1,11 @@
 //! Ways in: passwords, certificates, schemas and poolers.
 
-use std::{path::Path, process::Command};
-
 use zeroize::Zeroizing;
 
 use super::{PostgresSettings, Server, StoreError, charge, charged, keys, serve, testing};
 use crate::{
     keys::MasterKey,
-    postgres_server::{Server as TestServer, pooler},
+    postgres_server::{Server as TestServer, certify, pooler},
     store::{Password, Postgres, PostgresError, examine_postgres, is_postgres_in_use},
 };
 
@@ -37,42 +35,11 @@ async fn a_wrong_password_is_said_so_and_shown_nowhere() {
     assert!(refused.contains("name the file with the password"), "{refused}");
 }
 
-/// Makes an authority and a certificate for `name`; returns the authority's file.
-fn certify(folder: &Path, name: &str) -> std::path::PathBuf {
-    let run = |arguments: &[&str]| {
-        let made = Command::new("openssl").args(arguments).current_dir(folder).output();
-        let made = made.expect("openssl is installed");
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    };
-    let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
-    let authority = ["-x509", "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=tests"];
-    run(&[&["req"], &key[..], &authority].concat());
-    let request = ["-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=server"];
-    run(&[&["req"], &key[..], &request].concat());
-    std::fs::write(folder.join("names"), format!("subjectAltName={name}\n")).expect("a file");
-    run(&[
-        "x509",
-        "-req",
-        "-in",
-        "server.csr",
-        "-CA",
-        "ca.pem",
-        "-CAkey",
-        "ca.key",
-        "-CAcreateserial",
-        "-extfile",
-        "names",
-        "-out",
-        "server.crt",
-    ]);
-    folder.join("ca.pem")
-}
-
 #[tokio::test]
 async fn over_tcp_the_certificate_and_its_name_are_checked() {
     let mut server = TestServer::start();
     let folder = tempfile::tempdir().expect("a folder");
-    let authority = certify(folder.path(), "DNS:localhost");
+    let authority = certify(folder.path(), "DNS:localhost", &[]);
     server.certify(folder.path());
     server.let_in("local all all trust\nhostssl all otpd 127.0.0.1/32 scram-sha-256\n");
     let port = server.listen("ssl = on");
@@ -87,7 +54,7 @@ async fn over_tcp_the_certificate_and_its_name_are_checked() {
     let refused = refusal(settings("127.0.0.1", Some(authority)));
     assert!(refused.contains("certificate") && refused.contains("the name"), "{refused}");
     let elsewhere = tempfile::tempdir().expect("a folder");
-    let stranger = certify(elsewhere.path(), "DNS:localhost");
+    let stranger = certify(elsewhere.path(), "DNS:localhost", &[]);
     let refused = refusal(settings("localhost", Some(stranger)));
     assert!(refused.contains("certificate") && refused.contains("store.ca-file"), "{refused}");
 
@@ -97,7 +64,7 @@ async fn over_tcp_the_certificate_and_its_name_are_checked() {
     let port = server.listen("ssl = off");
     let plain = PostgresSettings {
         servers: vec![Server::Tcp { name: "localhost".to_owned(), port }],
-        ..settings("localhost", Some(certify(folder.path(), "DNS:localhost")))
+        ..settings("localhost", Some(certify(folder.path(), "DNS:localhost", &[])))
     };
     let refused = refusal(plain);
     assert!(refused.contains("TLS") && refused.contains("switch ssl on"), "{refused}");

@@ -168,3 +168,25 @@ fn decisions_at_once_are_all_counted() {
     both.charge(NOW);
     assert_eq!(share.total(), both);
 }
+
+#[test]
+fn what_is_taken_back_twice_at_once_counts_as_none() {
+    let empty = Traffic::default();
+    let mut charged = empty.clone();
+    charged.charge(NOW);
+    let mut share = Share::between(&empty, &charged);
+    let mut back = charged.clone();
+    back.refund(NOW, Refunded { answered: false });
+    let taken = Share::between(&charged, &back);
+    share.add(&taken);
+    share.add(&taken);
+    assert_eq!(share.total(), empty);
+}
+
+#[test]
+fn a_block_is_added_by_the_decision_that_began_it_alone() {
+    let before = Traffic::default();
+    let began = Traffic { flag: Some(Flag { at: NOW, minutes: 30 }), ..before.clone() };
+    assert_eq!(Share::between(&before, &began).flag, began.flag);
+    assert_eq!(Share::between(&began, &began.clone()), Share::default());
+}
