@@ -228,7 +228,10 @@ fn stranded(machine: &Host, plan: &Plan, wanted: &Wanted<'_>) -> Option<Stranded
     if !now && beside.is_in(wanted.sshd_file) {
         return None;
     }
-    let undo = beside.undo;
+    let undo = match beside.file() {
+        Some(file) if !now && settings::may_go(file) => format!("--sshd-file {file}"),
+        Some(_) | None => beside.undo,
+    };
     let names = doctor::stranded(machine);
     let shelf = Instead { shelf: machine, service, file: path, text: edited };
     let leaves = !now || !read(&shelf, service).asks();
@@ -421,6 +424,34 @@ mod tests {
             let expected = expected.filter(|stranded| !stranded.at_end);
             assert_eq!(stranded(&machine, &plan, &wanted), expected, "{name}, with its file");
         }
+    }
+
+    #[test]
+    fn a_file_that_would_keep_out_at_the_end_of_a_trial_is_named_to_go_with_it() {
+        let root = tempfile::tempdir().expect("directory");
+        let both = "authenticationmethods publickey,keyboard-interactive\n";
+        let machine = machine(root.path(), both, "Include sshd_config.d/*.conf\n");
+        let files = [
+            ("etc/passwd", "ann:x:1000:1000::/:/bin/bash\n"),
+            ("etc/shadow", "ann:!:1::::::\n"),
+            ("etc/pam.d/sshd", "auth requisite pam_unix.so\n"),
+            ("etc/ssh/sshd_config.d/10-otpd.conf", both),
+        ];
+        for (path, text) in files {
+            let path = root.path().join(path);
+            fs::create_dir_all(path.parent().expect("a folder")).expect("folders");
+            fs::write(path, text).expect("written");
+        }
+        let plan = Plan {
+            service: "sshd".to_owned(),
+            path: "/etc/pam.d/sshd".to_owned(),
+            original: Original::read(&root.path().join("etc/pam.d/sshd")).expect("read"),
+            edited: "auth requisite pam_otp.so\nauth required pam_permit.so\n".to_owned(),
+        };
+        let (change, trial) = (Change::Enable(First::Key), Some(Duration::from_mins(1)));
+        let wanted = Wanted { service: "sshd", change, trial, sshd_file: None };
+        let found = stranded(&machine, &plan, &wanted).map(|stranded| stranded.undo);
+        assert_eq!(found.as_deref(), Some("--sshd-file /etc/ssh/sshd_config.d/10-otpd.conf"));
     }
 
     /// A machine whose sshd says this, with these lines in its file.
