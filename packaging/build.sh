@@ -55,6 +55,7 @@ install -D -m 644 "$artifacts/libpam_otp.so" "$release/lib/$(dpkg-architecture -
 "$artifacts/otpctl" completions zsh >"$release/_otpctl"
 install -D -m 644 -t "$share/otpd/selinux" packaging/selinux/*
 install -D -m 644 -t "$share/otpd/apparmor" packaging/apparmor/*
+install -D -m 644 -t "$share/otpd/postgres" packaging/postgres/*
 shopt -s nullglob
 for page in packaging/man/*.[1-8]; do
   folder=$share/man/man${page##*.}

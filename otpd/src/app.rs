@@ -88,6 +88,11 @@ pub enum StartError {
          systemd-machine-id-setup"
     )]
     MachineId(#[source] std::io::Error),
+    /// What is only there where hosts share a database was asked for.
+    #[error(
+        "store.url names no PostgreSQL database; otpd brings its own file up to date by itself"
+    )]
+    NotShared,
     /// The configuration cannot be read as the service reads it.
     #[error("cannot become the user otpd: {0}; run it as root or as that user")]
     User(#[source] std::io::Error),
@@ -155,6 +160,24 @@ pub fn make_key(path: &Path) -> Result<PathBuf, StartError> {
     let key_file = config::key_file_of(path)?;
     MasterKey::make(&key_file)?;
     Ok(key_file)
+}
+
+/// Makes the schema of a PostgreSQL database, or brings it up to date, as a role that owns it; which
+/// database that is.
+///
+/// # Errors
+/// [`StartError`]; nothing was changed then.
+pub fn migrate(path: &Path, role: &str, password: Option<&Path>) -> Result<String, StartError> {
+    let mut config = load(path)?;
+    let config::Store::Postgres(settings) = &mut config.store else {
+        return Err(StartError::NotShared);
+    };
+    role.clone_into(&mut settings.user);
+    settings.password = password.map(config::password).transpose()?;
+    let settings = settings.clone();
+    let keys = keys(&config)?;
+    store::migrate_postgres(&settings, &keys)?;
+    Ok(settings.to_string())
 }
 
 /// Runs the daemon until it is told to stop.
@@ -280,6 +303,7 @@ impl Daemon {
         mut reloads: Reloads,
         stop: Shutdown,
     ) -> std::thread::JoinHandle<()> {
+        self.verifier.look_for_import().await;
         let host = &self.config.message.host;
         info!(host, version = env!("CARGO_PKG_VERSION"), "ready");
         systemd::notify_ready("answers logins");

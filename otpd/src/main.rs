@@ -19,12 +19,21 @@ struct Arguments {
     /// without it no stored number can be read.
     #[arg(long)]
     make_key: bool,
+    /// Make or upgrade the schema of a shared database (store.url = "postgres://…") as ROLE, which owns
+    /// it, and end: for hosts whose own roles may not.
+    #[arg(long, value_name = "ROLE", conflicts_with_all = ["check", "make_key"])]
+    migrate: Option<String>,
+    /// The file with that role's password.
+    #[arg(long, value_name = "FILE", requires = "migrate")]
+    password_file: Option<PathBuf>,
 }
 
 const EXAMPLES: &str = "\
 Examples:
   otpd --check                     is /etc/otpd/otpd.toml right?
   otpd --make-key                  before the first start, as root
+  otpd --migrate otpd_owner --password-file owner.password
+                                   before the first start with roles of less rights, and the upgrade
   otpd --config ./otpd.toml        run in the foreground";
 
 fn main() -> ExitCode {
@@ -33,6 +42,11 @@ fn main() -> ExitCode {
         check(&arguments)
     } else if arguments.make_key {
         app::make_key(&arguments.config).map(|path| made(&path)).map_err(|error| error.to_string())
+    } else if let Some(role) = &arguments.migrate {
+        let file = arguments.password_file.as_deref();
+        app::migrate(&arguments.config, role, file)
+            .map(|place| format!("{place}: its schema is that of this otpd\n"))
+            .map_err(|error| error.to_string())
     } else {
         app::run(&arguments.config).map(|()| String::new()).map_err(|error| error.to_string())
     };

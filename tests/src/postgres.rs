@@ -33,6 +33,9 @@ const OWN_MEMORY: &str = "mount -t tmpfs none /dev/shm && exec \"$@\"";
 /// Where Debian installs its versions.
 const INSTALLED: &str = "/usr/lib/postgresql";
 
+/// What a package brings for hosts with roles of few rights.
+const ROLES: &str = include_str!("../../packaging/postgres/roles.sql");
+
 /// A server, its files and its log.
 pub struct Server {
     dir: TempDir,
@@ -211,6 +214,20 @@ impl Server {
         format!("postgres://otpd@/otpd?host={}&port={}", self.dir.path().display(), self.port)
     }
 
+    /// The same by another role.
+    #[must_use]
+    pub fn url_of(&self, role: &str) -> String {
+        self.url().replace("://otpd@", &format!("://{role}@"))
+    }
+
+    /// Makes the roles of several hosts: `otpd_owner`, `office` of administrators, and `web`, which may
+    /// only log people in.
+    pub fn divide(&self) {
+        self.execute("otpd", ROLES);
+        self.execute("otpd", "CREATE ROLE office LOGIN IN ROLE otpd_admin");
+        self.execute("otpd", "CREATE ROLE web LOGIN IN ROLE otpd_login");
+    }
+
     /// Its port, and that in the name of its socket.
     #[must_use]
     pub fn port(&self) -> u16 {
@@ -313,21 +330,26 @@ impl Server {
     /// What it answers its superuser, a line a row.
     #[must_use]
     pub fn sql(&self, database: &str, statement: &str) -> String {
-        run(program("psql")
-            .args([
-                "-XAtq",
-                "-v",
-                "ON_ERROR_STOP=1",
-                "-U",
-                "postgres",
-                "-d",
-                database,
-                "-c",
-                statement,
-            ])
+        run(&mut self.psql("postgres", database, statement))
+    }
+
+    /// What it says when a role does something in `otpd`; nothing, or a warning, where it did that.
+    #[must_use]
+    pub fn refusal(&self, role: &str, statement: &str) -> String {
+        let output = self.psql(role, "otpd", statement).output().expect("it is installed");
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.success(), !told.contains("ERROR"), "{statement}: {told}");
+        told
+    }
+
+    fn psql(&self, role: &str, database: &str, statement: &str) -> Command {
+        let mut command = program("psql");
+        command
+            .args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-U", role, "-d", database, "-c", statement])
             .arg("-h")
             .arg(self.dir.path())
-            .args(["-p", &self.port.to_string()]))
+            .args(["-p", &self.port.to_string()]);
+        command
     }
 
     /// Waits until no otpd is connected. What one had under way that was killed is over then: its

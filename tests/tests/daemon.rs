@@ -46,6 +46,8 @@ mod log;
 mod memory;
 #[path = "daemon/metrics.rs"]
 mod metrics;
+#[path = "daemon/moving.rs"]
+mod moving;
 #[path = "daemon/nemesis.rs"]
 mod nemesis;
 #[path = "daemon/numbers.rs"]
@@ -70,6 +72,8 @@ mod reload;
 mod restart;
 #[path = "daemon/rights.rs"]
 mod rights;
+#[path = "daemon/roles.rs"]
+mod roles;
 #[path = "daemon/secrets.rs"]
 mod secrets;
 #[path = "daemon/single_use.rs"]

@@ -52,6 +52,82 @@ impl Restore {
     pub const LONGEST: usize = 8192;
 }
 
+/// Hands out all that is stored to be moved to another store, a piece of its text a reply; called with
+/// `more`. For root alone.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Export {
+    /// Nobody is let in from then on, until the daemon is started again.
+    pub r#final: bool,
+}
+
+/// A piece of an export.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExportPiece {
+    /// Its text; empty at the end.
+    pub text: String,
+    /// Accounts in the pieces so far.
+    pub users: u64,
+    /// Enrolled accounts that there are.
+    pub of: u64,
+    /// All that is in it; at the end.
+    #[serde(default)]
+    pub tally: Option<Tally>,
+}
+
+/// What is in a store, whatever keeps it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// Accounts of which anything is kept.
+    pub users: u64,
+    /// Of them, those with a number.
+    pub numbers: u64,
+    /// Recovery codes not used yet.
+    pub recovery_codes: u64,
+    /// Bypasses.
+    pub bypasses: u64,
+    /// Made of everything about the accounts.
+    pub users_checksum: String,
+    /// Numbers against which something counts.
+    pub limits: u64,
+    /// Made of all that counts there.
+    pub limits_checksum: String,
+    /// Ranges, countries and the whole site.
+    pub together: u64,
+    /// Events of the trail.
+    pub events: u64,
+    /// Made of all of them.
+    pub events_checksum: String,
+}
+
+/// Takes a piece of an export into an empty store: all pieces of one go one after another over one
+/// connection. For root alone.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Import {
+    /// Its text, as that of [`Restore`].
+    pub text: String,
+    /// Nothing is changed. The first piece says it for all.
+    pub dry_run: bool,
+}
+
+/// What came of a piece of an export.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportedPiece {
+    /// Which export it is, where this piece told.
+    #[serde(default)]
+    pub export: Option<BackupSeen>,
+    /// It was imported before, so nothing is changed.
+    pub known: bool,
+    /// Accounts in the piece.
+    pub users: u64,
+    /// At the end: all that is in it, and after an import all that was read back.
+    #[serde(default)]
+    pub tally: Option<Tally>,
+    /// It was the end.
+    pub complete: bool,
+}
+
 /// What came of a piece.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestoredPiece {

@@ -7,7 +7,10 @@ mod recovery;
 mod subscriber;
 mod trail;
 
-pub use backup::{Backup, BackupPiece, BackupSeen, Restore, RestoredPiece};
+pub use backup::{
+    Backup, BackupPiece, BackupSeen, Export, ExportPiece, Import, ImportedPiece, Restore,
+    RestoredPiece, Tally,
+};
 pub use error::{AdminError, NoLiveCode};
 pub use host::{
     Arrival, CheckGateways, ConfirmClock, Credentials, Gateway, GatewayChecked, GatewayState,
@@ -60,6 +63,8 @@ methods! {
     ConfirmClock -> Empty;
     Backup -> BackupPiece;
     Restore -> RestoredPiece;
+    Export -> ExportPiece;
+    Import -> ImportedPiece;
     Log -> Logged;
     Watch -> Watched;
 }

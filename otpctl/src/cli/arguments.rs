@@ -305,6 +305,67 @@ pub struct Restore {
     pub yes: bool,
 }
 
+/// Arguments of `store`.
+#[derive(Args)]
+pub struct Store {
+    /// What is done.
+    #[command(subcommand)]
+    pub action: StoreAction,
+}
+
+impl Store {
+    /// True for what leaves something changed.
+    pub(super) fn changes(&self) -> bool {
+        match &self.action {
+            StoreAction::Export(export) => export.r#final,
+            StoreAction::Import(_) => true,
+        }
+    }
+}
+
+/// What is done with a store.
+#[derive(Subcommand)]
+pub enum StoreAction {
+    /// Write all that is stored to FILE, to be imported elsewhere
+    #[command(after_help = "\
+Examples:
+  otpctl store export /root/otpd.export            to see how long it takes
+  otpctl store export /root/otpd.export --final    when it is moved")]
+    Export(Export),
+    /// Take an export into this store, which is empty, and read it back
+    #[command(after_help = "Example:\n  otpctl store import /root/otpd.export")]
+    Import(Import),
+}
+
+/// Arguments of `store export`.
+#[derive(Args)]
+pub struct Export {
+    /// Where to, mode 0600; it gets its name once it is whole
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Let nobody in from then on, until otpd is started again: what is decided after an export is
+    /// not in it
+    #[arg(long)]
+    pub r#final: bool,
+    /// Put it in the place of a file that is there
+    #[arg(long)]
+    pub force: bool,
+    /// Do not ask before --final
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// Arguments of `store import`.
+#[derive(Args)]
+pub struct Import {
+    /// What otpctl store export has written
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+}
+
 /// Arguments of `explain`.
 #[derive(Args)]
 pub struct Explain {

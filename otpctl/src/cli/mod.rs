@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 pub use arguments::{
-    After, Backup, Bypass, Channel, Disabling, Doctor, Enabling, Enroll, Explain, Lasting, Log,
-    Pam, PamAction, Rehearse, Remove, Resend, Restore, Reverting, Shell, Show, TestMessage, Trials,
-    User, Verify,
+    After, Backup, Bypass, Channel, Disabling, Doctor, Enabling, Enroll, Explain, Export, Import,
+    Lasting, Log, Pam, PamAction, Rehearse, Remove, Resend, Restore, Reverting, Shell, Show, Store,
+    StoreAction, TestMessage, Trials, User, Verify,
 };
 
 /// Enrolls users of otpd and verifies their phone numbers.
@@ -227,6 +227,21 @@ Examples:
   otpctl restore /root/otpd-2026-11-20.backup
   otpctl restore FILE --dry-run --json | jq -r '.enrolled[]'")]
     Restore(Restore),
+    /// Move all that otpd stores to another store, from SQLite to PostgreSQL or back
+    ///
+    /// Everything goes: numbers, what counts against guessing and too many messages, sources that are
+    /// known, locks, bypasses, recovery codes in the state they are in, the log. Codes that wait to be
+    /// typed do not: whoever waits logs in again. The new store must be empty, and belong to the same
+    /// key. Export and import say what there was of each, with checksums; they are the same if it is.
+    /// Root only.
+    #[command(after_help = "\
+Examples:
+  otpctl store export /root/otpd.export --final
+  systemctl stop otpd.socket otpd.service
+  editor /etc/otpd/otpd.toml       store.url names the new one
+  systemctl start otpd.socket
+  otpctl store import /root/otpd.export")]
+    Store(Store),
     /// Print what makes the shell complete commands and options
     #[command(after_help = "\
 Examples:
@@ -266,6 +281,7 @@ impl Verb {
             | Self::Pam(_)
             | Self::Backup(_)
             | Self::Restore(_)
+            | Self::Store(_)
             | Self::Completions { .. } => None,
         }
     }
@@ -288,6 +304,7 @@ impl Verb {
             | Self::ConfirmClock => true,
             Self::Bypass(bypass) => !bypass.list,
             Self::Restore(restore) => !restore.dry_run,
+            Self::Store(store) => store.changes(),
             Self::List
             | Self::Show(_)
             | Self::Status

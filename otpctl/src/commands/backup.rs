@@ -35,7 +35,8 @@ pub(crate) fn run(session: &Session, arguments: &cli::Backup) -> Result<Outcome,
         });
     }
     let name = arguments.file.display().to_string();
-    let failed = |error: io::Error| Failure::Host(unwritten(&arguments.file, &error));
+    let command = format!("otpctl backup {} ", word(&name));
+    let failed = |error: io::Error| Failure::Host(unwritten(&arguments.file, &command, &error));
     let mut draft = Draft::begin(&arguments.file, arguments.force).map_err(failed)?;
     let users = copy(session, log, &mut draft.0, &failed)?;
     let bytes = draft.keep(&arguments.file, arguments.force).map_err(failed)?;
@@ -72,17 +73,18 @@ fn copy(
 pub(super) fn root_only(failure: Failure) -> Failure {
     match failure {
         Failure::Service(ServiceError::PermissionDenied {}) => Failure::Host(
-            "only root makes and restores backups, which hold everybody; run it with sudo".into(),
+            "only root makes, restores and moves backups, which hold everybody; run it with sudo"
+                .into(),
         ),
         other => other,
     }
 }
 
 /// A file that has no name of its own yet, and gets one when it is whole.
-struct Draft(BufWriter<NamedTempFile>);
+pub(super) struct Draft(pub(super) BufWriter<NamedTempFile>);
 
 impl Draft {
-    fn begin(path: &Path, force: bool) -> io::Result<Self> {
+    pub(super) fn begin(path: &Path, force: bool) -> io::Result<Self> {
         if !force && path.symlink_metadata().is_ok() {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
@@ -95,7 +97,7 @@ impl Draft {
     }
 
     /// Gives it its name once it is on the disk; its length.
-    fn keep(self, path: &Path, force: bool) -> io::Result<u64> {
+    pub(super) fn keep(self, path: &Path, force: bool) -> io::Result<u64> {
         let draft = self.0.into_inner().map_err(io::IntoInnerError::into_error)?;
         draft.as_file().sync_all()?;
         let file = if force { draft.persist(path) } else { draft.persist_noclobber(path) };
@@ -115,16 +117,16 @@ fn folder(path: &Path) -> &Path {
     folder.unwrap_or(Path::new("."))
 }
 
-fn unwritten(path: &Path, error: &io::Error) -> String {
+/// `command`: what was run, for the remedy.
+pub(super) fn unwritten(path: &Path, command: &str, error: &io::Error) -> String {
     let name = path.display().to_string();
     match error.kind() {
         io::ErrorKind::AlreadyExists => format!(
-            "{name} is there already; give another name, or put the backup in its place with: \
-             otpctl backup {} --force",
-            word(&name)
+            "{name} is there already; give another name, or put it in its place with: \
+             {command}--force"
         ),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => format!(
-            "cannot write {name}: {}; free space or give a file on another disk (--no-log makes it \
+            "cannot write {name}: {}; free space or give a file on another disk (otpctl backup --no-log is \
              smaller); nothing of it is left there",
             io_reason(error)
         ),

@@ -11,6 +11,7 @@ mod import;
 mod list;
 mod log;
 mod pam;
+mod pieces;
 mod progress;
 mod recovery_codes;
 mod rehearse;
@@ -20,6 +21,7 @@ mod restore;
 mod show;
 mod state;
 mod status;
+mod store;
 mod test_message;
 mod unlock;
 mod verify;
@@ -74,6 +76,7 @@ pub(crate) fn run(session: &Session, verb: Verb) -> Result<Outcome, Failure> {
         Verb::TestMessage(arguments) => test_message::run(session, arguments),
         Verb::Backup(arguments) => backup::run(session, &arguments),
         Verb::Restore(arguments) => restore::run(session, &arguments),
+        Verb::Store(arguments) => store::run(session, &arguments),
         Verb::Completions { shell } => Ok(completions::run(shell)),
         Verb::Status => status::run(session),
         Verb::Log(arguments) => log::run(session, arguments),

@@ -1,8 +1,13 @@
-//! Results of `backup` and `restore`, for people.
+//! Results of `backup`, `restore` and `store`, for people.
 
 use std::fmt::Write;
 
-use super::{json::Restored, visible};
+use otp_proto::admin::Tally;
+
+use super::{
+    json::{Exported, Moved, Restored},
+    visible,
+};
 
 /// Names that are said; the rest is counted. `--json` has all of them.
 const NAMED: usize = 10;
@@ -41,6 +46,58 @@ pub(crate) fn restored(done: &Restored) -> String {
         );
     }
     text
+}
+
+/// Result of `store export`.
+pub(crate) fn exported(done: &Exported<'_>) -> String {
+    let mut text = format!("{} has all that is stored:\n", visible(done.file));
+    text.push_str(&tallied(done.tally));
+    text.push_str(if done.r#final {
+        "Nobody is let in by this otpd any more. Stop it, and start it with its new store.\n"
+    } else {
+        "Logins go on, and what they change from now on is not in it: when you move, export again \
+         with --final.\n"
+    });
+    text.push_str(
+        "It is of no use without /etc/otpd/otpd.key: whoever imports it needs the same one.\n",
+    );
+    text
+}
+
+/// What an import would do.
+pub(crate) fn would_import(found: &Moved) -> String {
+    from(found) + &tallied(&found.tally) + "Nobody is let in until all of it is here.\n"
+}
+
+/// Result of `store import`.
+pub(crate) fn imported(done: &Moved) -> String {
+    let what = if done.known {
+        "It was imported before; nothing was changed.\n"
+    } else {
+        "All of it is here, and was read back. People are let in.\n"
+    };
+    from(done) + &tallied(&done.tally) + what
+}
+
+fn from(of: &Moved) -> String {
+    let Some(export) = &of.export else { return String::new() };
+    format!("Export of {}, made at {}:\n", visible(&export.host), export.taken_at)
+}
+
+/// A line for each kind; checksums of two stores with the same rows are the same.
+fn tallied(tally: &Tally) -> String {
+    let Tally { users, numbers, recovery_codes, bypasses, together, .. } = tally;
+    format!(
+        "  {:8} users    {}\n           ({numbers} with a number, {recovery_codes} recovery codes, \
+         {bypasses} bypasses)\n  {:8} limits   {}\n  {:8} events   {}\n  {together:8} sums of all \
+         together\n",
+        users,
+        tally.users_checksum,
+        tally.limits,
+        tally.limits_checksum,
+        tally.events,
+        tally.events_checksum,
+    )
 }
 
 /// Writing to a string cannot fail.

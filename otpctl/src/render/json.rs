@@ -278,6 +278,26 @@ pub(crate) struct Restored {
     pub(crate) events: u64,
 }
 
+/// Result of `store export`.
+#[derive(Serialize)]
+pub(crate) struct Exported<'a> {
+    pub(crate) file: &'a str,
+    pub(crate) bytes: u64,
+    pub(crate) r#final: bool,
+    #[serde(flatten)]
+    pub(crate) tally: &'a admin::Tally,
+}
+
+/// Result of `store import`.
+#[derive(Default, Serialize)]
+pub(crate) struct Moved {
+    pub(crate) export: Option<BackupSeen>,
+    /// It was imported before.
+    pub(crate) known: bool,
+    #[serde(flatten)]
+    pub(crate) tally: admin::Tally,
+}
+
 /// Which backup it is.
 #[derive(Serialize)]
 pub(crate) struct BackupSeen {

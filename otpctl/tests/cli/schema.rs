@@ -17,7 +17,7 @@ const RECORD: &str = "id:number at:time request:text? user:text actor:text event
 
 /// A verb, its arguments, and the keys of its JSON in order; `key{…}` and `key[…]` hold those of
 /// `SHAPES`.
-const VERBS: [(&str, &[&str], &str); 21] = [
+const VERBS: [(&str, &[&str], &str); 23] = [
     ("enroll", &["alice", "+13125550142"], "SUBSCRIBER delivery{DELIVERY}"),
     ("enroll", &["--from", "-"], "enrolled:number already:number failed:number sent:number"),
     ("verify", &["alice", "123456"], "SUBSCRIBER"),
@@ -74,6 +74,20 @@ const VERBS: [(&str, &[&str], &str); 21] = [
         "backup{id:text taken_at:time host:text version:text users:number} dry_run:flag users:number \
          changed:number enrolled[text] disabled[text] left_removed[text] events:number",
     ),
+    (
+        "store",
+        &["export", concat!(env!("CARGO_TARGET_TMPDIR"), "/schema.export"), "--force"],
+        "file:text bytes:number final:flag users:number numbers:number recovery_codes:number \
+         bypasses:number users_checksum:text limits:number limits_checksum:text together:number \
+         events:number events_checksum:text",
+    ),
+    (
+        "store",
+        &["import", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"), "--yes"],
+        "export{id:text taken_at:time host:text version:text users:number} known:flag users:number \
+         numbers:number recovery_codes:number bypasses:number users_checksum:text limits:number \
+         limits_checksum:text together:number events:number events_checksum:text",
+    ),
 ];
 
 /// A daemon that has an answer for every method.
@@ -88,6 +102,9 @@ fn daemon() -> Crowd {
             "until": 2, "reason": "lost phone", "used": 0, "uses_left": null, "from": null });
         let record = json!({ "id": 1, "at": 1, "request": "7K3F-Q2", "user": "alice",
             "actor": "claimant", "event": "code-earlier", "details": {} });
+        let tally = json!({ "users": 1, "numbers": 1, "recovery_codes": 1, "bypasses": 1,
+            "users_checksum": "a", "limits": 1, "limits_checksum": "b", "together": 1,
+            "events": 1, "events_checksum": "c" });
         let method = request["method"].as_str().expect("a method");
         let parameters = match method.rsplit('.').next().expect("a name") {
             "Enroll" => json!({ "subscriber": subscriber, "delivery": delivery }),
@@ -102,6 +119,16 @@ fn daemon() -> Crowd {
                 let last = json!({ "parameters": piece("") });
                 return format!("{first}\0{last}");
             }
+            "Export" => {
+                let first = json!({ "text": "x", "users": 1, "of": 1, "tally": null });
+                let first = json!({ "parameters": first, "continues": true });
+                let last = json!({ "text": "", "users": 1, "of": 1, "tally": tally });
+                let last = json!({ "parameters": last });
+                return format!("{first}\0{last}");
+            }
+            "Import" => json!({ "export": { "id": "1", "taken_at": 1, "host": "box",
+                "version": "1", "users": 1 }, "known": false, "users": 1, "tally": tally,
+                "complete": true }),
             "Restore" => json!({ "backup": { "id": "1", "taken_at": 1, "host": "box",
                 "version": "1", "users": 1 }, "users": 1, "changed": 1, "enrolled": ["alice"],
                 "disabled": ["alice"], "left_removed": ["alice"], "events": 1, "complete": true }),

@@ -21,11 +21,13 @@
 //! A new field of what is stored that an older otpd must not lose is a new [`FORMAT`].
 
 mod read;
+mod tally;
 mod write;
 
 use minicbor::{Decode, Encode};
 
 pub use read::{FormatError, Incoming, Line};
+pub use tally::{Sum, Tally};
 pub use write::{Outgoing, Unwritten};
 
 use crate::{

@@ -163,6 +163,28 @@ pub fn key_file_of(path: &Path) -> Result<PathBuf, ConfigErrors> {
     server.filter(|_| errors.is_empty()).ok_or_else(|| ConfigErrors::new(errors))
 }
 
+/// The password in a file that no key of the configuration names.
+///
+/// # Errors
+/// What is wrong with the file.
+pub fn password(path: &Path) -> Result<crate::store::Password, ConfigErrors> {
+    let folder = std::env::current_dir().unwrap_or_default();
+    let folders = Folders { credentials: None, config: &folder };
+    let secret = folders.secret(&path.to_string_lossy());
+    secret.map(crate::store::Password::new).map_err(|trouble| {
+        let Trouble { found, expected, remedy, missing: _ } = trouble;
+        let key = Some("--password-file".to_owned());
+        ConfigErrors::one(ConfigError {
+            file: path.to_owned(),
+            line: None,
+            key,
+            found,
+            expected,
+            remedy,
+        })
+    })
+}
+
 /// Reads every table, whatever is wrong with the others. What it returns is worth something only
 /// when the report has no error.
 fn read(

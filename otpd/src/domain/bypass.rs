@@ -45,6 +45,12 @@ impl BypassId {
         Self(bits >> 2)
     }
 
+    /// As a number.
+    #[must_use]
+    pub const fn bits(self) -> u32 {
+        self.0
+    }
+
     /// Whether a typed text names it, in whatever case.
     #[must_use]
     pub fn is_named(self, text: &str) -> bool {
@@ -108,6 +114,18 @@ impl Bypass {
 pub struct Bypasses(#[n(0)] Vec<Bypass>);
 
 impl Bypasses {
+    /// Those that are stored apart.
+    #[must_use]
+    pub fn stored(mut bypasses: Vec<Bypass>) -> Self {
+        bypasses.sort_by_key(|bypass| bypass.until);
+        Self(bypasses)
+    }
+
+    /// Each of them, over or not.
+    pub fn all(&self) -> impl Iterator<Item = &Bypass> {
+        self.0.iter()
+    }
+
     /// Drops what is over.
     pub fn prune(&mut self, now: Timestamp) {
         self.0.retain(|bypass| !bypass.is_over(now));

@@ -108,6 +108,20 @@ impl RecoveryHash {
     }
 }
 
+impl RecoveryHash {
+    /// One that was stored.
+    #[must_use]
+    pub const fn stored(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// As it is stored.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
 impl fmt::Debug for RecoveryHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("RecoveryHash(..)")
@@ -180,6 +194,17 @@ pub enum Entered {
 impl Recovery {
     /// [`Self::made_at`] of no set.
     const NEVER: Timestamp = Timestamp(0);
+
+    /// Codes not used yet, hashed.
+    #[must_use]
+    pub fn codes(&self) -> &[RecoveryHash] {
+        &self.codes
+    }
+
+    /// Puts codes there that are stored apart, and nothing else.
+    pub(super) fn set_codes(&mut self, codes: Vec<RecoveryHash>) {
+        self.codes = codes;
+    }
 
     /// Puts a new set in the place of whatever there is. What counts against guessing stays.
     pub fn replace(&mut self, key: &CodeKey, codes: Vec<RecoveryHash>, now: Timestamp) {

@@ -188,6 +188,51 @@ impl RestoreTraffic {
     }
 }
 
+/// An account comes from another store. Where there is nothing of it yet, it is as it was there, with
+/// its bypasses; else somebody was here before, and it is merged as a backup is.
+#[derive(Clone, Debug)]
+pub struct ImportAccount {
+    /// As the other store has it.
+    pub kept: Kept,
+    /// Who imports.
+    pub uid: u32,
+}
+
+impl ImportAccount {
+    /// Decides.
+    pub fn decide(&self, records: &Records, now: Timestamp) -> Decided<()> {
+        if records.enrollment.is_some() || records.login != LoginState::default() {
+            let kept = self.kept.clone();
+            let merge = RestoreAccount { kept, removed: false, had: false, uid: self.uid };
+            let Decided { records, audit, answer: _ } = merge.decide(records, now);
+            return Decided { records, audit, answer: () };
+        }
+        let mut after = records.clone();
+        after.enrollment.clone_from(&self.kept.enrollment);
+        after.login = self.kept.login.clone().at_rest();
+        Decided { records: after, audit: Vec::new(), answer: () }
+    }
+}
+
+/// What counts for a number comes from another store, likewise.
+#[derive(Clone, Debug)]
+pub struct ImportBudget(pub RestoreBudget);
+
+impl ImportBudget {
+    /// Decides, on records that have the number's budget.
+    pub fn decide(&self, records: &Records, now: Timestamp) -> Decided<bool> {
+        let Self(RestoreBudget { number, kept }) = self;
+        let mut after = records.clone();
+        match after.number_budget(*number) {
+            Some(budget) if *budget == Budget::default() => {
+                budget.clone_from(kept);
+                Decided { records: after, audit: Vec::new(), answer: true }
+            }
+            Some(_) | None => self.0.decide(records, now),
+        }
+    }
+}
+
 /// Something is written down about the host, and nothing changes.
 #[derive(Clone, Debug)]
 pub struct Note {

@@ -65,6 +65,8 @@ impl Connection {
             "CheckGateways" => handle!(wire::CheckGateways, check_gateways),
             "ConfirmClock" => handle!(wire::ConfirmClock, confirm_clock),
             "Restore" => handle!(wire::Restore, restore),
+            "Import" => handle!(wire::Import, import),
+            "Export" => self.export(call).await,
             "Backup" => self.backup(call).await,
             "Log" => self.log(call).await,
             "Watch" => self.watch(call).await,

@@ -1,4 +1,4 @@
-//! `Admin.Backup` and `Admin.Restore`: all that is stored, out and back, for root alone.
+//! `Admin.Backup` and `Restore`, `Export` and `Import`: all that is stored, out and back, for root alone.
 
 use std::sync::Arc;
 
@@ -15,9 +15,9 @@ use super::{
     wire::Fault,
 };
 use crate::{
-    backup::{Header, name},
+    backup::{Header, Tally, name},
     domain::restore::{Fate, Restored},
-    verifier::{Backup, BackupError, RestoreError, RestoreProgress, Verifier},
+    verifier::{Backup, BackupError, ImportError, RestoreError, RestoreProgress, Verifier},
 };
 
 /// Longest text of a reply, bytes: with what stands around it, it fits a frame.
@@ -36,11 +36,46 @@ impl Default for Seat {
 impl Connection {
     /// `Backup`: in pieces, each of which the peer has to take in time.
     pub(super) async fn backup(&mut self, call: &Call<'_>) -> Done {
-        let Some(request) = self.parameters(call.parameters).await? else { return Ok(()) };
-        let (mut backup, seat) = match self.begin_backup(&request, call.more).await {
-            Ok(begun) => begun,
+        let Some(request) = self.parameters::<wire::Backup>(call.parameters).await? else {
+            return Ok(());
+        };
+        let (verifier, seat) = match self.seated(call.more).await {
+            Ok(seated) => seated,
             Err(fault) => return self.fault(fault).await,
         };
+        let backup = match verifier.backup(request.log, self.peer.uid).await {
+            Ok(backup) => backup,
+            Err(error) => return self.fault(error.into()).await,
+        };
+        self.hand_out(backup, seat, |text, (users, of), _| wire::BackupPiece { text, users, of })
+            .await
+    }
+
+    /// `Export`: likewise, and at its end what was in it.
+    pub(super) async fn export(&mut self, call: &Call<'_>) -> Done {
+        let Some(request) = self.parameters::<wire::Export>(call.parameters).await? else {
+            return Ok(());
+        };
+        let (verifier, seat) = match self.seated(call.more).await {
+            Ok(seated) => seated,
+            Err(fault) => return self.fault(fault).await,
+        };
+        let backup = match verifier.export(request.r#final, self.peer.uid).await {
+            Ok(backup) => backup,
+            Err(error) => return self.fault(error.into()).await,
+        };
+        let piece = |text, (users, of), tally| wire::ExportPiece { text, users, of, tally };
+        self.hand_out(backup, seat, piece).await
+    }
+
+    /// Hands out all of it; `piece` makes a reply of a text, of how many users there were and are,
+    /// and of all that was in it.
+    async fn hand_out<P: serde::Serialize + Send + Sync>(
+        &mut self,
+        mut backup: Backup,
+        seat: OwnedSemaphorePermit,
+        piece: impl Fn(String, (u64, u64), Option<wire::Tally>) -> P,
+    ) -> Done {
         let mut seat = Some(seat);
         loop {
             // The trail holds nothing up, however long it is and however slowly it is taken.
@@ -55,23 +90,23 @@ impl Connection {
                 Err(error) => return self.fault(error.into()).await,
             };
             let (users, of) = backup.progress();
-            let piece =
-                |text: &str| wire::BackupPiece { text: text.to_owned(), users, of: of.into() };
-            let Some(line) = line else { return self.reply(&piece(""), false).await };
+            let progress = (users, of.into());
+            let Some(line) = line else {
+                let (tally, together) = backup.tally();
+                let told = Some(tallied(tally, together));
+                return self.reply(&piece(String::new(), progress, told), false).await;
+            };
             let mut rest = line.as_str();
             while !rest.is_empty() {
                 let (text, later) = rest.split_at(rest.floor_char_boundary(PIECE));
-                self.reply(&piece(text), true).await?;
+                self.reply(&piece(text.to_owned(), progress, None), true).await?;
                 rest = later;
             }
         }
     }
 
-    async fn begin_backup(
-        &mut self,
-        request: &wire::Backup,
-        more: bool,
-    ) -> Result<(Backup, OwnedSemaphorePermit), Fault> {
+    /// Who may have all handed out, and the seat for it.
+    async fn seated(&mut self, more: bool) -> Result<(Arc<Verifier>, OwnedSemaphorePermit), Fault> {
         let verifier = self.verifier()?;
         if !self.may(&verifier, Right::Backup, Target::Everyone).await {
             return Err(Fault::Service(ServiceError::PermissionDenied {}));
@@ -83,7 +118,7 @@ impl Connection {
             let reason = "another backup is being made; run this again when it is done".to_owned();
             AdminError::Refused { reason }
         })?;
-        Ok((verifier.backup(request.log, self.peer.uid).await?, seat))
+        Ok((verifier, seat))
     }
 
     /// `Restore`: the pieces of one backup, one call after the other. After its end, and after an
@@ -97,11 +132,7 @@ impl Connection {
             return Err(Fault::Service(ServiceError::PermissionDenied {}));
         }
         let wire::Restore { text, dry_run } = request;
-        let before_end = text.strip_suffix('\n').unwrap_or(&text);
-        if text.len() > wire::Restore::LONGEST || before_end.contains('\n') {
-            let parameter = "text".to_owned();
-            return Err(Fault::Service(ServiceError::InvalidParameter { parameter }));
-        }
+        is_piece(&text)?;
         let begin = || Box::new(verifier.begin_restore(dry_run, self.peer.uid));
         let mut restore = self.restore.take().unwrap_or_else(begin);
         if restore.dry_run != dry_run {
@@ -112,6 +143,60 @@ impl Connection {
         // Whatever comes behind the end is judged by the one that has ended.
         self.restore = Some(restore);
         Ok(told(progress))
+    }
+
+    /// `Import`: the pieces of one export, as those of a backup.
+    pub(super) async fn import(
+        &mut self,
+        verifier: &Verifier,
+        request: wire::Import,
+    ) -> Result<wire::ImportedPiece, Fault> {
+        if !self.may(verifier, Right::Backup, Target::Everyone).await {
+            return Err(Fault::Service(ServiceError::PermissionDenied {}));
+        }
+        let wire::Import { text, dry_run } = request;
+        is_piece(&text)?;
+        let begin = || Box::new(verifier.begin_import(dry_run, self.peer.uid));
+        let mut import = self.import.take().unwrap_or_else(begin);
+        if import.dry_run != dry_run {
+            let parameter = "dry_run".to_owned();
+            return Err(Fault::Service(ServiceError::InvalidParameter { parameter }));
+        }
+        let progress = verifier.import(&mut import, &text).await?;
+        self.import = Some(import);
+        let tally = progress.whole.map(|(tally, together)| tallied(&tally, together));
+        Ok(wire::ImportedPiece {
+            export: progress.header.map(seen),
+            known: progress.known,
+            users: progress.accounts.into(),
+            complete: tally.is_some(),
+            tally,
+        })
+    }
+}
+
+/// Whether a text is a piece of a line, with its end or without.
+fn is_piece(text: &str) -> Result<(), Fault> {
+    let before_end = text.strip_suffix('\n').unwrap_or(text);
+    if text.len() > wire::Restore::LONGEST || before_end.contains('\n') {
+        let parameter = "text".to_owned();
+        return Err(Fault::Service(ServiceError::InvalidParameter { parameter }));
+    }
+    Ok(())
+}
+
+fn tallied(tally: &Tally, together: u64) -> wire::Tally {
+    wire::Tally {
+        users: tally.users.count,
+        numbers: tally.numbers,
+        recovery_codes: tally.recovery_codes,
+        bypasses: tally.bypasses,
+        users_checksum: tally.users.checksum(),
+        limits: tally.limits.count,
+        limits_checksum: tally.limits.checksum(),
+        together,
+        events: tally.events.count,
+        events_checksum: tally.events.checksum(),
     }
 }
 
@@ -150,6 +235,15 @@ impl From<BackupError> for Fault {
             BackupError::Slow | BackupError::Unwritten => {
                 AdminError::Refused { reason: error.to_string() }.into()
             }
+        }
+    }
+}
+
+impl From<ImportError> for Fault {
+    fn from(error: ImportError) -> Self {
+        match error {
+            ImportError::Restore(error) => error.into(),
+            error => AdminError::Refused { reason: error.to_string() }.into(),
         }
     }
 }

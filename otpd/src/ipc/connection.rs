@@ -21,7 +21,7 @@ use super::{Backend, Common, authority::Who, peer::Peer};
 use crate::{
     failpoint::{self, Point},
     quota::Line,
-    verifier::{Attendance, Restore},
+    verifier::{Attendance, Import, Restore},
 };
 
 /// From the connection, or from the last answer, to the first byte of a request.
@@ -45,6 +45,8 @@ pub(super) struct Connection {
     pub(super) attendance: Option<Attendance>,
     /// The backup that it brings back, piece by piece.
     pub(super) restore: Option<Box<Restore>>,
+    /// The export that it brings, likewise.
+    pub(super) import: Option<Box<Import>>,
     /// The call that is being handled wants no reply, not even an error.
     oneway: bool,
     /// Its method, for the log.
@@ -78,6 +80,7 @@ impl Connection {
             who: None,
             attendance: None,
             restore: None,
+            import: None,
             oneway: false,
             called: String::new(),
         }

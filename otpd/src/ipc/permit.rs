@@ -5,7 +5,7 @@
 //! | `org.otpd.Login` | yes | no | no | no |
 //! | `Admin`, reading and changing | yes | yes, but never for uid 0 or a member of the group, and for an unknown name only what takes away | no | no |
 //! | `Admin.Show`, `.Verify`, `.Resend` of oneself | yes | yes | yes | no |
-//! | `Admin.Reveal`, `.Backup`, `.Restore` | yes | no | no | no |
+//! | `Admin.Reveal`, `.Backup`, `.Restore`, `.Export`, `.Import` | yes | no | no | no |
 
 /// What a peer is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -46,7 +46,13 @@ impl From<AdminError> for Fault {
 
 impl From<StoreError> for Fault {
     fn from(error: StoreError) -> Self {
-        AdminError::Unavailable { reason: format!("{error}; the journal says why") }.into()
+        match error {
+            StoreError::Forbidden => AdminError::Refused { reason: error.to_string() },
+            StoreError::Unavailable | StoreError::Unknown | StoreError::Full => {
+                AdminError::Unavailable { reason: format!("{error}; the journal says why") }
+            }
+        }
+        .into()
     }
 }
 
@@ -228,6 +234,7 @@ pub(super) fn fault(failure: Failure, account: &Account) -> Fault {
     match failure {
         Failure::Number(error) => AdminError::InvalidNumber { reason: error.to_string() },
         Failure::Unavailable(reason) => AdminError::Unavailable { reason: reason.to_owned() },
+        Failure::Elsewhere(error) => AdminError::Refused { reason: error.to_string() },
         Failure::Refused(refusal) => refused(refusal, user),
     }
     .into()

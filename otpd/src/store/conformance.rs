@@ -159,6 +159,42 @@ impl Shared {
     }
 }
 
+/// The same, used by the role of a host of administrators.
+struct Divided(Shared);
+
+impl Divided {
+    fn new() -> Self {
+        let shared = Shared::new();
+        super::postgres::testing::divide(&shared.0, &keys(1));
+        Self(shared)
+    }
+}
+
+impl Subject for Divided {
+    type Engine = super::Postgres;
+
+    fn open(&self, keys: Keys) -> Result<super::Postgres, String> {
+        let opened = super::postgres::testing::open_as(&self.0.0, "office", keys, 1);
+        opened.map_err(|error| error.to_string())
+    }
+
+    fn reader(&self, keys: Keys) -> Reader {
+        Reader::postgres(&self.open(keys).expect("a database")).expect("a thread")
+    }
+
+    fn host(&self) -> Option<Host> {
+        self.0.host()
+    }
+
+    fn count(&self, table: &str) -> i64 {
+        self.0.count(table)
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        self.0.bytes()
+    }
+}
+
 impl Subject for Shared {
     type Engine = super::Postgres;
 
@@ -208,6 +244,23 @@ macro_rules! engines {
         conformance!(sqlite, super::SqliteFile::new(); $($behaviour as $name,)*);
         conformance!(postgres, super::Shared::new(); $($behaviour as $name,)*);
     };
+}
+
+// As administrators' role: what writes enrollments, and what only their hosts delete.
+conformance! {
+    administrators, super::Divided::new();
+    super::behaviours::nothing_is_lost as what_was_answered_survives,
+    super::behaviours::no_update_is_lost as no_update_is_lost_among_many,
+    super::behaviours::one_batch_sees_itself as a_batch_sees_its_own_decisions,
+    super::behaviours::challenges_lead_to_their_account as challenges_lead_to_their_account,
+    super::behaviours::accounts_share_a_number as accounts_share_a_numbers_budget,
+    super::behaviours::removal as a_removed_number_is_gone,
+    super::behaviours::audit_is_whole as events_are_told_after_their_commit,
+    super::reads::counts as numbers_and_logins_are_counted,
+    super::reads::what_logins_leave as what_logins_leave_is_read,
+    super::retention::to_the_millisecond as what_is_old_goes_at_the_millisecond,
+    super::retention::an_enrolled_account_keeps_its_row as an_enrolled_account_keeps_its_row,
+    super::retention::many_pieces as many_events_go_piece_by_piece,
 }
 
 engines! {

@@ -28,10 +28,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 pub use found::{AuditRow, BudgetId, Counts, Idle, OUT_OF_ORDER, Stale, Subscriber, Trail};
 pub use postgres::{
     DEFAULT_PORT, Password, Postgres, PostgresError, PostgresSettings, Server, Site,
-    examine as examine_postgres, is_in_use as is_postgres_in_use,
+    examine as examine_postgres, is_in_use as is_postgres_in_use, migrate as migrate_postgres,
 };
 pub use reader::Reader;
-pub use snapshot::{Piece, Snapshot, TrailRow};
+pub use snapshot::{Imported, Piece, Snapshot, TrailRow};
 pub use sqlite::{OpenError, Sqlite, examine, is_in_use};
 pub use upkeep::{Chore, Deleted, SHORTAGE, Shortage};
 pub use working::Working;
@@ -100,6 +100,12 @@ pub enum StoreError {
     /// Surely not committed, because it can wait: the disk is full.
     #[error("the disk of the store is full; nothing was changed: free space and try again")]
     Full,
+    /// Surely not committed, and never will be from here.
+    #[error(
+        "the role by which this host uses the database may only log people in; run this at a host of \
+         administrators"
+    )]
+    Forbidden,
 }
 
 /// Takes the events of a committed transaction, for the log.
@@ -125,6 +131,8 @@ pub trait Engine {
     /// room, or when what stood in the way is gone by itself, so that what surely was not committed is
     /// worth another try.
     fn relieve(&mut self) -> bool;
+    /// Whether it may do what administrators do, besides logging people in.
+    fn administers(&self) -> bool;
     /// Whether the disk is full.
     fn shortage(&self) -> Shortage;
     /// Does one piece of upkeep in a transaction of its own; how many rows it was.
@@ -136,6 +144,7 @@ pub trait Engine {
 pub struct Store {
     queue: mpsc::Sender<queue::Item>,
     shortage: Shortage,
+    administers: bool,
     news: watch::Receiver<()>,
     timing: Histogram,
 }
@@ -168,7 +177,7 @@ impl Store {
         sink: AuditSink,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (sender, receiver) = mpsc::channel(QUEUE);
-        let shortage = engine.shortage();
+        let (shortage, administers) = (engine.shortage(), engine.administers());
         let (tell, news) = watch::channel(());
         let sink: AuditSink = Arc::new(move |event| {
             sink(event);
@@ -176,7 +185,15 @@ impl Store {
         });
         let timing = Histogram::new(SECONDS);
         let serve = queue::run(engine, clock, sink, timing.clone(), receiver);
-        (Self { queue: sender, shortage, news, timing }, serve)
+        (Self { queue: sender, shortage, administers, news, timing }, serve)
+    }
+
+    /// An error where this host may only log people in: what an administrator wants is not begun then.
+    ///
+    /// # Errors
+    /// [`StoreError::Forbidden`].
+    pub fn may_administer(&self) -> Result<(), StoreError> {
+        if self.administers { Ok(()) } else { Err(StoreError::Forbidden) }
     }
 
     /// Decisions that wait or are being made.

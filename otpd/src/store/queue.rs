@@ -163,7 +163,7 @@ pub(super) async fn run<E: Engine>(
             timing.observe(begun.elapsed().as_secs_f64());
         }
         match committed {
-            Err(StoreError::Unavailable) if jobs.len() > 1 => {
+            Err(StoreError::Unavailable | StoreError::Forbidden) if jobs.len() > 1 => {
                 // Surely nothing was committed. One by one, only the culprit fails.
                 let mut in_a_row = 0;
                 for mut job in jobs.drain(..) {

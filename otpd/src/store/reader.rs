@@ -5,8 +5,8 @@
 use std::path::Path;
 
 use super::{
-    AuditRow, BudgetId, Counts, Idle, OpenError, Postgres, PostgresError, Snapshot, Stale,
-    StoreError, Subscriber, Trail, TrailRow, postgres, sqlite,
+    AuditRow, BudgetId, Counts, Idle, Imported, OpenError, Postgres, PostgresError, Snapshot,
+    Stale, StoreError, Subscriber, Trail, TrailRow, postgres, sqlite,
 };
 use crate::{
     domain::{
@@ -250,6 +250,17 @@ impl Reader {
         match &self.0 {
             Source::Sqlite(reads) => reads.stale(after, now).await,
             Source::Postgres(reads) => reads.stale(after, now).await,
+        }
+    }
+
+    /// Which export was imported last, if one was.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn imported(&self) -> Result<Option<Imported>, StoreError> {
+        match &self.0 {
+            Source::Sqlite(reads) => reads.imported().await,
+            Source::Postgres(reads) => reads.imported().await,
         }
     }
 }

@@ -52,6 +52,17 @@ pub struct TrailRow {
     pub event: String,
 }
 
+/// Which export was imported into this store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Imported {
+    /// Its name.
+    #[n(0)]
+    pub export: u64,
+    /// All of it is here.
+    #[n(1)]
+    pub whole: bool,
+}
+
 /// All that is stored but the trail, as it was when it was asked for.
 pub struct Snapshot {
     /// Accounts with a number.

@@ -14,7 +14,7 @@ use std::{
 use tokio::sync::oneshot;
 use tracing::{error, info};
 
-use super::{BudgetId, Idle, Reader, Scope, Store, StoreError, TrailRow, queue};
+use super::{BudgetId, Idle, Imported, Reader, Scope, Store, StoreError, TrailRow, queue};
 use crate::{
     clock::{Agreement, Clock},
     domain::{audit::AuditEvent, retention::Forget, time::Timestamp},
@@ -60,6 +60,8 @@ pub enum Chore {
         /// Some of its events.
         rows: Vec<TrailRow>,
     },
+    /// Writes down which export is imported here, and how far that is.
+    Imported(Imported),
     /// Makes the reserve anew if it is gone and there is room for it.
     Reserve,
 }

@@ -55,7 +55,8 @@ pub struct Working {
 /// What a commit writes.
 pub(super) struct Changes<'a> {
     pub(super) enrollments: Vec<(&'a Account, Option<&'a Enrollment>)>,
-    pub(super) logins: Vec<(&'a Account, &'a LoginState)>,
+    /// As they were read and as they are now.
+    pub(super) logins: Vec<(&'a Account, &'a Slot<LoginState>)>,
     pub(super) budgets: Vec<(BudgetKey, &'a Budget)>,
     /// As they were read and as they are now.
     pub(super) traffic: Vec<(TrafficKey, &'a Slot<Traffic>)>,
@@ -215,7 +216,7 @@ impl Working {
                 changes.enrollments.push((account, enrollment.as_ref()));
             }
             if let Some(login) = slot.login.changed() {
-                changes.logins.push((account, login));
+                changes.logins.push((account, &slot.login));
                 let (before, after) = (tokens(&slot.login.read), tokens(login));
                 changes.born.extend(after.difference(&before).map(|token| (*token, account)));
                 changes.gone.extend(before.difference(&after));

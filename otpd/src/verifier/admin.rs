@@ -160,6 +160,7 @@ impl Verifier {
         verb: Verb,
         uid: u32,
     ) -> Result<Option<Managed>, StoreError> {
+        self.store.may_administer()?;
         match verb {
             // Denies more, and needs next to no room.
             Verb::Disable => {}

@@ -2,7 +2,7 @@
 
 use otp_proto::login::{Step, Verdict};
 use tokio::time::Instant;
-use tracing::error;
+use tracing::{error, warn};
 
 use super::Verifier;
 use crate::{
@@ -43,6 +43,10 @@ impl Verifier {
                 answer: (decided.answer, account),
             }
         };
+        if self.doors.are_closed() {
+            warn!(request = %token.request(), "an answer is refused while the store moves");
+            return Ok(Self::unavailable(&site));
+        }
         let (answered, account) = match self.store.transact(Scope::Challenge(token), decide).await {
             Ok(answered) => answered,
             Err(error) => {

@@ -6,12 +6,12 @@ use rand::RngExt;
 use tokio::time::Instant;
 use tracing::error;
 
-use super::Verifier;
+use super::{Verifier, moving::Closed};
 use crate::{
-    backup::{Header, Newest, Outgoing, name},
+    backup::{Header, Newest, Outgoing, Tally, name},
     domain::{account::Account, audit::Event, restore::Note},
     random,
-    store::{Reader, Scope, Snapshot, StoreError},
+    store::{Piece, Reader, Scope, Snapshot, StoreError},
 };
 
 /// How long the accounts and budgets may take: as long as they are read, what is decided meanwhile
@@ -54,6 +54,11 @@ pub struct Backup {
     newest: Option<Newest>,
     lines: VecDeque<String>,
     enrolled: u32,
+    tally: Tally,
+    /// Ranges, countries and the whole site.
+    together: u64,
+    /// Nobody is let in for as long as this lives, and after its end.
+    closed: Option<Closed>,
 }
 
 impl Verifier {
@@ -92,7 +97,25 @@ impl Verifier {
             begun: Instant::now(),
             newest,
             lines: VecDeque::from([line]),
+            tally: Tally::new(self.keys.clone()),
+            together: 0,
+            closed: None,
         })
+    }
+
+    /// Begins an export: a backup with the trail. `last`: nobody is let in from now on, until the
+    /// daemon is started again; if the export comes to no end, until it is given up.
+    ///
+    /// # Errors
+    /// [`BackupError`].
+    pub async fn export(&self, last: bool, uid: u32) -> Result<Backup, BackupError> {
+        let closed = last.then(|| self.doors.close());
+        if closed.is_some() && !self.store.answers().await {
+            // What was let through before is decided before that answer.
+            return Err(StoreError::Unavailable.into());
+        }
+        let backup = self.backup(true, uid).await?;
+        Ok(Backup { closed, ..backup })
     }
 
     /// Writes something down about the host.
@@ -122,6 +145,8 @@ impl Backup {
             let lines = match &mut self.source {
                 Source::Snapshot(snapshot) => {
                     if let Some(piece) = snapshot.next().await? {
+                        let counted = count(&mut self.tally, &mut self.together, &piece);
+                        counted.map_err(|error| unwritten(&error))?;
                         self.outgoing.piece(piece).map_err(|error| unwritten(&error))?
                     } else {
                         let after = |newest: Newest| newest.id.saturating_add(1);
@@ -131,6 +156,9 @@ impl Backup {
                 }
                 Source::Trail(before) => {
                     let events = self.reader.trail_before(*before, EVENTS).await?;
+                    let mut counted = events.iter();
+                    let counted = counted.try_for_each(|event| self.tally.event(event));
+                    counted.map_err(|error| unwritten(&error))?;
                     match events.last() {
                         Some(last) => *before = last.id,
                         None => self.source = Source::End,
@@ -144,7 +172,12 @@ impl Backup {
                         }
                     }
                 }
-                Source::End => return Ok(None),
+                Source::End => {
+                    if let Some(closed) = self.closed.take() {
+                        closed.for_good();
+                    }
+                    return Ok(None);
+                }
             };
             self.lines.extend(lines);
         }
@@ -159,10 +192,34 @@ impl Backup {
         }
     }
 
+    /// What was in it, once all of it was read; and how many ranges, countries and sites.
+    #[must_use]
+    pub fn tally(&self) -> (&Tally, u64) {
+        (&self.tally, self.together)
+    }
+
     /// Accounts that were read, and those with a number that there are.
     #[must_use]
     pub fn progress(&self) -> (u64, u32) {
         (self.outgoing.accounts(), self.enrolled)
+    }
+}
+
+/// Adds rows to a tally.
+pub(super) fn count(
+    tally: &mut Tally,
+    together: &mut u64,
+    piece: &Piece,
+) -> Result<(), crate::backup::Unwritten> {
+    match piece {
+        Piece::Accounts(rows) => rows.iter().try_for_each(|kept| tally.account(kept)),
+        Piece::Budgets(rows) => {
+            rows.iter().try_for_each(|(number, budget)| tally.budget(*number, budget))
+        }
+        Piece::Traffic(rows) => {
+            *together += u64::try_from(rows.len()).unwrap_or(u64::MAX);
+            Ok(())
+        }
     }
 }
 

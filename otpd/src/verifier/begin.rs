@@ -102,6 +102,11 @@ impl Verifier {
             let decided = Begin { full, ..begin.clone() }.decide(records, now);
             unless_full(full, records, unless_too_often(written, decided))
         };
+        // Right before it is decided: whoever closes the doors waits for what is already.
+        if self.doors.are_closed() {
+            warn!(account = %account, "a login is refused while the store moves");
+            return (None, Self::unavailable(&site));
+        }
         let decided = self.store.transact(scope, decide).await;
         match decided.and_then(|begun| begun.ok_or(StoreError::Full)) {
             Ok(Begun::Ignored) => (None, conversation::verdict(Verdict::Ignored)),

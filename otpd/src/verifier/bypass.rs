@@ -42,6 +42,7 @@ impl Verifier {
         wanted: Wanted,
         uid: u32,
     ) -> Result<Bypass, BypassFailure> {
+        self.store.may_administer().map_err(BypassFailure::Store)?;
         let account = identity.account.clone();
         let id = BypassId::new(random::system().random());
         let grant = GrantBypass { account: account.clone(), id, wanted, uid };
@@ -65,6 +66,7 @@ impl Verifier {
         id: Option<String>,
         uid: u32,
     ) -> Result<usize, StoreError> {
+        self.store.may_administer()?;
         let account = identity.account.clone();
         let revoke = RevokeBypass { account: account.clone(), id, uid };
         let decide = move |records: &_, now| revoke.decide(records, now);

@@ -44,6 +44,8 @@ pub enum Failure {
     Refused(Refusal),
     /// The store or NSS did not answer.
     Unavailable(&'static str),
+    /// This host may only log people in.
+    Elsewhere(StoreError),
 }
 
 /// A message that was ordered.
@@ -76,7 +78,7 @@ impl Verifier {
         request: EnrollRequest,
         uid: u32,
     ) -> Result<(Enrollment, Placed), Failure> {
-        self.store.has_room().await.map_err(refused_by_store)?;
+        self.may_change().await?;
         let site = self.site();
         let destination = site.destination(&request.phone)?;
         let channel = request.channel.unwrap_or(Channel::Sms);
@@ -125,6 +127,7 @@ impl Verifier {
         typed: Typed,
         uid: u32,
     ) -> Result<Enrollment, Failure> {
+        self.store.may_administer().map_err(refused_by_store)?;
         let site = self.site();
         let terms = Arc::clone(&site.terms);
         let verify = Verify { terms, account: identity.account.clone(), typed, uid };
@@ -147,7 +150,7 @@ impl Verifier {
         voice: bool,
         uid: u32,
     ) -> Result<Placed, Failure> {
-        self.store.has_room().await.map_err(refused_by_store)?;
+        self.may_change().await?;
         let site = self.site();
         let resent = Resent {
             terms: Arc::clone(&site.terms),
@@ -160,6 +163,12 @@ impl Verifier {
         let decide = move |records: &_, now| resent.decide(records, now);
         let order = self.decide(scope, uid, decide).await?;
         Ok(self.place(&site, *order).await)
+    }
+
+    /// An error where nothing of an enrollment may be changed, or can be now.
+    pub(super) async fn may_change(&self) -> Result<(), Failure> {
+        self.store.may_administer().map_err(refused_by_store)?;
+        self.store.has_room().await.map_err(refused_by_store)
     }
 
     async fn place(&self, site: &Arc<Site>, order: Order) -> Placed {
@@ -219,9 +228,12 @@ pub fn stopped(account: &str) -> String {
 }
 
 pub(super) fn refused_by_store(error: StoreError) -> Failure {
-    error!(%error, "an administrator's verb failed");
-    Failure::Unavailable(match error {
-        StoreError::Full => FULL,
-        StoreError::Unavailable | StoreError::Unknown => STORE,
-    })
+    if error != StoreError::Forbidden {
+        error!(%error, "an administrator's verb failed");
+    }
+    match error {
+        StoreError::Full => Failure::Unavailable(FULL),
+        StoreError::Unavailable | StoreError::Unknown => Failure::Unavailable(STORE),
+        StoreError::Forbidden => Failure::Elsewhere(error),
+    }
 }

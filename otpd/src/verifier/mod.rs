@@ -12,6 +12,7 @@ mod deliver;
 mod enroll;
 mod follow;
 mod log;
+mod moving;
 mod notice;
 mod readiness;
 mod recover;
@@ -43,6 +44,7 @@ pub use bypass::BypassFailure;
 pub use calls::{CallToken, Words};
 pub use enroll::{EnrollRequest, Failure, Placed, stopped};
 pub use log::Position;
+pub use moving::{Import, ImportError, ImportProgress};
 pub use readiness::Readiness;
 pub use restore::{Progress as RestoreProgress, Restore, RestoreError};
 pub use test_message::{Arrival, TestFailure, TestRequest, Tested};
@@ -123,6 +125,10 @@ pub struct Verifier {
     unwritten: Counter,
     wishes: wishes::Wishes,
     connections: AtomicUsize,
+    /// Closed while a store moves.
+    doors: moving::Doors,
+    /// Keeps them so while an import is not whole.
+    unfinished: std::sync::Mutex<Option<moving::Closed>>,
 }
 
 /// The parts of a [`Verifier`].
@@ -169,6 +175,8 @@ impl Verifier {
             unwritten: Counter::default(),
             wishes: wishes::Wishes::default(),
             connections: AtomicUsize::new(0),
+            doors: moving::Doors::default(),
+            unfinished: std::sync::Mutex::default(),
         })
     }
 

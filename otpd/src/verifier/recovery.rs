@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 use super::{
     Failure, Site, Verifier,
     deliver::{Sent, reason},
+    enroll::refused_by_store,
 };
 use crate::{
     accounts::Identity,
@@ -43,6 +44,7 @@ impl Verifier {
         identity: &Identity,
         uid: u32,
     ) -> Result<Vec<RecoveryCode>, Failure> {
+        self.store.may_administer().map_err(refused_by_store)?;
         let (site, account) = (self.site(), &identity.account);
         let key = &site.terms.issuer.key;
         let mut rng = random::system();

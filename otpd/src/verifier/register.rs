@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{EnrollRequest, Failure, Verifier, enroll::refused_by_store};
+use super::{EnrollRequest, Failure, Verifier};
 use crate::{
     accounts::Identity,
     domain::register::{Register, Registered},
@@ -20,7 +20,7 @@ impl Verifier {
         request: EnrollRequest,
         uid: u32,
     ) -> Result<Registered, Failure> {
-        self.store.has_room().await.map_err(refused_by_store)?;
+        self.may_change().await?;
         let site = self.site();
         let destination = site.destination(&request.phone)?;
         let number = self.keys.index(&destination.number);

@@ -117,6 +117,7 @@ impl Verifier {
 
     /// Writes down that it begins: one that comes to no end has changed something all the same.
     async fn begun(&self, header: &Header, uid: u32) -> Result<(), RestoreError> {
+        self.store.may_administer()?;
         self.store.has_room().await?;
         let (backup, taken_at) = (name(header.backup), header.taken_at);
         Ok(self.note(Note { event: Event::RestoreBegun { backup, taken_at }, uid }).await?)
@@ -251,7 +252,7 @@ impl Verifier {
     }
 
     /// A row with its number, which this otpd's key opens.
-    fn opened(&self, row: AccountRow) -> Result<Kept, RestoreError> {
+    pub(super) fn opened(&self, row: AccountRow) -> Result<Kept, RestoreError> {
         let damaged = |what: &str| {
             error!(what, "a row of a backup whose seal is right cannot be read");
             RestoreError::Format(FormatError::Unreadable)

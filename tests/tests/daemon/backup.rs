@@ -26,15 +26,15 @@ const MANY: usize = 400;
 /// Accounts whose backup no socket's buffer holds.
 const TOO_MANY: usize = 5_000;
 
-struct Scene {
-    phone: Phone,
-    place: Place,
-    daemon: Daemon,
+pub(super) struct Scene {
+    pub(super) phone: Phone,
+    pub(super) place: Place,
+    pub(super) daemon: Daemon,
 }
 
 impl Scene {
     /// Two people who have a proved number.
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let phone = Phone::start();
         let place = Place::new(&phone);
         let daemon = place.start();
@@ -44,7 +44,7 @@ impl Scene {
     }
 
     /// So many whose number is registered.
-    fn crowded(many: usize) -> Self {
+    pub(super) fn crowded(many: usize) -> Self {
         let phone = Phone::start();
         let place = Place::new(&phone);
         let own = fs::read_to_string("/etc/passwd").expect("accounts");
@@ -62,7 +62,7 @@ impl Scene {
     }
 
     /// A login up to its prompt; its code.
-    fn begun(&self) -> (Wire, String, String) {
+    pub(super) fn begun(&self) -> (Wire, String, String) {
         let mut wire = self.daemon.connect();
         let challenge = wire.prompt(&login(USER, None)).challenge;
         (wire, challenge, self.phone.next().code())
@@ -109,7 +109,7 @@ impl Scene {
         stderr
     }
 
-    fn enrolled(&self) -> u32 {
+    pub(super) fn enrolled(&self) -> u32 {
         let status = self.daemon.status();
         status.active + status.pending + status.disabled
     }
@@ -121,7 +121,7 @@ fn send(wire: &mut Wire, text: &str) -> Result<RestoredPiece, Refusal> {
 }
 
 /// Whole lines of a backup, each in its pieces.
-fn lines(text: &str) -> impl Iterator<Item = Vec<&str>> {
+pub(super) fn lines(text: &str) -> impl Iterator<Item = Vec<&str>> {
     let piece = |line: &str| line.len().div_ceil(Restore::LONGEST);
     text.split_inclusive('\n').map(move |line| {
         let mut rest = line;

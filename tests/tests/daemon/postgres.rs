@@ -5,7 +5,7 @@ mod guessing;
 #[path = "postgres/race.rs"]
 mod race;
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, process::Command};
 
 use otp_proto::Method;
 use otpd_tests::{
@@ -22,24 +22,29 @@ const USER: &str = PEOPLE[0].0;
 const NUMBER: &str = PEOPLE[0].1;
 
 /// A host of a fleet: its place, and its name, by which it is told from the others.
-struct Host {
-    place: Place,
+pub(super) struct Host {
+    pub(super) place: Place,
     name: &'static str,
 }
 
 impl Host {
     /// A host whose daemon sends by `phone` and keeps everything at `server`.
-    fn new(name: &'static str, phone: &Phone, server: &Server) -> Self {
+    pub(super) fn new(name: &'static str, phone: &Phone, server: &Server) -> Self {
+        Self::of_role(name, phone, &server.url())
+    }
+
+    /// The same that enters its database as another role.
+    pub(super) fn of_role(name: &'static str, phone: &Phone, url: &str) -> Self {
         // Messages call all of them the same; what tells them apart is the machine.
         let place = Place::new(phone);
-        place.keep_at(&server.url());
+        place.keep_at(url);
         // The same key at every host.
         place.keep("otpd.key", "0123456789abcdef0123456789abcdef");
         Self { place, name }
     }
 
     /// The daemon, on a machine of this name.
-    fn command(&self) -> Command {
+    pub(super) fn command(&self) -> Command {
         let otpd = self.place.command();
         let mut command = Command::new("unshare");
         command.args(["--uts", "sh", "-c", "hostname \"$0\" && exec \"$@\"", self.name]);
@@ -47,15 +52,15 @@ impl Host {
         command
     }
 
-    fn start(&self) -> Daemon {
+    pub(super) fn start(&self) -> Daemon {
         self.place.run(self.command())
     }
 
-    fn refusing(&self) -> Daemon {
+    pub(super) fn refusing(&self) -> Daemon {
         Daemon::spawn(self.command(), self.place.socket(), "refused until this is mended")
     }
 
-    fn otpctl(&self, arguments: &[&str]) -> String {
+    pub(super) fn otpctl(&self, arguments: &[&str]) -> String {
         let output = self.place.otpctl(arguments).output().expect("otpctl runs");
         let told = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "otpctl {arguments:?}: {told}");
@@ -84,7 +89,7 @@ fn at_once<M: Method>(daemons: &[Daemon], calls: &[M]) -> Vec<Result<M::Reply, R
     wires.iter_mut().map(|wire| wire.reply::<M>().expect("the daemon stays")).collect()
 }
 
-fn log_in(daemon: &Daemon, phone: &Phone) {
+pub(super) fn log_in(daemon: &Daemon, phone: &Phone) {
     let mut wire = daemon.connect();
     let challenge = wire.prompt(&login(USER, None)).challenge;
     let code = phone.next().code();
@@ -176,7 +181,7 @@ fn a_start_takes_up_the_hosts_own_lost_codes_alone() {
     drop(first);
 }
 
-fn log_in_as(daemon: &Daemon, phone: &Phone, (user, number): (&str, &str)) {
+pub(super) fn log_in_as(daemon: &Daemon, phone: &Phone, (user, number): (&str, &str)) {
     daemon.enroll(phone, user, number);
     let mut wire = daemon.connect();
     let challenge = wire.prompt(&login(user, None)).challenge;
@@ -287,7 +292,7 @@ fn a_backup_of_it_is_restored_to_a_file_and_back() {
     log_in(&daemon, &phone);
 }
 
-fn copy_key(from: &Place, to: &Place) {
-    let text = fs::read_to_string(Path::new(&from.file("otpd.key"))).expect("a key");
-    to.keep("otpd.key", &text);
+pub(super) fn copy_key(from: &Place, to: &Place) {
+    // With its mode.
+    fs::copy(from.file("otpd.key"), to.file("otpd.key")).expect("a key");
 }

@@ -44,6 +44,8 @@ Admin.TestMessage       y        y        y        y        -        -        -
 Admin.Reveal            yyyyyyyy -------- -------- -------- -------- -------- --------
 Admin.Backup            y        -        -        -        -        -        -
 Admin.Restore           y        -        -        -        -        -        -
+Admin.Export            y        -        -        -        -        -        -
+Admin.Import            y        -        -        -        -        -        -
 Admin.Register          yyyyyyyy yy----y- yy----y- -y----y- -------- -------- --------
 Admin.Enroll            yyyyyyyy yy----y- yy----y- -y----y- -------- -------- --------
 Admin.Enable            yyyyyyyy yy----y- yy----y- -y----y- -------- -------- --------
@@ -139,7 +141,8 @@ fn parameters(method: &str, user: &str) -> Value {
         // Nobody has done anything to this account, so the list is its end alone.
         "Log" => json!({ "user": "nobody-has-this-name" }),
         "Backup" => json!({ "log": false }),
-        "Restore" => json!({ "text": "no backup", "dry_run": true }),
+        "Export" => json!({ "final": false }),
+        "Restore" | "Import" => json!({ "text": "no backup", "dry_run": true }),
         "Watch" => json!({ "user": null, "after": null }),
         _ => json!({ "user": user }),
     }

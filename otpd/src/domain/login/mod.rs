@@ -41,7 +41,7 @@ use super::{
     phone::{Country, E164, Ending, Line},
     policy::{SharedSources, Unenrolled},
     records::Records,
-    recovery::Recovery,
+    recovery::{Recovery, RecoveryHash},
     time::Timestamp,
 };
 
@@ -138,6 +138,13 @@ pub struct LoginState {
 }
 
 impl LoginState {
+    /// Puts there what administrators gave the account, where that is stored apart; whatever else
+    /// there was of it counts for nothing.
+    pub fn set_given(&mut self, codes: Vec<RecoveryHash>, bypasses: Bypasses) {
+        self.recovery.set_codes(codes);
+        self.bypasses = bypasses;
+    }
+
     /// Drops what no rule looks at any more. What lies in the future, by a clock that was ahead,
     /// ages from now on.
     pub fn prune(&mut self, now: Timestamp) {

@@ -92,6 +92,10 @@ impl<E: Engine + Send> Engine for Failing<E> {
         self.plan.reliefs.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok()
     }
 
+    fn administers(&self) -> bool {
+        self.engine.administers()
+    }
+
     fn shortage(&self) -> Shortage {
         self.engine.shortage()
     }

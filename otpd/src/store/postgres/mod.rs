@@ -6,6 +6,7 @@
 
 mod audit;
 mod connect;
+mod given;
 mod open;
 mod read;
 mod rows;
@@ -29,7 +30,7 @@ use tokio::time::{Instant, timeout};
 use tokio_postgres::types::Type;
 use tracing::{debug, error, info};
 
-pub use open::{PostgresError, Site, examine, is_in_use};
+pub use open::{PostgresError, Site, examine, is_in_use, migrate};
 pub(super) use read::Reads;
 pub use settings::{DEFAULT_PORT, Password, PostgresSettings, Server};
 
@@ -66,6 +67,8 @@ pub struct Postgres {
     site: Site,
     /// As the database was opened: when the clocks last agreed, and the database's time.
     times: (Option<Agreement>, Timestamp),
+    /// Whether its role may do more than log people in, as the database was opened.
+    administers: bool,
     /// A connection with nothing under way.
     idle: Option<Session>,
     /// One with a transaction.
@@ -281,6 +284,10 @@ impl Postgres {
             }
             return StoreError::Full;
         }
+        if trouble.is_forbidden() {
+            error!(step, error = %trouble, remedy = trouble.remedy(), "the role lacks a right");
+            return StoreError::Forbidden;
+        }
         // What stands in the way was said when it was met.
         if self.again || matches!(trouble, Trouble::Resting(_)) {
             debug!(step, error = %trouble, "the store failed");
@@ -337,6 +344,10 @@ impl Engine for Postgres {
 
     fn relieve(&mut self) -> bool {
         std::mem::take(&mut self.again)
+    }
+
+    fn administers(&self) -> bool {
+        self.administers
     }
 
     fn shortage(&self) -> Shortage {

@@ -6,6 +6,7 @@
 use std::{io, time::Duration};
 
 use tokio_postgres::types::Type;
+use tracing::info;
 
 use super::{
     Postgres, PostgresSettings,
@@ -63,6 +64,30 @@ pub enum PostgresError {
         /// The id of the key at hand.
         found: u32,
     },
+    /// Its schema is not there yet, or that of an older otpd, and the role may not change that.
+    #[error(
+        "{place}: {found}, and the role {role} may not change that; let the role own the database or \
+         its schema otpd, or run at a host of administrators: otpd --migrate OWNER"
+    )]
+    NotOwner {
+        /// Which.
+        place: String,
+        /// What there is.
+        found: String,
+        /// The role.
+        role: String,
+    },
+    /// It was restored from another server's, and the role may not have its trail go on.
+    #[error(
+        "{place}: it came from another server, and the role {role} may not set its trail to go on \
+         here; start otpd at a host of administrators first"
+    )]
+    Moved {
+        /// Which.
+        place: String,
+        /// The role.
+        role: String,
+    },
     /// The system gives no thread.
     #[error("cannot start a thread: {0}")]
     Thread(#[source] io::Error),
@@ -77,13 +102,22 @@ pub struct Site {
     pub name: String,
 }
 
-fn unfit(place: String, keys: Option<&Keys>, unfit: Unfit) -> PostgresError {
+fn unfit(settings: &PostgresSettings, keys: Option<&Keys>, unfit: Unfit) -> PostgresError {
+    let (place, role) = (settings.to_string(), settings.user.clone());
     match unfit {
         Unfit::Trouble(trouble) => {
             let (reason, remedy) = (trouble.to_string(), trouble.remedy());
             PostgresError::Server { place, reason, remedy }
         }
         Unfit::Newer(found) => PostgresError::Newer { place, found },
+        Unfit::NotOwner(found) => {
+            let found = found.map_or_else(
+                || "it has no schema of otpd yet".to_owned(),
+                |found| format!("its schema is that of an older otpd ({found})"),
+            );
+            PostgresError::NotOwner { place, found, role }
+        }
+        Unfit::Moved => PostgresError::Moved { place, role },
         Unfit::WrongKey => PostgresError::WrongKey { place, found: keys.map_or(0, |keys| keys.id) },
     }
 }
@@ -94,7 +128,6 @@ fn with_session<T: Send>(
     keys: Option<&Keys>,
     act: impl AsyncFnOnce(&mut Session) -> Result<T, Unfit> + Send,
 ) -> Result<T, PostgresError> {
-    let place = connector.settings().to_string();
     let work = || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let done = async {
@@ -109,7 +142,7 @@ fn with_session<T: Send>(
         });
         // A name that is still being looked up is not waited for.
         runtime.shutdown_background();
-        done.map_err(|error| unfit(place, keys, error))
+        done.map_err(|error| unfit(connector.settings(), keys, error))
     };
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name("postgres".to_owned());
@@ -137,6 +170,24 @@ pub fn examine(settings: &PostgresSettings) -> Result<(), PostgresError> {
     is_in_use(settings).map(drop)
 }
 
+/// Makes the schema of a database or brings it up to date, and gives the roles of the hosts their
+/// rights.
+///
+/// # Errors
+/// [`PostgresError`]; nothing is changed then.
+pub fn migrate(settings: &PostgresSettings, keys: &Keys) -> Result<(), PostgresError> {
+    let connector = Connector::new(settings.clone()).map_err(PostgresError::Unusable)?;
+    with_session(&connector, Some(keys), async |session| {
+        schema::prepare(session, keys).await?;
+        match schema::grant(session).await {
+            Err(Unfit::Trouble(trouble)) if trouble.is_forbidden() => {
+                Err(Unfit::NotOwner(Some(SCHEMA)))
+            }
+            done => done,
+        }
+    })
+}
+
 impl Postgres {
     /// Reaches the database, brings its schema up to date, and checks that `keys` belong to it.
     ///
@@ -144,15 +195,19 @@ impl Postgres {
     /// [`PostgresError`]; nothing is changed in a database of another key or of a newer otpd.
     pub fn open(settings: PostgresSettings, keys: Keys, site: Site) -> Result<Self, PostgresError> {
         let connector = Connector::new(settings).map_err(PostgresError::Unusable)?;
-        let times = with_session(&connector, Some(&keys), async |session| {
+        let (times, administers) = with_session(&connector, Some(&keys), async |session| {
             schema::prepare(session, &keys).await?;
-            Ok(times(session, &site).await?)
+            Ok(found(session, &site).await?)
         })?;
+        if !administers {
+            info!(role = connector.settings().user, "the role of this host may only log people in");
+        }
         Ok(Self {
             connector,
             keys,
             site,
             times,
+            administers,
             idle: None,
             open: None,
             rest: None,
@@ -163,11 +218,12 @@ impl Postgres {
     }
 }
 
-/// When the clocks of this host last agreed, and the database's time.
-async fn times(
+/// When the clocks of this host last agreed, and the database's time; whether it is one of
+/// administrators.
+async fn found(
     session: &mut Session,
     site: &Site,
-) -> Result<(Option<Agreement>, Timestamp), Trouble> {
+) -> Result<((Option<Agreement>, Timestamp), bool), Trouble> {
     session.begin(Purpose::Read).await?;
     let select = "SELECT value FROM otpd.meta WHERE name = $1";
     let found = session.query(select, &[(&site.clock(), Type::TEXT)]).await?;
@@ -176,8 +232,9 @@ async fn times(
         None => None,
     };
     let (_, now) = rows::enrolled_and_now(session).await?;
+    let administers = schema::administers(session).await?;
     session.rollback().await?;
-    Ok((agreement, now))
+    Ok(((agreement, now), administers))
 }
 
 impl Site {

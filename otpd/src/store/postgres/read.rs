@@ -10,6 +10,7 @@ use tracing::{debug, error};
 use super::{
     Site,
     connect::Connector,
+    given,
     open::PostgresError,
     rows,
     session::{Purpose, Session},
@@ -195,8 +196,7 @@ impl Reads {
     ) -> Result<Vec<(Account, Bypass)>, StoreError> {
         self.read(Purpose::Read, async move |session, _| {
             let mut bypasses = Vec::new();
-            let select = "SELECT account, state FROM otpd.login ORDER BY account";
-            each_login(session, select, |account, login| {
+            each_login(session, "ORDER BY account", |account, login| {
                 let current = login.bypasses.current(now).cloned();
                 bypasses.extend(current.map(|bypass| (account.clone(), bypass)));
             })
@@ -295,20 +295,20 @@ pub(super) async fn each_login_under_way(
     session: &Session,
     see: impl FnMut(Account, LoginState),
 ) -> Result<(), Trouble> {
-    let select = "SELECT account, state FROM otpd.login
-                  WHERE account IN (SELECT account FROM otpd.challenge)";
-    each_login(session, select, see).await
+    each_login(session, "WHERE account IN (SELECT account FROM otpd.challenge)", see).await
 }
 
-/// Logins, as `account, state`. A damaged row keeps no other account from what it waits for.
+/// Logins, of those that are named so. A damaged row keeps no other account from what it waits for.
 async fn each_login(
     session: &Session,
-    select: &str,
+    which: &str,
     mut see: impl FnMut(Account, LoginState),
 ) -> Result<(), Trouble> {
-    each(session, select, |row| {
+    let given = given::columns("login.account");
+    let select = format!("SELECT account, state, {given} FROM otpd.login {which}");
+    each(session, &select, |row| {
         let account = rows::name(&row, 0)?;
-        match rows::decode(&row, 1) {
+        match rows::login(&row, 1, 2) {
             Ok(login) => see(account, login),
             Err(error) => error!(%account, %error, "the account's logins are damaged"),
         }

@@ -6,7 +6,7 @@ use minicbor::Decode;
 use tokio_postgres::{Row, types::Type};
 use tracing::error;
 
-use super::{BYTES, TEXTS, session::Session, trouble::Trouble};
+use super::{BYTES, TEXTS, given, session::Session, trouble::Trouble};
 use crate::{
     domain::{
         account::Account,
@@ -42,6 +42,15 @@ pub(super) fn decode<T: for<'b> Decode<'b, ()>>(row: &Row, column: usize) -> Res
 /// An account's name in a column.
 pub(super) fn name(row: &Row, column: usize) -> Result<Account, Trouble> {
     Ok(format::account(row.try_get(column)?)?)
+}
+
+/// A login's state in one column, and what was given to its account in those from another on.
+pub(super) fn login(row: &Row, state: usize, given: usize) -> Result<LoginState, Trouble> {
+    let kept = row.try_get::<_, Option<&[u8]>>(state)?.is_some();
+    // No row reads as an empty state.
+    let mut login = kept.then(|| decode::<LoginState>(row, state)).transpose()?.unwrap_or_default();
+    given::add(&mut login, row, given)?;
+    Ok(login)
 }
 
 /// `number, number_index, details`, beginning at `column`.
@@ -106,18 +115,22 @@ pub(super) async fn lock_accounts(
         return Err(Trouble::Overtaken);
     }
     // A question of its own: one that waits for locks sees other tables as they were before.
-    let select = "SELECT account, number, number_index, details FROM otpd.enrollment
-                  WHERE account = ANY($1)";
-    let mut enrollments = BTreeMap::new();
-    for row in session.query(select, &[(&names, TEXTS)]).await? {
-        let account = name(&row, 0)?;
-        let enrollment = enrollment(keys, &account, &row, 1)?;
-        enrollments.insert(account, enrollment);
+    let select = format!(
+        "SELECT wanted.account, number, number_index, details, {}
+         FROM unnest($1) AS wanted (account) LEFT JOIN otpd.enrollment USING (account)",
+        given::columns("wanted.account")
+    );
+    let mut states = BTreeMap::new();
+    for row in &logins {
+        states.insert(name(row, 0)?, decode::<LoginState>(row, 1)?);
     }
-    for row in logins {
+    for row in session.query(&select, &[(&names, TEXTS)]).await? {
         let account = name(&row, 0)?;
-        let enrollment = enrollments.remove(&account);
-        working.add_account(account, enrollment, decode(&row, 1)?);
+        let enrolled = row.try_get::<_, Option<&[u8]>>(1)?.is_some();
+        let enrollment = enrolled.then(|| enrollment(keys, &account, &row, 1)).transpose()?;
+        let mut login = states.remove(&account).unwrap_or_default();
+        given::add(&mut login, &row, 4)?;
+        working.add_account(account, enrollment, login);
     }
     Ok(())
 }
@@ -235,10 +248,12 @@ pub(super) async fn account(
     account: &Account,
 ) -> Result<(Option<Enrollment>, LoginState), Trouble> {
     let enrollment = enrollment_of(session, keys, account).await?;
-    let select = "SELECT state FROM otpd.login WHERE account = $1";
-    let row = session.query(select, &[(&account.as_str(), Type::TEXT)]).await?.into_iter().next();
-    let login = row.map(|row| decode(&row, 0)).transpose()?;
-    Ok((enrollment, login.unwrap_or_default()))
+    let select = format!(
+        "SELECT state, {} FROM (VALUES ($1)) AS wanted (account) LEFT JOIN otpd.login USING (account)",
+        given::columns("wanted.account")
+    );
+    let row = session.one(&select, &[(&account.as_str(), Type::TEXT)]).await?;
+    Ok((enrollment, login(&row, 0, 1)?))
 }
 
 /// The enrollment row alone.

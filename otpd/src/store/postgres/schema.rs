@@ -24,6 +24,10 @@ pub(super) enum Unfit {
     Newer(i32),
     /// It belongs to another key.
     WrongKey,
+    /// It is not there yet, or that of an older otpd, and this role may not change that.
+    NotOwner(Option<i32>),
+    /// It came from another server, and this role may not have the trail go on here.
+    Moved,
 }
 
 impl<T: Into<Trouble>> From<T> for Unfit {
@@ -87,21 +91,16 @@ pub(super) async fn prepare(session: &mut Session, keys: &Keys) -> Result<(), Un
 
 async fn prepare_once(session: &mut Session, keys: &Keys) -> Result<(), Unfit> {
     session.begin(Purpose::Migrate).await?;
-    if version(session).await?.is_none() {
-        migrate(session, None).await?;
-    } else {
-        // Of those that bring it further, each sees what the one before has done; and nobody decides
-        // meanwhile.
-        let lock = "LOCK TABLE otpd.refinery_schema_history IN EXCLUSIVE MODE";
-        session.simple(lock).await?;
-        match version(session).await? {
-            Some(SCHEMA) => {}
-            Some(found) if found > SCHEMA => return Err(Unfit::Newer(found)),
-            found => {
-                session.simple("LOCK TABLE otpd.audit IN EXCLUSIVE MODE").await?;
-                migrate(session, found).await?;
+    let found = version(session).await?;
+    match found {
+        Some(SCHEMA) => {}
+        Some(found) if found > SCHEMA => return Err(Unfit::Newer(found)),
+        found => match bring_up(session, found).await {
+            Err(Unfit::Trouble(trouble)) if trouble.is_forbidden() => {
+                return Err(Unfit::NotOwner(found));
             }
-        }
+            done => done?,
+        },
     }
     match check_value(session).await? {
         Some(check) if check == keys.check => {}
@@ -111,7 +110,10 @@ async fn prepare_once(session: &mut Session, keys: &Keys) -> Result<(), Unfit> {
             session.execute(insert, &[(&keys.check.as_slice(), Type::BYTEA)]).await?;
         }
     }
-    let moved = audit::settle_base(session).await?;
+    let moved = match audit::settle_base(session).await {
+        Err(trouble) if trouble.is_forbidden() => return Err(Unfit::Moved),
+        moved => moved?,
+    };
     // A daemon that finds everything in order writes nothing.
     let wrote = session.one("SELECT pg_current_xact_id_if_assigned() IS NOT NULL", &[]).await?;
     if moved || wrote.try_get(0)? {
@@ -120,6 +122,58 @@ async fn prepare_once(session: &mut Session, keys: &Keys) -> Result<(), Unfit> {
         session.rollback().await?;
     }
     Ok(())
+}
+
+/// Makes the schema, or brings it further, as its owner. What another host did meanwhile stays.
+async fn bring_up(session: &Session, found: Option<i32>) -> Result<(), Unfit> {
+    become_owner(session).await?;
+    if found.is_none() {
+        migrate(session, None).await?;
+    } else {
+        // Of those that bring it further, each sees what the one before has done; and nobody decides
+        // meanwhile.
+        let lock = "LOCK TABLE otpd.refinery_schema_history IN EXCLUSIVE MODE";
+        session.simple(lock).await?;
+        match version(session).await? {
+            Some(SCHEMA) => return Ok(()),
+            Some(found) if found > SCHEMA => return Err(Unfit::Newer(found)),
+            found => {
+                session.simple("LOCK TABLE otpd.audit IN EXCLUSIVE MODE").await?;
+                migrate(session, found).await?;
+            }
+        }
+    }
+    session.simple("SELECT otpd.grant_rights()").await?;
+    Ok(())
+}
+
+/// Has what is made belong to the schema's owner, whichever of its members makes it: another of them
+/// may have to change it.
+async fn become_owner(session: &Session) -> Result<(), Trouble> {
+    let owner = "SELECT quote_ident(rolname) FROM pg_namespace JOIN pg_roles ON pg_roles.oid = nspowner
+                 WHERE nspname = 'otpd' AND rolname <> current_user AND pg_has_role(nspowner, 'MEMBER')";
+    if let Some(row) = session.query(owner, &[]).await?.first() {
+        let owner = row.try_get::<_, &str>(0)?;
+        session.simple(&format!("SET LOCAL ROLE {owner}")).await?;
+    }
+    Ok(())
+}
+
+/// Gives the roles of several hosts their rights again, as the owner of the schema.
+pub(super) async fn grant(session: &mut Session) -> Result<(), Unfit> {
+    session.begin(Purpose::Migrate).await?;
+    become_owner(session).await?;
+    session.simple("SELECT otpd.grant_rights()").await?;
+    // It may have changed nothing, and then there is nothing that a commit could tell.
+    session.simple("COMMIT").await?;
+    Ok(())
+}
+
+/// Whether this role may do what administrators do, besides logging people in.
+pub(super) async fn administers(session: &Session) -> Result<bool, Trouble> {
+    let may = "SELECT has_table_privilege('otpd.enrollment', 'INSERT')
+                      AND has_table_privilege('otpd.audit', 'DELETE')";
+    Ok(session.one(may, &[]).await?.try_get(0)?)
 }
 
 async fn migrate(session: &Session, from: Option<i32>) -> Result<(), Trouble> {

@@ -12,7 +12,7 @@ use tokio_postgres::{Row, types::Type};
 use tracing::error;
 
 use super::{
-    NUMBERS, Reads, TEXTS, rows,
+    NUMBERS, Reads, TEXTS, given, rows,
     session::{Parameter, Purpose, Session},
     trouble::Trouble,
 };
@@ -20,14 +20,13 @@ use crate::{
     domain::{
         budget::{Budget, Share},
         enrollment::NumberIndex,
-        login::LoginState,
         records::TrafficKey,
         restore::Kept,
         time::Timestamp,
     },
     keys::Keys,
     store::{
-        Piece, Snapshot, StoreError, TrailRow,
+        Imported, Piece, Snapshot, StoreError, TrailRow,
         format::{self, NUMBER},
         snapshot::{AHEAD, ROWS},
     },
@@ -82,6 +81,15 @@ impl Reads {
         };
         // Whoever wanted it may be gone.
         let _ = pieces.send(end).await;
+    }
+
+    pub(in crate::store) async fn imported(&self) -> Result<Option<Imported>, StoreError> {
+        self.read(Purpose::Read, async |session, _| {
+            let select = "SELECT value FROM otpd.meta WHERE name = $1";
+            let found = session.query(select, &[(&IMPORTED, Type::TEXT)]).await?;
+            found.first().map(|row| rows::decode(row, 0)).transpose()
+        })
+        .await
     }
 
     pub(in crate::store) async fn trail_before(
@@ -150,20 +158,25 @@ async fn accounts(
     keys: &Keys,
     pieces: &Pieces,
 ) -> Result<Result<(), Unwanted>, Trouble> {
-    let with_number = "SELECT enrollment.account, state, number, number_index, details
-                       FROM otpd.enrollment LEFT JOIN otpd.login USING (account)";
-    let without_number = "SELECT account, state FROM otpd.login WHERE NOT EXISTS (
-                            SELECT FROM otpd.enrollment WHERE enrollment.account = login.account)";
+    let with_number = format!(
+        "SELECT enrollment.account, state, {}, number, number_index, details
+         FROM otpd.enrollment LEFT JOIN otpd.login USING (account)",
+        given::columns("enrollment.account")
+    );
+    let without_number = format!(
+        "SELECT account, state, {} FROM otpd.login WHERE NOT EXISTS (
+           SELECT FROM otpd.enrollment WHERE enrollment.account = login.account)",
+        given::columns("login.account")
+    );
     for (select, numbered) in [(with_number, true), (without_number, false)] {
-        let mut found = std::pin::pin!(session.stream(select, &[]).await?);
+        let mut found = std::pin::pin!(session.stream(&select, &[]).await?);
         let mut accounts = Vec::with_capacity(ROWS);
         while let Some(row) = found.try_next().await? {
             let account = rows::name(&row, 0)?;
-            let kept = row.try_get::<_, Option<&[u8]>>(1)?.is_some();
-            let login = kept.then(|| rows::decode::<LoginState>(&row, 1)).transpose()?;
+            let login = rows::login(&row, 1, 2)?;
             let enrollment =
-                numbered.then(|| rows::enrollment(keys, &account, &row, 2)).transpose()?;
-            accounts.push(Kept { account, enrollment, login: login.unwrap_or_default() });
+                numbered.then(|| rows::enrollment(keys, &account, &row, 6)).transpose()?;
+            accounts.push(Kept { account, enrollment, login });
             if accounts.len() == ROWS
                 && send(pieces, Piece::Accounts(std::mem::take(&mut accounts))).await.is_err()
             {
@@ -210,6 +223,9 @@ async fn counted(session: &Session, pieces: &Pieces) -> Result<Result<(), Unwant
     }
     Ok(Ok(()))
 }
+
+/// The name under which it is kept what was imported.
+pub(super) const IMPORTED: &str = "imported";
 
 /// Which backup stands in front of the trail, and by how much its ids were moved for it.
 #[derive(Clone, Copy, Encode, Decode)]

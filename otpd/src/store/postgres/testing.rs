@@ -1,6 +1,6 @@
 //! Hosts that share a test's server.
 
-use super::{Postgres, PostgresError, PostgresSettings, Server, Site};
+use super::{Postgres, PostgresError, PostgresSettings, Server, Site, migrate};
 use crate::{
     domain::challenge::Host, keys::Keys, postgres_server::Server as TestServer, store::Reader,
 };
@@ -28,6 +28,24 @@ pub(in crate::store) fn open(
     number: u8,
 ) -> Result<Postgres, PostgresError> {
     Postgres::open(settings(server), keys, host(number))
+}
+
+/// Opens it as a host with a role of its own.
+pub(in crate::store) fn open_as(
+    server: &TestServer,
+    role: &str,
+    keys: Keys,
+    number: u8,
+) -> Result<Postgres, PostgresError> {
+    let settings = PostgresSettings { user: role.to_owned(), ..settings(server) };
+    Postgres::open(settings, keys, host(number))
+}
+
+/// Divides a test's database among the roles of several hosts; its schema is there then.
+pub(in crate::store) fn divide(server: &TestServer, keys: &Keys) {
+    server.divide();
+    let owner = PostgresSettings { user: "otpd_owner".to_owned(), ..settings(server) };
+    migrate(&owner, keys).expect("the owner may");
 }
 
 /// The same for what decides nothing.

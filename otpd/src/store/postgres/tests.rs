@@ -5,6 +5,7 @@ mod doors;
 mod errors;
 mod fleet;
 mod lines;
+mod roles;
 mod servers;
 
 use std::sync::Arc;

@@ -101,6 +101,11 @@ impl Trouble {
         self.code() == Some(&SqlState::DISK_FULL)
     }
 
+    /// Whether the role lacks a right.
+    pub(super) fn is_forbidden(&self) -> bool {
+        self.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE)
+    }
+
     /// Whether the same may succeed at once: nothing was committed, and what stood in the way is gone.
     pub(super) fn is_passing(&self) -> bool {
         match self {
@@ -196,7 +201,9 @@ fn server_remedy(code: &str) -> &'static str {
         "28P01" => "put the role's password into the file that store.password-file names",
         "28000" => "let the role in: pg_hba.conf",
         "3D000" => "make the database: createdb --owner ROLE NAME",
-        "42501" => "let the role own the database or its schema otpd",
+        "42501" => {
+            "let the role own the database or its schema otpd, or give it its rights: roles.sql"
+        }
         "42P01" | "3F000" => "the schema otpd is gone: otpctl restore your last backup",
         "53100" => "the disk of the database server is full: free space on it",
         "53300" => "the server has no connection left: max_connections",

@@ -6,7 +6,7 @@ use rand::RngExt;
 use tokio_postgres::types::Type;
 
 use super::{
-    ATTEMPTS, BYTES, NUMBERS, Site, TEXTS, audit,
+    ATTEMPTS, BYTES, NUMBERS, Site, TEXTS, audit, given,
     rows::{self, Locked},
     session::Session,
     trouble::Trouble,
@@ -43,6 +43,7 @@ pub(super) async fn write(
     }
     put_enrollments(session, keys, &changes.enrollments).await?;
     put_logins(session, keys, &changes.logins, locked).await?;
+    given::put(session, &changes.logins).await?;
     put_budgets(session, keys, &changes, locked).await?;
     put_challenges(session, &changes).await?;
     // One share for all of them, so that two who write never wait for each other crosswise.
@@ -106,7 +107,7 @@ async fn put_enrollments(
 async fn put_logins(
     session: &Session,
     keys: &Keys,
-    changed: &[(&Account, &LoginState)],
+    changed: &[(&Account, &Slot<LoginState>)],
     locked: &Locked,
 ) -> Result<(), Trouble> {
     let empty = LoginState::default();
@@ -114,12 +115,12 @@ async fn put_logins(
     let (mut names, mut states) = (Vec::new(), Vec::new());
     for (account, login) in changed {
         // No row reads as an empty state.
-        if **login == empty {
+        if login.now == empty {
             gone.insert(account.as_str());
         } else {
             gone.remove(account.as_str());
             names.push(account.as_str());
-            states.push(format::encode(login)?);
+            states.push(format::encode(&given::without(&login.now))?);
         }
     }
     if !names.is_empty() {
@@ -268,7 +269,7 @@ async fn put_enrolled(session: &Session, share: i16, more: i64) -> Result<(), Tr
 }
 
 /// What is locked is there: an update that misses a row must not be committed.
-fn expect(touched: u64, rows: usize) -> Result<(), Trouble> {
+pub(super) fn expect(touched: u64, rows: usize) -> Result<(), Trouble> {
     if usize::try_from(touched) == Ok(rows) {
         Ok(())
     } else {

@@ -303,7 +303,7 @@ impl Sqlite {
             rows::put_enrollment(&self.db, &self.keys, account, enrollment)?;
         }
         for (account, login) in changes.logins {
-            rows::put_login(&self.db, self.keys.id, account, login)?;
+            rows::put_login(&self.db, self.keys.id, account, &login.now)?;
         }
         for (key, budget) in changes.budgets {
             rows::put_budget(&self.db, self.keys.id, key, budget)?;
@@ -360,6 +360,10 @@ impl Engine for Sqlite {
         self.give_up_reserve()
     }
 
+    fn administers(&self) -> bool {
+        true
+    }
+
     fn shortage(&self) -> Shortage {
         self.reserve.shortage()
     }
@@ -371,6 +375,7 @@ impl Engine for Sqlite {
             | Chore::Index
             | Chore::Agreed { .. }
             | Chore::Trail { .. }
+            | Chore::Imported(_)
             | Chore::Reserve => {}
         }
         self.carry_out(chore).map_err(|error| self.failed_to_commit("upkeep", &error))

@@ -13,7 +13,7 @@ use crate::{
     domain::{login::LoginState, restore::Kept, time::Timestamp},
     keys::Keys,
     store::{
-        Piece, Snapshot, StoreError, TrailRow,
+        Imported, Piece, Snapshot, StoreError, TrailRow,
         format::Counted,
         snapshot::{AHEAD, ROWS},
     },
@@ -55,6 +55,15 @@ impl Reads {
                 StoreError::Unavailable
             })?;
         Ok(Snapshot { enrolled, newest, pieces: rest })
+    }
+
+    pub(in crate::store) async fn imported(&self) -> Result<Option<Imported>, StoreError> {
+        self.read(|db, _| {
+            let select = "SELECT value FROM meta WHERE name = 'imported'";
+            let found = db.query_row(select, [], |row| rows::decode(0, row.get_ref(0)?.as_blob()?));
+            found.optional()
+        })
+        .await
     }
 
     pub(in crate::store) async fn trail_before(

@@ -113,6 +113,13 @@ impl Sqlite {
                 db.prepare_cached("COMMIT")?.execute([])?;
                 deleted
             }
+            Chore::Imported(imported) => {
+                let imported = rows::encode(imported)?;
+                db.execute(
+                    "INSERT OR REPLACE INTO meta (name, value) VALUES ('imported', ?1)",
+                    [imported],
+                )?
+            }
             Chore::Agreed { agreement, event } => {
                 let agreement = rows::encode(agreement)?;
                 db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;

@@ -8,6 +8,12 @@ CREATE TABLE otpd.meta (
 );
 -- Locked by whoever deletes what is old.
 INSERT INTO otpd.meta VALUES ('retention', '');
+-- Whose role may make no enrollment writes here what a host knows of itself, and nothing else.
+ALTER TABLE otpd.meta ENABLE ROW LEVEL SECURITY;
+CREATE POLICY everything ON otpd.meta FOR SELECT USING (true);
+CREATE POLICY own ON otpd.meta USING (
+  name LIKE 'clock %' OR name IN ('retention', 'room')
+  OR has_table_privilege('otpd.enrollment', 'INSERT'));
 
 -- Written by administrators' verbs only.
 CREATE TABLE otpd.enrollment (
@@ -32,6 +38,36 @@ CREATE TABLE otpd.login (
   key_id  bigint NOT NULL,
   state   bytea NOT NULL
 ) WITH (fillfactor = 50);
+
+-- What administrators gave an account, apart from `login`: a host whose role may only log people in
+-- uses it up, and makes none.
+CREATE TABLE otpd.recovery_code (
+  account text COLLATE "C" NOT NULL,
+  place   smallint NOT NULL,
+  hash    bytea NOT NULL,          -- keyed
+  PRIMARY KEY (account, place)
+);
+
+CREATE TABLE otpd.bypass (
+  account   text COLLATE "C" NOT NULL,
+  id        bigint NOT NULL,
+  details   bytea NOT NULL,        -- by whom, why, until when, where
+  uses_left smallint,              -- null: as many as there are in its time
+  used      bigint NOT NULL,
+  PRIMARY KEY (account, id)
+);
+
+CREATE FUNCTION otpd.bypass_is_used_up() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF NEW.used < OLD.used
+     OR OLD.uses_left IS NOT NULL AND (NEW.uses_left IS NULL OR NEW.uses_left > OLD.uses_left) THEN
+    RAISE insufficient_privilege USING MESSAGE = 'a bypass is used up, and never filled up';
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER used_up BEFORE UPDATE ON otpd.bypass
+FOR EACH ROW EXECUTE FUNCTION otpd.bypass_is_used_up();
 
 -- Finds the account of a challenge; a row lives as long as its challenge is in `login`.
 CREATE TABLE otpd.challenge (
@@ -71,3 +107,36 @@ CREATE TABLE otpd.audit_base (
   base bigint NOT NULL
 );
 INSERT INTO otpd.audit_base VALUES (0);
+
+-- Whose role may delete nothing here appends, and nowhere but at the end: an id of its own choice could
+-- go in front of what others wrote, or leave no id to them.
+ALTER TABLE otpd.audit ENABLE ROW LEVEL SECURITY;
+CREATE POLICY everything ON otpd.audit FOR SELECT USING (true);
+CREATE POLICY append ON otpd.audit FOR INSERT WITH CHECK (
+  (id - (SELECT base FROM otpd.audit_base)) >> 16 = pg_current_xact_id()::text::bigint
+  OR has_table_privilege('otpd.audit', 'DELETE'));
+CREATE POLICY cut_off ON otpd.audit FOR DELETE USING (true);
+
+-- Gives the roles of packaging/postgres/roles.sql what each needs, where there are such roles. A host
+-- of administrators does all that a login host does; the owner of the schema needs nothing given.
+CREATE FUNCTION otpd.grant_rights() RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF to_regrole('otpd_login') IS NULL OR to_regrole('otpd_admin') IS NULL THEN
+    RETURN;
+  END IF;
+  GRANT USAGE ON SCHEMA otpd TO otpd_login, otpd_admin;
+  GRANT SELECT ON ALL TABLES IN SCHEMA otpd TO otpd_login, otpd_admin;
+  GRANT INSERT, UPDATE, DELETE ON otpd.login, otpd.budget TO otpd_login, otpd_admin;
+  GRANT INSERT, DELETE ON otpd.challenge TO otpd_login, otpd_admin;
+  GRANT INSERT, UPDATE ON otpd.meta TO otpd_login, otpd_admin;
+  GRANT INSERT ON otpd.audit TO otpd_login, otpd_admin;
+  GRANT DELETE ON otpd.recovery_code, otpd.bypass TO otpd_login, otpd_admin;
+  GRANT UPDATE (uses_left, used) ON otpd.bypass TO otpd_login, otpd_admin;
+  GRANT INSERT, UPDATE, DELETE ON otpd.enrollment, otpd.bypass TO otpd_admin;
+  GRANT INSERT ON otpd.recovery_code TO otpd_admin;
+  GRANT INSERT, UPDATE ON otpd.enrolled TO otpd_admin;
+  GRANT DELETE ON otpd.audit TO otpd_admin;
+  GRANT UPDATE ON otpd.audit_base TO otpd_admin;
+END $$;
+REVOKE ALL ON FUNCTION otpd.grant_rights() FROM PUBLIC;

@@ -1,0 +1,109 @@
+//! `otpctl store`: all of a store goes to another one.
+//!
+//! An export is a backup that is whole, and that goes into an empty store alone. Both sides say what
+//! they had, so that people see that it is the same.
+
+use std::{io, time::Duration};
+
+use otp_proto::admin;
+
+use super::{
+    Outcome,
+    backup::{Draft, root_only, unwritten},
+    pieces::{Pieces, Sent},
+    progress::Progress,
+    restore::is_same,
+};
+use crate::{
+    cli,
+    failure::Failure,
+    render::{backups, json, word},
+    session::{ANSWER_DEADLINE, Session},
+    terminal,
+};
+
+/// How long the daemon may take to read all of it back.
+const READ_BACK: Duration = Duration::from_mins(15);
+
+/// Moves a store out or in.
+pub(crate) fn run(session: &Session, arguments: &cli::Store) -> Result<Outcome, Failure> {
+    match &arguments.action {
+        cli::StoreAction::Export(export) => self::export(session, export),
+        cli::StoreAction::Import(import) => self::import(session, import),
+    }
+}
+
+fn export(session: &Session, arguments: &cli::Export) -> Result<Outcome, Failure> {
+    let name = arguments.file.display().to_string();
+    let command = format!("otpctl store export {} ", word(&name));
+    let failed = |error: io::Error| Failure::Host(unwritten(&arguments.file, &command, &error));
+    let mut draft = Draft::begin(&arguments.file, arguments.force).map_err(failed)?;
+    if arguments.r#final {
+        let question = "Nobody is let in by this otpd from then on. Export it for good?";
+        terminal::confirm(arguments.yes, question, &format!("{command}--final"))?;
+    }
+    let mut progress = None;
+    let (mut tally, mut whole) = (None, false);
+    let each = |piece: admin::ExportPiece| {
+        whole = piece.text.is_empty();
+        tally = piece.tally;
+        let bar = progress.get_or_insert_with(|| Progress::new(Some(piece.of)));
+        bar.at(piece.users.min(piece.of), || format!("{} users", piece.users));
+        io::Write::write_all(&mut draft.0, piece.text.as_bytes()).map_err(failed)
+    };
+    let done = session.stream(&admin::Export { r#final: arguments.r#final }, ANSWER_DEADLINE, each);
+    if let Some(progress) = &progress {
+        progress.finish();
+    }
+    done.map_err(root_only)?;
+    let Some(tally) = tally.filter(|_| whole) else {
+        return Err(Failure::Malformed("an export without an end".to_owned()));
+    };
+    let bytes = draft.keep(&arguments.file, arguments.force).map_err(failed)?;
+    let value = json::Exported { file: &name, bytes, r#final: arguments.r#final, tally: &tally };
+    Ok(Outcome::either(session, &value, || backups::exported(&value)))
+}
+
+fn import(session: &Session, arguments: &cli::Import) -> Result<Outcome, Failure> {
+    let export = Pieces::open(session, &arguments.file, READ_BACK)?;
+    let found = pass(&export, None)?;
+    if !found.known {
+        if !arguments.yes {
+            terminal::say(&backups::would_import(&found))?;
+        }
+        let command = format!("otpctl store import {}", word(&export.name));
+        terminal::confirm(arguments.yes, "Import it?", &command)?;
+        let done = pass(&export, Some(&found))?;
+        return Ok(Outcome::either(session, &done, || backups::imported(&done)));
+    }
+    Ok(Outcome::either(session, &found, || backups::imported(&found)))
+}
+
+/// Sends all of it; what came of it. Changes nothing when there is nothing that was `found` before.
+fn pass(export: &Pieces<'_>, found: Option<&json::Moved>) -> Result<json::Moved, Failure> {
+    let dry_run = found.is_none();
+    let (mut imported, mut users) = (json::Moved::default(), 0);
+    let take = |reply: admin::ImportedPiece| {
+        if let Some(found) = found {
+            is_same(export, reply.export.as_ref(), found.export.as_ref())?;
+        }
+        if let Some(seen) = reply.export {
+            imported.export = Some(json::BackupSeen::new(seen));
+            imported.known = reply.known;
+        }
+        users += reply.users;
+        if let Some(tally) = reply.tally {
+            imported.tally = tally;
+        }
+        Ok(Sent { complete: reply.complete, users })
+    };
+    let result = export.send(|text| admin::Import { text, dry_run }, take);
+    if result.is_err() && imported.export.is_some() && found.is_some() {
+        terminal::say(&format!(
+            "It is not whole, and nobody is let in before it is; run the same again: otpctl store \
+             import {}\n",
+            word(&export.name)
+        ))?;
+    }
+    result.map(|()| imported)
+}
