@@ -204,6 +204,13 @@ pub enum Event {
     Enabled {},
     /// The number was forgotten.
     Removed {},
+    /// Another master key took the place of the one before.
+    KeyRotated {
+        /// The new one's id.
+        key: String,
+        /// Numbers that were encrypted anew.
+        numbers: u64,
+    },
     /// A set of recovery codes was made.
     RecoveryCodesMade {
         /// How many.

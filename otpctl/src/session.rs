@@ -40,6 +40,16 @@ impl Session {
         client.call(method, deadline).map_err(Failure::from)
     }
 
+    /// The same for what takes longer than an answer may.
+    pub(crate) fn call_patiently<M: Method>(
+        &self,
+        method: &M,
+        patience: Duration,
+    ) -> Result<M::Reply, Failure> {
+        let mut client = self.connect(Deadline::after(ANSWER_DEADLINE))?;
+        client.call(method, Deadline::after(patience)).map_err(Failure::from)
+    }
+
     /// Calls `method` with `more` and hands every reply to `each`.
     pub(crate) fn call_more<M: Method>(
         &self,

@@ -139,6 +139,7 @@ pub fn check(path: &Path) -> Result<Vec<String>, StartError> {
     let credentials = systemd::credentials_directory().or_else(systemd::credentials_of_service);
     let config = config::load(path, credentials.as_deref(), &config::host_name())?;
     routes(&config, &config.delivery.voice)?;
+    let mut warnings = config.warnings.clone();
     match &config.store {
         config::Store::Sqlite(database) => {
             let key_file = &config.server.key_file;
@@ -146,10 +147,37 @@ pub fn check(path: &Path) -> Result<Vec<String>, StartError> {
         }
         config::Store::Postgres(settings) => {
             opened::machine_id()?;
-            store::examine_postgres(settings)?;
+            match store::postgres_key_check(settings) {
+                Ok(Some(check)) => fits(&config, credentials.as_deref(), &check)?,
+                Ok(None) => {}
+                // It comes back, and nothing is wrong with the configuration until then.
+                Err(error) if error.is_away() => {
+                    warnings.push(format!("{error}; nobody can log in with a code until then"));
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
     }
-    Ok(config.warnings)
+    Ok(warnings)
+}
+
+/// Refuses keys that are not those of the database, as far as who checks may read them.
+fn fits(config: &Config, credentials: Option<&Path>, check: &[u8]) -> Result<(), StartError> {
+    let path = &config.server.key_file;
+    let keys = [(path.clone(), "otpd.key"), (MasterKey::next_to(path), "otpd.key.next")];
+    let keys = keys.iter().filter_map(|(path, name)| {
+        let credential = credentials.map(|folder| folder.join(name));
+        let credential = credential.and_then(|path| MasterKey::read(&path).ok().flatten());
+        credential.or_else(|| MasterKey::read(path).ok().flatten())
+    });
+    let keys = keys.map(|master| master.derive()).collect::<Vec<_>>();
+    match keys.first() {
+        Some(key) if keys.iter().all(|key| key.check != check) => {
+            let place = opened::name(&config.store);
+            Err(store::PostgresError::WrongKey { place, found: key.id }.into())
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// Makes the master key where the configuration wants it.
@@ -180,6 +208,16 @@ pub fn migrate(path: &Path, role: &str, password: Option<&Path>) -> Result<Strin
     Ok(settings.to_string())
 }
 
+/// Makes the key that is to come after the one in use.
+///
+/// # Errors
+/// When `[server]` is wrong, or the file exists or cannot be written.
+pub fn make_next_key(path: &Path) -> Result<PathBuf, StartError> {
+    let next = MasterKey::next_to(&config::key_file_of(path)?);
+    MasterKey::make(&next)?;
+    Ok(next)
+}
+
 /// Runs the daemon until it is told to stop.
 ///
 /// # Errors
@@ -205,13 +243,19 @@ pub fn run(path: &Path) -> Result<(), RunError> {
         let (trigger, stop) = shutdown::channel();
         let mut reloads = shutdown::catch_signals(trigger)?;
         let listener = UnixListener::from_std(listener)?;
-        let daemon = match started {
-            Ok(daemon) => Some(daemon),
-            Err(error) => broken::serve(path, &listener, &mut reloads, stop.clone(), error).await,
-        };
-        Ok::<_, std::io::Error>(match daemon {
-            Some(daemon) => Some(daemon.serve(&listener, telemetry, reloads, stop).await),
-            None => None,
+        let mut started = started;
+        Ok::<_, std::io::Error>(loop {
+            let daemon = match started {
+                Ok(daemon) => Some(daemon),
+                Err(error) => {
+                    broken::serve(path, &listener, &mut reloads, stop.clone(), error).await
+                }
+            };
+            let Some(daemon) = daemon else { break None };
+            match daemon.serve(&listener, &telemetry, &mut reloads, stop.clone()).await {
+                End::Stopped(store) => break Some(store),
+                End::Rekeyed(config) => started = again(path, *config).await,
+            }
         })
     })?;
     // With the runtime go the last tasks that hold the store; then its thread ends, and closes the
@@ -222,6 +266,23 @@ pub fn run(path: &Path) -> Result<(), RunError> {
     }
     info!("stopped");
     Ok(())
+}
+
+/// How a daemon ended.
+enum End {
+    /// It was told to stop; the store's thread ends after the runtime.
+    Stopped(std::thread::JoinHandle<()>),
+    /// The store went over to another key.
+    Rekeyed(Box<Config>),
+}
+
+/// Begins anew by the rules that held: whoever waits at a prompt notices no more of it than of a
+/// restart.
+async fn again(path: &Path, config: Config) -> Result<Daemon, StartError> {
+    info!("the keys of the database are others now; otpd begins anew with them");
+    let path = path.to_owned();
+    let started = tokio::task::spawn_blocking(move || start(&path, config));
+    started.await.unwrap_or_else(|error| Err(StartError::Thread(std::io::Error::other(error))))
 }
 
 /// This run of the daemon, among others that share its store.
@@ -246,6 +307,9 @@ struct Daemon {
     bound: Listening,
     gate: Option<Arc<Gate>>,
     acting: Option<tokio::task::JoinHandle<()>>,
+    seen: Option<tokio::task::JoinHandle<()>>,
+    /// What serves HTTP: its ports are free for the next run once it has ended.
+    web: tokio::task::JoinSet<()>,
     store: std::thread::JoinHandle<()>,
 }
 
@@ -262,7 +326,7 @@ fn start(path: &Path, config: Config) -> Result<Daemon, StartError> {
         audit_log::write(event);
         counted.note(event);
     };
-    let Opened { store, reader, thread, clock, host } =
+    let Opened { store, reader, thread, clock, host, keys } =
         Opened::open(&config, &keys, Arc::new(sink))?;
     let listeners = Listeners::bind(config.http.as_ref());
     let bound = listeners.bound();
@@ -277,6 +341,11 @@ fn start(path: &Path, config: Config) -> Result<Daemon, StartError> {
         keys: keys.clone(),
         zone: TimeZone::system(),
         site,
+        machine: config::host_name(),
+        next_key: {
+            let path = config.server.key_file.clone();
+            Box::new(move || next_key(&path))
+        },
     });
     Ok(Daemon {
         path: path.into(),
@@ -290,44 +359,63 @@ fn start(path: &Path, config: Config) -> Result<Daemon, StartError> {
         bound,
         gate: None,
         acting: None,
+        seen: None,
+        web: tokio::task::JoinSet::new(),
         store: thread,
     })
 }
 
 impl Daemon {
-    /// Serves until `stop`; returns the store's thread, which ends after the runtime.
+    /// Serves until `stop`, or until the store went over to another key.
     async fn serve(
         mut self,
         listener: &UnixListener,
-        telemetry: Telemetry,
-        mut reloads: Reloads,
-        stop: Shutdown,
-    ) -> std::thread::JoinHandle<()> {
+        telemetry: &Telemetry,
+        reloads: &mut Reloads,
+        mut stopping: Shutdown,
+    ) -> End {
+        // What is begun here ends with this run of the daemon, which may not be the process's last.
+        let (enough, stop) = shutdown::channel();
         self.verifier.look_for_import().await;
         let host = &self.config.message.host;
         info!(host, version = env!("CARGO_PKG_VERSION"), "ready");
         systemd::notify_ready("answers logins");
         let verifier = Arc::clone(&self.verifier);
-        tokio::spawn(async move { verifier.recover_lost().await });
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(async move { verifier.recover_lost().await });
         let verifier = Arc::clone(&self.verifier);
-        tokio::spawn(async move { verifier.look_after().await });
+        tasks.spawn(async move { verifier.look_after().await });
         let verifier = Arc::clone(&self.verifier);
-        tokio::spawn(watchdog::feed(move || {
+        tasks.spawn(watchdog::feed(move || {
             let verifier = Arc::clone(&verifier);
             async move { verifier.store_answers().await }
         }));
+        let (verifier, until) = (Arc::clone(&self.verifier), stop.clone());
+        self.seen = Some(tokio::spawn(async move { verifier.be_seen(until).await }));
         self.listen(&stop);
         let backend = Backend::Working(Arc::clone(&self.verifier));
         let mut served = std::pin::pin!(ipc::serve(listener, backend, stop.clone()));
-        let mut stopping = stop;
-        let ended = loop {
+        let rekeyed = self.verifier.rekeyed().clone();
+        let (mut ended, mut again) = (false, false);
+        loop {
             tokio::select! {
-                () = stopping.requested() => break false,
-                () = reloads.next() => self.reload(&telemetry),
-                () = &mut served => break true,
+                () = stopping.requested() => {
+                    systemd::notify_stopping();
+                    break;
+                }
+                () = rekeyed.happens() => {
+                    again = true;
+                    break;
+                }
+                () = reloads.next() => self.reload(telemetry),
+                () = &mut served => {
+                    systemd::notify_stopping();
+                    ended = true;
+                    break;
+                }
             }
-        };
-        systemd::notify_stopping();
+        }
+        enough.pull();
         // With the gate goes the last way in; what came through it was answered with a yes.
         self.gate = None;
         let acting = self.acting.take();
@@ -342,11 +430,18 @@ impl Daemon {
                 error!("what acts on vendors' notices panicked");
             }
             self.verifier.drained().await;
+            while self.web.join_next().await.is_some() {}
+            if let Some(seen) = self.seen.take()
+                && !ended
+                && seen.await.is_err()
+            {
+                error!("what tells the other hosts of this one panicked");
+            }
         };
         if tokio::time::timeout(FAREWELL, farewell).await.is_err() {
             warn!("not everything that was under way ended; the next run goes on with it");
         }
-        self.store
+        if again { End::Rekeyed(Box::new(self.config)) } else { End::Stopped(self.store) }
     }
 
     /// Starts what serves HTTP.
@@ -359,12 +454,12 @@ impl Daemon {
             let (gate, notices) = Gate::new(verifier, clock, self.metrics.clone(), public);
             self.acting = Some(tokio::spawn(notices.act(Arc::clone(&self.verifier))));
             let router = http::public(Arc::clone(&gate));
-            tokio::spawn(http::serve(listener, router, limits, stop.clone()));
+            self.web.spawn(http::serve(listener, router, limits, stop.clone()));
             self.gate = Some(gate);
         }
         if let Some(listener) = listeners.admin.and_then(registered) {
             let router = http::admin(Arc::clone(&self.verifier), self.metrics.clone());
-            tokio::spawn(http::serve(listener, router, http::Limits::default(), stop.clone()));
+            self.web.spawn(http::serve(listener, router, http::Limits::default(), stop.clone()));
         }
     }
 
@@ -409,29 +504,52 @@ impl Daemon {
     }
 }
 
-/// The key, made when there is none and nothing is stored that would need another one.
+/// The key that the store belongs to, made when there is none and nothing is stored that would need
+/// another one.
 fn keys(config: &Config) -> Result<Keys, StartError> {
-    let credential = systemd::credentials_directory().map(|folder| folder.join("otpd.key"));
-    let path = config.server.key_file.clone();
+    let path = &config.server.key_file;
+    let key = read_key(path, "otpd.key")?;
+    if let Some(mode) = MasterKey::exposed(path) {
+        // A credential is a copy, and says nothing about who reads what it was copied from.
+        let (path, mode) = (path.display(), format_args!("{mode:04o}"));
+        warn!(%path, %mode, "everybody may read the master key: chmod 0600");
+    }
+    // With the next key at hand it is the store that says which of them it belongs to.
+    let next = next_key(path).unwrap_or_else(|error| {
+        warn!(%error, "the next key cannot be read");
+        None
+    });
+    if let Some(next) = next.map(|next| next.derive())
+        && opened::key_check(&config.store)?.as_deref() == Some(next.check.as_slice())
+    {
+        return Ok(next);
+    }
+    if let Some(master) = key {
+        return Ok(master.derive());
+    }
+    if opened::key_check(&config.store)?.is_some() {
+        let database = opened::name(&config.store);
+        return Err(StartError::KeyMissing { key: path.clone(), database });
+    }
+    let master = MasterKey::make(path)?;
+    info!(path = %path.display(), "made the master key; keep a copy where the database is not");
+    Ok(master.derive())
+}
+
+/// A key by the name of its credential, or else in its file.
+fn read_key(path: &Path, credential: &str) -> Result<Option<MasterKey>, KeyError> {
+    let credential = systemd::credentials_directory().map(|folder| folder.join(credential));
     if let Some(credential) = credential
         && let Some(master) = MasterKey::read(&credential)?
     {
-        // The credential is a copy, and says nothing about who reads what it was copied from.
-        if let Some(mode) = MasterKey::exposed(&path) {
-            let (path, mode) = (path.display(), format_args!("{mode:04o}"));
-            warn!(%path, %mode, "everybody may read the master key: chmod 0600");
-        }
-        return Ok(master.derive());
+        return Ok(Some(master));
     }
-    if let Some(master) = MasterKey::read(&path)? {
-        return Ok(master.derive());
-    }
-    if let Some(database) = opened::in_use(&config.store)? {
-        return Err(StartError::KeyMissing { key: path, database });
-    }
-    let master = MasterKey::make(&path)?;
-    info!(path = %path.display(), "made the master key; keep a copy where the database is not");
-    Ok(master.derive())
+    MasterKey::read(path)
+}
+
+/// The key that is to come after the one in this file.
+fn next_key(path: &Path) -> Result<Option<MasterKey>, KeyError> {
+    read_key(&MasterKey::next_to(path), "otpd.key.next")
 }
 
 fn routes(config: &Config, voice: &[GatewayName]) -> Result<Routes, route::OpenError> {

@@ -151,6 +151,14 @@ impl MasterKey {
         Ok(key)
     }
 
+    /// Where the key lies that is to come after the one at `path`.
+    #[must_use]
+    pub fn next_to(path: &Path) -> PathBuf {
+        let mut next = path.as_os_str().to_owned();
+        next.push(".next");
+        next.into()
+    }
+
     /// The mode of a key's file that everybody may read; `None` of one that is kept secret, that is
     /// not there or that cannot be looked at.
     #[must_use]
@@ -195,7 +203,7 @@ impl MasterKey {
             index: Derived(self.expand(b"otpd index v1")),
             attempt: Derived(self.expand(b"otpd attempt v1")),
             backup: Derived(self.expand(b"otpd backup v1")),
-            host: Derived(self.expand(b"otpd host v1")),
+            retired: Derived(self.expand(b"otpd retired v1")),
             check: self.expand(b"otpd check v1"),
         }
     }
@@ -262,7 +270,19 @@ pub struct Keys {
     index: Derived,
     attempt: Derived,
     backup: Derived,
-    host: Derived,
+    retired: Derived,
+}
+
+/// Bytes of a code key from before: its id and itself.
+const RETIRED: usize = 36;
+
+/// This machine among those that share a store: by the id that its installation was given, and by its
+/// name, which a copy of a virtual machine is given anew. A hash, so that the store does not tell the
+/// id; its key is no secret, for nobody guesses 128 random bits, and outlives every master.
+#[must_use]
+pub fn host(machine_id: &str, name: &str) -> Host {
+    let key = Derived(*b"otpd host v1: this is no secret.");
+    Host(key.mac(&[machine_id.as_bytes(), name.as_bytes()]))
 }
 
 /// A stored number that cannot be read: damaged, of another row, or of another key.
@@ -321,11 +341,63 @@ impl Keys {
         AttemptKey(self.attempt.mac(&parts))
     }
 
-    /// This machine among those that share a store: by the id that its installation was given, and by
-    /// its name, which a copy of a virtual machine is given anew.
+    /// How many code keys from before there are.
     #[must_use]
-    pub fn host(&self, machine_id: &str, name: &str) -> Host {
-        Host(self.host.mac(&[machine_id.as_bytes(), name.as_bytes()]))
+    pub fn retired(&self) -> usize {
+        self.code.earlier().count()
+    }
+
+    /// These, after those of `before`: what that one's code key hashed is good with these too.
+    #[must_use]
+    pub fn after(mut self, before: &Self) -> Self {
+        self.code = self.code.after(&before.code);
+        self
+    }
+
+    /// The code keys from before, encrypted: recovery codes and codes under way are known by their
+    /// hashes alone. A thief of an earlier master gains nothing by them that it did not give.
+    #[must_use]
+    #[expect(
+        clippy::expect_used,
+        clippy::missing_panics_doc,
+        reason = "a few keys are shorter than the cipher's limit"
+    )]
+    pub fn seal_retired(&self) -> Vec<u8> {
+        let mut plain = Zeroizing::new(Vec::with_capacity(RETIRED * 17));
+        for (id, key) in self.code.earlier() {
+            plain.extend_from_slice(&id.to_be_bytes());
+            plain.extend_from_slice(key);
+        }
+        let nonce: [u8; 24] = random::system().random();
+        let message = Payload { msg: &plain, aad: b"otpd retired" };
+        let mut sealed = nonce.to_vec();
+        let cipher = XChaCha20Poly1305::new(&self.retired.0.into());
+        let encrypted = cipher.encrypt(&XNonce::from(nonce), message);
+        sealed.extend(encrypted.expect("a few keys are shorter than the cipher's limit"));
+        sealed
+    }
+
+    /// These, with the code keys from before that were sealed, besides those that they have.
+    ///
+    /// # Errors
+    /// [`Unsealable`].
+    pub fn with_retired(mut self, sealed: &[u8]) -> Result<Self, Unsealable> {
+        let (nonce, encrypted) = sealed.split_first_chunk::<24>().ok_or(Unsealable)?;
+        let message = Payload { msg: encrypted, aad: b"otpd retired" };
+        let cipher = XChaCha20Poly1305::new(&self.retired.0.into());
+        let plain = cipher.decrypt(&XNonce::from(*nonce), message).map_err(|_| Unsealable)?;
+        let plain = Zeroizing::new(plain);
+        let (all, rest) = plain.as_chunks::<RETIRED>();
+        if !rest.is_empty() {
+            return Err(Unsealable);
+        }
+        let key = |one: &[u8; RETIRED]| {
+            let (id, key) = one.split_first_chunk::<4>()?;
+            Some(CodeKey::new(u32::from_be_bytes(*id), key.try_into().ok()?))
+        };
+        let earlier = all.iter().map(key).collect::<Option<Vec<_>>>().ok_or(Unsealable)?;
+        self.code = self.code.with_earlier(earlier);
+        Ok(self)
     }
 
     /// Seals a line of a backup: its place in the one of this name, and what it says.
@@ -368,6 +440,23 @@ mod tests {
         assert_eq!((made.id, made.check), (read.id, read.check));
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         assert!(matches!(MasterKey::make(&path), Err(KeyError::Exists { .. })));
+    }
+
+    #[test]
+    fn keys_from_before_go_along_under_the_new_one() {
+        let [first, second, third] = [1, 2, 3].map(|byte| MasterKey([byte; 32]).derive());
+        let second = second.after(&first);
+        let third = third.after(&second);
+        let sealed = third.seal_retired();
+        let read = MasterKey([3; 32]).derive().with_retired(&sealed).unwrap();
+        let ids = |keys: &super::Keys| keys.code.earlier().map(|(id, _)| id).collect::<Vec<_>>();
+        assert_eq!(ids(&read), [second.id, first.id]);
+        assert_eq!(read.code.of(first.id).id, first.id);
+        assert_eq!(read.code.of(7).id, third.id, "there is no such key");
+        assert!(read.code.earlier().eq(third.code.earlier()));
+        let wrong = MasterKey([4; 32]).derive().with_retired(&sealed);
+        assert!(wrong.is_err(), "they are under the new key alone");
+        assert!(MasterKey([3; 32]).derive().with_retired(&sealed[..30]).is_err(), "cut");
     }
 
     #[test]

@@ -19,9 +19,13 @@ struct Arguments {
     /// without it no stored number can be read.
     #[arg(long)]
     make_key: bool,
+    /// Make the key that is to come after the one in use, beside it as otpd.key.next, and end. Copy it
+    /// to every host that shares the database; otpctl key rotate goes over to it.
+    #[arg(long, conflicts_with_all = ["check", "make_key"])]
+    make_next_key: bool,
     /// Make or upgrade the schema of a shared database (store.url = "postgres://…") as ROLE, which owns
     /// it, and end: for hosts whose own roles may not.
-    #[arg(long, value_name = "ROLE", conflicts_with_all = ["check", "make_key"])]
+    #[arg(long, value_name = "ROLE", conflicts_with_all = ["check", "make_key", "make_next_key"])]
     migrate: Option<String>,
     /// The file with that role's password.
     #[arg(long, value_name = "FILE", requires = "migrate")]
@@ -32,6 +36,7 @@ const EXAMPLES: &str = "\
 Examples:
   otpd --check                     is /etc/otpd/otpd.toml right?
   otpd --make-key                  before the first start, as root
+  otpd --make-next-key             before otpctl key rotate, as root
   otpd --migrate otpd_owner --password-file owner.password
                                    before the first start with roles of less rights, and the upgrade
   otpd --config ./otpd.toml        run in the foreground";
@@ -47,6 +52,9 @@ fn main() -> ExitCode {
         app::migrate(&arguments.config, role, file)
             .map(|place| format!("{place}: its schema is that of this otpd\n"))
             .map_err(|error| error.to_string())
+    } else if arguments.make_next_key {
+        let made = app::make_next_key(&arguments.config);
+        made.map(|path| made_next(&path)).map_err(|error| error.to_string())
     } else {
         app::run(&arguments.config).map(|()| String::new()).map_err(|error| error.to_string())
     };
@@ -69,6 +77,16 @@ fn made(path: &std::path::Path) -> String {
          otpd.service hands /etc/otpd/otpd.key to the daemon. Elsewhere, or without that unit, otpd\n\
          must be able to read it itself: chown it to otpd's user. A daemon that runs already takes it\n\
          with its next start: systemctl restart otpd\n"
+    )
+}
+
+fn made_next(path: &std::path::Path) -> String {
+    let path = path.display();
+    format!(
+        "{path}: made. Keep a copy of it where the database is not, and copy it to every host that\n\
+         shares the database. otpd.service hands /etc/otpd/otpd.key.next to the daemon with its next\n\
+         start: systemctl restart otpd. Once otpctl status --json shows it as next_key of every host:\n\
+         otpctl key rotate\n"
     )
 }
 

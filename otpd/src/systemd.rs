@@ -191,6 +191,15 @@ pub fn credentials_directory() -> Option<PathBuf> {
     path.is_absolute().then_some(path)
 }
 
+/// Where the service keeps its state, if systemd has given it such a place.
+#[must_use]
+pub fn state_directory() -> Option<PathBuf> {
+    // Several are apart by colons; otpd.service has one.
+    let all = env::var_os("STATE_DIRECTORY")?;
+    let first = env::split_paths(&all).next()?;
+    first.is_absolute().then_some(first)
+}
+
 /// The credentials of the service that runs, as whoever checks the configuration beside it finds them.
 #[must_use]
 pub fn credentials_of_service() -> Option<PathBuf> {

@@ -74,6 +74,8 @@ mod restart;
 mod rights;
 #[path = "daemon/roles.rs"]
 mod roles;
+#[path = "daemon/rotation.rs"]
+mod rotation;
 #[path = "daemon/secrets.rs"]
 mod secrets;
 #[path = "daemon/single_use.rs"]

@@ -112,6 +112,71 @@ pub struct StatusReply {
     pub problems: Vec<String>,
 }
 
+/// Every daemon that shares the store; called with `more`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hosts {}
+
+/// How a daemon stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HostState {
+    /// It is the one that was asked.
+    Here,
+    /// It runs.
+    Running,
+    /// It was not heard of for a minute, and did not say that it stops.
+    Silent,
+    /// It was stopped.
+    Stopped,
+}
+
+/// A daemon, as it told of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Host {
+    /// Its machine's name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// How it stands.
+    pub state: HostState,
+    /// When it began, Unix milliseconds.
+    pub started_at: i64,
+    /// When it was last heard of, Unix milliseconds.
+    pub seen_at: i64,
+    /// Its gateways, at most sixteen.
+    pub gateways: Vec<Gateway>,
+    /// The id of the master key that it works with.
+    pub key: String,
+    /// That of the one that it holds for later.
+    #[serde(default)]
+    pub next_key: Option<String>,
+}
+
+/// Reply to [`Hosts`]: one daemon, or null after the last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostListed {
+    /// The daemon.
+    #[serde(default)]
+    pub host: Option<Host>,
+}
+
+/// Puts the next master key in the place of the one in use. For root alone.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RotateKey {}
+
+/// Reply to [`RotateKey`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyRotated {
+    /// The id of the key in use from now on.
+    pub key: String,
+    /// Numbers that were encrypted anew.
+    pub numbers: u32,
+    /// Hosts that do not run and are not known to hold the key; the first ones.
+    pub without: Vec<String>,
+}
+
 /// Says that the wall clock, which is in doubt, is right.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -14,7 +14,8 @@ pub use backup::{
 pub use error::{AdminError, NoLiveCode};
 pub use host::{
     Arrival, CheckGateways, ConfirmClock, Credentials, Gateway, GatewayChecked, GatewayState,
-    GatewaysChecked, Policy, PolicyReply, Status, StatusReply, TestMessage, Tested, Unenrolled,
+    GatewaysChecked, Host, HostListed, HostState, Hosts, KeyRotated, Policy, PolicyReply,
+    RotateKey, Status, StatusReply, TestMessage, Tested, Unenrolled,
 };
 pub use recovery::{
     Bypass, BypassListed, Bypasses, Grant, Granted, MadeCodes, RecoveryCodes, RevokeBypass, Revoked,
@@ -58,6 +59,8 @@ methods! {
     Bypasses -> BypassListed;
     RevokeBypass -> Revoked;
     Status -> StatusReply;
+    Hosts -> HostListed;
+    RotateKey -> KeyRotated;
     Policy -> PolicyReply;
     CheckGateways -> GatewaysChecked;
     ConfirmClock -> Empty;

@@ -171,6 +171,26 @@ pub struct Pam {
     pub action: PamAction,
 }
 
+/// Arguments of `key`.
+#[derive(Args)]
+pub struct Key {
+    /// What is done.
+    #[command(subcommand)]
+    pub action: KeyAction,
+}
+
+/// What is done with the key.
+#[derive(Subcommand)]
+pub enum KeyAction {
+    /// Put all that is stored under the next key; every daemon goes on with it
+    #[command(after_help = "Example:\n  otpctl key rotate")]
+    Rotate {
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
 /// What is done with a stack.
 #[derive(Subcommand)]
 pub enum PamAction {

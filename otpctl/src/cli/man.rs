@@ -62,8 +62,10 @@ const SEE_ALSO: &str = ".SH SEE ALSO\n.BR otpctl (1),\n.BR otpd.toml (5),\n.BR o
 
 fn pages() -> BTreeMap<String, String> {
     let helpless = |command: Command| command.disable_help_subcommand(true);
-    let command = helpless(Cli::command());
-    let mut command = command.mut_subcommand("pam", helpless).mut_subcommand("store", helpless);
+    let mut command = helpless(Cli::command());
+    for verb in ["key", "pam", "store"] {
+        command = command.mut_subcommand(verb, helpless);
+    }
     command.build();
     let commands = command.get_subcommands().flat_map(Command::get_subcommands);
     let commands = commands.chain(command.get_subcommands()).chain([&command]);

@@ -8,8 +8,8 @@ use clap::{Parser, Subcommand};
 
 pub use arguments::{
     After, Backup, Bypass, Channel, Disabling, Doctor, Enabling, Enroll, Explain, Export, Import,
-    Lasting, Log, Pam, PamAction, Rehearse, Remove, Resend, Restore, Reverting, Shell, Show, Store,
-    StoreAction, TestMessage, Trials, User, Verify,
+    Key, KeyAction, Lasting, Log, Pam, PamAction, Rehearse, Remove, Resend, Restore, Reverting,
+    Shell, Show, Store, StoreAction, TestMessage, Trials, User, Verify,
 };
 
 /// Enrolls users of otpd and verifies their phone numbers.
@@ -167,6 +167,17 @@ Examples:
   date                             is it right?
   otpctl confirm-clock")]
     ConfirmClock,
+    /// Put another master key in the place of the one in use
+    ///
+    /// The next key is made by otpd --make-next-key and copied to every host that shares the database,
+    /// as otpd.key.next beside the key; otpctl status says who holds it. Then rotate, at one host, puts
+    /// all that is stored under it, in one step, and every daemon goes on with it. Root only.
+    #[command(after_help = "\
+Examples:
+  otpd --make-next-key             once, then copy the file to every host
+  otpctl status --json | jq -r '.hosts[] | [.name, .next_key] | @tsv'
+  otpctl key rotate                at one host, once all of them hold it")]
+    Key(Key),
     /// Look at everything that logins with a code depend on, and say what is wrong
     ///
     /// The daemon and its configuration, gateways, the clock, what sshd says of itself, the PAM
@@ -279,6 +290,7 @@ impl Verb {
             | Self::ConfirmClock
             | Self::Doctor(_)
             | Self::Pam(_)
+            | Self::Key(_)
             | Self::Backup(_)
             | Self::Restore(_)
             | Self::Store(_)
@@ -300,6 +312,7 @@ impl Verb {
             | Self::RecoveryCodes(_)
             | Self::TestMessage(_)
             | Self::Pam(_)
+            | Self::Key(_)
             | Self::Rehearse(_)
             | Self::ConfirmClock => true,
             Self::Bypass(bypass) => !bypass.list,

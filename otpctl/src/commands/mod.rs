@@ -8,6 +8,7 @@ mod doctor;
 mod enroll;
 mod explain;
 mod import;
+mod key;
 mod list;
 mod log;
 mod pam;
@@ -82,6 +83,7 @@ pub(crate) fn run(session: &Session, verb: Verb) -> Result<Outcome, Failure> {
         Verb::Log(arguments) => log::run(session, arguments),
         Verb::Explain(arguments) => explain::run(session, &arguments),
         Verb::ConfirmClock => confirm_clock::run(session),
+        Verb::Key(arguments) => key::run(session, &arguments),
         Verb::Pam(arguments) => pam::run(session, arguments),
         Verb::Rehearse(arguments) => rehearse::run(session, arguments),
         Verb::Doctor(arguments) => doctor::run(session, &arguments),

@@ -133,7 +133,11 @@ fn proves(record: &admin::Record, host: &str) -> Option<String> {
 /// This host's name as the daemon writes it into what hosts share.
 fn own_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    name.trim().to_owned()
+    match name.trim() {
+        // What the kernel says before anybody gave the machine a name.
+        "" | "(none)" => "this machine".to_owned(),
+        name => name.to_owned(),
+    }
 }
 
 #[cfg(test)]

@@ -40,9 +40,8 @@ fn pass(backup: &Pieces<'_>, found: Option<&json::Restored>) -> Result<json::Res
     let mut restored = json::Restored { dry_run, ..json::Restored::default() };
     let take = |reply: admin::RestoredPiece| {
         let complete = reply.complete;
-        if let Some(found) = found {
-            is_same(backup, reply.backup.as_ref(), found.backup.as_ref())?;
-        }
+        let before = found.map(|found| id(found.backup.as_ref()));
+        is_same(backup, reply.backup.as_ref(), before)?;
         add(&mut restored, reply);
         Ok(Sent { complete, users: restored.users })
     };
@@ -64,15 +63,20 @@ fn pass(backup: &Pieces<'_>, found: Option<&json::Restored>) -> Result<json::Res
 pub(super) fn is_same(
     file: &Pieces<'_>,
     seen: Option<&admin::BackupSeen>,
-    before: Option<&json::BackupSeen>,
+    before: Option<&str>,
 ) -> Result<(), Failure> {
-    let Some(seen) = seen else { return Ok(()) };
-    if before.is_some_and(|before| before.id == seen.id) {
+    let (Some(seen), Some(before)) = (seen, before) else { return Ok(()) };
+    if before == seen.id {
         return Ok(());
     }
     let what = "another backup is in the file than was checked; nothing was changed by it: run the \
                 same again";
     Err(Failure::Host(format!("{}: {what}", file.name)))
+}
+
+/// The name of the backup that was checked.
+pub(super) fn id(seen: Option<&json::BackupSeen>) -> &str {
+    seen.map_or("", |seen| &seen.id)
 }
 
 fn add(restored: &mut json::Restored, reply: admin::RestoredPiece) {

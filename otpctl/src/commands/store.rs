@@ -12,7 +12,7 @@ use super::{
     backup::{Draft, root_only, unwritten},
     pieces::{Pieces, Sent},
     progress::Progress,
-    restore::is_same,
+    restore::{id, is_same},
 };
 use crate::{
     cli,
@@ -84,9 +84,8 @@ fn pass(export: &Pieces<'_>, found: Option<&json::Moved>) -> Result<json::Moved,
     let dry_run = found.is_none();
     let (mut imported, mut users) = (json::Moved::default(), 0);
     let take = |reply: admin::ImportedPiece| {
-        if let Some(found) = found {
-            is_same(export, reply.export.as_ref(), found.export.as_ref())?;
-        }
+        let before = found.map(|found| id(found.export.as_ref()));
+        is_same(export, reply.export.as_ref(), before)?;
         if let Some(seen) = reply.export {
             imported.export = Some(json::BackupSeen::new(seen));
             imported.known = reply.known;

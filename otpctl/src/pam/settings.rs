@@ -18,14 +18,18 @@ const FOLDER: &str = "/etc/ssh/sshd_config.d";
 /// Where sshd writes its process id, and anew when it reads its files again.
 const PID: &str = "/run/sshd.pid";
 
-/// Whether `path` is one that may be taken away.
+/// Whether `path` names one that may be taken away.
+pub(super) fn may_go(path: &str) -> bool {
+    let name = Path::new(path).strip_prefix(FOLDER).ok().and_then(Path::to_str);
+    name.is_some_and(|name| !name.is_empty() && !name.starts_with('.') && !name.contains('/'))
+}
+
+/// Whether `path` may be taken away.
 ///
 /// # Errors
 /// Why not, in words.
 pub(super) fn check(path: &str) -> Result<(), String> {
-    let name = Path::new(path).strip_prefix(FOLDER).ok().and_then(Path::to_str);
-    let plain = |name: &str| !name.is_empty() && !name.starts_with('.') && !name.contains('/');
-    if !name.is_some_and(plain) {
+    if !may_go(path) {
         return Err(format!("--sshd-file: {path} is no file right below {FOLDER}"));
     }
     match fs::symlink_metadata(path) {

@@ -121,9 +121,7 @@ fn known(event: &Event) -> (Tone, &'static str, String) {
             let details = low(scope, country, [*messages, *answered], *blocked);
             (Bad, "few messages answered", details)
         }
-        Event::SiteUnderAttack {} => {
-            (Bad, "many wrong codes on this host", "codes have eight digits now".to_owned())
-        }
+        Event::SiteUnderAttack {} => attacked(),
         Event::MessageSent { gateway, vendor_id, certain } => {
             let what = if *certain { "message accepted" } else { "message perhaps sent" };
             (Plain, what, join([gateway.clone(), named(vendor_id.as_deref().unwrap_or_default())]))
@@ -168,6 +166,7 @@ fn known(event: &Event) -> (Tone, &'static str, String) {
         Event::ClockConfirmed { ahead_seconds } => {
             (Plain, "clock confirmed", confirmed(*ahead_seconds))
         }
+        Event::KeyRotated { key, numbers } => rotated(key, *numbers),
         Event::BackupTaken { backup, accounts, log } => {
             (Plain, "backup made", backed_up(backup, *accounts, *log))
         }
@@ -193,6 +192,16 @@ fn made(codes: u32, replaced: u32) -> String {
 fn confirmed(ahead_seconds: i64) -> String {
     let way = if ahead_seconds < 0 { "behind" } else { "ahead" };
     format!("{} s {way}", ahead_seconds.unsigned_abs())
+}
+
+/// The whole site is guessed at.
+fn attacked() -> (Tone, &'static str, String) {
+    (Tone::Bad, "many wrong codes on this host", "codes have eight digits now".to_owned())
+}
+
+/// Another master key.
+fn rotated(key: &str, numbers: u64) -> (Tone, &'static str, String) {
+    (Tone::Bad, "master key rotated", format!("to {key}, numbers: {numbers}"))
 }
 
 /// A backup that was made.

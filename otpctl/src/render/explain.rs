@@ -197,6 +197,7 @@ fn whence(event: &Event) -> Option<(String, Option<String>)> {
         | Event::NumberRevealed { .. }
         | Event::TestMessage { .. }
         | Event::ClockConfirmed { .. }
+        | Event::KeyRotated { .. }
         | Event::BackupTaken { .. }
         | Event::RestoreBegun { .. }
         | Event::BackupRestored { .. }
@@ -263,6 +264,7 @@ fn end(events: &[Event], stale: bool) -> (End, Option<String>, Option<i64>) {
             | Event::Unlocked {}
             | Event::NumberRevealed { .. }
             | Event::ClockConfirmed { .. }
+            | Event::KeyRotated { .. }
             | Event::BackupTaken { .. }
             | Event::RestoreBegun { .. }
             | Event::BackupRestored { .. }

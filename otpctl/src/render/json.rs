@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use otp_proto::admin::{self, Arrival, Channel, DeliveryStatus, OptOut, State};
+use otp_proto::admin::{self, Arrival, Channel, DeliveryStatus, HostState, OptOut, State};
 use serde::Serialize;
 
 use super::{is_hidden, text::Lock, time::utc};
@@ -92,6 +92,44 @@ pub(crate) struct Unlocked<'a> {
 impl<'a> Unlocked<'a> {
     pub(crate) fn new(unlocked: &'a admin::Unlocked) -> Self {
         Self { subscriber: Subscriber::new(&unlocked.subscriber), opted_in: unlocked.opted_in }
+    }
+}
+
+/// Result of `status`.
+#[derive(Serialize)]
+pub(crate) struct Status<'a> {
+    // The wire's own field names are the documented ones, and none of these is a time.
+    #[serde(flatten)]
+    status: &'a admin::StatusReply,
+    hosts: Vec<Host<'a>>,
+}
+
+/// A daemon that shares the store.
+#[derive(Serialize)]
+struct Host<'a> {
+    name: &'a str,
+    version: &'a str,
+    state: HostState,
+    started_at: String,
+    seen_at: String,
+    gateways: &'a [admin::Gateway],
+    key: &'a str,
+    next_key: Option<&'a str>,
+}
+
+impl<'a> Status<'a> {
+    pub(crate) fn new(status: &'a admin::StatusReply, hosts: &'a [admin::Host]) -> Self {
+        let host = |host: &'a admin::Host| Host {
+            name: &host.name,
+            version: &host.version,
+            state: host.state,
+            started_at: utc(host.started_at),
+            seen_at: utc(host.seen_at),
+            gateways: &host.gateways,
+            key: &host.key,
+            next_key: host.next_key.as_deref(),
+        };
+        Self { status, hosts: hosts.iter().map(host).collect() }
     }
 }
 

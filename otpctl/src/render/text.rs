@@ -2,8 +2,8 @@
 
 use jiff::tz::TimeZone;
 use otp_proto::admin::{
-    Channel, Delivery, DeliveryStatus, Enrolled, GatewayState, Limit, OptOut, Shown, State,
-    StatusReply, Subscriber, Unlocked,
+    Channel, Delivery, DeliveryStatus, Enrolled, Gateway, GatewayState, Host, HostState,
+    KeyRotated, Limit, OptOut, Shown, State, StatusReply, Subscriber, Unlocked,
 };
 
 pub(crate) use super::bypass::{bypassed, bypasses, hand_over, no_bypass, recovery_codes, revoked};
@@ -194,8 +194,13 @@ fn limits(limits: &[Limit], zone: &TimeZone, width: Option<u16>) -> String {
     table::layout(Some(["LIMIT", "SINCE", "UNTIL"]), rows, 0, width)
 }
 
-/// Result of `status`.
-pub(crate) fn status(status: &StatusReply, width: Option<u16>) -> String {
+/// Result of `status`. A daemon that has its store alone is told of in the first line.
+pub(crate) fn status(
+    status: &StatusReply,
+    hosts: &[Host],
+    zone: &TimeZone,
+    width: Option<u16>,
+) -> String {
     let StatusReply { pending, active, disabled, .. } = status;
     let mut facts = vec![
         ("otpd", format!("{} on {}", status.version, status.host)),
@@ -210,11 +215,55 @@ pub(crate) fn status(status: &StatusReply, width: Option<u16>) -> String {
         facts.push(("problems", "none".into()));
     }
     facts.extend(status.problems.iter().map(|problem| ("problem", problem.clone())));
-    let facts = facts_table(facts, width);
-    if status.gateways.is_empty() {
-        return facts;
+    let mut parts = vec![facts_table(facts, width)];
+    if hosts.len() > 1 {
+        parts.push(hosts_table(hosts, zone, width));
     }
-    let rows = status.gateways.iter().map(|gateway| {
+    if !status.gateways.is_empty() {
+        parts.push(gateways_table(&status.gateways, width));
+    }
+    parts.join("\n")
+}
+
+/// Result of `key rotate`.
+pub(crate) fn key_rotated(done: &KeyRotated) -> String {
+    let KeyRotated { key, numbers, without } = done;
+    let mut text = format!(
+        "Everything is under the key {key}; numbers among it: {numbers}. Now, on every host:\n\
+         mv /etc/otpd/otpd.key.next /etc/otpd/otpd.key, and keep a copy where the database is not.\n\
+         Backups from before need the key from before: take a new one (otpctl backup).\n"
+    );
+    if !without.is_empty() {
+        text +=
+            "These do not run and are not known to hold it; without it otpd will not work there: ";
+        text += &without.join(", ");
+        text += "\n";
+    }
+    text
+}
+
+/// A daemon a line, with the gateways that it cannot use.
+fn hosts_table(hosts: &[Host], zone: &TimeZone, width: Option<u16>) -> String {
+    let rows = hosts.iter().map(|host| {
+        let state = match host.state {
+            HostState::Here => "here",
+            HostState::Running => "running",
+            HostState::Silent => "silent",
+            HostState::Stopped => "stopped",
+        };
+        let name = |gateway: &Gateway| gateway.name.clone();
+        let down = host.gateways.iter().filter(|gateway| gateway.state != GatewayState::Ready);
+        let down = down.map(name).collect::<Vec<_>>();
+        let down = if down.is_empty() { "-".to_owned() } else { down.join(", ") };
+        let seen = local(host.seen_at, zone);
+        [host.name.clone(), host.version.clone(), state.into(), seen, down]
+    });
+    let header = ["HOST", "VERSION", "STATE", "LAST SEEN", "GATEWAYS DOWN"];
+    table::layout(Some(header), rows, 4, width)
+}
+
+fn gateways_table(gateways: &[Gateway], width: Option<u16>) -> String {
+    let rows = gateways.iter().map(|gateway| {
         let state = match gateway.state {
             GatewayState::Ready => "ready",
             GatewayState::Resting => "resting",
@@ -224,7 +273,7 @@ pub(crate) fn status(status: &StatusReply, width: Option<u16>) -> String {
         [gateway.name.clone(), gateway.kind.clone(), state.into(), reason]
     });
     let header = ["GATEWAY", "KIND", "STATE", "LAST FAILURE"];
-    format!("{facts}\n{}", table::layout(Some(header), rows, 3, width))
+    table::layout(Some(header), rows, 3, width)
 }
 
 /// A fact a line.

@@ -3,10 +3,7 @@
 
 use std::{fs::File, io::pipe, os::unix::net::UnixListener, path::Path, process::Stdio};
 
-use crate::{
-    STATUS,
-    daemon::{Daemon, Run, command, otpctl},
-};
+use crate::daemon::{Daemon, Run, command, otpctl};
 
 #[test]
 fn refusals_are_worded_and_exit_with_1() {
@@ -73,8 +70,8 @@ fn a_reader_that_stops_early_is_no_error_and_a_full_disk_is() {
     let full = || Stdio::from(File::options().write(true).open("/dev/full").expect("/dev/full"));
     let stderr = "otpctl: cannot write to standard output: No space left on device\n";
     for (stdout, exit, expected) in [(broken(), 0, ""), (full(), 1, stderr)] {
-        let daemon = Daemon::replies(STATUS);
-        let mut command = command(&daemon.socket, &["status"]);
+        let daemon = Daemon::replies("{}");
+        let mut command = command(&daemon.socket, &["confirm-clock"]);
         command.stdout(stdout).stderr(Stdio::piped());
         let output = command.spawn().and_then(std::process::Child::wait_with_output);
         assert_eq!(Run::from(output.expect("otpctl")), Run::new(exit, "", expected));

@@ -31,4 +31,7 @@ mod verbs;
 const ALICE: &str = r#"{"user":"alice","phone":"+1 ••• ••• ••42","country":"US","channel":"sms","state":"active","created_at":1785585600000,"verified_at":1785585660000}"#;
 
 /// A reply to `Status`.
+/// What a daemon that has its store alone says of those that share it.
+const HOST: &str = r#"{"name":"web1","version":"0.1.0","state":"here","started_at":1785585600000,"seen_at":1785585660000,"gateways":[],"key":"00c0ffee","next_key":null}"#;
+
 const STATUS: &str = r#"{"version":"0.1.0","host":"web1","store":"sqlite","pending":1,"active":3,"disabled":0,"live_challenges":2,"gateways":[{"name":"main","kind":"telnyx","state":"resting","reason":"no\u001b[2J credit"}],"problems":["main rests"]}"#;

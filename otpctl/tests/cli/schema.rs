@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    ALICE, STATUS,
+    ALICE, HOST, STATUS,
     daemon::{Crowd, otpctl},
 };
 
@@ -17,7 +17,7 @@ const RECORD: &str = "id:number at:time request:text? user:text actor:text event
 
 /// A verb, its arguments, and the keys of its JSON in order; `key{…}` and `key[…]` hold those of
 /// `SHAPES`.
-const VERBS: [(&str, &[&str], &str); 23] = [
+const VERBS: [(&str, &[&str], &str); 24] = [
     ("enroll", &["alice", "+13125550142"], "SUBSCRIBER delivery{DELIVERY}"),
     ("enroll", &["--from", "-"], "enrolled:number already:number failed:number sent:number"),
     ("verify", &["alice", "123456"], "SUBSCRIBER"),
@@ -59,9 +59,11 @@ const VERBS: [(&str, &[&str], &str); 23] = [
         &[],
         "version:text host:text store:text pending:number active:number disabled:number \
          live_challenges:number gateways[name:text kind:text state:text reason:text?] \
-         problems[text]",
+         problems[text] \
+         hosts[name:text version:text state:text started_at:time seen_at:time gateways[] key:text next_key:text?]",
     ),
     ("confirm-clock", &[], "confirmed:flag"),
+    ("key", &["rotate", "--yes"], "key:text numbers:number without[text]"),
     (
         "backup",
         &[concat!(env!("CARGO_TARGET_TMPDIR"), "/schema.backup"), "--force"],
@@ -137,11 +139,13 @@ fn daemon() -> Crowd {
             "RevokeBypass" => json!({ "revoked": 1 }),
             "Bypasses" => return rows("bypass", &grant),
             "Log" => return rows("record", &record),
+            "RotateKey" => json!({ "key": "00c0ffee", "numbers": 3, "without": ["web3"] }),
             "Remove" | "ConfirmClock" => json!({}),
             "CheckGateways" => json!({ "gateways": [] }),
             "Policy" => json!({ "unenrolled": "deny", "exempt_users": [], "exempt_groups": [],
                 "sms": ["main"], "voice": [], "truncated": false }),
             "Status" => status.clone(),
+            "Hosts" => return rows("host", &serde_json::from_str(HOST).expect("JSON")),
             "TestMessage" => json!({ "status": "accepted", "channel": "sms", "reference": "K7",
                 "gateway": "main", "vendor_id": "m-1", "reason": null }),
             "List" => return rows("subscriber", &subscriber),

@@ -1,8 +1,8 @@
 //! Each verb: its request, its result, its refusal.
 
 use crate::{
-    ALICE, STATUS,
-    daemon::{Daemon, Run},
+    ALICE, HOST, STATUS,
+    daemon::{Daemon, Run, Several},
 };
 
 const PENDING: &str = r#"{"user":"alice","phone":"+1 ••• ••• ••42","country":"US","channel":"sms","state":"pending","created_at":1785585600000,"verified_at":null}"#;
@@ -285,8 +285,18 @@ fn without_a_terminal_nothing_is_removed_or_replaced_unasked() {
 
 #[test]
 fn status_is_readable_and_cannot_steer_the_terminal() {
-    let (request, run) = Daemon::replies(STATUS).run(&["status"], "");
-    assert_eq!(request, r#"{"method":"org.otpd.Admin.Status","parameters":{}}"#);
+    let replies = || {
+        let status = format!("{{\"parameters\":{STATUS}}}\0");
+        let host = format!("{{\"parameters\":{{\"host\":{HOST}}},\"continues\":true}}\0");
+        let end = "{\"parameters\":{\"host\":null}}\0";
+        vec![status, host + end]
+    };
+    let (requests, run) = Several::new(replies()).run(&["status"]);
+    let asked = [
+        r#"{"method":"org.otpd.Admin.Status","parameters":{}}"#,
+        r#"{"method":"org.otpd.Admin.Hosts","parameters":{},"more":true}"#,
+    ];
+    assert_eq!(requests, asked);
     let stdout = "\
 otpd              0.1.0 on web1
 store             sqlite
@@ -298,11 +308,22 @@ GATEWAY  KIND    STATE    LAST FAILURE
 main     telnyx  resting  no\\u{1b}[2J credit
 ";
     assert_eq!(run, Run::new(0, stdout, ""));
-    let (_, run) = Daemon::replies(STATUS).run(&["status", "--json"], "");
-    let json: serde_json::Value = serde_json::from_str(&run.stdout).expect("JSON");
+    let (_, run) = Several::new(replies()).run(&["status", "--json"]);
+    let mut json: serde_json::Value = serde_json::from_str(&run.stdout).expect("JSON");
+    let hosts = json.as_object_mut().and_then(|fields| fields.remove("hosts"));
     let wire: serde_json::Value = serde_json::from_str(STATUS).expect("JSON");
     assert_eq!((run.exit, json), (Some(0), wire));
+    let host = hosts.as_ref().and_then(|hosts| hosts.get(0)).expect("a host");
+    assert_eq!(
+        (&host["state"], &host["seen_at"]),
+        (&"here".into(), &"2026-08-01T12:01:00Z".into())
+    );
     assert!(!run.stdout.contains('\u{1b}'));
+    // A daemon from before it told of hosts.
+    let unknown = r#"{"error":"org.varlink.service.MethodNotFound","parameters":{"method":"x"}}"#;
+    let old = vec![format!("{{\"parameters\":{STATUS}}}\0"), format!("{unknown}\0")];
+    let (_, run) = Several::new(old).run(&["status"]);
+    assert_eq!(run, Run::new(0, stdout, ""));
 }
 
 #[test]

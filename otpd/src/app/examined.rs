@@ -16,7 +16,8 @@ use crate::{
 
 /// The key, as the next start would find it.
 enum Key {
-    Found(Box<Keys>),
+    /// With the one that is to come after it, if there is such a one.
+    Found(Vec<Keys>),
     Missing,
     /// The service gets it from a place that cannot be looked at from here.
     Hidden,
@@ -33,11 +34,11 @@ pub(super) fn key_and_database(
     credentials: Option<&Path>,
 ) -> Result<(), StartError> {
     let judged = match key(key_file, credentials)? {
-        Key::Found(keys) => store::examine(database, Some(&keys)).map_err(StartError::from),
-        Key::Hidden => store::examine(database, None).map_err(StartError::from),
-        Key::Missing => match store::is_in_use(database) {
-            Ok(false) => Ok(()),
-            Ok(true) => Err(StartError::KeyMissing {
+        Key::Found(keys) => store::examine(database, &keys).map_err(StartError::from),
+        Key::Hidden => store::examine(database, &[]).map_err(StartError::from),
+        Key::Missing => match store::key_check(database) {
+            Ok(None) => Ok(()),
+            Ok(Some(_)) => Err(StartError::KeyMissing {
                 key: key_file.into(),
                 database: database.display().to_string(),
             }),
@@ -56,17 +57,22 @@ pub(super) fn key_and_database(
 }
 
 fn key(key_file: &Path, credentials: Option<&Path>) -> Result<Key, StartError> {
-    let found = |master: MasterKey| Key::Found(Box::new(master.derive()));
+    // The one that is to come may be used already: which of them a database needs, it says itself.
+    let next = |name: PathBuf| MasterKey::read(&name).ok().flatten();
+    let found = |master: MasterKey, next: Option<MasterKey>| {
+        Key::Found(std::iter::once(master).chain(next).map(|master| master.derive()).collect())
+    };
     // A copy of what the service was started with, which may be gone.
     let copy = || -> Result<Key, StartError> {
-        let copy = credentials.map(|folder| MasterKey::read(&folder.join("otpd.key")));
-        Ok(copy.transpose()?.flatten().map_or(Key::Hidden, found))
+        let Some(folder) = credentials else { return Ok(Key::Hidden) };
+        let copy = MasterKey::read(&folder.join("otpd.key"))?;
+        Ok(copy.map_or(Key::Hidden, |key| found(key, next(folder.join("otpd.key.next")))))
     };
     if is_brought_otherwise() {
         return copy();
     }
     match MasterKey::read(key_file) {
-        Ok(Some(master)) => Ok(found(master)),
+        Ok(Some(master)) => Ok(found(master, next(MasterKey::next_to(key_file)))),
         Ok(None) => Ok(Key::Missing),
         // systemd reads it as root. That everybody may is a warning of the start.
         Err(KeyError::Io { source, .. }) if source.kind() == ErrorKind::PermissionDenied => copy(),

@@ -9,8 +9,9 @@ use crate::{
     clock::Clock,
     config::{self, Config},
     domain::{challenge::Host, policy::Unenrolled},
-    keys::Keys,
+    keys::{self, Keys},
     store::{self, AuditSink, Postgres, Reader, Site, Sqlite, Store},
+    systemd,
 };
 
 /// A store at work.
@@ -22,13 +23,15 @@ pub(super) struct Opened {
     pub(super) clock: Clock,
     /// This machine, where others share the store.
     pub(super) host: Option<Host>,
+    /// The keys, with those from before that the store has kept.
+    pub(super) keys: Keys,
 }
 
 impl Opened {
     pub(super) fn open(config: &Config, keys: &Keys, sink: AuditSink) -> Result<Self, StartError> {
         match &config.store {
             config::Store::Sqlite(path) => {
-                let is_new = matches!(store::is_in_use(path), Ok(false));
+                let is_new = matches!(store::key_check(path), Ok(None));
                 let sqlite = Sqlite::open(path, keys.clone())?;
                 if is_new && config.policy.unenrolled == Unenrolled::Ignore {
                     warn!(
@@ -40,42 +43,48 @@ impl Opened {
                 }
                 let clock = Clock::system(sqlite.agreement()?).map_err(StartError::Clock)?;
                 let reader = Reader::sqlite(path, keys.clone())?;
+                let keys = sqlite.keys().clone();
                 let (store, thread) = Store::start(sqlite, clock.clone(), sink)?;
-                Ok(Self { store, reader, thread, clock, host: None })
+                Ok(Self { store, reader, thread, clock, host: None, keys })
             }
             config::Store::Postgres(settings) => {
-                let site = site(keys)?;
+                let site = site()?;
                 let host = Some(site.host);
                 let postgres = Postgres::open(settings.clone(), keys.clone(), site)?;
                 let (stored, now) = postgres.times();
                 let clock = Clock::of_database(stored, now).map_err(StartError::Clock)?;
                 let reader = Reader::postgres(&postgres)?;
+                let keys = postgres.keys().clone();
                 let (store, thread) = Store::start(postgres, clock.clone(), sink)?;
-                Ok(Self { store, reader, thread, clock, host })
+                Ok(Self { store, reader, thread, clock, host, keys })
             }
         }
     }
 }
 
-/// What the store is called, if it holds something that needs its key.
-pub(super) fn in_use(store: &config::Store) -> Result<Option<String>, StartError> {
+/// What the store's key is known by, if it holds something that needs one.
+pub(super) fn key_check(store: &config::Store) -> Result<Option<Vec<u8>>, StartError> {
     match store {
-        config::Store::Sqlite(path) => {
-            Ok(store::is_in_use(path)?.then(|| path.display().to_string()))
-        }
-        config::Store::Postgres(settings) => {
-            Ok(store::is_postgres_in_use(settings)?.then(|| settings.to_string()))
-        }
+        config::Store::Sqlite(path) => Ok(store::key_check(path)?),
+        config::Store::Postgres(settings) => Ok(store::postgres_key_check(settings)?),
+    }
+}
+
+/// What the store is called.
+pub(super) fn name(store: &config::Store) -> String {
+    match store {
+        config::Store::Sqlite(path) => path.display().to_string(),
+        config::Store::Postgres(settings) => settings.to_string(),
     }
 }
 
 /// This machine among those that share the store. What its installation calls it must be there: two
 /// machines that were taken for one would send each other's codes anew.
-fn site(keys: &Keys) -> Result<Site, StartError> {
+fn site() -> Result<Site, StartError> {
     let id = machine_id()?;
     // What messages call the site may be the same on all of its machines.
     let name = config::host_name();
-    Ok(Site { host: keys.host(&id, &name), name })
+    Ok(Site { host: keys::host(&id, &name), name, state: systemd::state_directory() })
 }
 
 /// What the installation calls this machine.

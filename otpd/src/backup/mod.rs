@@ -77,6 +77,10 @@ pub struct Header {
     /// empty.
     #[n(6)]
     pub newest: Option<Newest>,
+    /// What hashed the recovery codes that were made under earlier master keys, encrypted; `None` where
+    /// there was none.
+    #[cbor(n(7), with = "minicbor::bytes")]
+    pub retired: Option<Vec<u8>>,
 }
 
 /// The newest event of a trail.

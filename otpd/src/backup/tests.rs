@@ -22,6 +22,7 @@ fn keys(byte: u8) -> Keys {
 
 fn header(backup: u64) -> Header {
     Header {
+        retired: None,
         backup,
         taken_at: START,
         host: "box".to_owned(),

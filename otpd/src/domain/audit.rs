@@ -230,6 +230,13 @@ pub enum Event {
     Enabled {},
     /// An administrator had the number forgotten.
     Removed {},
+    /// An administrator had another master key take the place of the one before.
+    KeyRotated {
+        /// The new one's id.
+        key: String,
+        /// Numbers that were encrypted anew.
+        numbers: u64,
+    },
     /// An administrator had a set of recovery codes made.
     RecoveryCodesMade {
         /// How many.

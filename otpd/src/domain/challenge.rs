@@ -20,7 +20,7 @@ pub use state::{End, State};
 use super::{
     account::{Account, Source},
     budget::resend_wait,
-    passcode::{ChallengeToken, CodeKey, Draw, LONG, Passcode, Purpose, Reference},
+    passcode::{ChallengeToken, CodeHash, CodeKey, Draw, LONG, Passcode, Purpose, Reference},
     time::Timestamp,
 };
 
@@ -316,12 +316,16 @@ impl Challenge {
     /// charges for [`Judgement::Wrong`] in the same transaction.
     pub fn judge(&self, account: &Account, key: &CodeKey, typed: &Passcode) -> Judgement {
         let State::Live { code, earlier } = &self.state else { return Judgement::Wrong };
-        let hash = key.hash(self.purpose, self.token, account, typed);
-        if code.matches(&hash) {
+        // Each by the key that it was made with: the master may have been replaced since.
+        let is = |stored: &CodeHash| {
+            let hash = key.of(stored.key_id).hash(self.purpose, self.token, account, typed);
+            stored.matches(&hash)
+        };
+        if is(code) {
             return Judgement::Right;
         }
         // All are compared, so that the time does not tell which one it was.
-        let known = earlier.iter().fold(false, |known, old| old.matches(&hash) | known);
+        let known = earlier.iter().fold(false, |known, old| is(old) | known);
         if known { Judgement::Earlier } else { Judgement::Wrong }
     }
 

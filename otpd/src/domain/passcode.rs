@@ -232,13 +232,51 @@ pub struct CodeKey {
     /// Which master it comes from; kept with every hash.
     pub id: u32,
     key: [u8; 32],
+    /// Those before it, the newest first: what they hashed cannot be hashed anew.
+    earlier: Vec<Self>,
 }
+
+/// Earlier keys that are kept.
+const EARLIER: usize = 16;
 
 impl CodeKey {
     /// Takes derived key bytes over.
     #[must_use]
     pub fn new(id: u32, key: [u8; 32]) -> Self {
-        Self { id, key }
+        Self { id, key, earlier: Vec::new() }
+    }
+
+    /// This one, after `before` and those before that.
+    #[must_use]
+    pub fn after(mut self, before: &Self) -> Self {
+        let alone = |key: &Self| Self::new(key.id, key.key);
+        let all = std::iter::once(before).chain(&before.earlier).map(alone);
+        self.earlier = all.filter(|key| key.id != self.id).take(EARLIER).collect();
+        self
+    }
+
+    /// This one, with these before it besides those that it has.
+    #[must_use]
+    pub fn with_earlier(mut self, earlier: Vec<Self>) -> Self {
+        for key in earlier {
+            let known = key.id == self.id || self.earlier.iter().any(|own| own.id == key.id);
+            if !known && self.earlier.len() < EARLIER {
+                self.earlier.push(key);
+            }
+        }
+        self
+    }
+
+    /// Those before it, the newest first: their ids and what they are.
+    pub fn earlier(&self) -> impl Iterator<Item = (u32, &[u8; 32])> {
+        self.earlier.iter().map(|key| (key.id, &key.key))
+    }
+
+    /// The key of this id, be it an earlier one; this one where there is none of that id, whose hashes
+    /// match none of it.
+    #[must_use]
+    pub fn of(&self, id: u32) -> &Self {
+        self.earlier.iter().find(|key| key.id == id && id != self.id).unwrap_or(self)
     }
 
     /// The keyed hash of a code, bound to its purpose, challenge and account. Every part is

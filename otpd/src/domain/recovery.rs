@@ -289,6 +289,12 @@ impl Recovery {
         *self == Self { made_at: self.made_at, ..Self::default() }
     }
 
+    /// Which key the codes were hashed with.
+    #[must_use]
+    pub fn key_id(&self) -> u32 {
+        self.key_id
+    }
+
     /// Codes not used yet.
     #[must_use]
     pub fn left(&self) -> u8 {

@@ -14,8 +14,8 @@ use super::{
     connection::{Connection, Done},
     permit::{Right, Target},
     wire::{
-        Fault, channel_in, checked, delivery, fault, fitting, gateway, grant, limit, not_enrolled,
-        opt_out, policy, subscriber,
+        Fault, channel_in, checked, delivery, fault, fitting, gateway, grant, host, key_rotated,
+        limit, not_enrolled, not_rotated, opt_out, policy, subscriber,
     },
 };
 use crate::{
@@ -64,6 +64,7 @@ impl Connection {
             "Policy" => handle!(wire::Policy, policy),
             "CheckGateways" => handle!(wire::CheckGateways, check_gateways),
             "ConfirmClock" => handle!(wire::ConfirmClock, confirm_clock),
+            "RotateKey" => handle!(wire::RotateKey, rotate_key),
             "Restore" => handle!(wire::Restore, restore),
             "Import" => handle!(wire::Import, import),
             "Export" => self.export(call).await,
@@ -78,6 +79,15 @@ impl Connection {
                     return self.error(&ServiceError::ExpectedMore {}).await;
                 }
                 self.list().await
+            }
+            "Hosts" => {
+                let Some(_) = self.parameters::<wire::Hosts>(call.parameters).await? else {
+                    return Ok(());
+                };
+                if !call.more {
+                    return self.error(&ServiceError::ExpectedMore {}).await;
+                }
+                self.hosts().await
             }
             "Bypasses" => {
                 let Some(_) = self.parameters::<wire::Bypasses>(call.parameters).await? else {
@@ -229,7 +239,7 @@ impl Connection {
         Ok(wire::StatusReply {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             host: status.host,
-            store: "sqlite".to_owned(),
+            store: status.store.to_owned(),
             pending: status.counts.pending,
             active: status.counts.active,
             disabled: status.counts.disabled,
@@ -262,6 +272,17 @@ impl Connection {
         Ok(wire::GatewaysChecked { gateways: standings.into_iter().map(checked).collect() })
     }
 
+    async fn rotate_key(
+        &mut self,
+        verifier: &Verifier,
+        _: wire::RotateKey,
+    ) -> Result<wire::KeyRotated, Fault> {
+        if !self.may(verifier, Right::Backup, Target::Everyone).await {
+            return Err(Fault::Service(ServiceError::PermissionDenied {}));
+        }
+        verifier.rotate_key(self.peer.uid).await.map(key_rotated).map_err(not_rotated)
+    }
+
     async fn confirm_clock(
         &mut self,
         verifier: &Verifier,
@@ -284,6 +305,26 @@ impl Connection {
         let verifier = self.verifier()?;
         let may = self.may(&verifier, Right::Administer, Target::Everyone).await;
         may.then_some(verifier).ok_or(Fault::Service(ServiceError::PermissionDenied {}))
+    }
+
+    /// One daemon a reply: of many hosts, not all fit one.
+    async fn hosts(&mut self) -> Done {
+        let verifier = match self.overseen().await {
+            Ok(verifier) => verifier,
+            Err(Fault::Service(error)) => return self.error(&error).await,
+            Err(Fault::Admin(error)) => return self.error(&error).await,
+        };
+        let hosts = match verifier.hosts().await {
+            Ok(hosts) => hosts,
+            Err(error) => {
+                let reason = error.to_string();
+                return self.error(&AdminError::Unavailable { reason }).await;
+            }
+        };
+        for known in hosts {
+            self.reply(&wire::HostListed { host: Some(host(known)) }, true).await?;
+        }
+        self.reply(&wire::HostListed { host: None }, false).await
     }
 
     /// One row a reply, a page at a time, so that a long list is never held whole.

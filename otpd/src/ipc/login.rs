@@ -8,13 +8,13 @@ use otp_proto::{
 
 use super::{
     Backend,
-    connection::{Connection, Done},
+    connection::{Connection, Done, Over},
     permit::{Caller, Right, Target, permits},
 };
 use crate::{
     conversation,
     domain::{account::Account, login::Typed, passcode::ChallengeToken},
-    verifier::{Attendance, Claim},
+    verifier::{Attendance, Claim, Verifier},
 };
 
 /// Longest text of a request that has no rule of its own, bytes.
@@ -59,6 +59,7 @@ impl Connection {
             connection: request.connection,
         };
         let (token, step) = verifier.begin(claim).await;
+        self.undecided(&verifier, &step).await?;
         self.attendance = token.map(|token| Attendance::begin(&verifier, token));
         let challenge = token.map(ChallengeToken::to_wire);
         self.reply(&BeginReply { challenge, step }, false).await
@@ -80,6 +81,7 @@ impl Connection {
         let Some((token, step)) = answered else {
             return self.error(&LoginError::UnknownChallenge {}).await;
         };
+        self.undecided(&verifier, &step).await?;
         if matches!(step.verdict, Some(Verdict::Granted | Verdict::Denied)) {
             // The login is over; nothing is left to cancel when the connection ends.
             if let Some(attendance) = self.attendance.take_if(|held| held.token() == token) {
@@ -90,6 +92,17 @@ impl Connection {
             self.attendance = Some(Attendance::begin(&verifier, token));
         }
         self.reply(&AnswerReply { step }, false).await
+    }
+
+    /// Answers nothing where nothing was decided because the database has gone over to another key: the
+    /// daemon begins anew at once, and the module comes again, as after a restart.
+    async fn undecided(&mut self, verifier: &Verifier, step: &Step) -> Done {
+        if step.verdict != Some(Verdict::Unavailable) || !verifier.rekeyed().holds() {
+            return Ok(());
+        }
+        // Before that it would only find this one again.
+        self.common.stop.clone().requested().await;
+        Err(Over::Rules("the daemon begins anew"))
     }
 
     async fn cancel(&mut self, request: &Cancel) -> Done {

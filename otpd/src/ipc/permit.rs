@@ -5,7 +5,7 @@
 //! | `org.otpd.Login` | yes | no | no | no |
 //! | `Admin`, reading and changing | yes | yes, but never for uid 0 or a member of the group, and for an unknown name only what takes away | no | no |
 //! | `Admin.Show`, `.Verify`, `.Resend` of oneself | yes | yes | yes | no |
-//! | `Admin.Reveal`, `.Backup`, `.Restore`, `.Export`, `.Import` | yes | no | no | no |
+//! | `Admin.Reveal`, `.Backup`, `.Restore`, `.Export`, `.Import`, `.RotateKey` | yes | no | no | no |
 
 /// What a peer is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +46,7 @@ pub(super) enum Right {
     Administer,
     /// Shows a number in full.
     Reveal,
-    /// Takes all that is stored out, or puts it back.
+    /// Takes all that is stored out, or puts it back, or puts it under another key.
     Backup,
 }
 

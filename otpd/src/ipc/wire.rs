@@ -21,8 +21,8 @@ use crate::{
         GatewayName, Standing,
         route::{GatewayHealth, GatewayState},
     },
-    store::{AuditRow, StoreError},
-    verifier::{BypassFailure, Failure, Placed, Rules, stopped},
+    store::{AuditRow, GatewaySeen, Life, StoreError, Use},
+    verifier::{BypassFailure, Failure, KeyRotated, Member, NotRotated, Placed, Rules, stopped},
 };
 
 /// Bytes of a reason: with every one of them escaped it still fits a frame.
@@ -155,6 +155,55 @@ pub(super) fn gateway(health: GatewayHealth) -> wire::Gateway {
             GatewayState::Probing => wire::GatewayState::Probing,
         },
         reason: health.last_reason,
+    }
+}
+
+pub(super) fn host(member: Member) -> wire::Host {
+    let Member { here, seen } = member;
+    let gateway = |gateway: GatewaySeen| wire::Gateway {
+        name: gateway.name,
+        kind: gateway.kind,
+        state: match gateway.state {
+            Use::Ready => wire::GatewayState::Ready,
+            Use::Resting => wire::GatewayState::Resting,
+            Use::Probing => wire::GatewayState::Probing,
+        },
+        reason: gateway.reason,
+    };
+    wire::Host {
+        name: seen.name,
+        version: seen.presence.version,
+        state: match seen.life {
+            Life::Running if here => wire::HostState::Here,
+            Life::Running => wire::HostState::Running,
+            Life::Silent => wire::HostState::Silent,
+            Life::Stopped => wire::HostState::Stopped,
+        },
+        started_at: seen.started_at.0,
+        seen_at: seen.seen_at.0,
+        gateways: seen.presence.gateways.into_iter().map(gateway).collect(),
+        key: format!("{:08x}", seen.presence.key),
+        next_key: seen.presence.next_key.map(|id| format!("{id:08x}")),
+    }
+}
+
+pub(super) fn key_rotated(done: KeyRotated) -> wire::KeyRotated {
+    wire::KeyRotated {
+        key: format!("{:08x}", done.key),
+        numbers: done.numbers,
+        without: done.without.into_iter().take(20).collect(),
+    }
+}
+
+pub(super) fn not_rotated(why: NotRotated) -> Fault {
+    match why {
+        NotRotated::Store(error) => error.into(),
+        why @ (NotRotated::None
+        | NotRotated::Unreadable(_)
+        | NotRotated::InUse
+        | NotRotated::Without { .. }) => {
+            AdminError::Refused { reason: fitting(&why.to_string()) }.into()
+        }
     }
 }
 

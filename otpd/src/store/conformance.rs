@@ -8,6 +8,7 @@ mod numbers;
 mod pumping;
 mod reads;
 mod retention;
+mod rotation;
 mod stolen;
 mod town;
 
@@ -36,7 +37,7 @@ const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
 /// One database that can be opened again and again.
 trait Subject {
-    type Engine: Engine + Send + 'static;
+    type Engine: Engine + rotation::Keyed + Send + 'static;
 
     /// Opens the database; an empty one the first time.
     fn open(&self, keys: Keys) -> Result<Self::Engine, String>;
@@ -309,6 +310,8 @@ engines! {
     super::retention::nothing_in_doubt as nothing_goes_while_the_clock_is_in_doubt,
     super::retention::nothing_when_the_clock_went_back as nor_after_it_went_back,
     super::retention::many_pieces as many_events_go_piece_by_piece,
+    super::rotation::everything_goes_along as another_key_takes_over_everything,
+    super::rotation::a_backup_brings_earlier_keys as a_backup_brings_keys_from_before,
     super::faults::poison as a_panic_fails_alone,
     super::faults::lost_commit as a_commit_that_surely_failed_is_run_again,
     super::faults::full_disk as a_full_disk_is_relieved_once,

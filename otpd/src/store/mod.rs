@@ -8,9 +8,11 @@
 
 mod format;
 mod found;
+mod hosts;
 mod postgres;
 mod queue;
 mod reader;
+mod rotation;
 mod sent;
 mod snapshot;
 mod sqlite;
@@ -26,13 +28,15 @@ use prometheus_client::metrics::histogram::Histogram;
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use found::{AuditRow, BudgetId, Counts, Idle, OUT_OF_ORDER, Stale, Subscriber, Trail};
+pub use hosts::{GatewaySeen, HostSeen, Life, Presence, Told, Twin, Use, Word};
 pub use postgres::{
     DEFAULT_PORT, Password, Postgres, PostgresError, PostgresSettings, Server, Site,
-    examine as examine_postgres, is_in_use as is_postgres_in_use, migrate as migrate_postgres,
+    key_check as postgres_key_check, migrate as migrate_postgres,
 };
 pub use reader::Reader;
+pub use rotation::{Rekeyed, Rotation};
 pub use snapshot::{Imported, Piece, Snapshot, TrailRow};
-pub use sqlite::{OpenError, Sqlite, examine, is_in_use};
+pub use sqlite::{OpenError, Sqlite, examine, key_check};
 pub use upkeep::{Chore, Deleted, SHORTAGE, Shortage};
 pub use working::Working;
 
@@ -135,6 +139,8 @@ pub trait Engine {
     fn administers(&self) -> bool;
     /// Whether the disk is full.
     fn shortage(&self) -> Shortage;
+    /// Whether the database went over to another key.
+    fn rekeyed(&self) -> Rekeyed;
     /// Does one piece of upkeep in a transaction of its own; how many rows it was.
     fn tidy(&mut self, chore: &Chore) -> impl Future<Output = Result<u32, StoreError>> + Send;
 }
@@ -145,6 +151,7 @@ pub struct Store {
     queue: mpsc::Sender<queue::Item>,
     shortage: Shortage,
     administers: bool,
+    rekeyed: Rekeyed,
     news: watch::Receiver<()>,
     timing: Histogram,
 }
@@ -177,7 +184,8 @@ impl Store {
         sink: AuditSink,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (sender, receiver) = mpsc::channel(QUEUE);
-        let (shortage, administers) = (engine.shortage(), engine.administers());
+        let (shortage, rekeyed) = (engine.shortage(), engine.rekeyed());
+        let administers = engine.administers();
         let (tell, news) = watch::channel(());
         let sink: AuditSink = Arc::new(move |event| {
             sink(event);
@@ -185,7 +193,7 @@ impl Store {
         });
         let timing = Histogram::new(SECONDS);
         let serve = queue::run(engine, clock, sink, timing.clone(), receiver);
-        (Self { queue: sender, shortage, administers, news, timing }, serve)
+        (Self { queue: sender, shortage, administers, rekeyed, news, timing }, serve)
     }
 
     /// An error where this host may only log people in: what an administrator wants is not begun then.
@@ -217,6 +225,12 @@ impl Store {
     #[must_use]
     pub fn commit_seconds(&self) -> Histogram {
         self.timing.clone()
+    }
+
+    /// Whether the database went over to another key, so that nothing is decided with this one.
+    #[must_use]
+    pub fn rekeyed(&self) -> &Rekeyed {
+        &self.rekeyed
     }
 
     /// Changes whenever events were committed, and ends with the engine.

@@ -190,6 +190,7 @@ async fn tidy<E: Engine>(engine: &mut E, sink: &AuditSink, errand: Errand) {
     let done = engine.tidy(&chore).await;
     match (&done, &chore) {
         (Ok(_), Chore::Agreed { event: Some(event), .. }) => sink(event),
+        (Ok(numbers), Chore::Rotate(rotation)) => sink(&rotation.done(*numbers)),
         (Ok(_), _) => {}
         (Err(_), _) => {
             engine.abort().await;

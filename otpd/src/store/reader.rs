@@ -5,8 +5,8 @@
 use std::path::Path;
 
 use super::{
-    AuditRow, BudgetId, Counts, Idle, Imported, OpenError, Postgres, PostgresError, Snapshot,
-    Stale, StoreError, Subscriber, Trail, TrailRow, postgres, sqlite,
+    AuditRow, BudgetId, Counts, HostSeen, Idle, Imported, OpenError, Postgres, PostgresError,
+    Snapshot, Stale, StoreError, Subscriber, Told, Trail, TrailRow, Word, postgres, sqlite,
 };
 use crate::{
     domain::{
@@ -51,6 +51,51 @@ impl Reader {
         match &self.0 {
             Source::Sqlite(_) => false,
             Source::Postgres(_) => true,
+        }
+    }
+
+    /// What kind of database it is, in a word.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match &self.0 {
+            Source::Sqlite(_) => "sqlite",
+            Source::Postgres(_) => "postgresql",
+        }
+    }
+
+    /// Does what can be done while logins go on before another key takes the place of this one.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn prepare_rotation(&self, next: Keys) -> Result<(), StoreError> {
+        match &self.0 {
+            Source::Sqlite(_) => Ok(()),
+            Source::Postgres(reads) => reads.prepare_rotation(next).await,
+        }
+    }
+
+    /// Tells the daemons that share the database that this run of this one goes on, or that it stops;
+    /// whether another passes for it. Nobody's decision waits for that. One that has its database
+    /// alone tells nobody.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn tell(&self, word: Word) -> Result<Told, StoreError> {
+        match &self.0 {
+            Source::Sqlite(_) => Ok(Told { at: word.begun.unwrap_or_default(), twin: None }),
+            Source::Postgres(reads) => reads.tell(word).await,
+        }
+    }
+
+    /// The daemons that share the database, as they told of themselves, by their names; none where it
+    /// is not shared.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn hosts(&self) -> Result<Vec<HostSeen>, StoreError> {
+        match &self.0 {
+            Source::Sqlite(_) => Ok(Vec::new()),
+            Source::Postgres(reads) => reads.hosts().await,
         }
     }
 

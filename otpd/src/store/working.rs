@@ -249,6 +249,11 @@ impl Working {
         }
     }
 
+    /// Leaves events out that were not written down.
+    pub(super) fn forget_events(&mut self, which: impl Fn(&AuditEvent) -> bool) {
+        self.audit.retain(|event| !which(event));
+    }
+
     pub(super) fn into_audit(self) -> Vec<AuditEvent> {
         self.audit
     }

@@ -52,11 +52,13 @@ pub struct Summary {
 pub struct Status {
     /// This host's name in messages.
     pub host: String,
+    /// What kind of store it has, in a word.
+    pub store: &'static str,
     /// How many of what there are.
     pub counts: Counts,
     /// The gateways in use.
     pub gateways: Vec<GatewayHealth>,
-    /// What is wrong with the clock and the store.
+    /// What is wrong with the clock, the store and the hosts that share it.
     pub problems: Vec<String>,
 }
 
@@ -206,8 +208,12 @@ impl Verifier {
         let gateways = site.routes.health();
         let full = self.store.has_room().await.is_err().then(|| SHORTAGE.to_owned());
         let clock = self.clock.doubt().map(|doubt| doubt.to_string());
-        let problems = full.into_iter().chain(clock).collect();
-        Ok(Status { host: site.message.host.clone(), counts, gateways, problems })
+        let moving = self.doors.are_closed().then(|| super::moving::CLOSED.to_owned());
+        let problems = full.into_iter().chain(clock).chain(moving);
+        let problems =
+            problems.chain(self.trouble_with_hosts()).chain(self.leftover_key()).collect();
+        let (host, store) = (site.message.host.clone(), self.reader.kind());
+        Ok(Status { host, store, counts, gateways, problems })
     }
 }
 

@@ -79,6 +79,7 @@ impl Verifier {
             key_id: self.keys.id,
             enrolled: snapshot.enrolled,
             newest,
+            retired: (self.keys.retired() > 0).then(|| self.keys.seal_retired()),
         };
         let event = Event::BackupTaken {
             backup: name(header.backup),

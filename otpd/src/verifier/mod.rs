@@ -11,6 +11,8 @@ mod calls;
 mod deliver;
 mod enroll;
 mod follow;
+mod hosts;
+mod key;
 mod log;
 mod moving;
 mod notice;
@@ -28,7 +30,7 @@ mod upkeep;
 mod wishes;
 
 use std::{
-    sync::{Arc, PoisonError, RwLock, atomic::AtomicUsize},
+    sync::{Arc, Mutex, PoisonError, RwLock, atomic::AtomicUsize},
     time::Duration,
 };
 
@@ -43,6 +45,8 @@ pub use begin::Claim;
 pub use bypass::BypassFailure;
 pub use calls::{CallToken, Words};
 pub use enroll::{EnrollRequest, Failure, Placed, stopped};
+pub use hosts::Member;
+pub use key::{KeyRotated, NextKey, NotRotated};
 pub use log::Position;
 pub use moving::{Import, ImportError, ImportProgress};
 pub use readiness::Readiness;
@@ -60,11 +64,12 @@ use crate::{
         challenge::{Host, Instance, Issuer},
         login::Terms,
         policy::Policy,
+        time::Timestamp,
     },
     gateway::route::Routes,
     keys::Keys,
     quota::Quota,
-    store::{Reader, Store},
+    store::{Reader, Store, Twin},
 };
 
 /// What the configuration says about logins; replaced as a whole when it is read again.
@@ -129,6 +134,11 @@ pub struct Verifier {
     doors: moving::Doors,
     /// Keeps them so while an import is not whole.
     unfinished: std::sync::Mutex<Option<moving::Closed>>,
+    machine: String,
+    begun: Timestamp,
+    /// Another daemon that passes for this one.
+    twin: Mutex<Option<Twin>>,
+    next_key: NextKey,
 }
 
 /// The parts of a [`Verifier`].
@@ -149,6 +159,10 @@ pub struct Parts {
     pub zone: TimeZone,
     /// The configuration at the start.
     pub site: Site,
+    /// This machine's name, among those that share the store.
+    pub machine: String,
+    /// Where the next key is, if there is one.
+    pub next_key: NextKey,
 }
 
 impl Verifier {
@@ -161,6 +175,10 @@ impl Verifier {
             deliver::Courier::new(store.clone(), reader.clone(), clock.clone(), sites.clone());
         Arc::new(Self {
             courier,
+            machine: parts.machine,
+            next_key: parts.next_key,
+            begun: parts.clock.now(),
+            twin: Mutex::default(),
             store: parts.store,
             reader: parts.reader,
             accounts: parts.accounts,

@@ -28,6 +28,10 @@ use crate::{
     store::{Chore, Imported, Piece, Scope, StoreError, Trail},
 };
 
+/// What an administrator reads about a store that moves.
+pub(super) const CLOSED: &str = "nobody is let in, because the store moves: it was exported with --final, \
+     which ends with the next start of otpd, or an import is not whole, which is to be run again";
+
 /// Events that are read back at once.
 const EVENTS: u32 = 1000;
 
@@ -202,10 +206,11 @@ impl Verifier {
             }
         }
         if !dry_run && !known {
-            // Until it is whole.
-            self.unfinished().get_or_insert_with(|| self.doors.close());
+            let closed = self.doors.close();
             self.store.has_room().await?;
             self.store.tidy(Chore::Imported(Imported { export, whole: false })).await?;
+            // Until it is whole.
+            self.unfinished().get_or_insert(closed);
         }
         let tally = Tally::new(self.keys.clone());
         let together = BTreeMap::new();
@@ -339,6 +344,10 @@ impl Verifier {
         self.store.tidy(Chore::Imported(Imported { export, whole: true })).await?;
         self.store.index().await?;
         self.unfinished().take();
+        // Last: a daemon that learns of keys begins anew with them.
+        if let Some(retired) = begun.header.retired.clone() {
+            self.store.tidy(Chore::Retired(retired)).await?;
+        }
         info!(export = name(export), "a store was imported; people are let in");
         Ok(())
     }

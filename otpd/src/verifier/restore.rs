@@ -170,6 +170,10 @@ impl Verifier {
                         changed: restore.changed,
                     };
                     self.note(Note { event, uid: restore.uid }).await?;
+                    // Last: a daemon that learns of keys begins anew with them.
+                    if let Some(retired) = header.retired {
+                        self.store.tidy(Chore::Retired(retired)).await?;
+                    }
                     info!(backup = name(header.backup), "a backup was restored");
                 }
             }

@@ -224,7 +224,19 @@ impl House {
         let root = accounts.by_uid(0).await.expect("NSS").expect("root");
         let zone = TimeZone::UTC;
         let directory = accounts.clone();
-        let parts = Parts { store, reader, accounts, directory, clock, keys, zone, site };
+        let machine = "web1".to_owned();
+        let parts = Parts {
+            store,
+            reader,
+            accounts,
+            directory,
+            clock,
+            keys,
+            zone,
+            site,
+            machine,
+            next_key: Box::new(|| Ok(None)),
+        };
         Self { verifier: Verifier::new(parts), vendors, asked, mute, audit, now, root, dir }
     }
 

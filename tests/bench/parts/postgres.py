@@ -88,6 +88,6 @@ class Postgres:
             try:
                 with open(f"/proc/{pid}/smaps_rollup") as lines:
                     total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
-            except FileNotFoundError:
+            except (FileNotFoundError, ProcessLookupError):
                 pass  # one that has ended
         return total * 1024

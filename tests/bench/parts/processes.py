@@ -82,6 +82,12 @@ class Process:
         with open(self.log, "rb") as log:
             return log.read()[-4000:].decode(errors="backslashreplace")
 
+    def wait(self):
+        """Waits for its good end, however long it takes."""
+        self._popen.wait()
+        words = " ".join(self._popen.args)
+        check(self._popen.returncode == 0, f"{words}: status {self._popen.returncode}\n{self.output()}")
+
     def stop(self):
         """SIGTERM, and SIGKILL if that does not help."""
         if self._popen.poll() is None:

@@ -1,14 +1,13 @@
 """A large organisation's list: how long otpctl takes to enter it into PostgreSQL, what all three hold of
 memory meanwhile, and logins a second behind it."""
 
-import os
-import subprocess
+import contextlib
 import threading
 import time
 
 from parts.otpd import Otpd
 from parts.postgres import Postgres
-from parts.processes import Failure, check
+from parts.processes import Process, check
 from parts.table import Row
 
 from . import postgres
@@ -26,7 +25,9 @@ class Watched:
     def _watch(self):
         while not self._over.wait(0.25):
             for name, gauge in self._gauges.items():
-                self.most[name] = max(self.most[name], gauge())
+                # It may have ended, and what ends has no memory.
+                with contextlib.suppress(FileNotFoundError, ProcessLookupError, KeyError):
+                    self.most[name] = max(self.most[name], gauge())
 
     def __enter__(self):
         self._thread.start()
@@ -37,17 +38,20 @@ class Watched:
         self._thread.join()
 
 
-def entered(stage, otpd, file):
-    """Runs otpctl to its good end; seconds, and the most memory that it held, bytes."""
-    words = [stage.programs / "otpctl", "enroll", "--from", file, "--socket", otpd.socket]
+def entered(stage, otpd, server, file):
+    """Has otpctl enter the list; seconds, and the most that each process held of memory, bytes."""
     began = time.perf_counter()
-    with open(otpd.folder / "otpctl", "wb") as output:
-        process = subprocess.Popen([str(word) for word in words], stdout=output, stderr=output)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        raise Failure(f"otpctl: status {process.returncode}\n{(otpd.folder / 'otpctl').read_text()[-2000:]}")
-    return time.perf_counter() - began, usage.ru_maxrss * 1024
+    words = (stage.programs / "otpctl", "enroll", "--from", file, "--socket", otpd.socket)
+    with Process(otpd.folder / "otpctl", *words) as otpctl:
+        gauges = {
+            "otpctl": lambda: otpctl.memory()["rss"],
+            "otpd": lambda: otpd.process.memory()["rss"],
+            "server": server.memory,
+        }
+        with Watched(gauges) as watched:
+            otpctl.wait()
+            seconds = time.perf_counter() - began
+    return seconds, watched.most
 
 
 def measure(stage):
@@ -64,14 +68,11 @@ def measure(stage):
         Postgres(stage, stage.folder("postgres")) as server,
         Otpd(stage, folder, known, server=server) as otpd,
     ):
-        gauges = {"otpd": lambda: otpd.process.memory()["rss"], "server": server.memory}
-        with Watched(gauges) as watched:
-            seconds, otpctl = entered(stage, otpd, file)
+        seconds, memory = entered(stage, otpd, server, file)
         count = int(server.sql("otpd", "SELECT count(*) FROM otpd.enrollment"))
         check(count == people + known, f"{count} are enrolled, of {people + known}")
         size = int(server.sql("otpd", "SELECT pg_database_size('otpd')"))
         rounds = postgres.compare(stage, otpd, server, cycles)
-    memory = {**watched.most, "otpctl": otpctl}
     raw = {"seconds": seconds, "memory": memory, "size": size}
     held = ", ".join(f"{name} {held / 1e6:.0f}" for name, held in memory.items())
     return [

@@ -5,7 +5,7 @@ mod guessing;
 #[path = "postgres/race.rs"]
 mod race;
 
-use std::{fs, process::Command};
+use std::{fs, path::Path, process::Command};
 
 use otp_proto::Method;
 use otpd_tests::{
@@ -15,6 +15,7 @@ use otpd_tests::{
     postgres::Server,
     wire::{Refusal, is_granted, login, wrong},
 };
+use serde_json::Value;
 
 use super::{check::check, people::PEOPLE};
 
@@ -45,7 +46,15 @@ impl Host {
 
     /// The daemon, on a machine of this name.
     pub(super) fn command(&self) -> Command {
-        let otpd = self.place.command();
+        self.named(&self.place.command())
+    }
+
+    /// Another build of it, there.
+    pub(super) fn command_of(&self, program: &Path) -> Command {
+        self.named(&self.place.command_of(program))
+    }
+
+    fn named(&self, otpd: &Command) -> Command {
         let mut command = Command::new("unshare");
         command.args(["--uts", "sh", "-c", "hostname \"$0\" && exec \"$@\"", self.name]);
         command.arg(otpd.get_program()).args(otpd.get_args());
@@ -250,9 +259,34 @@ fn the_check_looks_at_the_url_the_password_the_server_and_its_schema() {
     server.execute("otpd", "INSERT INTO otpd.refinery_schema_history VALUES (99, 'x', '', '')");
     let (good, told) = check(&host.place);
     assert!(!good && told.contains("a newer otpd has used it"), "{told}");
+    server.execute("otpd", "DELETE FROM otpd.refinery_schema_history WHERE version = 99");
+    let (good, told) = check(&host.place);
+    assert!(good && told.contains("nothing is wrong"), "{told}");
+    host.place.keep("otpd.key", "another 0123456789abcdef01234567");
+    let (good, told) = check(&host.place);
+    assert!(!good && told.contains("made with another master key"), "{told}");
+    // While it is away nothing is known to be wrong, and a reload goes on.
     server.stop();
     let (good, told) = check(&host.place);
-    assert!(!good && told.contains("cannot be reached"), "{told}");
+    assert!(good && told.contains("warning: ") && told.contains("cannot be reached"), "{told}");
+}
+
+#[test]
+fn a_reload_while_the_server_is_away_is_done() {
+    let (phone, mut server) = (Phone::start(), Server::start());
+    let host = Host::new("web1", &phone, &server);
+    let daemon = host.start();
+    daemon.enroll(&phone, USER, NUMBER);
+    server.kill();
+    let text = fs::read_to_string(host.place.config()).expect("a configuration");
+    host.place.configure(&text.replace("[limits]", "[code]\ndigits = 7\n[limits]"));
+    assert!(check(&host.place).0, "the check of systemctl reload");
+    daemon.signal("HUP");
+    daemon.wait_for("the configuration was read again");
+    server.go();
+    let mut begins = (0..100_000).map(|_| daemon.connect().begin(USER));
+    assert!(begins.any(|reply| reply.challenge.is_some()), "{}", daemon.log());
+    assert_eq!(phone.next().code().len(), 7, "by the new rules");
 }
 
 #[test]
@@ -295,4 +329,64 @@ fn a_backup_of_it_is_restored_to_a_file_and_back() {
 pub(super) fn copy_key(from: &Place, to: &Place) {
     // With its mode.
     fs::copy(from.file("otpd.key"), to.file("otpd.key")).expect("a key");
+}
+
+/// Asks a host for the hosts until what it tells is as wished: a daemon tells of itself when it has
+/// time for it.
+pub(super) fn hosts_come_to(host: &Host, wished: impl Fn(&Value) -> bool) -> Value {
+    let mut told = Value::Null;
+    for _ in 0..2_000 {
+        told = serde_json::from_str(&host.otpctl(&["status", "--json"])).expect("JSON");
+        if wished(&told["hosts"]) {
+            return told;
+        }
+    }
+    panic!("{told}");
+}
+
+#[test]
+fn the_status_at_one_host_tells_of_all() {
+    let (phone, server) = (Phone::start(), Server::start());
+    let hosts = ["web1", "web2"].map(|name| Host::new(name, &phone, &server));
+    let [first, second] = hosts.each_ref().map(Host::start);
+    let is = |hosts: &Value, place: usize, name: &str, state: &str| {
+        hosts[place]["name"] == name && hosts[place]["state"] == state
+    };
+    let told = hosts_come_to(&hosts[1], |hosts| is(hosts, 1, "web1", "running"));
+    assert_eq!(told["store"], "postgresql");
+    assert!(is(&told["hosts"], 0, "web2", "here"), "{told}");
+    let other = &told["hosts"][1];
+    assert_eq!(other["version"], told["version"]);
+    assert_eq!(other["gateways"][0]["state"], "ready", "{told}");
+    let table = hosts[1].otpctl(&["status"]);
+    assert!(table.lines().any(|line| line.starts_with("web1 ") && line.contains("running")));
+    first.terminate();
+    assert!(first.wait().success());
+    hosts_come_to(&hosts[1], |hosts| is(hosts, 1, "web1", "stopped"));
+    // The next run of the same host takes its place.
+    let first = hosts[0].start();
+    hosts_come_to(&hosts[1], |hosts| {
+        is(hosts, 1, "web1", "running") && hosts.as_array().is_some_and(|all| all.len() == 2)
+    });
+    drop((first, second));
+}
+
+#[test]
+fn two_daemons_that_pass_for_one_say_so() {
+    let (phone, server) = (Phone::start(), Server::start());
+    let hosts = ["web1", "web1"].map(|name| Host::new(name, &phone, &server));
+    let daemons = hosts.each_ref().map(Host::start);
+    for (host, daemon) in hosts.iter().zip(&daemons) {
+        // Words are said every 20 s.
+        let said = "under the same /etc/machine-id and the same name, web1";
+        assert!(daemon.says_within(said, PATIENCE * 4), "{}", daemon.log());
+        let told = hosts_come_to(host, |_| true);
+        let problem = told["problems"][0].as_str().unwrap_or_default();
+        assert!(problem.contains("give one of the machines its own"), "{told}");
+    }
+    let [first, second] = daemons;
+    second.terminate();
+    assert!(second.wait().success());
+    let said = "no other daemon uses this host's name any more";
+    assert!(first.says_within(said, PATIENCE * 4), "{}", first.log());
 }

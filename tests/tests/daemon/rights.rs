@@ -33,8 +33,10 @@ Login.Begin             yyyyyyyy -------- -------- -------- -------- -------- --
 Login.Answer            y        -        -        -        -        -        -
 Login.Cancel            y        -        -        -        -        -        -
 Admin.List              y        y        y        y        -        -        -
+Admin.Hosts             y        y        y        y        -        -        -
 Admin.Bypasses          y        y        y        y        -        -        -
 Admin.Status            y        y        y        y        -        -        -
+Admin.RotateKey         y        -        -        -        -        -        -
 Admin.ConfirmClock      y        y        y        y        -        -        -
 Admin.Policy            y        y        y        y        -        -        -
 Admin.CheckGateways     y        y        y        y        -        -        -
@@ -136,8 +138,8 @@ fn parameters(method: &str, user: &str) -> Value {
         // Shorter than any bypass.
         "Bypass" => json!({ "user": user, "seconds": 1, "reason": "x" }),
         "RevokeBypass" => json!({ "user": user, "id": "0000-00" }),
-        "GetInfo" | "List" | "Bypasses" | "Status" | "ConfirmClock" | "Policy"
-        | "CheckGateways" => json!({}),
+        "GetInfo" | "List" | "Bypasses" | "Hosts" | "Status" | "ConfirmClock" | "RotateKey"
+        | "Policy" | "CheckGateways" => json!({}),
         // Nobody has done anything to this account, so the list is its end alone.
         "Log" => json!({ "user": "nobody-has-this-name" }),
         "Backup" => json!({ "log": false }),
@@ -151,7 +153,7 @@ fn parameters(method: &str, user: &str) -> Value {
 fn is_permitted(wire: &mut Wire, method: &str, user: &str) -> bool {
     let parameters = parameters(method, user);
     // Asked without `more`, Watch and Backup say only whether they may be asked.
-    let more = [".List", ".Bypasses", ".Log"].iter().any(|name| method.ends_with(name));
+    let more = [".List", ".Bypasses", ".Hosts", ".Log"].iter().any(|name| method.ends_with(name));
     assert!(
         wire.send(&frame(&json!({ "method": method, "parameters": parameters, "more": more })))
     );
@@ -203,7 +205,7 @@ fn every_method_is_for_whom_the_table_says() {
         }
     }
     assert!(phone.pending().is_none(), "a message was sent");
-    assert_eq!(calls, 9 * (15 + 14 * ACCOUNTS.len()), "calls that were made");
+    assert_eq!(calls, 9 * (17 + 14 * ACCOUNTS.len()), "calls that were made");
 }
 
 #[test]

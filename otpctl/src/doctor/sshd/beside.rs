@@ -26,10 +26,14 @@ pub(crate) struct Beside {
 }
 
 impl Beside {
+    /// The file that says so.
+    pub(crate) fn file(&self) -> Option<&str> {
+        self.place.as_ref().and_then(|place| place.rsplit_once(':')).map(|(file, _)| file)
+    }
+
     /// Whether it is this file that says so.
     pub(crate) fn is_in(&self, file: Option<&str>) -> bool {
-        let own = self.place.as_ref().and_then(|place| place.rsplit_once(':'));
-        own.is_some_and(|(own, _)| Some(own) == file)
+        file.is_some() && self.file() == file
     }
 }
 

@@ -1,7 +1,7 @@
 use jiff::tz::{TimeZone, offset};
 use otp_proto::admin::{
-    Channel, Delivery, DeliveryStatus, Enrolled, Gateway, GatewayState, Limit, OptOut, Shown,
-    State, StatusReply, Subscriber, Unlocked,
+    Channel, Delivery, DeliveryStatus, Enrolled, Gateway, GatewayState, Host, HostState, Limit,
+    OptOut, Shown, State, StatusReply, Subscriber, Unlocked,
 };
 
 use super::Lock;
@@ -198,7 +198,7 @@ fn long_names_stay_within_80_columns() {
     let texts = [
         super::list(&[(subscriber, Some(opted_out()))], &zone(), Some(80)),
         super::shown(&shown, &zone(), Some(80)),
-        super::status(&status, Some(80)),
+        super::status(&status, &[], &TimeZone::UTC, Some(80)),
     ];
     for line in texts.iter().flat_map(|text| text.lines()) {
         assert!(line.chars().count() <= 80, "{line}");
@@ -285,7 +285,7 @@ enrolled          3 active, 1 pending, 0 disabled
 logins under way  2
 ";
     let calm = format!("{facts}gateways          none\nproblems          none\n");
-    assert_eq!(super::status(&quiet(), None), calm);
+    assert_eq!(super::status(&quiet(), &[], &TimeZone::UTC, None), calm);
     let gateway = |name: &str, state, reason: Option<&str>| Gateway {
         name: name.into(),
         kind: "telnyx".into(),
@@ -312,5 +312,45 @@ spare    telnyx  ready    -
 third    telnyx  probing  -
 "
     );
-    assert_eq!(super::status(&troubled, Some(80)), expected);
+    assert_eq!(super::status(&troubled, &[], &TimeZone::UTC, Some(80)), expected);
+}
+
+#[test]
+fn status_tells_of_every_host_that_shares_the_store() {
+    let gateway = |name: &str, state| Gateway {
+        name: name.into(),
+        kind: "telnyx".into(),
+        state,
+        reason: None,
+    };
+    let host = |name: &str, state, gateways| Host {
+        name: name.into(),
+        version: "0.1.0".into(),
+        state,
+        started_at: 0,
+        seen_at: 1_785_585_600_789,
+        gateways,
+        key: "00c0ffee".into(),
+        next_key: None,
+    };
+    let (good, bad) =
+        (gateway("main", GatewayState::Ready), gateway("spare", GatewayState::Resting));
+    let hosts = [
+        host("web1", HostState::Here, vec![good.clone()]),
+        host("db1", HostState::Silent, vec![]),
+        host("web2", HostState::Running, vec![good.clone(), bad]),
+        host("web3", HostState::Stopped, vec![]),
+    ];
+    let told = super::status(&quiet(), &hosts, &TimeZone::UTC, None);
+    let (_, table) = told.split_once("\n\n").expect("a table");
+    let expected = "\
+HOST  VERSION  STATE    LAST SEEN                  GATEWAYS DOWN
+web1  0.1.0    here     2026-08-01T12:00:00+00:00  -
+db1   0.1.0    silent   2026-08-01T12:00:00+00:00  -
+web2  0.1.0    running  2026-08-01T12:00:00+00:00  spare
+web3  0.1.0    stopped  2026-08-01T12:00:00+00:00  -
+";
+    assert_eq!(table, expected);
+    let alone = super::status(&quiet(), &hosts[..1], &TimeZone::UTC, None);
+    assert!(!alone.contains("HOST"), "{alone}");
 }

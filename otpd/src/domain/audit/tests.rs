@@ -111,7 +111,8 @@ fn next(event: &Event) -> Option<Event> {
         Event::BackupTaken { .. } => begun(),
         Event::RestoreBegun { .. } => restored(),
         Event::BackupRestored { .. } => Event::NumberRestored { ending, country, channel: "sms" },
-        Event::NumberRestored { .. } => {
+        Event::NumberRestored { .. } => rotated(),
+        Event::KeyRotated { .. } => {
             Event::Refused { verb: "verify", reason: "not-a-code", until: None }
         }
         Event::Refused { .. } => return None,
@@ -120,6 +121,10 @@ fn next(event: &Event) -> Option<Event> {
 
 fn begun() -> Event {
     Event::RestoreBegun { backup: BACKUP.to_owned(), taken_at: TAKEN_AT }
+}
+
+fn rotated() -> Event {
+    Event::KeyRotated { key: "00c0ffee".to_owned(), numbers: 3 }
 }
 
 fn restored() -> Event {

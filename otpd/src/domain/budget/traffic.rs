@@ -266,12 +266,15 @@ pub struct Traffic {
     wrong: Buckets,
     #[n(3)]
     flag: Option<Flag>,
+    /// When it was told last that wrong codes bring eight digits; of the whole site only.
+    #[n(4)]
+    told: Option<Timestamp>,
 }
 
 impl Default for Traffic {
     fn default() -> Self {
         let (hour, day, wrong) = (Buckets::new(NARROW), Buckets::new(WIDE), Buckets::new(WIDE));
-        Self { hour, day, wrong, flag: None }
+        Self { hour, day, wrong, flag: None, told: None }
     }
 }
 
@@ -285,6 +288,7 @@ impl Traffic {
         self.flag = self.flag.map(|flag| Flag { at: flag.at.min(now), ..flag });
         // Longer than a day after its end it doubles nothing any more.
         self.flag = self.flag.filter(|flag| flag.until().is_within(DAY, now));
+        self.told = self.told.map(|told| told.min(now)).filter(|told| told.is_within(DAY, now));
     }
 
     /// Counts a message to log in, of a range or a country.
@@ -349,12 +353,19 @@ impl Traffic {
         self.hour.at(at).into_iter().for_each(|bucket| add(&mut bucket.failed));
     }
 
-    /// Counts a wrong code, of the whole site. True when it brings eight digits.
+    /// Counts a wrong code, of the whole site. True when it is to be told that they bring eight digits:
+    /// with the one that does, or with the first after that, where several hosts crossed the line at
+    /// once and none of them saw it.
     pub fn charge_wrong(&mut self, enrolled: u32, now: Timestamp) -> bool {
         self.settle(now);
         let before = self.wants_long_codes(enrolled, now);
         add(&mut self.wrong.current(now).sent);
-        !before && self.wants_long_codes(enrolled, now)
+        let told = before && self.told.is_some_and(|told| told.is_within(DAY, now));
+        let tell = self.wants_long_codes(enrolled, now) && !told;
+        if tell {
+            self.told = Some(now);
+        }
+        tell
     }
 
     /// Whether the site was guessed at so often that codes need eight digits.
@@ -431,7 +442,8 @@ impl Traffic {
             buckets.list.last().map(|bucket| buckets.end(bucket).after(span))
         };
         let flag = self.flag.map(|flag| flag.until().after(DAY));
-        let ends = [end(&self.hour, HOUR), end(&self.day, DAY), end(&self.wrong, DAY), flag];
+        let told = self.told.map(|told| told.after(DAY));
+        let ends = [end(&self.hour, HOUR), end(&self.day, DAY), end(&self.wrong, DAY), flag, told];
         ends.into_iter().flatten().max().unwrap_or_default()
     }
 }

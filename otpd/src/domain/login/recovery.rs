@@ -38,7 +38,9 @@ impl Answer {
         enrollment: &Enrollment,
         code: &RecoveryCode,
     ) -> Decided<Answered> {
-        let (now, key) = (ledger.now, &self.terms.issuer.key);
+        // By the key that they were made with: the master may have been replaced since.
+        let key = self.terms.issuer.key.of(ledger.records.login.recovery.key_id());
+        let now = ledger.now;
         let hash = RecoveryHash::of(key, &ledger.account, code);
         let barred = ledger.takes_no_code(self.token, &self.terms);
         let standing = ledger.recovery_standing(ledger.source_of(self.token), &self.terms);

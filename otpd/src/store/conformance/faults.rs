@@ -19,7 +19,7 @@ use crate::{
         passcode::ChallengeToken,
         records::{Decided, Records},
     },
-    store::{Chore, Engine, QUEUE, Scope, Shortage, Store, StoreError, Working},
+    store::{Chore, Engine, QUEUE, Rekeyed, Scope, Shortage, Store, StoreError, Working},
 };
 
 /// Holds the engine inside a decision, so that what follows waits and becomes one batch.
@@ -98,6 +98,10 @@ impl<E: Engine + Send> Engine for Failing<E> {
 
     fn shortage(&self) -> Shortage {
         self.engine.shortage()
+    }
+
+    fn rekeyed(&self) -> Rekeyed {
+        self.engine.rekeyed()
     }
 
     async fn tidy(&mut self, chore: &Chore) -> Result<u32, StoreError> {

@@ -5,7 +5,7 @@ use std::{
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
@@ -29,7 +29,13 @@ use tokio_postgres::{
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tracing::warn;
 
-use super::{PostgresSettings, Server, session::Session, trouble::Trouble};
+use super::{
+    PostgresSettings, Server,
+    memory::Memory,
+    session::{Identity, Session},
+    trouble::Trouble,
+};
+use crate::store::Rekeyed;
 
 /// How long a server may take to let otpd in.
 const REACH: Duration = Duration::from_secs(3);
@@ -48,6 +54,12 @@ pub(super) struct Connector {
     /// The newest timeline that was seen. A server on an older one was a primary before a failover:
     /// it lacks what was committed since, and would hand out tries and codes twice.
     timeline: Arc<AtomicU32>,
+    /// The database as it was opened.
+    identity: Arc<OnceLock<Identity>>,
+    /// What the next start is to know.
+    memory: Memory,
+    /// It went over to another key since.
+    pub(super) rekeyed: Rekeyed,
 }
 
 impl Connector {
@@ -56,9 +68,24 @@ impl Connector {
     /// # Errors
     /// What is wrong with them, in words.
     pub(super) fn new(settings: PostgresSettings) -> Result<Self, String> {
+        Self::with_memory(settings, Memory::default())
+    }
+
+    /// The same, with what an earlier run has kept.
+    ///
+    /// # Errors
+    /// What is wrong with the certificates, in words.
+    pub(super) fn with_memory(settings: PostgresSettings, memory: Memory) -> Result<Self, String> {
         let over_tcp = settings.servers.iter().any(|server| matches!(server, Server::Tcp { .. }));
         let tls = over_tcp.then(|| tls(&settings)).transpose()?;
-        Ok(Self { settings: settings.into(), tls, timeline: Arc::default() })
+        Ok(Self {
+            settings: settings.into(),
+            tls,
+            timeline: Arc::default(),
+            identity: Arc::default(),
+            memory,
+            rekeyed: Rekeyed::default(),
+        })
     }
 
     pub(super) fn settings(&self) -> &PostgresSettings {
@@ -140,11 +167,47 @@ impl Connector {
         Err(trouble)
     }
 
-    /// Refuses a server that is behind one that was seen before.
+    /// Refuses a server that is behind one that was seen before, another database than the one that was
+    /// opened, and one that went over to another key.
     pub(super) fn accept(&self, session: &Session) -> Result<(), Trouble> {
         let found = session.timeline();
         let known = self.timeline.fetch_max(found, Ordering::AcqRel);
-        if found < known { Err(Trouble::Outdated { found, known }) } else { Ok(()) }
+        if found < known {
+            return Err(Trouble::Outdated { found, known });
+        }
+        if found > known
+            && let Some(identity) = self.identity.get()
+        {
+            self.memory.keep(&identity.database, found);
+        }
+        match (session.identity(), self.identity.get()) {
+            (Some(found), Some(known)) if found.database != known.database => {
+                Err(Trouble::OtherDatabase)
+            }
+            (Some(found), Some(known)) if found.key != known.key => {
+                self.rekeyed.set();
+                Err(Trouble::Rekeyed)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses a database that is behind what an earlier run has seen of it. In a transaction.
+    pub(super) fn recall(&self, database: &str, session: &Session) -> Result<(), Trouble> {
+        let (found, known) = (session.timeline(), self.memory.recall(database));
+        if found < known {
+            return Err(Trouble::Forgotten { found, known, place: self.memory.place() });
+        }
+        self.timeline.fetch_max(known, Ordering::AcqRel);
+        Ok(())
+    }
+
+    /// Goes by this database, in the transaction under way, from now on.
+    pub(super) fn settle_on(&self, session: &Session) {
+        if let Some(identity) = session.identity() {
+            let _ = self.identity.set(identity.clone());
+            self.memory.keep(&identity.database, session.timeline());
+        }
     }
 
     /// What is found at each address of a server: a name may have several, of which one serves.

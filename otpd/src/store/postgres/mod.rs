@@ -7,8 +7,11 @@
 mod audit;
 mod connect;
 mod given;
+mod hosts;
+mod memory;
 mod open;
 mod read;
+mod rotate;
 mod rows;
 mod schema;
 mod sent;
@@ -30,7 +33,7 @@ use tokio::time::{Instant, timeout};
 use tokio_postgres::types::Type;
 use tracing::{debug, error, info};
 
-pub use open::{PostgresError, Site, examine, is_in_use, migrate};
+pub use open::{PostgresError, Site, key_check, migrate};
 pub(super) use read::Reads;
 pub use settings::{DEFAULT_PORT, Password, PostgresSettings, Server};
 
@@ -39,8 +42,9 @@ use self::{
     rows::Locked,
     session::{Purpose, Session, Uncommitted},
     trouble::Trouble,
+    write::Written,
 };
-use super::{Chore, Engine, Scope, Shortage, StoreError, Working};
+use super::{Chore, Engine, Rekeyed, Scope, Shortage, StoreError, Working};
 use crate::{
     clock::Agreement,
     domain::{account::Account, records::BudgetKey, time::Timestamp},
@@ -102,6 +106,12 @@ impl Postgres {
     #[must_use]
     pub fn times(&self) -> (Option<Agreement>, Timestamp) {
         self.times.clone()
+    }
+
+    /// The keys, with those from before that the database has kept.
+    #[must_use]
+    pub fn keys(&self) -> &Keys {
+        &self.keys
     }
 
     /// A way for reads beside this one; what one of both learns about servers, the other knows.
@@ -217,8 +227,8 @@ impl Postgres {
         Ok((working, locked))
     }
 
-    /// Writes what changed and commits; false when nothing changed.
-    async fn write_and_commit(&mut self, working: &Working) -> Result<bool, Uncommitted> {
+    /// Writes what changed and commits.
+    async fn write_and_commit(&mut self, working: &Working) -> Result<Written, Uncommitted> {
         let Some(Open { mut session, locked }) = self.open.take() else {
             return Err(Uncommitted::Refused(Trouble::Nonsense("no transaction is open")));
         };
@@ -226,14 +236,14 @@ impl Postgres {
         let written = timeout(WRITE, writing).await.unwrap_or(Err(Trouble::Late(WRITE)));
         match written {
             // Nothing is new, so nothing can be lost.
-            Ok(false) => {
+            Ok(Written::Nothing) => {
                 session.rollback().await.map_err(Uncommitted::Refused)?;
                 self.idle = Some(session);
-                Ok(false)
+                Ok(Written::Nothing)
             }
-            Ok(true) => {
+            Ok(written @ (Written::All | Written::AllButAttack)) => {
                 failpoint::reach(Point::Written);
-                self.finish(session).await.map(|()| true)
+                self.finish(session).await.map(|()| written)
             }
             Err(trouble) => {
                 if !trouble.says_goodbye() && session.rollback().await.is_ok() {
@@ -277,6 +287,11 @@ impl Postgres {
     /// Logs a failure; the caller learns only that nothing was committed.
     fn failed(&mut self, step: &'static str, trouble: &Trouble) -> StoreError {
         self.again = trouble.is_passing();
+        if matches!(trouble, Trouble::Rekeyed) {
+            // Whoever begins anew by it says so.
+            debug!(step, "the database has gone over to another key");
+            return StoreError::Unavailable;
+        }
         if trouble.is_full() {
             if self.shortage.set(true) {
                 let remedy = trouble.remedy();
@@ -328,7 +343,12 @@ impl Engine for Postgres {
     async fn commit(&mut self, working: &mut Working) -> Result<(), StoreError> {
         let committed = self.write_and_commit(working).await;
         let wrote = committed.map_err(|uncommitted| self.not_committed("commit", &uncommitted))?;
-        if wrote && self.shortage.set(false) {
+        match wrote {
+            Written::Nothing => return Ok(()),
+            Written::All => {}
+            Written::AllButAttack => working.forget_events(write::is_attack),
+        }
+        if self.shortage.set(false) {
             info!("the disk of the store has room again; new logins are served");
         }
         Ok(())
@@ -352,6 +372,10 @@ impl Engine for Postgres {
 
     fn shortage(&self) -> Shortage {
         self.shortage.clone()
+    }
+
+    fn rekeyed(&self) -> Rekeyed {
+        self.connector.rekeyed.clone()
     }
 
     async fn tidy(&mut self, chore: &Chore) -> Result<u32, StoreError> {

@@ -3,16 +3,16 @@
 //! It is done on a thread of its own with connections of its own, for the one that decides is made
 //! where it is used, and made anew whenever it is lost.
 
-use std::{io, time::Duration};
+use std::{io, path::PathBuf, time::Duration};
 
-use tokio_postgres::types::Type;
 use tracing::info;
 
 use super::{
     Postgres, PostgresSettings,
     connect::Connector,
+    memory::Memory,
     rows,
-    schema::{self, SCHEMA, Unfit},
+    schema::{self, RETIRED, SCHEMA, Unfit},
     session::{Purpose, Session},
     trouble::Trouble,
 };
@@ -38,6 +38,8 @@ pub enum PostgresError {
         reason: String,
         /// What to do about it.
         remedy: &'static str,
+        /// It may come back by itself.
+        away: bool,
     },
     /// What is needed for it is not there.
     #[error("{0}")]
@@ -93,6 +95,22 @@ pub enum PostgresError {
     Thread(#[source] io::Error),
 }
 
+impl PostgresError {
+    /// Whether no server that takes changes can be reached, which may end by itself.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        match self {
+            Self::Server { away, .. } => *away,
+            Self::Unusable(_)
+            | Self::Newer { .. }
+            | Self::WrongKey { .. }
+            | Self::NotOwner { .. }
+            | Self::Moved { .. }
+            | Self::Thread(_) => false,
+        }
+    }
+}
+
 /// This machine, among others that share a database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Site {
@@ -100,6 +118,8 @@ pub struct Site {
     pub host: Host,
     /// Its name in the audit trail.
     pub name: String,
+    /// Where it keeps what it must know after a restart, if there is such a place.
+    pub state: Option<PathBuf>,
 }
 
 fn unfit(settings: &PostgresSettings, keys: Option<&Keys>, unfit: Unfit) -> PostgresError {
@@ -107,7 +127,8 @@ fn unfit(settings: &PostgresSettings, keys: Option<&Keys>, unfit: Unfit) -> Post
     match unfit {
         Unfit::Trouble(trouble) => {
             let (reason, remedy) = (trouble.to_string(), trouble.remedy());
-            PostgresError::Server { place, reason, remedy }
+            let away = trouble.is_away();
+            PostgresError::Server { place, reason, remedy, away }
         }
         Unfit::Newer(found) => PostgresError::Newer { place, found },
         Unfit::NotOwner(found) => {
@@ -152,22 +173,14 @@ fn with_session<T: Send>(
     })
 }
 
-/// Whether the database holds anything that needs its key: then a new key must not be made.
+/// What the key of the database is known by, if it holds anything that needs one: then a new key must
+/// not be made.
 ///
 /// # Errors
 /// [`PostgresError`].
-pub fn is_in_use(settings: &PostgresSettings) -> Result<bool, PostgresError> {
+pub fn key_check(settings: &PostgresSettings) -> Result<Option<Vec<u8>>, PostgresError> {
     let connector = Connector::new(settings.clone()).map_err(PostgresError::Unusable)?;
     with_session(&connector, None, schema::look)
-}
-
-/// Looks whether the server answers, lets this host in and has a schema that this otpd knows, or none
-/// yet. Changes nothing.
-///
-/// # Errors
-/// [`PostgresError`].
-pub fn examine(settings: &PostgresSettings) -> Result<(), PostgresError> {
-    is_in_use(settings).map(drop)
 }
 
 /// Makes the schema of a database or brings it up to date, and gives the roles of the hosts their
@@ -194,14 +207,33 @@ impl Postgres {
     /// # Errors
     /// [`PostgresError`]; nothing is changed in a database of another key or of a newer otpd.
     pub fn open(settings: PostgresSettings, keys: Keys, site: Site) -> Result<Self, PostgresError> {
-        let connector = Connector::new(settings).map_err(PostgresError::Unusable)?;
-        let (times, administers) = with_session(&connector, Some(&keys), async |session| {
+        let memory = Memory::new(site.state.as_deref());
+        let connector =
+            Connector::with_memory(settings, memory).map_err(PostgresError::Unusable)?;
+        let found = with_session(&connector, Some(&keys), async |session| {
+            // Before anything is written there.
+            if let Some(database) = schema::name(session).await? {
+                connector.recall(&database, session)?;
+            }
             schema::prepare(session, &keys).await?;
-            Ok(found(session, &site).await?)
+            session.begin(Purpose::Read).await?;
+            connector.settle_on(session);
+            let times = times(session, &site).await?;
+            let retired = schema::meta(session, RETIRED).await?;
+            let administers = schema::administers(session).await?;
+            session.rollback().await?;
+            Ok((times, retired, administers))
         })?;
+        let (times, retired, administers) = found;
         if !administers {
             info!(role = connector.settings().user, "the role of this host may only log people in");
         }
+        let keys = match retired {
+            Some(sealed) => keys.with_retired(&sealed).map_err(|_| {
+                PostgresError::Unusable("the keys from before are damaged: otpctl restore".into())
+            })?,
+            None => keys,
+        };
         Ok(Self {
             connector,
             keys,
@@ -218,23 +250,26 @@ impl Postgres {
     }
 }
 
-/// When the clocks of this host last agreed, and the database's time; whether it is one of
-/// administrators.
-async fn found(
-    session: &mut Session,
-    site: &Site,
-) -> Result<((Option<Agreement>, Timestamp), bool), Trouble> {
-    session.begin(Purpose::Read).await?;
-    let select = "SELECT value FROM otpd.meta WHERE name = $1";
-    let found = session.query(select, &[(&site.clock(), Type::TEXT)]).await?;
-    let agreement = match found.first() {
-        Some(row) => Some(format::decode(row.try_get(0)?)?),
-        None => None,
-    };
+/// When the clocks of this host last agreed, and the database's time.
+async fn times(session: &Session, site: &Site) -> Result<(Option<Agreement>, Timestamp), Trouble> {
+    let mut agreement = None;
+    let mut newest = Timestamp::default();
+    let select = "SELECT name, value FROM otpd.meta WHERE starts_with(name, 'clock ')";
+    for row in session.query(select, &[]).await? {
+        let kept: Agreement = format::decode(row.try_get(1)?)?;
+        newest = newest.max(kept.wall);
+        if row.try_get::<_, &str>(0)? == site.clock() {
+            agreement = Some(kept);
+        }
+    }
+    // What another host knows to have been, has been: a host that is new here doubts a clock that is
+    // far behind that.
+    let agreement = agreement.or_else(|| {
+        let known = newest > Timestamp::default();
+        known.then_some(Agreement { wall: newest, uptime: Duration::ZERO, boot: None })
+    });
     let (_, now) = rows::enrolled_and_now(session).await?;
-    let administers = schema::administers(session).await?;
-    session.rollback().await?;
-    Ok(((agreement, now), administers))
+    Ok((agreement, now))
 }
 
 impl Site {

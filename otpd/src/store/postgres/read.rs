@@ -13,7 +13,7 @@ use super::{
     given,
     open::PostgresError,
     rows,
-    session::{Purpose, Session},
+    session::{Purpose, Session, Uncommitted},
     trouble::Trouble,
     watch::watch,
 };
@@ -235,14 +235,25 @@ impl Desk {
         purpose: Purpose,
         read: impl AsyncFnOnce(&Session, &Keys) -> Result<T, Trouble>,
     ) -> Result<T, StoreError> {
-        let mut session = self.begun(purpose).await.map_err(|trouble| failed(&trouble))?;
-        let found = read(&session, &self.keys).await;
+        let mut session = self.begun(purpose).await.map_err(|trouble| failed(purpose, &trouble))?;
+        let found = match read(&session, &self.keys).await {
+            Ok(told) if purpose == Purpose::Tell => {
+                session.commit().await.map_err(|uncommitted| {
+                    let (Uncommitted::Refused(trouble) | Uncommitted::Unknown(trouble)) =
+                        uncommitted;
+                    failed(purpose, &trouble)
+                })?;
+                self.idle = Some(session);
+                return Ok(told);
+            }
+            found => found,
+        };
         // Whatever it found: the next one begins with a connection that nothing is under way on.
         let unharmed = found.as_ref().err().is_none_or(|trouble| !trouble.says_goodbye());
         if unharmed && session.rollback().await.is_ok() {
             self.idle = Some(session);
         }
-        found.map_err(|trouble| failed(&trouble))
+        found.map_err(|trouble| failed(purpose, &trouble))
     }
 
     async fn begun(&mut self, purpose: Purpose) -> Result<Session, Trouble> {
@@ -258,12 +269,20 @@ impl Desk {
         }
         let mut session = self.connector.connect().await?;
         session.begin(purpose).await?;
+        self.connector.accept(&session)?;
         Ok(session)
     }
 }
 
-fn failed(trouble: &Trouble) -> StoreError {
-    error!(error = %trouble, remedy = trouble.remedy(), "a read of the store failed");
+fn failed(purpose: Purpose, trouble: &Trouble) -> StoreError {
+    if purpose == Purpose::Tell {
+        // Whoever needs the server says why there is none.
+        debug!(error = %trouble, "the other hosts are not told of this one");
+        return StoreError::Unavailable;
+    }
+    if !matches!(trouble, Trouble::Rekeyed) {
+        error!(error = %trouble, remedy = trouble.remedy(), "a read of the store failed");
+    }
     StoreError::Unavailable
 }
 

@@ -16,6 +16,11 @@ mod embedded {
 /// The last migration.
 pub(super) const SCHEMA: i32 = 1;
 
+/// Under this name is kept what the key is known by.
+pub(super) const KEY_CHECK: &str = "key-check";
+/// Under this one the code keys from before, encrypted.
+pub(super) const RETIRED: &str = "retired-keys";
+
 /// What was found where a schema is needed.
 #[derive(Debug)]
 pub(super) enum Unfit {
@@ -54,24 +59,45 @@ async fn version(session: &Session) -> Result<Option<i32>, Trouble> {
     Ok(session.one(last, &[]).await?.try_get(0)?)
 }
 
-async fn check_value(session: &Session) -> Result<Option<Vec<u8>>, Trouble> {
-    let select = "SELECT value FROM otpd.meta WHERE name = 'key-check'";
-    let row = session.query(select, &[]).await?.into_iter().next();
+/// What is kept under a name.
+pub(super) async fn meta(session: &Session, name: &str) -> Result<Option<Vec<u8>>, Trouble> {
+    let select = "SELECT value FROM otpd.meta WHERE name = $1";
+    let row = session.query(select, &[(&name, Type::TEXT)]).await?.into_iter().next();
     Ok(row.map(|row| row.try_get(0)).transpose()?)
 }
 
-/// Whether this otpd can use the database, which may be a new one; changes nothing. True when it holds
-/// something that needs its key.
-pub(super) async fn look(session: &mut Session) -> Result<bool, Unfit> {
+/// Keeps something under a name.
+pub(super) async fn put_meta(session: &Session, name: &str, value: &[u8]) -> Result<(), Trouble> {
+    let put = "INSERT INTO otpd.meta (name, value) VALUES ($1, $2)
+               ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+    session.execute(put, &[(&name, Type::TEXT), (&value, Type::BYTEA)]).await.map(drop)
+}
+
+/// The name of the database that this is; `None` when it is a new one.
+pub(super) async fn name(session: &mut Session) -> Result<Option<String>, Trouble> {
+    session.begin(Purpose::Greet).await?;
+    let there = version(session).await?.is_some();
+    session.rollback().await?;
+    if !there {
+        return Ok(None);
+    }
     session.begin(Purpose::Read).await?;
-    let found = version(session).await?;
-    let in_use = match found {
+    let name = session.identity().map(|identity| identity.database.clone());
+    session.rollback().await?;
+    Ok(name)
+}
+
+/// Whether this otpd can use the database, which may be a new one; changes nothing. What its key is
+/// known by, if it holds something that needs one.
+pub(super) async fn look(session: &mut Session) -> Result<Option<Vec<u8>>, Unfit> {
+    session.begin(Purpose::Greet).await?;
+    let check = match version(session).await? {
         Some(found) if found > SCHEMA => return Err(Unfit::Newer(found)),
-        Some(_) => check_value(session).await?.is_some(),
-        None => false,
+        Some(_) => meta(session, KEY_CHECK).await?,
+        None => None,
     };
     session.rollback().await?;
-    Ok(in_use)
+    Ok(check)
 }
 
 /// Brings the schema up to date and checks that it belongs to `keys`: all of it or nothing. Daemons
@@ -102,13 +128,10 @@ async fn prepare_once(session: &mut Session, keys: &Keys) -> Result<(), Unfit> {
             done => done?,
         },
     }
-    match check_value(session).await? {
+    match meta(session, KEY_CHECK).await? {
         Some(check) if check == keys.check => {}
         Some(_) => return Err(Unfit::WrongKey),
-        None => {
-            let insert = "INSERT INTO otpd.meta (name, value) VALUES ('key-check', $1)";
-            session.execute(insert, &[(&keys.check.as_slice(), Type::BYTEA)]).await?;
-        }
+        None => put_meta(session, KEY_CHECK, &keys.check).await?,
     }
     let moved = match audit::settle_base(session).await {
         Err(trouble) if trouble.is_forbidden() => return Err(Unfit::Moved),

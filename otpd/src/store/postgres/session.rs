@@ -35,6 +35,10 @@ pub(super) enum Purpose {
     Read,
     /// To read each question's own moment.
     ReadOn,
+    /// To write down what decides nothing.
+    Tell,
+    /// To look at a server of which nothing is known yet, not even its schema.
+    Greet,
     /// To read everything there is at one moment, which takes its time.
     Snapshot,
     /// To bring the schema up to date, which takes its time too.
@@ -50,20 +54,21 @@ impl Purpose {
             Self::Read => {
                 ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", [30_000, 2_000, 10_000])
             }
-            Self::ReadOn => {
+            Self::ReadOn | Self::Greet => {
                 ("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY", [30_000, 2_000, 10_000])
             }
             Self::Snapshot => {
                 ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", [400_000, 2_000, 400_000])
             }
+            Self::Tell => ("BEGIN ISOLATION LEVEL READ COMMITTED", [2_000, 1_000, 2_000]),
             Self::Migrate => ("BEGIN ISOLATION LEVEL READ COMMITTED", [600_000, 60_000, 60_000]),
         }
     }
 
     fn patience(self) -> Duration {
         match self {
-            Self::Decide => ANSWER,
-            Self::Read | Self::ReadOn => Duration::from_secs(31),
+            Self::Decide | Self::Tell => ANSWER,
+            Self::Read | Self::ReadOn | Self::Greet => Duration::from_secs(31),
             Self::Snapshot => Duration::from_secs(400),
             Self::Migrate => Duration::from_secs(601),
         }
@@ -72,16 +77,27 @@ impl Purpose {
     /// What tells the schema's last migration, where that must be one that this otpd knows.
     fn schema(self) -> &'static str {
         match self {
-            Self::Decide => "(SELECT max(version)::text FROM otpd.refinery_schema_history)",
-            Self::Read | Self::ReadOn | Self::Snapshot | Self::Migrate => "NULL",
+            Self::Decide | Self::Tell => {
+                "(SELECT max(version)::text FROM otpd.refinery_schema_history)"
+            }
+            Self::Read | Self::ReadOn | Self::Greet | Self::Snapshot | Self::Migrate => "NULL",
+        }
+    }
+
+    /// What tells the key that the database belongs to, and which database it is, where a schema is
+    /// known to be.
+    fn identity(self) -> &'static str {
+        match self {
+            Self::Decide | Self::Tell | Self::Read | Self::ReadOn | Self::Snapshot => IDENTITY,
+            Self::Greet | Self::Migrate => "NULL, NULL",
         }
     }
 
     /// How long all of it may take, but for the commit.
     fn longest(self) -> Duration {
         match self {
-            Self::Decide => DECISION,
-            Self::Read | Self::ReadOn => 2 * self.patience(),
+            Self::Decide | Self::Tell => DECISION,
+            Self::Read | Self::ReadOn | Self::Greet => 2 * self.patience(),
             // As long as their caller lets them.
             Self::Snapshot | Self::Migrate => Duration::from_hours(1),
         }
@@ -92,7 +108,12 @@ impl Purpose {
     fn lock(self) -> &'static str {
         match self {
             Self::Decide => "LOCK TABLE otpd.audit IN ROW EXCLUSIVE MODE;",
-            Self::Read | Self::ReadOn | Self::Snapshot | Self::Migrate => "",
+            Self::Read
+            | Self::ReadOn
+            | Self::Tell
+            | Self::Greet
+            | Self::Snapshot
+            | Self::Migrate => "",
         }
     }
 }
@@ -106,12 +127,28 @@ pub(super) enum Uncommitted {
     Unknown(Trouble),
 }
 
+/// What tells the key of a database, and one database from every other: a copy that was restored has
+/// another number in its cluster, and one that was made anew another name of its own.
+const IDENTITY: &str = "(SELECT encode(value, 'hex') FROM otpd.meta WHERE name = 'key-check'),
+     (SELECT encode(value, 'hex') FROM otpd.meta WHERE name = 'database')
+     || (SELECT oid::text FROM pg_database WHERE datname = current_database())";
+
+/// A database among all others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Identity {
+    /// What its key is known by.
+    pub(super) key: String,
+    /// Its own name, and its number in its cluster.
+    pub(super) database: String,
+}
+
 /// A connection. Dropping it closes it, whatever is under way on it.
 pub(super) struct Session {
     client: Client,
     way: Way,
     driver: JoinHandle<()>,
     timeline: u32,
+    identity: Option<Identity>,
     patience: Duration,
     /// The end of patience with the transaction as a whole.
     until: Instant,
@@ -134,10 +171,11 @@ impl Session {
         way: Way,
         driver: JoinHandle<()>,
     ) -> Result<Self, Trouble> {
+        let (patience, until) = (ANSWER, Instant::now());
         let mut session =
-            Self { client, way, driver, timeline: 0, patience: ANSWER, until: Instant::now() };
+            Self { client, way, driver, timeline: 0, identity: None, patience, until };
         // The schema may be yet to be made.
-        session.begin(Purpose::ReadOn).await?;
+        session.begin(Purpose::Greet).await?;
         session.rollback().await?;
         Ok(session)
     }
@@ -147,13 +185,19 @@ impl Session {
         self.timeline
     }
 
+    /// Which database it is, and whose key it has, as the transaction under way sees it; `None` where
+    /// that was not asked.
+    pub(super) fn identity(&self) -> Option<&Identity> {
+        self.identity.as_ref()
+    }
+
     /// Begins a transaction, after a look at the server: a pooler may have another one by now.
     pub(super) async fn begin(&mut self, purpose: Purpose) -> Result<(), Trouble> {
         // To begin takes no longer than another, whatever comes after it.
         self.patience = ANSWER;
         self.until = Instant::now() + purpose.longest();
         let (begin, [statement, lock, silence]) = purpose.frame();
-        let (whole, schema) = (purpose.lock(), purpose.schema());
+        let (whole, schema, identity) = (purpose.lock(), purpose.schema(), purpose.identity());
         // Functions and operators are the system's own: whoever may make others in a schema that is
         // looked through by default must not have them run as this role.
         // Who decides may trust in what it is told to be committed.
@@ -169,7 +213,7 @@ impl Session {
                          THEN left(pg_walfile_name(pg_current_wal_lsn()), 8) END,
                     CASE WHEN current_setting('synchronous_commit') = 'off'
                          THEN set_config('synchronous_commit', 'on', true) END,
-                    {schema}"
+                    {schema}, {identity}"
         );
         let answered = self.simple(&query).await?;
         let row = answered.first().ok_or(Trouble::Nonsense("no state of the server"))?;
@@ -185,6 +229,8 @@ impl Session {
             Some(Err(_)) => return Err(Trouble::Nonsense("no number of a schema")),
             Some(Ok(_)) | None => {}
         }
+        let text = |column: usize| row.get(column).map(str::to_owned);
+        self.identity = text(5).zip(text(6)).map(|(key, database)| Identity { key, database });
         let timeline = row.get(2).and_then(|text| u32::from_str_radix(text, 16).ok());
         self.timeline = timeline.ok_or(Trouble::Nonsense("no timeline"))?;
         self.patience = purpose.patience();

@@ -59,6 +59,7 @@ impl Reads {
         let begun = async {
             let mut session = self.connector.connect().await?;
             session.begin(Purpose::Snapshot).await?;
+            self.connector.accept(&session)?;
             let begun = start(&session).await?;
             Ok::<_, Trouble>((session, begun))
         };

@@ -18,7 +18,7 @@ pub(in crate::store) fn settings(server: &TestServer) -> PostgresSettings {
 
 /// One host of several.
 pub(in crate::store) fn host(number: u8) -> Site {
-    Site { host: Host([number; 16]), name: format!("web{number}") }
+    Site { host: Host([number; 16]), name: format!("web{number}"), state: None }
 }
 
 /// Opens a test's database as a host.

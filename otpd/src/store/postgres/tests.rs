@@ -4,6 +4,7 @@ mod counted;
 mod doors;
 mod errors;
 mod fleet;
+mod hosts;
 mod lines;
 mod roles;
 mod servers;

@@ -50,6 +50,25 @@ pub(super) enum Trouble {
         /// The newest timeline that was seen.
         known: u32,
     },
+    /// There was a newer primary, as an earlier run of this daemon knew.
+    #[error(
+        "is on timeline {found}, and an earlier run of otpd has seen timeline {known} of this database \
+         ({place})"
+    )]
+    Forgotten {
+        /// Its timeline.
+        found: u32,
+        /// The newest timeline that was seen.
+        known: u32,
+        /// Where that is kept.
+        place: String,
+    },
+    /// It is another one than this daemon began with.
+    #[error("is another database than the one that this otpd began with")]
+    OtherDatabase,
+    /// It belongs to another key than when this daemon began.
+    #[error("has gone over to another key")]
+    Rekeyed,
     /// No connection could be made, and why.
     #[error("{0}")]
     NoEntry(Arc<Trouble>),
@@ -125,10 +144,22 @@ impl Trouble {
                 ["08", "57P", "25P03"].iter().any(|class| self.sqlstate().starts_with(class))
             }
             Self::Late(_) | Self::Unreachable(_) | Self::Nonsense(_) => true,
-            Self::Standby | Self::ReadOnly | Self::Outdated { .. } => true,
+            Self::Standby | Self::ReadOnly | Self::Outdated { .. } | Self::OtherDatabase => true,
             Self::TooOld(_) | Self::Encoding(_) | Self::OpenFolder | Self::Stranger(_) => true,
-            Self::Newer(_) => true,
+            Self::Newer(_) | Self::Forgotten { .. } => true,
             Self::NoEntry(_) | Self::Resting(_) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether there is no server that takes changes, which may end by itself: one that is away, that
+    /// starts or stops, or whose failover goes on.
+    pub(super) fn is_away(&self) -> bool {
+        match self {
+            Self::Server(error) if error.is_closed() => true,
+            Self::Server(_) => self.sqlstate().starts_with("57P"),
+            Self::Unreachable(_) | Self::Late(_) | Self::Standby | Self::ReadOnly => true,
+            Self::NoEntry(cause) | Self::Resting(cause) => cause.is_away(),
             _ => false,
         }
     }
@@ -182,6 +213,15 @@ impl Trouble {
                 "stop this server: it was a primary before the failover; if it is the right one, \
                  restart otpd"
             }
+            Self::Forgotten { .. } => {
+                "stop this server: it was a primary before a failover; if it is the right one, restored for \
+                 example, remove that file and restart otpd"
+            }
+            Self::OtherDatabase => {
+                "see which one store.url leads to, and end the other; if this is the right one, restart \
+                 otpd"
+            }
+            Self::Rekeyed => "see otpctl status: otpd goes on with the next key by itself",
             Self::OpenFolder => {
                 "set unix_socket_directories in postgresql.conf to a folder of its own, such as \
                  /run/postgresql, and name that in store.url"

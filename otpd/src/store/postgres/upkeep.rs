@@ -6,17 +6,13 @@ use tracing::{error, info};
 
 use super::{
     BYTES, Postgres, Reads, audit, given, rows,
+    schema::put_meta,
     session::{Parameter, Purpose, Session, Uncommitted},
     snapshot,
     trouble::Trouble,
 };
 use crate::{
-    clock::Agreement,
-    domain::{
-        account::Account,
-        retention::is_stale,
-        time::{HOUR, Timestamp},
-    },
+    domain::{account::Account, retention::is_stale, time::Timestamp},
     random,
     store::{BudgetId, Chore, Idle, Stale, StoreError, format, upkeep::PIECE},
 };
@@ -109,6 +105,8 @@ impl Postgres {
             | Chore::Trail { .. }
             | Chore::Imported(_)
             | Chore::Reserve => {}
+            Chore::Rotate(rotation) => return self.rotate(rotation).await,
+            Chore::Retired(_) => {}
         }
         let mut session = self.begun().await.map_err(Uncommitted::Refused)?;
         match self.in_transaction(&session, chore).await {
@@ -119,6 +117,9 @@ impl Postgres {
             }
             Ok(rows) => {
                 self.finish(session).await?;
+                if matches!(chore, Chore::Retired(_)) {
+                    self.connector.rekeyed.set();
+                }
                 if self.shortage.set(false) {
                     info!("the disk of the store has room again; new logins are served");
                 }
@@ -140,7 +141,6 @@ impl Postgres {
             Chore::Budgets { idle, now } => delete_idle(session, idle, *now).await,
             Chore::Agreed { agreement, event } => {
                 let name = self.site.clock();
-                complain_of_twin(session, &name, agreement).await?;
                 put_meta(session, &name, &format::encode(agreement)?).await?;
                 let event = event.as_deref().map_or(&[][..], std::slice::from_ref);
                 audit::append(session, &self.site, event).await?;
@@ -160,39 +160,10 @@ impl Postgres {
                 put_meta(session, "room", &value).await?;
                 Ok(1)
             }
-            Chore::Index => Ok(0),
+            Chore::Retired(sealed) => self.retire(session, sealed).await,
+            Chore::Index | Chore::Rotate(_) => Ok(0),
         }
     }
-}
-
-/// Says so when another machine passes for this one: both would send each other's codes anew.
-async fn complain_of_twin(session: &Session, name: &str, own: &Agreement) -> Result<(), Trouble> {
-    let select = "SELECT value FROM otpd.meta WHERE name = $1";
-    let found = session.query(select, &[(&name, Type::TEXT)]).await?;
-    if let Some(row) = found.first()
-        && rows::decode(row, 0).is_ok_and(|found| is_twin(&found, own))
-    {
-        error!(
-            "another machine has the same /etc/machine-id and the same name, and uses this database: \
-             give one of them its own (systemd-machine-id-setup), and restart otpd there"
-        );
-    }
-    Ok(())
-}
-
-/// Whether who wrote `found` was up at the same time as who writes `own`: another boot, and that after
-/// this one began. Where the kernel hides its boots, nobody knows.
-fn is_twin(found: &Agreement, own: &Agreement) -> bool {
-    let begin = own.wall.before(own.uptime);
-    let other = found.boot.is_some() && own.boot.is_some() && found.boot != own.boot;
-    // A clock that was set meanwhile moves the begin; an hour is what it may be off.
-    other && found.wall > begin.after(HOUR)
-}
-
-async fn put_meta(session: &Session, name: &str, value: &[u8]) -> Result<(), Trouble> {
-    let put = "INSERT INTO otpd.meta (name, value) VALUES ($1, $2)
-               ON CONFLICT (name) DO UPDATE SET value = excluded.value";
-    session.execute(put, &[(&name, Type::TEXT), (&value, Type::BYTEA)]).await.map(drop)
 }
 
 /// Whether no other host deletes what is old now.
@@ -243,31 +214,4 @@ async fn delete_idle(session: &Session, idle: &[BudgetId], now: Timestamp) -> Re
         [(&kinds, Type::INT2_ARRAY), (&keys, BYTES), (&now.0, Type::INT8)];
     let deleted: Vec<Row> = session.query(delete, &values).await?;
     Ok(u32::try_from(deleted.len()).unwrap_or(u32::MAX))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Agreement, HOUR, Timestamp, is_twin};
-    use crate::clock::BootId;
-
-    #[test]
-    fn who_writes_as_this_machine_while_it_is_up_is_another() {
-        let now = Timestamp(1_800_000_000_000);
-        let at = |boot: Option<&str>, wall: Timestamp, uptime| {
-            let boot = boot.map(BootId::new);
-            Agreement { wall, uptime, boot }
-        };
-        let own = at(Some("b"), now, 5 * HOUR);
-        let cases = [
-            ("itself, an hour ago", at(Some("b"), now.before(HOUR), 4 * HOUR), false),
-            ("the boot before", at(Some("a"), now.before(6 * HOUR), 90 * HOUR), false),
-            ("about when this one began", at(Some("a"), now.before(5 * HOUR), HOUR), false),
-            ("another, an hour ago", at(Some("a"), now.before(HOUR), 90 * HOUR), true),
-            ("another, ahead", at(Some("a"), now.after(HOUR), HOUR), true),
-            ("who knows", at(None, now, HOUR), false),
-        ];
-        for (name, found, twin) in cases {
-            assert_eq!(is_twin(&found, &own), twin, "{name}");
-        }
-    }
 }

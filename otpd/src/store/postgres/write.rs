@@ -1,6 +1,6 @@
 //! What a commit writes: the rows that differ, each once.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use rand::RngExt;
 use tokio_postgres::types::Type;
@@ -14,6 +14,7 @@ use super::{
 use crate::{
     domain::{
         account::Account,
+        audit::{AuditEvent, Event},
         budget::{SHARES, Share},
         enrollment::Enrollment,
         login::LoginState,
@@ -29,17 +30,30 @@ use crate::{
     },
 };
 
-/// Writes what changed; false when nothing did, and then there is nothing to commit.
+/// What was written.
+pub(super) enum Written {
+    /// Nothing: there is nothing to commit.
+    Nothing,
+    /// All that changed.
+    All,
+    /// The same, but for an attack that another host has just told of.
+    AllButAttack,
+}
+
+/// Hosts that find out about an attack within this time tell of the same one.
+const SAME_ATTACK: Duration = Duration::from_mins(15);
+
+/// Writes what changed.
 pub(super) async fn write(
     session: &Session,
     keys: &Keys,
     site: &Site,
     working: &Working,
     locked: &Locked,
-) -> Result<bool, Trouble> {
+) -> Result<Written, Trouble> {
     let changes = working.changes();
     if is_nothing(&changes) {
-        return Ok(false);
+        return Ok(Written::Nothing);
     }
     put_enrollments(session, keys, &changes.enrollments).await?;
     put_logins(session, keys, &changes.logins, locked).await?;
@@ -52,8 +66,35 @@ pub(super) async fn write(
     put_traffic(session, keys, share, now, &changes.traffic).await?;
     put_enrolled(session, share, i64::from(working.enrolled()) - i64::from(locked.enrolled))
         .await?;
-    audit::append(session, site, changes.audit).await?;
-    Ok(true)
+    let Some(attack) = changes.audit.iter().find(|event| is_attack(event)) else {
+        audit::append(session, site, changes.audit).await?;
+        return Ok(Written::All);
+    };
+    if tell_of_attack(session, attack.at).await? {
+        audit::append(session, site, changes.audit).await?;
+        return Ok(Written::All);
+    }
+    let others = changes.audit.iter().filter(|event| !is_attack(event)).cloned();
+    audit::append(session, site, &others.collect::<Vec<_>>()).await?;
+    Ok(Written::AllButAttack)
+}
+
+/// Whether an event says that the whole site is under attack.
+pub(super) fn is_attack(event: &AuditEvent) -> bool {
+    event.event == Event::SiteUnderAttack {}
+}
+
+/// Whether this host is the one to tell of an attack: of several that find it out at once, whoever
+/// writes first. The others wait for its commit here, with nothing left to lock.
+async fn tell_of_attack(session: &Session, now: Timestamp) -> Result<bool, Trouble> {
+    // Times after the epoch are in the order of these bytes.
+    let claim = "INSERT INTO otpd.meta (name, value) VALUES ('attack', $1)
+                 ON CONFLICT (name) DO UPDATE SET value = excluded.value
+                 WHERE meta.value NOT BETWEEN $2 AND $1";
+    let (to, from) = (now.0.to_be_bytes(), now.before(SAME_ATTACK).0.to_be_bytes());
+    let values: [super::session::Parameter<'_>; 2] =
+        [(&to.as_slice(), Type::BYTEA), (&from.as_slice(), Type::BYTEA)];
+    Ok(session.execute(claim, &values).await? > 0)
 }
 
 fn is_nothing(changes: &Changes<'_>) -> bool {

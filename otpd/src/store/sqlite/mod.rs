@@ -4,6 +4,7 @@ mod audit;
 mod read;
 mod recent;
 mod reserve;
+mod rotate;
 mod rows;
 mod sent;
 mod snapshot;
@@ -25,7 +26,7 @@ pub(super) use recent::Recent;
 
 use reserve::Reserve;
 
-use super::{Chore, Engine, Scope, Shortage, StoreError, Working};
+use super::{Chore, Engine, Rekeyed, Scope, Shortage, StoreError, Working};
 use crate::{
     domain::{
         account::Account,
@@ -101,6 +102,15 @@ pub enum OpenError {
         /// The id of the key at hand.
         found: u32,
     },
+    /// What it keeps of earlier keys is damaged.
+    #[error(
+        "{path}: the keys from before are damaged; restore a backup into a new database",
+        path = path.display()
+    )]
+    Retired {
+        /// Which.
+        path: PathBuf,
+    },
 }
 
 /// The SQLite engine.
@@ -113,45 +123,44 @@ pub struct Sqlite {
     reserve: Reserve,
     /// The last transaction found the disk full.
     full: bool,
+    rekeyed: Rekeyed,
 }
 
-/// Whether the database at `path` holds anything that needs its key: then a new key must not be
-/// made.
+/// What the key of the database at `path` is known by, if it holds anything that needs one: then a new
+/// key must not be made.
 ///
 /// # Errors
 /// [`OpenError`] when it is there and cannot be read.
-pub fn is_in_use(path: &Path) -> Result<bool, OpenError> {
+pub fn key_check(path: &Path) -> Result<Option<Vec<u8>>, OpenError> {
     match path.try_exists() {
         Ok(true) => {}
-        Ok(false) => return Ok(false),
+        Ok(false) => return Ok(None),
         Err(source) => return Err(OpenError::File { path: path.into(), source }),
     }
     let failed = |source| OpenError::Database { path: path.into(), source };
     let db = open(path)?;
     let tables = "SELECT count(*) FROM sqlite_schema WHERE name = 'meta'";
     let migrated: i64 = db.query_row(tables, [], |row| row.get(0)).map_err(failed)?;
-    Ok(migrated != 0 && check_value(&db).map_err(failed)?.is_some())
+    if migrated == 0 { Ok(None) } else { check_value(&db).map_err(failed) }
 }
 
-/// Whether this otpd could work with the database, if there is one, with these keys where they are known.
-/// No table is made or changed.
+/// Whether this otpd could work with the database, if there is one, with one of these keys where any are
+/// known. No table is made or changed.
 ///
 /// # Errors
 /// [`OpenError`].
-pub fn examine(path: &Path, keys: Option<&Keys>) -> Result<(), OpenError> {
-    if !is_in_use(path)? {
-        return Ok(());
-    }
+pub fn examine(path: &Path, keys: &[Keys]) -> Result<(), OpenError> {
+    let Some(check) = key_check(path)? else { return Ok(()) };
     let failed = |source| OpenError::Database { path: path.into(), source };
     let db = open(path)?;
     if let Some(found) = schema(&db).map_err(failed)?.filter(|found| *found > SCHEMA) {
         return Err(OpenError::Newer { path: path.into(), found });
     }
-    match (check_value(&db).map_err(failed)?, keys) {
-        (Some(check), Some(keys)) if check != keys.check => {
-            Err(OpenError::WrongKey { path: path.into(), found: keys.id })
+    match keys.first() {
+        Some(first) if keys.iter().all(|keys| keys.check != *check) => {
+            Err(OpenError::WrongKey { path: path.into(), found: first.id })
         }
-        _ => Ok(()),
+        Some(_) | None => Ok(()),
     }
 }
 
@@ -204,6 +213,12 @@ impl Sqlite {
         }
     }
 
+    /// The keys, with those from before that the database has kept.
+    #[must_use]
+    pub fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
     fn open_as_is(path: &Path, keys: Keys) -> Result<Self, OpenError> {
         let failed = |source| OpenError::Database { path: path.into(), source };
         let mut db = open(path)?;
@@ -228,8 +243,15 @@ impl Sqlite {
                 db.execute(insert, params![keys.check.as_slice()]).map_err(failed)?;
             }
         }
+        let keys = match rotate::retired(&db).map_err(failed)? {
+            Some(sealed) => {
+                keys.with_retired(&sealed).map_err(|_| OpenError::Retired { path: path.into() })?
+            }
+            None => keys,
+        };
         let (recent, reserve) = (Recent::default(), Reserve::open(path));
-        let mut sqlite = Self { db, keys, enrolled: None, recent, reserve, full: false };
+        let rekeyed = Rekeyed::default();
+        let mut sqlite = Self { db, keys, enrolled: None, recent, reserve, full: false, rekeyed };
         sqlite.settle_in();
         Ok(sqlite)
     }
@@ -328,6 +350,10 @@ impl Engine for Sqlite {
     const REMOTE: bool = false;
 
     async fn load(&mut self, scopes: &[Scope]) -> Result<Working, StoreError> {
+        if self.rekeyed.holds() {
+            // What was asked was asked by the key from before.
+            return Err(StoreError::Unavailable);
+        }
         self.look_for_room();
         self.read(scopes).map_err(|error| self.failed("read", &error))
     }
@@ -368,6 +394,10 @@ impl Engine for Sqlite {
         self.reserve.shortage()
     }
 
+    fn rekeyed(&self) -> Rekeyed {
+        self.rekeyed.clone()
+    }
+
     async fn tidy(&mut self, chore: &Chore) -> Result<u32, StoreError> {
         match chore {
             Chore::Budgets { .. } => self.recent.forget_budgets(),
@@ -376,6 +406,8 @@ impl Engine for Sqlite {
             | Chore::Agreed { .. }
             | Chore::Trail { .. }
             | Chore::Imported(_)
+            | Chore::Rotate(_)
+            | Chore::Retired(_)
             | Chore::Reserve => {}
         }
         self.carry_out(chore).map_err(|error| self.failed_to_commit("upkeep", &error))

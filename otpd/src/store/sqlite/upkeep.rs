@@ -99,6 +99,8 @@ impl Sqlite {
             Chore::Reserve => return Ok(u32::from(self.regain())),
             Chore::Audit { until, now } => return index::cut_off(db, *until, *now),
             Chore::Index => return index::enter(db),
+            Chore::Rotate(rotation) => return self.rotate(rotation),
+            Chore::Retired(sealed) => return self.retire(sealed),
             Chore::Trail { backup, newest, rows } => {
                 return snapshot::put_in_front(db, *backup, *newest, rows);
             }

@@ -16,7 +16,7 @@ use otpd::{
         records::{Decided, Records},
         time::Timestamp,
     },
-    keys::{Keys, MasterKey},
+    keys::{self, Keys, MasterKey},
     store::{DEFAULT_PORT, Postgres, PostgresSettings, Scope, Server, Site, Sqlite, Store},
 };
 use otpd_bench::{number, user};
@@ -57,7 +57,7 @@ fn open(database: &Path, keys: &Keys) -> Result<(Store, JoinHandle<()>), Failure
         ca_file: None,
     };
     let name = host_name();
-    let site = Site { host: keys.host("fill", &name), name };
+    let site = Site { host: keys::host("fill", &name), name, state: None };
     let postgres = Postgres::open(settings, keys.clone(), site)?;
     let (agreed, now) = postgres.times();
     Ok(Store::start(postgres, Clock::of_database(agreed, now)?, silent)?)

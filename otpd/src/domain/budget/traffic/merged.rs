@@ -34,5 +34,6 @@ impl Traffic {
         self.wrong.merge(&other.wrong);
         let flags = self.flag.into_iter().chain(other.flag);
         self.flag = flags.max_by_key(|flag| (flag.until(), flag.minutes));
+        self.told = self.told.max(other.told);
     }
 }

@@ -131,6 +131,8 @@ pub struct Share {
     wrong: Parts,
     #[n(3)]
     flag: Option<Flag>,
+    #[n(4)]
+    told: Option<Timestamp>,
 }
 
 impl Share {
@@ -142,6 +144,7 @@ impl Share {
             day: Parts::between(&before.day, &after.day),
             wrong: Parts::between(&before.wrong, &after.wrong),
             flag: after.flag.filter(|_| after.flag != before.flag),
+            told: after.told.filter(|_| after.told != before.told),
         }
     }
 
@@ -152,6 +155,7 @@ impl Share {
         self.wrong.add(&other.wrong);
         let flags = self.flag.into_iter().chain(other.flag);
         self.flag = flags.max_by_key(|flag| (flag.until(), flag.minutes));
+        self.told = self.told.max(other.told);
     }
 
     /// Drops what counts no more.
@@ -163,6 +167,7 @@ impl Share {
         // As in the sum: else it would be found ahead, and begin anew, for as long as it lies there.
         self.flag = self.flag.map(|flag| Flag { at: flag.at.min(now), ..flag });
         self.flag = self.flag.filter(|flag| flag.until().is_within(DAY, now));
+        self.told = self.told.map(|told| told.min(now)).filter(|told| told.is_within(DAY, now));
     }
 
     /// When nothing in it counts any more.
@@ -175,6 +180,7 @@ impl Share {
             self.day.end(widths.day.width, DAY),
             self.wrong.end(widths.wrong.width, DAY),
             flag,
+            self.told.map(|told| told.after(DAY)),
         ];
         ends.into_iter().flatten().max().unwrap_or_default()
     }
@@ -188,6 +194,7 @@ impl Share {
             day: self.day.buckets(widths.day.width),
             wrong: self.wrong.buckets(widths.wrong.width),
             flag: self.flag,
+            told: self.told,
         }
     }
 }

@@ -298,7 +298,7 @@ fn of_two_copies_of_one_piece_of_time_the_larger_counts() {
 fn a_row_with_a_width_that_is_not_ours_is_refused() {
     let traffic = |hour, day, wrong| {
         let (hour, day, wrong) = (Buckets::new(hour), Buckets::new(day), Buckets::new(wrong));
-        minicbor::to_vec(Traffic { hour, day, wrong, flag: None }).unwrap()
+        minicbor::to_vec(Traffic { hour, day, wrong, flag: None, told: None }).unwrap()
     };
     let cases = [
         ("ours", traffic(1, 15, 15), true),

@@ -8,6 +8,8 @@ CREATE TABLE otpd.meta (
 );
 -- Locked by whoever deletes what is old.
 INSERT INTO otpd.meta VALUES ('retention', '');
+-- Tells this database from every other.
+INSERT INTO otpd.meta VALUES ('database', uuid_send(gen_random_uuid()));
 -- Whose role may make no enrollment writes here what a host knows of itself, and nothing else.
 ALTER TABLE otpd.meta ENABLE ROW LEVEL SECURITY;
 CREATE POLICY everything ON otpd.meta FOR SELECT USING (true);
@@ -108,6 +110,30 @@ CREATE TABLE otpd.audit_base (
 );
 INSERT INTO otpd.audit_base VALUES (0);
 
+-- The daemons that use the database, each as it tells of itself; it decides nothing.
+CREATE TABLE otpd.host (
+  name       text COLLATE "C" NOT NULL,
+  run        bigint NOT NULL,      -- random, of one run of a daemon
+  machine    bytea NOT NULL,       -- keyed hash
+  started_at bigint NOT NULL,
+  seen_at    bigint NOT NULL,
+  stopped    boolean NOT NULL,
+  details    bytea NOT NULL,       -- version, gateways
+  PRIMARY KEY (name, run)
+);
+
+-- Numbers under the next master key, while it takes the place of the one before. It is made anew for
+-- every rotation, so a crash may lose it.
+CREATE UNLOGGED TABLE otpd.rekeyed (
+  account      text COLLATE "C" PRIMARY KEY,
+  key_id       bigint NOT NULL,
+  old_number   bytea NOT NULL,     -- as the row was that it is made of
+  number       bytea NOT NULL,
+  old_index    bytea NOT NULL,
+  number_index bytea NOT NULL,
+  old_range    bytea NOT NULL,
+  range_index  bytea NOT NULL
+);
 -- Whose role may delete nothing here appends, and nowhere but at the end: an id of its own choice could
 -- go in front of what others wrote, or leave no id to them.
 ALTER TABLE otpd.audit ENABLE ROW LEVEL SECURITY;
@@ -127,13 +153,13 @@ BEGIN
   END IF;
   GRANT USAGE ON SCHEMA otpd TO otpd_login, otpd_admin;
   GRANT SELECT ON ALL TABLES IN SCHEMA otpd TO otpd_login, otpd_admin;
-  GRANT INSERT, UPDATE, DELETE ON otpd.login, otpd.budget TO otpd_login, otpd_admin;
+  GRANT INSERT, UPDATE, DELETE ON otpd.login, otpd.budget, otpd.host TO otpd_login, otpd_admin;
   GRANT INSERT, DELETE ON otpd.challenge TO otpd_login, otpd_admin;
   GRANT INSERT, UPDATE ON otpd.meta TO otpd_login, otpd_admin;
   GRANT INSERT ON otpd.audit TO otpd_login, otpd_admin;
   GRANT DELETE ON otpd.recovery_code, otpd.bypass TO otpd_login, otpd_admin;
   GRANT UPDATE (uses_left, used) ON otpd.bypass TO otpd_login, otpd_admin;
-  GRANT INSERT, UPDATE, DELETE ON otpd.enrollment, otpd.bypass TO otpd_admin;
+  GRANT INSERT, UPDATE, DELETE ON otpd.enrollment, otpd.bypass, otpd.rekeyed TO otpd_admin;
   GRANT INSERT ON otpd.recovery_code TO otpd_admin;
   GRANT INSERT, UPDATE ON otpd.enrolled TO otpd_admin;
   GRANT DELETE ON otpd.audit TO otpd_admin;

@@ -1,15 +1,23 @@
 //! What many accounts do together, and a disk without room.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, mpsc};
+
+use tokio::{
+    sync::mpsc::{UnboundedReceiver, unbounded_channel},
+    task::JoinHandle,
+};
 
 use super::{Store, StoreError, alice, charge, charged, open, serve, testing};
 use crate::{
     clock::Clock,
     domain::{
+        account::Account,
+        audit::{Actor, AuditEvent, Event},
         records::{Decided, Records},
         time::Timestamp,
     },
     postgres_server::Server,
+    store::AuditSink,
 };
 
 /// Counts a wrong code of the whole site, which has nobody; whether it brings eight digits.
@@ -69,4 +77,100 @@ async fn a_full_disk_is_full_until_something_was_written() {
     server.execute("otpd", "DROP TRIGGER full_disk ON otpd.meta");
     assert_eq!(store.has_room().await, Ok(()));
     assert_eq!(charge(&store, "alice").await, Ok(1));
+}
+
+/// Keeps a decision from its end until it is let go.
+struct Held {
+    arrived: UnboundedReceiver<()>,
+    go: mpsc::Sender<()>,
+}
+
+/// Counts a wrong code as a login does, and tells of an attack where that is due; held back between its
+/// read and its commit where `hold` says so.
+fn guess_as_a_login(store: &Store, name: &str, hold: bool) -> (Held, JoinHandle<()>) {
+    let ((arrive, arrived), (go, gone)) = (unbounded_channel(), mpsc::channel());
+    let gone = Mutex::new(gone);
+    let account = Account::new(name).expect("a name");
+    let decide = move |records: &Records, now| {
+        let mut records = records.clone();
+        let tell = records.site().is_some_and(|site| site.charge_wrong(0, now));
+        let _ = arrive.send(());
+        if hold {
+            let _ = gone.lock().expect("one decision").recv();
+        }
+        let event = AuditEvent {
+            at: now,
+            request: None,
+            account: account.clone(),
+            actor: Actor::Claimant,
+            event: Event::SiteUnderAttack {},
+        };
+        Decided { records, audit: tell.then_some(event).into_iter().collect(), answer: () }
+    };
+    let (store, scope) = (store.clone(), super::scope(name));
+    let decided =
+        tokio::spawn(async move { store.transact(scope, decide).await.expect("a commit") });
+    (Held { arrived, go }, decided)
+}
+
+/// Two hosts, their logs, and so many wrong codes before.
+async fn besieged(server: &Server, codes: usize) -> ([Store; 2], Arc<Mutex<Vec<Event>>>) {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let stores = [1, 2].map(|number| {
+        let told = Arc::clone(&told);
+        let sink: AuditSink =
+            Arc::new(move |event| told.lock().expect("a list").push(event.event.clone()));
+        let engine = testing::open(server, super::keys(), number).expect("a database");
+        Store::start(engine, Clock::from_fn(|| super::NOW), sink).expect("a thread").0
+    });
+    for _ in 0..codes {
+        let (_, decided) = guess_as_a_login(&stores[0], "alice", false);
+        decided.await.expect("a task");
+    }
+    (stores, told)
+}
+
+/// Has both hosts count a wrong code, of which neither sees the other's.
+async fn at_once(stores: &[Store; 2]) {
+    let mut held = Vec::new();
+    for (store, name) in stores.iter().zip(["bob", "carol"]) {
+        let mut guess = guess_as_a_login(store, name, true);
+        guess.0.arrived.recv().await.expect("it has read");
+        held.push(guess);
+    }
+    for (held, _) in &held {
+        held.go.send(()).expect("it waits");
+    }
+    for (_, decided) in held {
+        decided.await.expect("a task");
+    }
+}
+
+fn attacks(server: &Server, told: &Mutex<Vec<Event>>) -> (String, usize) {
+    let select = "SELECT count(*) FROM otpd.audit WHERE event LIKE '%site-under-attack%'";
+    (server.sql("otpd", select), told.lock().expect("a list").len())
+}
+
+#[tokio::test]
+async fn an_attack_that_two_hosts_find_at_once_is_told_once() {
+    let server = Server::start();
+    let (stores, told) = besieged(&server, 100).await;
+    assert_eq!(attacks(&server, &told), ("0".to_owned(), 0));
+    at_once(&stores).await;
+    assert_eq!(attacks(&server, &told), ("1".to_owned(), 1));
+    let (_, decided) = guess_as_a_login(&stores[1], "alice", false);
+    decided.await.expect("a task");
+    assert_eq!(attacks(&server, &told), ("1".to_owned(), 1), "and not again");
+}
+
+#[tokio::test]
+async fn an_attack_that_no_host_saw_begin_is_told_with_the_next_code() {
+    let server = Server::start();
+    let (stores, told) = besieged(&server, 99).await;
+    // 99 and one are not above the line, and 101 are.
+    at_once(&stores).await;
+    assert_eq!(attacks(&server, &told), ("0".to_owned(), 0));
+    let (_, decided) = guess_as_a_login(&stores[1], "alice", false);
+    decided.await.expect("a task");
+    assert_eq!(attacks(&server, &told), ("1".to_owned(), 1));
 }

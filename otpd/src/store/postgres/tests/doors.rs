@@ -6,7 +6,7 @@ use super::{PostgresSettings, Server, StoreError, charge, charged, keys, serve, 
 use crate::{
     keys::MasterKey,
     postgres_server::{Server as TestServer, certify, pooler},
-    store::{Password, Postgres, PostgresError, examine_postgres, is_postgres_in_use},
+    store::{Password, Postgres, PostgresError, postgres_key_check},
 };
 
 fn opened(settings: PostgresSettings) -> Result<Postgres, PostgresError> {
@@ -73,16 +73,16 @@ async fn over_tcp_the_certificate_and_its_name_are_checked() {
 #[tokio::test]
 async fn a_newer_schema_is_refused_and_left_alone() {
     let server = TestServer::start();
-    assert!(!is_postgres_in_use(&testing::settings(&server)).expect("a new one"));
-    examine_postgres(&testing::settings(&server)).expect("a new one can be used");
+    let check = || postgres_key_check(&testing::settings(&server)).expect("a server");
+    assert_eq!(check(), None, "a new one");
     let store = serve(opened(testing::settings(&server)).expect("a database"));
-    assert!(is_postgres_in_use(&testing::settings(&server)).expect("one in use"));
+    assert_eq!(check(), Some(keys().check.to_vec()));
     let newer = "INSERT INTO otpd.refinery_schema_history VALUES (99, 'newer', '', '')";
     server.execute("otpd", newer);
     assert_eq!(charge(&store, "alice").await, Err(StoreError::Unavailable), "while it runs too");
     for refused in [
         refusal(testing::settings(&server)),
-        examine_postgres(&testing::settings(&server)).map(drop).expect_err("newer").to_string(),
+        postgres_key_check(&testing::settings(&server)).map(drop).expect_err("newer").to_string(),
     ] {
         assert!(refused.contains("a newer otpd has used it (its schema is 99"), "{refused}");
     }

@@ -47,9 +47,9 @@ async fn give(store: &Store, seed: u32) -> Result<(), StoreError> {
     let key = keys().code;
     let codes = std::iter::repeat_with(|| RecoveryCode::generate(&mut rng)).take(4);
     let codes = codes.map(|code| RecoveryHash::of(&key, &account, &code)).collect();
-    let codes = MakeCodes { account: account.clone(), key, codes, uid: 0 };
-    let sheet = store.transact(alice(), move |records: &_, now| codes.decide(records, now)).await?;
-    assert!(matches!(sheet, crate::domain::proof::Outcome::Done(())), "{sheet:?}");
+    let set = MakeCodes { account: account.clone(), key, codes, uid: 0 };
+    let made = store.transact(alice(), move |records: &_, now| set.decide(records, now)).await?;
+    assert!(matches!(made, crate::domain::proof::Outcome::Done(())), "{made:?}");
     let wanted = Wanted::new(3600, "lost phone", Some(2), None).expect("a bypass");
     let grant = GrantBypass { account, id: BypassId::new(seed << 2), wanted, uid: 0 };
     let granted =
@@ -235,6 +235,7 @@ async fn a_login_hosts_role_is_refused_what_it_need_not_do() {
         let why = [
             "ERROR:  permission denied",
             "ERROR:  must be owner",
+            "ERROR:  must be superuser",
             "violates row-level security",
             "a bypass is used up, and never filled up",
             "must have admin option",

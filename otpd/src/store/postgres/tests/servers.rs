@@ -1,8 +1,8 @@
 //! Servers that must not decide: standbys, primaries from before a failover, those that take no
 //! changes; and those that can.
 
-use super::{PostgresSettings, StoreError, charge, charged, keys, open, serve, testing};
-use crate::postgres_server::Server as TestServer;
+use super::{Postgres, PostgresSettings, StoreError, charge, charged, keys, open, serve, testing};
+use crate::{postgres_server::Server as TestServer, store::Site};
 
 fn both(first: &TestServer, second: &TestServer) -> PostgresSettings {
     let mut settings = testing::settings(first);
@@ -48,6 +48,34 @@ async fn a_primary_from_before_a_failover_is_not_taken() {
     }
     standby.go();
     assert_eq!(charge_until_served(&store).await, 2);
+}
+
+#[tokio::test]
+async fn a_primary_from_before_a_failover_is_not_taken_after_a_restart_either() {
+    let mut primary = TestServer::start();
+    let folder = tempfile::tempdir().expect("a folder");
+    let site = || Site { state: Some(folder.path().to_owned()), ..testing::host(1) };
+    let opened = |settings| Postgres::open(settings, keys(), site());
+    drop(opened(testing::settings(&primary)).expect("a schema"));
+    let mut standby = primary.standby();
+    let store = serve(opened(both(&primary, &standby)).expect("a database"));
+    primary.stop();
+    standby.promote();
+    charge_until_served(&store).await;
+    drop(store);
+    // All that this host can reach when it starts is the old one.
+    standby.stop();
+    primary.go();
+    let refused = opened(both(&primary, &standby)).map(drop).expect_err("the old one").to_string();
+    assert!(refused.contains("an earlier run of otpd has seen timeline 2"), "{refused}");
+    assert!(refused.contains("remove that file"), "{refused}");
+    standby.go();
+    let store = serve(opened(both(&primary, &standby)).expect("the new one"));
+    assert_eq!(charge(&store, "alice").await, Ok(2));
+    // Whoever knows better says so.
+    standby.stop();
+    std::fs::remove_file(folder.path().join("timeline")).expect("the file");
+    opened(testing::settings(&primary)).expect("the old one, on an administrator's word");
 }
 
 #[tokio::test]

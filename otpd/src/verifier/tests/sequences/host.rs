@@ -169,6 +169,8 @@ impl Host {
             keys: self.keys.clone(),
             zone: TimeZone::UTC,
             site,
+            machine: "web1".to_owned(),
+            next_key: Box::new(|| Ok(None)),
         });
         drop(guard);
         self.run = Some(Run { verifier, runtime });

@@ -1,0 +1,185 @@
+//! Another master key: what was under the one before is under it, and nothing else has changed.
+
+use super::{NOW, Running, Subject, account, changing, enrollment, keys};
+use crate::{
+    domain::{
+        audit::{Actor, AuditEvent, Event},
+        budget::Standing,
+        challenge::{Challenge, Channel, CodeRules, Instance, Issuer, Judgement, Question},
+        opt_out::OptOut,
+        passcode::{CodeKey, Draw, Passcode, Purpose},
+        records::{BudgetKey, Records},
+        recovery::{Entered, RecoveryCode, RecoveryHash},
+    },
+    keys::Keys,
+    store::{Chore, Rotation, Scope, Store, StoreError, Trail},
+};
+use rand::{SeedableRng, rngs::StdRng};
+
+const NUMBER: &str = "+13125550123";
+
+fn alice() -> Scope {
+    Scope::Account(account("alice"))
+}
+
+fn rotation(before: &Keys, next: Keys) -> Rotation {
+    let event = AuditEvent {
+        at: NOW,
+        request: None,
+        account: account("-"),
+        actor: Actor::Uid(0),
+        event: Event::KeyRotated { key: "00c0ffee".to_owned(), numbers: 0 },
+    };
+    Rotation { next: next.after(before), event }
+}
+
+async fn rotate(store: &Store, rotation: Rotation) -> Result<u32, StoreError> {
+    store.tidy(Chore::Rotate(Box::new(rotation))).await
+}
+
+/// An account's number under `keys`, with an opt-out of it.
+async fn enroll(store: &Store, keys: &Keys, name: &str, number: &str) {
+    let mut enrolled = enrollment(number, 0);
+    enrolled.index = keys.index(enrolled.number());
+    enrolled.range = keys.range(enrolled.number());
+    let index = enrolled.index;
+    let fill = changing(move |records| {
+        records.enrollment = Some(enrolled.clone());
+        let budget = records.number_budget(index).expect("the scope names it");
+        budget.opted_out = Some(OptOut { at: NOW, gateway: "main".to_owned() });
+    });
+    let scope = Scope::Number { account: account(name), number: index };
+    store.transact(scope, fill).await.expect("a commit");
+}
+
+fn challenge(key: CodeKey) -> (Challenge, Passcode) {
+    let draw = Draw::new(&mut StdRng::seed_from_u64(7), 6);
+    let alice = account("alice");
+    let question = Question {
+        account: &alice,
+        purpose: Purpose::Login,
+        service: "sshd",
+        attempt: None,
+        source: None,
+        channel: Channel::Sms,
+        rules: CodeRules::default(),
+        long: false,
+    };
+    let issuer = Issuer { key, instance: Instance(7), host: None };
+    Challenge::issue(&question, &issuer, &draw, NOW)
+}
+
+async fn read(store: &Store, name: &str) -> Records {
+    let look = changing(|records| records.clone());
+    store.transact(Scope::Account(account(name)), look).await.expect("a read")
+}
+
+/// Whether a number stands where it should under `keys`, with what counts for it.
+fn assert_kept(records: &Records, keys: &Keys, number: &str) {
+    let enrolled = records.enrollment.as_ref().expect("a number");
+    assert_eq!(enrolled.number().expose(), number);
+    assert_eq!(enrolled.index, keys.index(enrolled.number()), "found by the key");
+    let budget = &records.budgets[&BudgetKey::Number(enrolled.index)];
+    assert!(budget.opted_out.is_some(), "{number}: whoever wants no messages gets none");
+}
+
+pub(super) async fn everything_goes_along(subject: &impl Subject) {
+    let first = keys(1);
+    let running = Running::start(subject.open(first.clone()).expect("a new database"));
+    enroll(&running.store, &first, "alice", NUMBER).await;
+    enroll(&running.store, &first, "bob", "+13125550199").await;
+    let recovery = RecoveryCode::generate(&mut StdRng::seed_from_u64(9));
+    let hash = RecoveryHash::of(&first.code, &account("alice"), &recovery);
+    let (issued, code) = challenge(first.code.clone());
+    let (token, key) = (issued.token, first.code.clone());
+    let fill = changing(move |records| {
+        records.login.challenges.push(issued.clone());
+        records.login.recovery.replace(&key, vec![hash.clone()], NOW);
+    });
+    running.store.transact(alice(), fill).await.expect("a commit");
+    let reader = subject.reader(first.clone());
+    let plan = rotation(&first, keys(2));
+    reader.prepare_rotation(plan.next.clone()).await.expect("prepared");
+    // What happens after it was prepared goes along too.
+    enroll(&running.store, &first, "carol", "+13125550142").await;
+    let forget = changing(|records| records.enrollment = None);
+    let gone = running.store.transact(Scope::Account(account("bob")), forget).await;
+    gone.expect("a commit");
+    enroll(&running.store, &first, "alice", NUMBER).await;
+
+    assert_eq!(rotate(&running.store, plan).await, Ok(2));
+    assert!(running.store.rekeyed().holds());
+    // Whoever began with the key from before decides nothing any more.
+    let stale = running.store.transact(alice(), changing(|_| ())).await;
+    assert_eq!(stale, Err(StoreError::Unavailable));
+    let told = running.stop();
+    let done = Event::KeyRotated { key: "00c0ffee".to_owned(), numbers: 2 };
+    assert_eq!(told.last().map(|event| &event.event), Some(&done), "in the log of the host");
+    let refused = subject.open(first).err().expect("the key from before");
+    assert!(refused.contains("made with another master key"), "{refused}");
+
+    let engine = subject.open(keys(2)).expect("the next key");
+    let now = engine.kept();
+    let running = Running::start(engine);
+    let records = read(&running.store, "alice").await;
+    assert_kept(&records, &now, NUMBER);
+    assert_kept(&read(&running.store, "carol").await, &now, "+13125550142");
+    assert!(read(&running.store, "bob").await.enrollment.is_none());
+    // A code that was sent before is good, as long as its login lives, and one of recovery for ever.
+    let mut all = records.login.challenges.iter();
+    let challenge = all.find(|challenge| challenge.token == token).expect("it lives");
+    assert_eq!(challenge.judge(&account("alice"), &now.code, &code), Judgement::Right);
+    let mut recoveries = records.login.recovery.clone();
+    let key = now.code.of(recoveries.key_id());
+    let hash = RecoveryHash::of(key, &account("alice"), &recovery);
+    let entered = recoveries.enter(key, &hash, Standing::Other, NOW);
+    assert_eq!(entered, Entered::Right { left: 0 });
+    let events = subject.reader(keys(2)).events(Trail::default(), 0, i64::MAX, 99).await;
+    let events = events.expect("a read");
+    assert_eq!(events.last().map(|row| row.event.as_str()), Some("key-rotated"));
+    assert_eq!(events.last().and_then(|row| row.details["numbers"].as_u64()), Some(2));
+
+    // And once more: what the first key hashed is still known.
+    let plan = rotation(&now, keys(3));
+    assert_eq!(rotate(&running.store, plan).await, Ok(2), "nothing was prepared");
+    running.stop();
+    let engine = subject.open(keys(3)).expect("the third key");
+    let now = engine.kept();
+    assert_eq!(now.code.of(keys(1).id).id, keys(1).id);
+    let running = Running::start(engine);
+    assert_kept(&read(&running.store, "alice").await, &now, NUMBER);
+}
+
+/// The keys that an engine works with, those from before among them.
+pub(super) trait Keyed {
+    fn kept(&self) -> Keys;
+}
+
+impl Keyed for crate::store::Sqlite {
+    fn kept(&self) -> Keys {
+        self.keys().clone()
+    }
+}
+
+impl Keyed for crate::store::Postgres {
+    fn kept(&self) -> Keys {
+        self.keys().clone()
+    }
+}
+
+pub(super) async fn a_backup_brings_earlier_keys(subject: &impl Subject) {
+    // As a backup says it that was taken after a rotation.
+    let [first, second] = [1, 2].map(keys);
+    let told = second.clone().after(&first).seal_retired();
+    let running = Running::start(subject.open(second.clone()).expect("a new database"));
+    assert_eq!(running.store.tidy(Chore::Retired(told.clone())).await, Ok(1));
+    assert!(running.store.rekeyed().holds(), "this run knows nothing of them");
+    running.stop();
+    let engine = subject.open(second.clone()).expect("the same database");
+    assert_eq!(engine.kept().code.of(first.id).id, first.id);
+    let running = Running::start(engine);
+    assert_eq!(running.store.tidy(Chore::Retired(told)).await, Ok(0), "they are there");
+    let foreign = keys(3).after(&first).seal_retired();
+    assert_eq!(running.store.tidy(Chore::Retired(foreign)).await, Ok(0), "of another master");
+    assert!(!running.store.rekeyed().holds());
+}

@@ -1,0 +1,89 @@
+//! Another master key takes the place of the one that a database belongs to.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::format::Damaged;
+use crate::{
+    domain::{
+        account::Account,
+        audit::{AuditEvent, Event},
+    },
+    keys::Keys,
+};
+
+/// What a rotation takes.
+#[derive(Clone, Debug)]
+pub struct Rotation {
+    /// The key to come, with what is kept of those before it.
+    pub next: Keys,
+    /// Who had it done; what was done is filled in.
+    pub event: AuditEvent,
+}
+
+impl Rotation {
+    /// What is written down of it.
+    pub(super) fn done(&self, numbers: u32) -> AuditEvent {
+        let mut done = self.event.clone();
+        if let Event::KeyRotated { numbers: told, .. } = &mut done.event {
+            *told = numbers.into();
+        }
+        done
+    }
+}
+
+/// A number under the next key.
+pub(super) struct Renewed {
+    pub(super) number: Vec<u8>,
+    pub(super) index: [u8; 16],
+    /// Of its range, before and after.
+    pub(super) range: [[u8; 16]; 2],
+}
+
+impl Renewed {
+    /// Takes an account's number from one key to the next.
+    pub(super) fn of(
+        before: &Keys,
+        next: &Keys,
+        account: &Account,
+        sealed: &[u8],
+    ) -> Result<Self, Damaged> {
+        let number = before.unseal(account, sealed)?;
+        Ok(Self {
+            number: next.seal(account, &number),
+            index: next.index(&number).0,
+            range: [before, next].map(|keys| keys.range(&number).0),
+        })
+    }
+}
+
+/// Says that the database went over to another key: whoever works with the one before has to begin
+/// anew. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Rekeyed(Arc<watch::Sender<bool>>);
+
+impl Default for Rekeyed {
+    fn default() -> Self {
+        Self(Arc::new(watch::channel(false).0))
+    }
+}
+
+impl Rekeyed {
+    /// Whether it did.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    /// It did.
+    pub(super) fn set(&self) {
+        self.0.send_replace(true);
+    }
+
+    /// Waits until it does.
+    pub async fn happens(&self) {
+        // The sender is here, so this waits on.
+        let _ = self.0.subscribe().wait_for(|rekeyed| *rekeyed).await;
+    }
+}

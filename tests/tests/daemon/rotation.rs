@@ -1,0 +1,198 @@
+//! The master key is replaced while logins go on.
+
+use std::{fs, os::unix::process::ExitStatusExt, path::PathBuf};
+
+use otp_proto::{admin::RotateKey, login::Step};
+use otpd_tests::{
+    daemon::{Daemon, Place, failpoints},
+    phone::Phone,
+    postgres::Server,
+    wire::{Wire, is_granted, login, typed},
+};
+use serde_json::Value;
+
+use super::{
+    listeners::get,
+    people::PEOPLE,
+    postgres::{Host, hosts_come_to, log_in},
+    web::free,
+};
+
+const USER: &str = PEOPLE[0].0;
+const NUMBER: &str = PEOPLE[0].1;
+
+fn make_next_key(place: &Place) -> PathBuf {
+    let made = place.command().arg("--make-next-key").output().expect("otpd runs");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let file = place.file("otpd.key.next");
+    assert_eq!(fs::read(&file).expect("a key").len(), 32);
+    file
+}
+
+/// What otpctl says; whether it was done.
+fn rotate(place: &Place) -> (bool, String) {
+    let output = place.otpctl(&["key", "rotate", "--yes"]).output().expect("otpctl runs");
+    let told = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8_lossy(&told).into_owned())
+}
+
+/// Answers as the module does: where the daemon has hung up, once more on a new connection.
+fn answer(daemon: &Daemon, wire: &mut Wire, challenge: &str, code: &str) -> Step {
+    let answer = typed(challenge, code);
+    let told = wire.try_call(&answer).or_else(|| daemon.connect().try_call(&answer));
+    told.expect("the daemon comes back").expect("a step").step
+}
+
+fn finish(place: &Place) {
+    fs::rename(place.file("otpd.key.next"), place.file("otpd.key")).expect("the next key");
+}
+
+#[test]
+fn the_key_of_two_hosts_is_rotated_while_logins_go_on() {
+    let (phone, server) = (Phone::start(), Server::start());
+    let hosts = ["web1", "web2"].map(|name| Host::new(name, &phone, &server));
+    let daemons = hosts.each_ref().map(Host::start);
+    daemons[0].enroll(&phone, USER, NUMBER);
+    hosts_come_to(&hosts[0], |hosts| hosts[1]["state"] == "running");
+    let (done, told) = rotate(&hosts[0].place);
+    assert!(!done && told.contains("there is no next key"), "{told}");
+    let next = make_next_key(&hosts[0].place);
+    let (done, told) = rotate(&hosts[0].place);
+    assert!(!done && told.contains("do not hold the next key") && told.contains("web2"), "{told}");
+    fs::copy(next, hosts[1].place.file("otpd.key.next")).expect("a copy");
+    let holds = |hosts: &Value| hosts[1]["next_key"].is_string();
+    let told = hosts_come_to(&hosts[0], holds);
+    assert_eq!(told["hosts"][0]["next_key"], told["hosts"][1]["next_key"]);
+
+    // Somebody waits at the prompt of either host.
+    let mut logins = daemons.each_ref().map(|daemon| {
+        let mut wire = daemon.connect();
+        let challenge = wire.prompt(&login(USER, None)).challenge;
+        (wire, challenge, phone.next().code())
+    });
+    let (done, told) = rotate(&hosts[0].place);
+    assert!(done && told.contains("numbers among it: 1"), "{told}");
+    for (daemon, (wire, challenge, code)) in daemons.iter().zip(&mut logins) {
+        assert!(is_granted(&answer(daemon, wire, challenge, code)), "{}", daemon.log());
+        let again = daemon.connect().try_call(&typed(challenge, code)).expect("an answer");
+        assert!(!again.is_ok_and(|reply| is_granted(&reply.step)), "it is used");
+        daemon.wait_for("the keys of the database are others now");
+        log_in(daemon, &phone);
+    }
+    for host in &hosts {
+        let told = hosts_come_to(host, |hosts| hosts[1]["next_key"].is_null());
+        assert_eq!(told["hosts"][0]["key"], told["hosts"][1]["key"]);
+        let problem = told["problems"][0].as_str().unwrap_or_default();
+        assert!(problem.contains("mv"), "{told}");
+        let (done, told) = rotate(&host.place);
+        assert!(!done && told.contains("is under this key already"), "{told}");
+    }
+    let log = hosts[1].otpctl(&["log"]);
+    assert!(log.contains("master key rotated"), "{log}");
+    // The key from before is gone; a host that has it alone does not work, and says why.
+    drop(daemons);
+    finish(&hosts[0].place);
+    let first = hosts[0].start();
+    log_in(&first, &phone);
+    let told = hosts_come_to(&hosts[0], |_| true);
+    assert_eq!(told["problems"], serde_json::json!([]));
+    fs::remove_file(hosts[1].place.file("otpd.key.next")).expect("the next key");
+    hosts[1].refusing().wait_for("made with another master key");
+}
+
+#[test]
+fn a_host_alone_rotates_its_key_too() {
+    let phone = Phone::start();
+    let place = Place::new(&phone);
+    let [admin] = free();
+    let text = fs::read_to_string(place.config()).expect("a configuration");
+    place.configure(&format!("{text}\n[http]\nadmin-listen = \"{admin}\"\n"));
+    let daemon = place.start();
+    daemon.enroll(&phone, USER, NUMBER);
+    make_next_key(&place);
+    let mut wire = daemon.connect();
+    let challenge = wire.prompt(&login(USER, None)).challenge;
+    let code = phone.next().code();
+    let (done, told) = rotate(&place);
+    assert!(done && told.contains("numbers among it: 1"), "{told}");
+    assert!(is_granted(&answer(&daemon, &mut wire, &challenge, &code)), "{}", daemon.log());
+    daemon.wait_for_count(": ready ", 2);
+    let health = get(admin, "/healthz").expect("its port is its own again");
+    assert!(health.starts_with("HTTP/1.1 200 "), "{health}");
+    // As it is, and after a start with the key in its place.
+    log_in(&daemon, &phone);
+    daemon.terminate();
+    assert!(daemon.wait().success());
+    let daemon = place.start();
+    log_in(&daemon, &phone);
+    drop(daemon);
+    finish(&place);
+    log_in(&place.start(), &phone);
+}
+
+/// A daemon that kills itself where a file says so.
+fn mortal(place: &Place, mut command: std::process::Command) -> Daemon {
+    command.env("OTPD_FAILPOINT", place.file("failpoint"));
+    Daemon::spawn(command, place.socket(), ": ready ")
+}
+
+/// Kills the daemon before the rotation's commit, or right after it.
+fn killed(place: &Place, daemon: Daemon, point: &str) {
+    fs::write(place.file("failpoint"), format!("failpoint-{point} 1")).expect("a file");
+    let mut wire = daemon.connect();
+    assert!(wire.try_call(&RotateKey {}).is_none(), "nobody is told");
+    assert_eq!(daemon.wait().signal(), Some(9));
+    fs::remove_file(place.file("failpoint")).expect("the file");
+}
+
+#[test]
+fn a_rotation_that_is_killed_is_done_or_not() {
+    let phone = Phone::start();
+    let place = Place::new(&phone);
+    let start = || mortal(&place, place.command_of(failpoints()));
+    let daemon = start();
+    daemon.enroll(&phone, USER, NUMBER);
+    make_next_key(&place);
+    killed(&place, daemon, "written");
+    let daemon = start();
+    log_in(&daemon, &phone);
+    assert!(!daemon.log().contains("next key"), "it is under the key from before");
+    killed(&place, daemon, "reply");
+    // Done: the file from before is of no use.
+    fs::remove_file(place.file("otpd.key")).expect("the key from before");
+    let daemon = start();
+    log_in(&daemon, &phone);
+    let (done, told) = rotate(&place);
+    assert!(!done && told.contains("is under this key already"), "{told}");
+}
+
+#[test]
+fn a_rotation_that_is_killed_at_one_host_troubles_no_other() {
+    let (phone, server) = (Phone::start(), Server::start());
+    let hosts = ["web1", "web2"].map(|name| Host::new(name, &phone, &server));
+    let other = hosts[1].start();
+    other.enroll(&phone, USER, NUMBER);
+    let next = make_next_key(&hosts[0].place);
+    fs::copy(next, hosts[1].place.file("otpd.key.next")).expect("a copy");
+    let place = &hosts[0].place;
+    let start = || mortal(place, hosts[0].command_of(failpoints()));
+    let daemon = start();
+    hosts_come_to(&hosts[0], |hosts| hosts[1]["next_key"].is_string());
+    killed(place, daemon, "written");
+    log_in(&other, &phone);
+    let daemon = start();
+    log_in(&daemon, &phone);
+    killed(place, daemon, "reply");
+    log_in_at_last(&other, &phone);
+    log_in(&start(), &phone);
+}
+
+/// A login as the module begins it: where the daemon has hung up, once more on a new connection.
+fn log_in_at_last(daemon: &Daemon, phone: &Phone) {
+    let call = login(USER, None);
+    let told = daemon.connect().try_call(&call).or_else(|| daemon.connect().try_call(&call));
+    let reply = told.expect("the daemon comes back").expect("a step");
+    let challenge = reply.challenge.unwrap_or_else(|| panic!("{:?}", reply.step.text));
+    let code = phone.next().code();
+    assert!(is_granted(&daemon.connect().answer(&challenge, &code)));
+}
