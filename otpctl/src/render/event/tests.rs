@@ -221,6 +221,11 @@ fn numbers_and_verbs() -> Vec<Case> {
         ("enabled", json!({}), "enabled"),
         ("removed", json!({}), "number removed"),
         (
+            "key-rotated",
+            json!({ "key": "00c0ffee", "numbers": 3 }),
+            "master key rotated: to 00c0ffee, numbers: 3",
+        ),
+        (
             "recovery-codes-made",
             json!({ "codes": 8, "replaced": 0 }),
             "recovery codes made: 8 codes",

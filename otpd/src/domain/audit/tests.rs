@@ -86,7 +86,8 @@ fn next(event: &Event) -> Option<Event> {
         Event::Verified { .. } => Event::Disabled {},
         Event::Disabled {} => Event::Enabled {},
         Event::Enabled {} => Event::Removed {},
-        Event::Removed {} => Event::RecoveryCodesMade { codes: 8, replaced: 3 },
+        Event::Removed {} => Event::KeyRotated { key: "00c0ffee".to_owned(), numbers: 3 },
+        Event::KeyRotated { .. } => Event::RecoveryCodesMade { codes: 8, replaced: 3 },
         Event::RecoveryCodesMade { .. } => Event::BypassGranted {
             bypass: "1Z6P-0M".to_owned(),
             seconds: 3600,
@@ -111,8 +112,7 @@ fn next(event: &Event) -> Option<Event> {
         Event::BackupTaken { .. } => begun(),
         Event::RestoreBegun { .. } => restored(),
         Event::BackupRestored { .. } => Event::NumberRestored { ending, country, channel: "sms" },
-        Event::NumberRestored { .. } => rotated(),
-        Event::KeyRotated { .. } => {
+        Event::NumberRestored { .. } => {
             Event::Refused { verb: "verify", reason: "not-a-code", until: None }
         }
         Event::Refused { .. } => return None,
@@ -121,10 +121,6 @@ fn next(event: &Event) -> Option<Event> {
 
 fn begun() -> Event {
     Event::RestoreBegun { backup: BACKUP.to_owned(), taken_at: TAKEN_AT }
-}
-
-fn rotated() -> Event {
-    Event::KeyRotated { key: "00c0ffee".to_owned(), numbers: 3 }
 }
 
 fn restored() -> Event {
