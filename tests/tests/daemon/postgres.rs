@@ -5,7 +5,7 @@ mod guessing;
 #[path = "postgres/race.rs"]
 mod race;
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, path::Path, process::Command, time::Instant};
 
 use otp_proto::Method;
 use otpd_tests::{
@@ -333,15 +333,17 @@ pub(super) fn copy_key(from: &Place, to: &Place) {
 
 /// Asks a host for the hosts until what it tells is as wished: a daemon tells of itself when it has
 /// time for it.
+#[expect(clippy::disallowed_methods, reason = "how long it may take at most")]
 pub(super) fn hosts_come_to(host: &Host, wished: impl Fn(&Value) -> bool) -> Value {
-    let mut told = Value::Null;
-    for _ in 0..2_000 {
-        told = serde_json::from_str(&host.otpctl(&["status", "--json"])).expect("JSON");
+    let begun = Instant::now();
+    loop {
+        let told =
+            serde_json::from_str::<Value>(&host.otpctl(&["status", "--json"])).expect("JSON");
         if wished(&told["hosts"]) {
             return told;
         }
+        assert!(begun.elapsed() < PATIENCE * 4, "{told}");
     }
-    panic!("{told}");
 }
 
 #[test]

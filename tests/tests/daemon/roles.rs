@@ -15,7 +15,8 @@ use otpd_tests::{
 
 use super::{
     people::{PEOPLE, outcome},
-    postgres::Host,
+    postgres::{Host, hosts_come_to},
+    rotation::{log_in_at_last, make_next_key, rotate},
 };
 
 const USER: &str = PEOPLE[0].0;
@@ -238,4 +239,25 @@ fn the_schema_is_made_by_a_role_that_may_and_by_no_other() {
     let (exit, told, stderr) = try_as("otpd_owner", &["--password-file", &file("right")]);
     assert_eq!((exit, stderr.as_str()), (Some(0), ""), "{told}");
     assert_eq!(server.sql("otpd", "SELECT to_regclass('otpd.login') IS NULL"), "f");
+}
+
+#[test]
+fn a_login_host_tells_of_itself_and_follows_a_rotation_that_it_may_not_begin() {
+    let phone = Phone::start();
+    let (_server, office, web) = divided(&phone);
+    assert_eq!(migrate(&office).0, Some(0));
+    let (daemon, other) = (office.start(), web.start());
+    daemon.enroll(&phone, USER, NUMBER);
+    fs::copy(make_next_key(&web.place), office.place.file("otpd.key.next")).expect("a copy");
+    hosts_come_to(&office, |hosts| {
+        hosts[1]["name"] == "web1"
+            && hosts[1]["state"] == "running"
+            && hosts[1]["next_key"].is_string()
+    });
+    let (done, told) = rotate(&web.place);
+    assert!(!done && told.contains("may only log people in"), "{told}");
+    let (done, told) = rotate(&office.place);
+    assert!(done, "{told}");
+    log_in_at_last(&other, &phone);
+    log_in_at_last(&daemon, &phone);
 }

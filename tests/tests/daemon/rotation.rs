@@ -21,7 +21,7 @@ use super::{
 const USER: &str = PEOPLE[0].0;
 const NUMBER: &str = PEOPLE[0].1;
 
-fn make_next_key(place: &Place) -> PathBuf {
+pub(super) fn make_next_key(place: &Place) -> PathBuf {
     let made = place.command().arg("--make-next-key").output().expect("otpd runs");
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let file = place.file("otpd.key.next");
@@ -30,7 +30,7 @@ fn make_next_key(place: &Place) -> PathBuf {
 }
 
 /// What otpctl says; whether it was done.
-fn rotate(place: &Place) -> (bool, String) {
+pub(super) fn rotate(place: &Place) -> (bool, String) {
     let output = place.otpctl(&["key", "rotate", "--yes"]).output().expect("otpctl runs");
     let told = [output.stdout, output.stderr].concat();
     (output.status.success(), String::from_utf8_lossy(&told).into_owned())
@@ -188,7 +188,7 @@ fn a_rotation_that_is_killed_at_one_host_troubles_no_other() {
 }
 
 /// A login as the module begins it: where the daemon has hung up, once more on a new connection.
-fn log_in_at_last(daemon: &Daemon, phone: &Phone) {
+pub(super) fn log_in_at_last(daemon: &Daemon, phone: &Phone) {
     let call = login(USER, None);
     let told = daemon.connect().try_call(&call).or_else(|| daemon.connect().try_call(&call));
     let reply = told.expect("the daemon comes back").expect("a step");
