@@ -205,7 +205,7 @@ fn every_method_is_for_whom_the_table_says() {
         }
     }
     assert!(phone.pending().is_none(), "a message was sent");
-    assert_eq!(calls, 9 * (17 + 14 * ACCOUNTS.len()), "calls that were made");
+    assert_eq!(calls, 9 * (19 + 14 * ACCOUNTS.len()), "calls that were made");
 }
 
 #[test]
