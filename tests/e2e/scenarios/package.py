@@ -291,6 +291,17 @@ def upgraded_at_the_prompt(g):
     run("chgrp", "otpd", CONFIG)
     dpkg("-i", after)
     check(unit("MainPID") != pid, "the daemon before the mend is still there")
+    # Nor one that would find no key: the daemon that runs has its own copy, and noticed nothing.
+    pid = unit("MainPID")
+    os.rename(KEY, "/root/otpd.key")
+    said = dpkg("-i", before)
+    for part in (f"{KEY}: no such file", "restore the key", "goes on"):
+        check(part in said, f"{part!r} is not in:\n{said}")
+    equal(unit("MainPID"), pid, "the daemon that has its key")
+    with_a_code(g)
+    os.rename("/root/otpd.key", KEY)
+    dpkg("-i", after)
+    check(unit("MainPID") != pid, "the daemon before the key came back is still there")
     with_a_code(g)
     equal(os.stat(SOCKET).st_ino, socket, "the socket, which was open all the time")
     equal(unit("ActiveState", "otpd.socket"), "active", "the socket")
