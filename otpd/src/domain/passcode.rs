@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::{HmacReset, KeyInit, Mac};
 use minicbor::{Decode, Encode};
 use rand::{CryptoRng, RngExt};
 use sha2::Sha256;
@@ -306,13 +306,14 @@ impl CodeKey {
     /// HMAC-SHA256 over the parts, each preceded by its length. The first one names what is hashed.
     #[expect(clippy::expect_used, reason = "HMAC takes keys of every length")]
     pub(super) fn mac(&self, parts: &[&[u8]]) -> [u8; 32] {
-        let mut mac =
-            Hmac::<Sha256>::new_from_slice(&self.key).expect("HMAC takes keys of every length");
+        let mut mac = HmacReset::<Sha256>::new_from_slice(&self.key)
+            .expect("HMAC takes keys of every length");
         for part in parts {
             mac.update(&(part.len() as u64).to_be_bytes());
             mac.update(part);
         }
-        mac.finalize().into_bytes().into()
+        // Where it is: to be moved would leave a copy of what it has buffered, of which the last is the code.
+        mac.finalize_reset().into_bytes().into()
     }
 }
 
