@@ -73,10 +73,10 @@ fn no_code_is_left_in_memory_once_its_login_is_over() {
     // its way.
     let wanted: Vec<_> = codes.iter().map(String::as_str).collect();
     // So may that of the last login: the answer can overtake what the vendor says of it. What is left for
-    // good is still there after all these looks, of which each takes milliseconds.
+    // good is still there after all these looks, of which each takes about a second.
     daemon.wait_for_count("message-sent", 6);
     let mut left = hits(daemon.pid(), &wanted);
-    for _ in 0..300 {
+    for _ in 0..30 {
         if left.is_empty() {
             break;
         }
