@@ -34,7 +34,7 @@ use crate::{
     domain::{
         budget::{Budget, Traffic},
         challenge::Channel,
-        enrollment::{NumberIndex, RangeIndex, State},
+        enrollment::{Enrollment, NumberIndex, RangeIndex, State},
         login::LoginState,
         phone::{Country, Line as PhoneLine},
         records::TrafficKey,
@@ -191,6 +191,22 @@ pub struct NumberRow {
     /// When the newest message that proves it was ordered.
     #[n(7)]
     pub proof_sent_at: Option<Timestamp>,
+}
+
+impl NumberRow {
+    /// The row of a number that is encrypted as `sealed`.
+    fn of(enrollment: &Enrollment, sealed: Vec<u8>) -> Self {
+        Self {
+            sealed,
+            country: enrollment.destination.country,
+            line: enrollment.destination.line,
+            channel: enrollment.channel,
+            state: enrollment.state,
+            created_at: enrollment.created_at,
+            required: enrollment.required,
+            proof_sent_at: enrollment.proof_sent_at,
+        }
+    }
 }
 
 /// What counts for a number.

@@ -81,17 +81,9 @@ impl Tally {
         self.recovery_codes += u64::from(login.recovery.left());
         self.bypasses += u64::try_from(login.bypasses.all().count()).unwrap_or(u64::MAX);
         self.numbers += u64::from(kept.enrollment.is_some());
-        let number = kept.enrollment.as_ref().map(|enrollment| NumberRow {
-            // What encrypts it draws something, so that it is another text each time.
-            sealed: enrollment.index.0.to_vec(),
-            country: enrollment.destination.country,
-            line: enrollment.destination.line,
-            channel: enrollment.channel,
-            state: enrollment.state,
-            created_at: enrollment.created_at,
-            required: enrollment.required,
-            proof_sent_at: enrollment.proof_sent_at,
-        });
+        // What encrypts it draws something, so that it is another text each time.
+        let number = kept.enrollment.as_ref();
+        let number = number.map(|number| NumberRow::of(number, number.index.0.to_vec()));
         let row = AccountRow { account: kept.account.as_str().to_owned(), number, login };
         self.users.add(&self.keys, &row)
     }

@@ -6,7 +6,11 @@ use minicbor::{Encode, encode};
 use super::{
     AccountRow, BudgetRow, Counts, FORMAT, FULL, Header, NumberRow, Page, TrafficRow, WORD,
 };
-use crate::{domain::restore::Kept, keys::Keys, store::Piece, store::TrailRow};
+use crate::{
+    domain::{enrollment::Enrollment, restore::Kept},
+    keys::Keys,
+    store::{Piece, TrailRow},
+};
 
 /// Why rows have no written form.
 pub type Unwritten = encode::Error<std::convert::Infallible>;
@@ -76,16 +80,9 @@ impl Outgoing {
     }
 
     fn account(&self, kept: Kept) -> AccountRow {
-        let number = kept.enrollment.map(|enrollment| NumberRow {
-            sealed: self.keys.seal(&kept.account, enrollment.number()),
-            country: enrollment.destination.country,
-            line: enrollment.destination.line,
-            channel: enrollment.channel,
-            state: enrollment.state,
-            created_at: enrollment.created_at,
-            required: enrollment.required,
-            proof_sent_at: enrollment.proof_sent_at,
-        });
+        let sealed = |number: &Enrollment| self.keys.seal(&kept.account, number.number());
+        let number = kept.enrollment.as_ref();
+        let number = number.map(|number| NumberRow::of(number, sealed(number)));
         let account = kept.account.as_str().to_owned();
         AccountRow { account, number, login: kept.login.at_rest() }
     }

@@ -12,6 +12,7 @@ mod rotation;
 mod stolen;
 mod town;
 
+pub(super) use behaviours::issued;
 use std::{
     sync::{Arc, Mutex},
     thread::JoinHandle,

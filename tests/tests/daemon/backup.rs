@@ -225,6 +225,18 @@ fn an_old_backup_over_a_newer_database_gives_nothing_back() {
     assert!(!reply.is_ok_and(|reply| is_granted(&reply.step)), "a code of then is dead");
 }
 
+/// A backup of which one byte is another, here and there: a name, the text, and what is said of it.
+pub(super) fn with_another_byte(text: &str) -> Vec<(String, String, &'static str)> {
+    let places = [40, text.len() / 3, text.len() / 2, text.len() - 10];
+    let damaged = places.map(|place| {
+        let mut bytes = text.as_bytes().to_vec();
+        bytes[place] = if bytes[place] == b'A' { b'B' } else { b'A' };
+        let text = String::from_utf8(bytes).expect("text");
+        (format!("byte {place}"), text, " of the backup is damaged")
+    });
+    damaged.into()
+}
+
 #[test]
 fn what_is_not_whole_is_refused_before_anything_is_changed() {
     let scene = Scene::new();
@@ -242,12 +254,7 @@ fn what_is_not_whole_is_refused_before_anything_is_changed() {
     cases.push(("something else".to_owned(), "hello\n".to_owned(), "is not a backup of otpd"));
     let newer = text.replacen("otpd-backup 1 ", "otpd-backup 2 ", 1);
     cases.push(("a newer one".to_owned(), newer, "in a format that is newer"));
-    for place in [40, text.len() / 3, text.len() / 2, text.len() - 10] {
-        let mut bytes = text.clone().into_bytes();
-        bytes[place] = if bytes[place] == b'A' { b'B' } else { b'A' };
-        let text = String::from_utf8(bytes).expect("text");
-        cases.push((format!("byte {place}"), text, " of the backup is damaged"));
-    }
+    cases.extend(with_another_byte(&text));
     for (name, text, said) in cases {
         fs::write(&file, text).expect("a file");
         let why = scene.refused(&file);

@@ -17,7 +17,7 @@ use otpd_tests::{
 use serde_json::{Value, json};
 
 use super::{
-    backup::{Scene, lines},
+    backup::{Scene, lines, with_another_byte},
     people::{PEOPLE, outcome},
     postgres::{Host, copy_key},
 };
@@ -190,12 +190,7 @@ fn an_export_goes_into_an_empty_store_alone_and_only_whole() {
         .map(|count| (format!("{count} lines"), whole[..count].concat(), "cut off"))
         .collect::<Vec<_>>();
     cases.push(("something else".to_owned(), "hello\n".to_owned(), "is not a backup of otpd"));
-    for place in [40, text.len() / 3, text.len() / 2, text.len() - 10] {
-        let mut bytes = text.clone().into_bytes();
-        bytes[place] = if bytes[place] == b'A' { b'B' } else { b'A' };
-        let text = String::from_utf8(bytes).expect("text");
-        cases.push((format!("byte {place}"), text, " of the backup is damaged"));
-    }
+    cases.extend(with_another_byte(&text));
     for (name, text, said) in cases {
         fs::write(&bad, text).expect("a file");
         let bad = bad.to_str().expect("a path");

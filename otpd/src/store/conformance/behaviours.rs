@@ -9,7 +9,7 @@ use crate::{
         budget::{Budget, Purse, Traffic},
         challenge::{Challenge, Channel, CodeRules, Instance, Issuer, Question},
         enrollment::NumberIndex,
-        passcode::{ChallengeToken, Draw, Purpose},
+        passcode::{ChallengeToken, Draw, Passcode, Purpose},
         records::{BudgetKey, Decided, Records, TrafficKey},
     },
     store::Scope,
@@ -29,6 +29,12 @@ fn with_number(name: &str, index: u8) -> Scope {
 
 /// A challenge of `alice` whose token is told by `seed`.
 pub(super) fn challenge(seed: u64) -> Challenge {
+    let issuer = Issuer { key: keys(1).code, instance: Instance(7), host: None };
+    issued(seed, &issuer).0
+}
+
+/// The same that `issuer` issues, and its code.
+pub(in crate::store) fn issued(seed: u64, issuer: &Issuer) -> (Challenge, Passcode) {
     let draw = Draw::new(&mut StdRng::seed_from_u64(seed), 6);
     let alice = account("alice");
     let question = Question {
@@ -41,8 +47,7 @@ pub(super) fn challenge(seed: u64) -> Challenge {
         rules: CodeRules::default(),
         long: false,
     };
-    let issuer = Issuer { key: keys(1).code, instance: Instance(7), host: None };
-    Challenge::issue(&question, &issuer, &draw, NOW).0
+    Challenge::issue(&question, issuer, &draw, NOW)
 }
 
 async fn read(running: &Running, scope: Scope) -> Records {

@@ -1,13 +1,13 @@
 //! Another master key: what was under the one before is under it, and nothing else has changed.
 
-use super::{NOW, Running, Subject, account, changing, enrollment, keys};
+use super::{NOW, Running, Subject, account, behaviours::issued, changing, enrollment, keys};
 use crate::{
     domain::{
         audit::{Actor, AuditEvent, Event},
         budget::Standing,
-        challenge::{Challenge, Channel, CodeRules, Instance, Issuer, Judgement, Question},
+        challenge::{Challenge, Instance, Issuer, Judgement},
         opt_out::OptOut,
-        passcode::{CodeKey, Draw, Passcode, Purpose},
+        passcode::{CodeKey, Passcode},
         records::{BudgetKey, Records},
         recovery::{Entered, RecoveryCode, RecoveryHash},
     },
@@ -53,20 +53,8 @@ async fn enroll(store: &Store, keys: &Keys, name: &str, number: &str) {
 }
 
 fn challenge(key: CodeKey) -> (Challenge, Passcode) {
-    let draw = Draw::new(&mut StdRng::seed_from_u64(7), 6);
-    let alice = account("alice");
-    let question = Question {
-        account: &alice,
-        purpose: Purpose::Login,
-        service: "sshd",
-        attempt: None,
-        source: None,
-        channel: Channel::Sms,
-        rules: CodeRules::default(),
-        long: false,
-    };
     let issuer = Issuer { key, instance: Instance(7), host: None };
-    Challenge::issue(&question, &issuer, &draw, NOW)
+    issued(7, &issuer)
 }
 
 async fn read(store: &Store, name: &str) -> Records {

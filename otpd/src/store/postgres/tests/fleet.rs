@@ -8,15 +8,14 @@ use crate::{
     domain::{
         account::Account,
         audit::{Actor, AuditEvent, Event},
-        challenge::{Challenge, Channel, CodeRules, End, Instance, Issuer, Judgement, Question},
-        passcode::{ChallengeToken, Draw, Passcode, Purpose},
+        challenge::{Challenge, End, Instance, Issuer, Judgement},
+        passcode::{ChallengeToken, Passcode},
         records::{Decided, Records},
         time::{DAY, Timestamp},
     },
     postgres_server::Server,
-    store::{Scope, Trail},
+    store::{Scope, Trail, conformance::issued},
 };
-use rand::{SeedableRng, rngs::StdRng};
 
 fn hosts(server: &Server, number: u8) -> Vec<Store> {
     let host = |number| serve(testing::open(server, keys(), number).expect("a database"));
@@ -25,21 +24,9 @@ fn hosts(server: &Server, number: u8) -> Vec<Store> {
 
 /// A challenge of alice's that a host issued, and its code.
 fn challenge(seed: u64, host: u8, instance: u32) -> (Challenge, Passcode) {
-    let draw = Draw::new(&mut StdRng::seed_from_u64(seed), 6);
-    let account = Account::new("alice").expect("a name");
-    let question = Question {
-        account: &account,
-        purpose: Purpose::Login,
-        service: "sshd",
-        attempt: None,
-        source: None,
-        channel: Channel::Sms,
-        rules: CodeRules::default(),
-        long: false,
-    };
     let host = Some(testing::host(host).host);
     let issuer = Issuer { key: keys().code, instance: Instance(instance), host };
-    Challenge::issue(&question, &issuer, &draw, NOW)
+    issued(seed, &issuer)
 }
 
 async fn store_challenge(store: &Store, challenge: Challenge) {
