@@ -11,7 +11,7 @@ use tempfile::NamedTempFile;
 
 use super::{Outcome, progress::Progress};
 use crate::{
-    cli,
+    Exit, cli,
     failure::Failure,
     render::{backups, io_reason, json, word},
     session::{ANSWER_DEADLINE, Session},
@@ -27,35 +27,49 @@ pub(crate) fn run(session: &Session, arguments: &cli::Backup) -> Result<Outcome,
             return Err(Failure::Usage(why));
         }
         let mut output = BufWriter::new(&mut stdout);
-        let users = copy(session, log, &mut output, &Failure::Output)?;
+        let (users, damaged) = copy(session, log, &mut output, &Failure::Output)?;
         output.flush().map_err(Failure::Output)?;
-        return Ok(Outcome {
-            stderr: backups::taken("-", users, log),
-            ..Outcome::done(String::new())
-        });
+        let stderr = backups::taken("-", users, log);
+        return Ok(missing(Outcome { stderr, ..Outcome::done(String::new()) }, &damaged));
     }
     let name = arguments.file.display().to_string();
     let command = format!("otpctl backup {} ", word(&name));
     let failed = |error: io::Error| Failure::Host(unwritten(&arguments.file, &command, &error));
     let mut draft = Draft::begin(&arguments.file, arguments.force).map_err(failed)?;
-    let users = copy(session, log, &mut draft.0, &failed)?;
+    let (users, damaged) = copy(session, log, &mut draft.0, &failed)?;
     let bytes = draft.keep(&arguments.file, arguments.force).map_err(failed)?;
-    let value = json::BackedUp { file: &name, users, bytes, log };
-    Ok(Outcome::either(session, &value, || backups::taken(&name, users, log) + "\n"))
+    let value = json::BackedUp { file: &name, users, bytes, log, damaged: &damaged };
+    let done = Outcome::either(session, &value, || backups::taken(&name, users, log) + "\n");
+    Ok(missing(done, &damaged))
 }
 
-/// Writes what the daemon hands out; how many accounts that were.
+/// Says what is not in a backup, where anything is missing. It is of use all the same.
+fn missing(done: Outcome, damaged: &json::NotBackedUp) -> Outcome {
+    match backups::missing(damaged) {
+        Some(missing) => {
+            let before = if done.stderr.is_empty() { String::new() } else { done.stderr + "\n" };
+            Outcome { stderr: before + &missing, exit: Exit::Incomplete, ..done }
+        }
+        None => done,
+    }
+}
+
+/// Writes what the daemon hands out; how many accounts that were, and what is not among it.
 fn copy(
     session: &Session,
     log: bool,
     output: &mut impl Write,
     failed: &impl Fn(io::Error) -> Failure,
-) -> Result<u64, Failure> {
+) -> Result<(u64, json::NotBackedUp), Failure> {
     let mut progress = None;
     let (mut users, mut whole) = (0, false);
+    let mut damaged = json::NotBackedUp::default();
     let each = |piece: admin::BackupPiece| {
         users = piece.users;
         whole = piece.text.is_empty();
+        damaged.users = piece.damaged;
+        damaged.names = piece.damaged_users;
+        damaged.limits = piece.damaged_limits;
         let bar = progress.get_or_insert_with(|| Progress::new(Some(piece.of)));
         bar.at(users.min(piece.of), || format!("{users} users"));
         output.write_all(piece.text.as_bytes()).map_err(failed)
@@ -66,7 +80,11 @@ fn copy(
     }
     done.map_err(root_only)?;
     // A reply that is the last one and says nothing is the end of it, and nothing else is.
-    if whole { Ok(users) } else { Err(Failure::Malformed("a backup without an end".to_owned())) }
+    if whole {
+        Ok((users, damaged))
+    } else {
+        Err(Failure::Malformed("a backup without an end".to_owned()))
+    }
 }
 
 /// Nobody else may: what the daemon says of its administrators is not true of this.

@@ -138,7 +138,7 @@ impl Wishes {
 const fn may_be_tried_again(error: StoreError) -> bool {
     match error {
         StoreError::Unavailable | StoreError::Full => true,
-        StoreError::Unknown | StoreError::Forbidden => false,
+        StoreError::Unknown | StoreError::Forbidden | StoreError::Damaged(_) => false,
     }
 }
 
