@@ -66,7 +66,7 @@ pub(crate) fn would(found: &Restored) -> String {
         text.push_str("Nothing of any user would be changed.\n");
     }
     text.push_str("What counts for telephone numbers and for all together is merged as well.\n");
-    text
+    text + &used(found)
 }
 
 /// Result of `restore`.
@@ -75,13 +75,19 @@ pub(crate) fn restored(done: &Restored) -> String {
     if done.events > 0 {
         let _ = writeln!(text, "{} events of the log came back.", done.events);
     }
-    if !done.enrolled.is_empty() {
-        text.push_str(
-            "Recovery codes that were used after the backup was taken work again for those whose \
-             number came back: make new ones where that matters (otpctl recovery-codes USER).\n",
-        );
+    text + &used(done)
+}
+
+/// Where the number was lost, and with it which codes were used, those of the backup are good.
+fn used(of: &Restored) -> String {
+    if of.enrolled.is_empty() {
+        return String::new();
     }
-    text
+    let back = if of.dry_run { "comes back" } else { "came back" };
+    format!(
+        "Recovery codes that were used after the backup was taken may work again for those whose \
+         number {back}: make new ones where that matters (otpctl recovery-codes USER).\n"
+    )
 }
 
 /// Result of `store export`.
@@ -223,6 +229,7 @@ mod tests {
             "{text}"
         );
         let some = Restored {
+            dry_run: true,
             users: 20,
             changed: 15,
             enrolled: names(12),
@@ -242,7 +249,11 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }
-        let text = restored(&some);
+        // Who is asked has to know it before.
+        let again = "Recovery codes that were used after the backup was taken may work again";
+        assert!(text.contains(again) && text.contains("comes back: make new ones"), "{text}");
+        assert!(!would(&nothing).contains("Recovery codes"));
+        let text = restored(&Restored { dry_run: false, ..some });
         assert!(text.contains("came back: u0") && text.contains("7 events"), "{text}");
         assert!(text.contains("Recovery codes that were used"), "{text}");
     }
