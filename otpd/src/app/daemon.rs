@@ -217,6 +217,7 @@ impl Daemon {
         if tokio::time::timeout(FAREWELL, farewell).await.is_err() {
             warn!("not everything that was under way ended; the next run goes on with it");
         }
+        self.verifier.farewell();
         if again { End::Rekeyed(Box::new(self.config)) } else { End::Stopped(self.store) }
     }
 
