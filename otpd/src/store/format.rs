@@ -151,6 +151,12 @@ pub(super) fn budget_key(key: BudgetKey) -> CountedKey {
     }
 }
 
+/// The number that a budget's `key` is of.
+pub(super) fn number(key: &[u8]) -> Result<BudgetKey, Damaged> {
+    let key = <[u8; 16]>::try_from(key).map_err(|_| Damaged::Index(key.len()))?;
+    Ok(BudgetKey::Number(NumberIndex(key)))
+}
+
 /// How what many accounts do together is named.
 pub(super) fn traffic_key(key: TrafficKey) -> CountedKey {
     match key {
