@@ -36,7 +36,9 @@ pub(crate) fn run(session: &Session, arguments: &cli::Backup) -> Result<Outcome,
     }
     let name = arguments.file.display().to_string();
     let command = format!("otpctl backup {} ", word(&name));
-    let failed = |error: io::Error| Failure::Host(unwritten(&arguments.file, &command, &error));
+    let smaller = if log { " (otpctl backup --no-log is smaller)" } else { "" };
+    let failed =
+        |error: io::Error| Failure::Host(unwritten(&arguments.file, &command, smaller, &error));
     let mut draft = Draft::begin(&arguments.file, arguments.force).map_err(failed)?;
     let users = copy(session, log, &mut draft.0, &failed)?;
     let bytes = draft.keep(&arguments.file, arguments.force).map_err(failed)?;
@@ -117,8 +119,8 @@ fn folder(path: &Path) -> &Path {
     folder.unwrap_or(Path::new("."))
 }
 
-/// `command`: what was run, for the remedy.
-pub(super) fn unwritten(path: &Path, command: &str, error: &io::Error) -> String {
+/// `command`: what was run, for the remedy; `smaller`: what needs less room.
+pub(super) fn unwritten(path: &Path, command: &str, smaller: &str, error: &io::Error) -> String {
     let name = path.display().to_string();
     match error.kind() {
         io::ErrorKind::AlreadyExists => format!(
@@ -126,8 +128,8 @@ pub(super) fn unwritten(path: &Path, command: &str, error: &io::Error) -> String
              {command}--force"
         ),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => format!(
-            "cannot write {name}: {}; free space or give a file on another disk (otpctl backup --no-log is \
-             smaller); nothing of it is left there",
+            "cannot write {name}: {}; free space or give a file on another disk{smaller}; nothing of it is \
+             left there",
             io_reason(error)
         ),
         _ => format!(
