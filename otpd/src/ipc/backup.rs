@@ -94,7 +94,9 @@ impl Connection {
             let Some(line) = line else {
                 let (tally, together) = backup.tally();
                 let told = Some(tallied(tally, together));
-                return self.reply(&piece(String::new(), progress, told), false).await;
+                self.reply(&piece(String::new(), progress, told), false).await?;
+                backup.handed_out();
+                return Ok(());
             };
             let mut rest = line.as_str();
             while !rest.is_empty() {
