@@ -90,13 +90,13 @@ Examples:
     /// End what disable began
     #[command(after_help = "Example:\n  otpctl enable alice")]
     Enable(User),
-    /// Forget the number of USER
+    /// Forget the number of USER, and the recovery codes and bypasses
     #[command(after_help = "\
 Examples:
   otpctl remove alice              asks first
   otpctl remove alice --yes        does not ask (for scripts)")]
     Remove(Remove),
-    /// End the limits that wrong codes brought upon USER
+    /// End the limits that wrong codes brought upon USER, and an end to messages (STOP)
     #[command(after_help = "Example:\n  otpctl unlock alice")]
     Unlock(User),
     /// Make eight recovery codes for USER and print them, this once
