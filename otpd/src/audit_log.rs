@@ -71,7 +71,8 @@ mod tests {
     #[test]
     fn the_guide_names_every_kind() {
         let guide = include_str!("../../packaging/doc/guide.md");
-        let missing = Told::kinds().into_iter().filter(|kind| !guide.contains(&format!("`{kind}`")));
+        let missing =
+            Told::kinds().into_iter().filter(|kind| !guide.contains(&format!("`{kind}`")));
         assert_eq!(missing.collect::<Vec<_>>(), Vec::<String>::new());
     }
 }

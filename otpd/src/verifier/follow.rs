@@ -220,7 +220,8 @@ impl Courier {
                 StoreError::Unavailable
                 | StoreError::Full
                 | StoreError::Forbidden
-                | StoreError::Damaged(_),
+                | StoreError::Damaged(_)
+                | StoreError::Moving,
             ) => return,
             Err(StoreError::Unknown) => None,
         };

@@ -418,7 +418,7 @@ impl Engine for Sqlite {
             | Chore::Index
             | Chore::Agreed { .. }
             | Chore::Trail { .. }
-            | Chore::Imported(_)
+            | Chore::Imported { .. }
             | Chore::Rotate(_)
             | Chore::Retired(_)
             | Chore::Reserve => {}

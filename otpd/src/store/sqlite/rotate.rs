@@ -24,7 +24,7 @@ pub(super) fn retired(db: &Connection) -> rusqlite::Result<Option<Vec<u8>>> {
 }
 
 impl Sqlite {
-    /// Keeps further code keys from before; whether there were any.
+    /// Keeps further code keys from before; whether there were any: then this run is over.
     pub(super) fn retire(&self, sealed: &[u8]) -> rusqlite::Result<u32> {
         let Ok(joined) = self.keys.clone().with_retired(sealed) else {
             error!("the keys from before of a backup are damaged, and left out");
@@ -35,7 +35,6 @@ impl Sqlite {
         }
         let put = "INSERT OR REPLACE INTO meta (name, value) VALUES ('retired-keys', ?1)";
         self.db.execute(put, [joined.seal_retired()])?;
-        self.rekeyed.set();
         Ok(1)
     }
 
