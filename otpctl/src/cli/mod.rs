@@ -91,7 +91,7 @@ Examples:
     /// End what disable began
     #[command(after_help = "Example:\n  otpctl enable alice")]
     Enable(User),
-    /// Forget the number of USER
+    /// Forget the number of USER, and the recovery codes and bypasses
     ///
     /// Where what is stored of USER is damaged, that is taken away without being read, and otpctl
     /// restore brings USER back from a backup; whom you remove otherwise stays removed.
@@ -100,7 +100,7 @@ Examples:
   otpctl remove alice              asks first
   otpctl remove alice --yes        does not ask (for scripts)")]
     Remove(Remove),
-    /// End the limits that wrong codes brought upon USER
+    /// End the limits that wrong codes brought upon USER, and an end to messages (STOP)
     #[command(after_help = "Example:\n  otpctl unlock alice")]
     Unlock(User),
     /// Make eight recovery codes for USER and print them, this once

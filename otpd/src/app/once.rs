@@ -30,7 +30,7 @@ pub fn check(path: &Path) -> Result<Vec<String>, StartError> {
         }
         config::Store::Postgres(settings) => {
             opened::machine_id()?;
-            match store::postgres_key_check(settings) {
+            match store::examine_postgres(settings) {
                 Ok(Some(check)) => fits(&config, credentials.as_deref(), &check)?,
                 Ok(None) => {}
                 // It comes back, and nothing is wrong with the configuration until then.

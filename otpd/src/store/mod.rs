@@ -35,7 +35,7 @@ pub use found::{
 pub use hosts::{GatewaySeen, HostSeen, Life, Presence, Told, Twin, Use, Word};
 pub use postgres::{
     DEFAULT_PORT, Password, Postgres, PostgresError, PostgresSettings, Server, Site,
-    key_check as postgres_key_check, migrate as migrate_postgres,
+    examine as examine_postgres, key_check as postgres_key_check, migrate as migrate_postgres,
 };
 pub use reader::Reader;
 pub use rotation::{Rekeyed, Rotation};
