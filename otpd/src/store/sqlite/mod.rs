@@ -439,3 +439,6 @@ fn remedy(error: &rusqlite::Error) -> &'static str {
         _ => "see the error",
     }
 }
+
+#[cfg(test)]
+mod tests;
