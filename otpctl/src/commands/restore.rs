@@ -11,7 +11,7 @@ use super::{
     pieces::{Pieces, Sent},
 };
 use crate::{
-    cli,
+    Exit, cli,
     failure::Failure,
     render::{backups, json, word},
     session::{ANSWER_DEADLINE, Session},
@@ -23,7 +23,7 @@ pub(crate) fn run(session: &Session, arguments: &cli::Restore) -> Result<Outcome
     let backup = Pieces::open(session, &arguments.file, ANSWER_DEADLINE)?;
     let found = pass(&backup, None)?;
     if arguments.dry_run {
-        return Ok(Outcome::either(session, &found, || backups::would(&found)));
+        return Ok(left(Outcome::either(session, &found, || backups::would(&found)), &found));
     }
     if !arguments.yes {
         terminal::say(&backups::would(&found))?;
@@ -31,7 +31,12 @@ pub(crate) fn run(session: &Session, arguments: &cli::Restore) -> Result<Outcome
     let command = format!("otpctl restore {}", word(&backup.name));
     terminal::confirm(arguments.yes, "Restore it?", &command)?;
     let done = pass(&backup, Some(&found))?;
-    Ok(Outcome::either(session, &done, || backups::restored(&done)))
+    Ok(left(Outcome::either(session, &done, || backups::restored(&done)), &done))
+}
+
+/// It was done, but for those who are damaged.
+fn left(outcome: Outcome, of: &json::Restored) -> Outcome {
+    if of.damaged.is_empty() { outcome } else { Outcome { exit: Exit::Incomplete, ..outcome } }
 }
 
 /// Sends all of it; what came of it. Changes nothing when there is nothing that was `found` before.
@@ -89,4 +94,5 @@ fn add(restored: &mut json::Restored, reply: admin::RestoredPiece) {
     restored.enrolled.extend(reply.enrolled);
     restored.disabled.extend(reply.disabled);
     restored.left_removed.extend(reply.left_removed);
+    restored.damaged.extend(reply.damaged);
 }

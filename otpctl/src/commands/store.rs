@@ -59,7 +59,7 @@ fn export(session: &Session, arguments: &cli::Export) -> Result<Outcome, Failure
     let Some(tally) = tally.filter(|_| whole) else {
         return Err(Failure::Malformed("an export without an end".to_owned()));
     };
-    let bytes = draft.keep(&arguments.file, arguments.force).map_err(failed)?;
+    let bytes = draft.keep(&arguments.file, arguments.force, &failed)?;
     let value = json::Exported { file: &name, bytes, r#final: arguments.r#final, tally: &tally };
     Ok(Outcome::either(session, &value, || backups::exported(&value)))
 }

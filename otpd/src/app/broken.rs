@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use tokio::net::UnixListener;
 use tracing::error;
 
-use super::{Daemon, StartError, load, start, watchdog};
+use super::{Daemon, StartError, load, watchdog};
 use crate::{
     config,
     ipc::{self, Backend},
@@ -57,7 +57,7 @@ pub(super) async fn serve(
         // Logins are refused meanwhile: a database server may take seconds to be found away.
         let own = path.to_owned();
         let mut attempt = tokio::task::spawn_blocking(move || {
-            load(&own).map_err(StartError::from).and_then(|config| start(&own, config))
+            load(&own).map_err(StartError::from).and_then(|config| Daemon::start(&own, config))
         });
         let tried = tokio::select! {
             () = &mut served => return None,

@@ -3,6 +3,7 @@
 mod abuse;
 mod attacks;
 mod behaviours;
+mod damaged;
 mod faults;
 mod numbers;
 mod pumping;
@@ -52,6 +53,9 @@ trait Subject {
 
     /// The rows of a table.
     fn count(&self, table: &str) -> i64;
+
+    /// Puts nonsense into this column of the rows of a table that are named so, behind the engine's back.
+    fn spoil(&self, table: &str, column: &str, rows: &str);
 
     /// This machine, where others may share the database.
     fn host(&self) -> Option<Host>;
@@ -147,6 +151,12 @@ impl Subject for SqliteFile {
         db.query_row(&select, [], |row| row.get(0)).expect("a number")
     }
 
+    fn spoil(&self, table: &str, column: &str, rows: &str) {
+        let db = rusqlite::Connection::open(self.path()).expect("the database");
+        let update = format!("UPDATE {table} SET {column} = x'85' WHERE {rows}");
+        assert_ne!(db.execute(&update, []), Ok(0), "{rows}");
+    }
+
     fn bytes(&self) -> Vec<u8> {
         let files = std::fs::read_dir(self.0.path()).expect("the directory");
         files.flat_map(|file| std::fs::read(file.expect("a file").path()).expect("bytes")).collect()
@@ -193,6 +203,10 @@ impl Subject for Divided {
         self.0.count(table)
     }
 
+    fn spoil(&self, table: &str, column: &str, rows: &str) {
+        self.0.spoil(table, column, rows);
+    }
+
     fn bytes(&self) -> Vec<u8> {
         self.0.bytes()
     }
@@ -216,6 +230,11 @@ impl Subject for Shared {
     fn count(&self, table: &str) -> i64 {
         let count = self.0.sql("otpd", &format!("SELECT count(*) FROM otpd.{table}"));
         count.parse().expect("a number")
+    }
+
+    fn spoil(&self, table: &str, column: &str, rows: &str) {
+        let update = format!("UPDATE {table} SET {column} = '\\x85' WHERE {rows}");
+        self.0.execute("otpd", &format!("SET search_path = otpd; {update}"));
     }
 
     fn bytes(&self) -> Vec<u8> {
@@ -264,6 +283,7 @@ conformance! {
     super::retention::to_the_millisecond as what_is_old_goes_at_the_millisecond,
     super::retention::an_enrolled_account_keeps_its_row as an_enrolled_account_keeps_its_row,
     super::retention::many_pieces as many_events_go_piece_by_piece,
+    super::damaged::what_is_lost_can_be_taken_away as what_is_damaged_can_be_taken_away,
 }
 
 engines! {
@@ -319,6 +339,11 @@ engines! {
     super::snapshots::a_trail_into_an_empty_one as a_trail_is_put_into_an_empty_one,
     super::rotation::everything_goes_along as another_key_takes_over_everything,
     super::rotation::a_backup_brings_earlier_keys as a_backup_brings_keys_from_before,
+    super::damaged::a_crowd as damaged_accounts_are_refused_and_nobody_beside_them,
+    super::damaged::what_is_lost_can_be_taken_away as what_is_damaged_can_be_taken_away,
+    super::damaged::what_is_sound_is_found as what_is_damaged_is_named_and_all_else_is_read,
+    super::damaged::what_is_of_all as damaged_sums_of_all_stop_no_decision,
+    super::damaged::upkeep as what_is_damaged_keeps_no_upkeep_from_the_rest,
     super::faults::poison as a_panic_fails_alone,
     super::faults::lost_commit as a_commit_that_surely_failed_is_run_again,
     super::faults::full_disk as a_full_disk_is_relieved_once,

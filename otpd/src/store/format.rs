@@ -37,6 +37,9 @@ pub(super) enum Damaged {
     /// A keyed hash of another length.
     #[error("a stored index of a number has {0} bytes, not 16")]
     Index(usize),
+    /// A recovery code's hash of another length.
+    #[error("a stored recovery code has {0} bytes, not 16")]
+    RecoveryCode(usize),
     /// What is counted for nothing that there is.
     #[error("a stored budget of kind {0} is of nothing that is counted")]
     Counted(i16),
@@ -121,12 +124,12 @@ pub(super) fn enrollment(
     details: &[u8],
 ) -> Result<Enrollment, Damaged> {
     let number = keys.unseal(account, number)?;
-    let index = <[u8; 16]>::try_from(index).map_err(|_| Damaged::Index(index.len()))?;
+    let index = number_index(index)?;
     let details: Details = decode(details)?;
     Ok(Enrollment {
         range: keys.range(&number),
         destination: Destination { number, country: details.country, line: details.line },
-        index: NumberIndex(index),
+        index,
         channel: details.channel,
         state: details.state,
         created_at: details.created_at,
@@ -172,10 +175,15 @@ pub(super) enum Counted {
 /// What is counted, by the columns `kind`, `key` and `state`.
 pub(super) fn any_counted(kind: i16, key: &[u8], state: &[u8]) -> Result<Counted, Damaged> {
     if kind == NUMBER {
-        let key = <[u8; 16]>::try_from(key).map_err(|_| Damaged::Index(key.len()))?;
-        return Ok(Counted::Number(NumberIndex(key), decode(state)?));
+        return Ok(Counted::Number(number_index(key)?, decode(state)?));
     }
     Ok(Counted::Together(traffic_of(kind, key)?, decode(state)?))
+}
+
+/// A number's name, as columns have it.
+pub(super) fn number_index(key: &[u8]) -> Result<NumberIndex, Damaged> {
+    let index = <[u8; 16]>::try_from(key).map_err(|_| Damaged::Index(key.len()))?;
+    Ok(NumberIndex(index))
 }
 
 /// What many accounts do together, by the columns `kind` and `key`.
@@ -218,21 +226,24 @@ pub(super) struct EventColumns<'r> {
     pub(super) event: &'r str,
 }
 
-/// An event as it is read back.
-pub(super) fn event(row: &EventColumns<'_>) -> Result<AuditRow, Damaged> {
-    let actor: Actor = serde_json::from_str(row.actor)?;
-    let mut details: Map<String, Value> = serde_json::from_str(row.event)?;
+/// An event as it is read back. One that cannot be read is unknown, and hides none of the others: where
+/// hosts share a trail, one that fell may write into it what it likes.
+pub(super) fn event(row: &EventColumns<'_>) -> AuditRow {
+    let mut details = serde_json::from_str::<Map<String, Value>>(row.event).unwrap_or_default();
     let event = details.remove("event");
-    Ok(AuditRow {
+    AuditRow {
         id: row.id,
         at: Timestamp(row.at),
         request: row.request.map(RequestId),
-        account: account(row.account)?,
-        actor,
-        event: event.as_ref().and_then(Value::as_str).unwrap_or("unknown").to_owned(),
+        account: account(row.account).unwrap_or_else(|_| Account::host()),
+        actor: serde_json::from_str(row.actor).unwrap_or(Actor::Daemon),
+        event: event.as_ref().and_then(Value::as_str).unwrap_or(UNKNOWN).to_owned(),
         details,
-    })
+    }
 }
+
+/// The event of a row that says no other.
+const UNKNOWN: &str = "unknown";
 
 #[cfg(test)]
 mod tests {

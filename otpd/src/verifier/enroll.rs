@@ -234,6 +234,6 @@ pub(super) fn refused_by_store(error: StoreError) -> Failure {
     match error {
         StoreError::Full => Failure::Unavailable(FULL),
         StoreError::Unavailable | StoreError::Unknown => Failure::Unavailable(STORE),
-        StoreError::Forbidden => Failure::Elsewhere(error),
+        StoreError::Forbidden | StoreError::Damaged(_) => Failure::Elsewhere(error),
     }
 }

@@ -223,7 +223,12 @@ impl Courier {
         let again = match recorded {
             Ok(again) => again,
             // Surely not written down: whatever is told next says the same once more.
-            Err(StoreError::Unavailable | StoreError::Full | StoreError::Forbidden) => return,
+            Err(
+                StoreError::Unavailable
+                | StoreError::Full
+                | StoreError::Forbidden
+                | StoreError::Damaged(_),
+            ) => return,
             Err(StoreError::Unknown) => None,
         };
         *over = true;

@@ -38,7 +38,7 @@ use jiff::tz::TimeZone;
 use otp_proto::login::Step;
 use prometheus_client::metrics::counter::Counter;
 
-pub use admin::{Rules, Status, Summary};
+pub use admin::{Gone, Rules, Status, Summary};
 pub use attend::Attendance;
 pub use backup::{Backup, BackupError};
 pub use begin::Claim;

@@ -25,7 +25,7 @@ use crate::{
         records::TrafficKey,
         restore::{ImportAccount, ImportBudget, Note, RestoreBudget, RestoreTraffic},
     },
-    store::{Chore, Imported, Piece, Scope, StoreError, Trail},
+    store::{Chore, Imported, Piece, Scope, StoreError, Trail, Unreadable},
 };
 
 /// What an administrator reads about a store that moves.
@@ -90,6 +90,9 @@ pub enum ImportError {
     /// An export without a trail, or with less than all.
     #[error("this is a backup without the log; make an export: otpctl store export FILE")]
     Partial,
+    /// What is here cannot be read.
+    #[error("what is stored here of {0} is damaged; take a new database")]
+    Unreadable(Unreadable),
     /// What was read back is not what was exported.
     #[error(
         "what is stored is not what was exported ({0} differ), so nobody is let in; take a new \
@@ -358,6 +361,9 @@ impl Verifier {
         let (mut together, mut rows) = (BTreeMap::new(), 0);
         let mut snapshot = self.reader.snapshot().await?;
         while let Some(piece) = snapshot.next().await? {
+            if let Piece::Unreadable(unreadable) = piece {
+                return Err(ImportError::Unreadable(unreadable));
+            }
             count(&mut tally, &mut rows, &piece).map_err(|error| unreadable(&error))?;
             if let Piece::Traffic(rows) = piece {
                 together.extend(rows);

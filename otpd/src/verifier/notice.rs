@@ -1,6 +1,6 @@
 //! What vendors tell without being asked.
 
-use tracing::info;
+use tracing::{error, info};
 
 use super::{Verifier, wishes::Heard};
 use crate::{
@@ -31,6 +31,15 @@ impl Verifier {
                 let mark = WordMark::new(&gateway.0, &mark.0, id);
                 self.inbound(gateway, &from, keyword, mark).await;
             }
+        }
+    }
+
+    /// Says what people wrote to senders and was not recorded yet, as the daemon ends: it is lost here,
+    /// and the vendors have their answers. Those know it themselves, and say so when they are asked to
+    /// send.
+    pub fn farewell(&self) {
+        for (gateway, words) in self.wishes.give_up() {
+            error!(gateway, words, "what people asked of a sender was not recorded before the end");
         }
     }
 

@@ -8,6 +8,8 @@
 mod fleet;
 #[path = "nemesis/history.rs"]
 mod history;
+#[path = "nemesis/inbox.rs"]
+mod inbox;
 #[path = "nemesis/load.rs"]
 mod load;
 

@@ -14,7 +14,7 @@ use super::people::PEOPLE;
 const DAMAGED: &str = "a stored number does not decrypt";
 
 /// Runs statements on the database, as a thief of the disk would.
-fn write(database: &Path, statements: &str) {
+pub(super) fn write(database: &Path, statements: &str) {
     let script = "import sqlite3, sys
 db = sqlite3.connect(sys.argv[1])
 db.executescript(sys.argv[2])
@@ -51,13 +51,15 @@ fn a_number_that_was_moved_or_changed_is_refused_and_said() {
     let cut = format!("UPDATE enrollment SET number = x'' WHERE account = '{one}';");
     let state = format!("UPDATE login SET state = x'85' WHERE account = '{one}';");
     let foreign = format!("UPDATE enrollment SET details = x'a0' WHERE account = '{one}';");
+    let logins = format!("the state of the logins of {one} cannot be read");
+    let details = format!("the number of {one} cannot be read");
     let cases = [
         ("two numbers are swapped", swap, DAMAGED),
         ("an account gets another's row", rename, DAMAGED),
         ("a byte of the number is another", changed, DAMAGED),
         ("there is nothing in it", cut, DAMAGED),
-        ("the state is cut off", state, "Conversion error"),
-        ("the details are something else", foreign, "Conversion error"),
+        ("the state is cut off", state, &logins),
+        ("the details are something else", foreign, &details),
     ];
     for (name, statements, said) in cases {
         let phone = Phone::start();

@@ -86,7 +86,10 @@ fn next(event: &Event) -> Option<Event> {
         Event::Verified { .. } => Event::Disabled {},
         Event::Disabled {} => Event::Enabled {},
         Event::Enabled {} => Event::Removed {},
-        Event::Removed {} => Event::KeyRotated { key: "00c0ffee".to_owned(), numbers: 3 },
+        Event::Removed {} => Event::DamagedRemoved { what: "number" },
+        Event::DamagedRemoved { .. } => {
+            Event::KeyRotated { key: "00c0ffee".to_owned(), numbers: 3 }
+        }
         Event::KeyRotated { .. } => Event::RecoveryCodesMade { codes: 8, replaced: 3 },
         Event::RecoveryCodesMade { .. } => Event::BypassGranted {
             bypass: "1Z6P-0M".to_owned(),

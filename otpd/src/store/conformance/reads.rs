@@ -64,8 +64,9 @@ pub(super) async fn counts(subject: &impl Subject) {
         ("frank", DISABLED, &[]),
     ];
     let reader = filled(subject, &people).await;
-    let counted = Counts { pending: 1, active: 2, disabled: 3, live_challenges: 3 };
-    assert_eq!(reader.counts(NOW).await, Ok(counted));
+    let counted =
+        Counts { pending: 1, active: 2, disabled: 3, live_challenges: 3, ..Counts::default() };
+    assert_eq!(reader.counts(NOW).await, Ok(counted.clone()));
     let none_live = Counts { live_challenges: 0, ..counted };
     assert_eq!(reader.counts(later()).await, Ok(none_live));
 }
@@ -108,7 +109,8 @@ pub(super) async fn pages_of_people(subject: &impl Subject) {
         assert_eq!(names, expected, "{limit} after {after:?}");
         for row in found {
             let bobs = row.account == account("bob");
-            assert_eq!(row.opted_out, bobs.then(|| opt_out.clone()), "{:?}", row.account);
+            let listed = row.number.expect("readable");
+            assert_eq!(listed.opted_out, bobs.then(|| opt_out.clone()), "{:?}", row.account);
         }
     }
 }

@@ -160,7 +160,7 @@ pub(super) async fn an_opt_out_is_kept(subject: &impl Subject) {
     let reader = subject.reader(keys(1));
     let listed = reader.subscribers(None, 10).await.expect("a read");
     assert_eq!(
-        listed.iter().map(|row| row.opted_out.clone()).collect::<Vec<_>>(),
+        listed.iter().map(|row| row.number.clone()?.opted_out).collect::<Vec<_>>(),
         [Some(opted_out)]
     );
     assert_eq!(reader.accounts_with(number(1)).await, Ok(vec![account("alice")]));
@@ -168,7 +168,7 @@ pub(super) async fn an_opt_out_is_kept(subject: &impl Subject) {
     house.running.store.transact(scope(), set(None)).await.expect("a commit");
     assert_eq!(house.forget().await.budgets, 1, "now it is as idle as any");
     let listed = reader.subscribers(None, 10).await.expect("a read");
-    assert!(listed.iter().all(|row| row.opted_out.is_none()));
+    assert!(listed.iter().all(|row| row.number.as_ref().is_some_and(|n| n.opted_out.is_none())));
 }
 
 pub(super) async fn a_word_told_again(subject: &impl Subject) {

@@ -56,6 +56,7 @@ pub(super) async fn whole(subject: &impl Subject) {
             Piece::Accounts(kept) => names.extend(kept),
             Piece::Budgets(found) => budgets.extend(found),
             Piece::Traffic(found) => traffic.extend(found),
+            Piece::Unreadable(found) => panic!("{found}"),
         }
     }
     assert!(pieces <= (names.len() + budgets.len()) / ROWS + 4, "{pieces} pieces");

@@ -6,6 +6,7 @@
 
 mod audit;
 mod connect;
+mod discard;
 mod given;
 mod hosts;
 mod memory;
@@ -33,7 +34,7 @@ use tokio::time::{Instant, timeout};
 use tokio_postgres::types::Type;
 use tracing::{debug, error, info};
 
-pub use open::{PostgresError, Site, key_check, migrate};
+pub use open::{PostgresError, Site, examine, key_check, migrate};
 pub(super) use read::Reads;
 pub use settings::{DEFAULT_PORT, Password, PostgresSettings, Server};
 
@@ -291,6 +292,9 @@ impl Postgres {
             // Whoever begins anew by it says so.
             debug!(step, "the database has gone over to another key");
             return StoreError::Unavailable;
+        }
+        if let Trouble::Unread(unread) = trouble {
+            return unread.refused(step);
         }
         if trouble.is_full() {
             if self.shortage.set(true) {

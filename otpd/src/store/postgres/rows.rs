@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use minicbor::Decode;
 use tokio_postgres::{Row, types::Type};
-use tracing::error;
 
 use super::{BYTES, TEXTS, given, session::Session, trouble::Trouble};
 use crate::{
@@ -19,7 +18,8 @@ use crate::{
     },
     keys::Keys,
     store::{
-        Working,
+        Damage, Working,
+        damage::{self, Unread},
         format::{self, NUMBER},
     },
 };
@@ -37,6 +37,24 @@ pub(super) struct Locked {
 
 pub(super) fn decode<T: for<'b> Decode<'b, ()>>(row: &Row, column: usize) -> Result<T, Trouble> {
     Ok(format::decode(row.try_get::<_, &[u8]>(column)?)?)
+}
+
+/// Says whose a row is that cannot be read.
+fn of<T>(account: Option<&Account>, what: Damage, read: Result<T, Trouble>) -> Result<T, Trouble> {
+    read.map_err(|trouble| match trouble {
+        Trouble::Damaged(cause) => {
+            Unread { account: account.cloned(), what, cause: cause.to_string() }.into()
+        }
+        other => other,
+    })
+}
+
+/// Sets what cannot be read apart from other trouble: other rows can be read all the same.
+pub(super) fn apart<T>(read: Result<T, Trouble>) -> Result<Result<T, Trouble>, Trouble> {
+    match read {
+        Err(error @ (Trouble::Damaged(_) | Trouble::Unread(_))) => Ok(Err(error)),
+        read => read.map(Ok),
+    }
 }
 
 /// An account's name in a column.
@@ -122,14 +140,17 @@ pub(super) async fn lock_accounts(
     );
     let mut states = BTreeMap::new();
     for row in &logins {
-        states.insert(name(row, 0)?, decode::<LoginState>(row, 1)?);
+        let account = name(row, 0)?;
+        let state = of(Some(&account), Damage::Logins, decode::<LoginState>(row, 1))?;
+        states.insert(account, state);
     }
     for row in session.query(&select, &[(&names, TEXTS)]).await? {
         let account = name(&row, 0)?;
         let enrolled = row.try_get::<_, Option<&[u8]>>(1)?.is_some();
-        let enrollment = enrolled.then(|| enrollment(keys, &account, &row, 1)).transpose()?;
+        let enrollment = enrolled.then(|| enrollment(keys, &account, &row, 1)).transpose();
+        let enrollment = of(Some(&account), Damage::Number, enrollment)?;
         let mut login = states.remove(&account).unwrap_or_default();
-        given::add(&mut login, &row, 4)?;
+        of(Some(&account), Damage::Logins, given::add(&mut login, &row, 4))?;
         working.add_account(account, enrollment, login);
     }
     Ok(())
@@ -173,7 +194,7 @@ pub(super) async fn lock_budgets(
     for row in found {
         let key = row.try_get::<_, &[u8]>(0)?;
         if let Some(key) = wanted.iter().find(|(name, _)| name.as_slice() == key) {
-            working.add_budget(*key.1, decode(&row, 1)?);
+            working.add_budget(*key.1, of(None, Damage::Limits, decode(&row, 1))?);
         }
     }
     Ok(())
@@ -192,8 +213,7 @@ pub(super) async fn read_traffic(
 }
 
 /// The sum of the shares of each of these; nothing where there are none. One that is damaged is left
-/// out, as if it had not been named: that holds the messages that it would have counted, but not the
-/// answers to those that were sent.
+/// out.
 pub(super) async fn shares(
     session: &Session,
     wanted: &BTreeSet<TrafficKey>,
@@ -216,15 +236,7 @@ pub(super) async fn shares(
         match decode(&row, 2) {
             Ok(share) => sums.get_mut(name).into_iter().for_each(|sum| sum.add(&share)),
             Err(error) => {
-                let counted = match name {
-                    TrafficKey::Range(_) => "a range",
-                    TrafficKey::Country(_) => "a country",
-                    TrafficKey::All => "the site",
-                };
-                error!(
-                    counted, %error,
-                    "what many accounts did together is damaged; messages that it limits are held"
-                );
+                damage::held(*name, &error);
                 sums.remove(name);
             }
         }
@@ -247,13 +259,17 @@ pub(super) async fn account(
     keys: &Keys,
     account: &Account,
 ) -> Result<(Option<Enrollment>, LoginState), Trouble> {
-    let enrollment = enrollment_of(session, keys, account).await?;
+    Ok((enrollment_of(session, keys, account).await?, login_of(session, account).await?))
+}
+
+/// The login row with what was given to its account; an empty one when there is none.
+pub(super) async fn login_of(session: &Session, account: &Account) -> Result<LoginState, Trouble> {
     let select = format!(
         "SELECT state, {} FROM (VALUES ($1)) AS wanted (account) LEFT JOIN otpd.login USING (account)",
         given::columns("wanted.account")
     );
     let row = session.one(&select, &[(&account.as_str(), Type::TEXT)]).await?;
-    Ok((enrollment, login(&row, 0, 1)?))
+    of(Some(account), Damage::Logins, login(&row, 0, 1))
 }
 
 /// The enrollment row alone.
@@ -264,7 +280,8 @@ pub(super) async fn enrollment_of(
 ) -> Result<Option<Enrollment>, Trouble> {
     let select = "SELECT number, number_index, details FROM otpd.enrollment WHERE account = $1";
     let row = session.query(select, &[(&account.as_str(), Type::TEXT)]).await?.into_iter().next();
-    row.map(|row| enrollment(keys, account, &row, 0)).transpose()
+    let read = row.map(|row| enrollment(keys, account, &row, 0)).transpose();
+    of(Some(account), Damage::Number, read)
 }
 
 /// A number's budget, without a lock.
@@ -274,5 +291,6 @@ pub(super) async fn budget(session: &Session, key: BudgetKey) -> Result<Budget, 
     let values: [super::session::Parameter<'_>; 2] =
         [(&kind, Type::INT2), (&key.as_slice(), Type::BYTEA)];
     let row = session.query(select, &values).await?.into_iter().next();
-    Ok(row.map(|row| decode(&row, 0)).transpose()?.unwrap_or_default())
+    let read = row.map(|row| decode(&row, 0)).transpose();
+    Ok(of(None, Damage::Limits, read)?.unwrap_or_default())
 }

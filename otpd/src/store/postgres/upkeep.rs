@@ -106,7 +106,7 @@ impl Postgres {
             | Chore::Imported(_)
             | Chore::Reserve => {}
             Chore::Rotate(rotation) => return self.rotate(rotation).await,
-            Chore::Retired(_) => {}
+            Chore::Retired(_) | Chore::Discard(_) => {}
         }
         let mut session = self.begun().await.map_err(Uncommitted::Refused)?;
         match self.in_transaction(&session, chore).await {
@@ -161,6 +161,7 @@ impl Postgres {
                 Ok(1)
             }
             Chore::Retired(sealed) => self.retire(session, sealed).await,
+            Chore::Discard(event) => self.discard(session, event).await,
             Chore::Index | Chore::Rotate(_) => Ok(0),
         }
     }

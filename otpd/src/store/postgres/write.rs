@@ -300,7 +300,8 @@ async fn put_traffic(
     Err(Trouble::Overtaken)
 }
 
-async fn put_enrolled(session: &Session, share: i16, more: i64) -> Result<(), Trouble> {
+/// Counts enrollments that are new, or gone.
+pub(super) async fn put_enrolled(session: &Session, share: i16, more: i64) -> Result<(), Trouble> {
     if more == 0 {
         return Ok(());
     }

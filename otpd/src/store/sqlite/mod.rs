@@ -1,6 +1,7 @@
 //! The embedded engine: SQLite in WAL mode, every commit on disk before it is answered.
 
 mod audit;
+mod discard;
 mod read;
 mod recent;
 mod reserve;
@@ -26,7 +27,7 @@ pub(super) use recent::Recent;
 
 use reserve::Reserve;
 
-use super::{Chore, Engine, Rekeyed, Scope, Shortage, StoreError, Working};
+use super::{Chore, Engine, Rekeyed, Scope, Shortage, StoreError, Working, damage};
 use crate::{
     domain::{
         account::Account,
@@ -300,7 +301,10 @@ impl Sqlite {
         traffic.extend(working.traffic_needed());
         for key in traffic {
             let recent = self.recent.traffic.take(&key);
-            working.add_traffic(key, recent.map_or_else(|| rows::traffic(&self.db, key), Ok)?);
+            match rows::apart(recent.map_or_else(|| rows::traffic(&self.db, key), Ok))? {
+                Ok(traffic) => working.add_traffic(key, traffic),
+                Err(error) => damage::held(key, &error),
+            }
         }
         let enrolled = match self.enrolled.take() {
             Some(enrolled) => enrolled,
@@ -401,6 +405,7 @@ impl Engine for Sqlite {
     async fn tidy(&mut self, chore: &Chore) -> Result<u32, StoreError> {
         match chore {
             Chore::Budgets { .. } => self.recent.forget_budgets(),
+            Chore::Discard(_) => (self.recent, self.enrolled) = (Recent::default(), None),
             Chore::Audit { .. }
             | Chore::Index
             | Chore::Agreed { .. }
@@ -416,6 +421,9 @@ impl Engine for Sqlite {
 
 /// Logs the cause with its remedy; the caller learns only that nothing was committed.
 fn report(step: &'static str, error: &rusqlite::Error) -> StoreError {
+    if let Some(unread) = rows::unread(error) {
+        return unread.refused(step);
+    }
     let remedy = remedy(error);
     error!(step, error = %error, remedy, "the store failed; nothing is granted until it works");
     StoreError::Unavailable

@@ -101,6 +101,7 @@ impl Sqlite {
             Chore::Index => return index::enter(db),
             Chore::Rotate(rotation) => return self.rotate(rotation),
             Chore::Retired(sealed) => return self.retire(sealed),
+            Chore::Discard(event) => return self.discard(event),
             Chore::Trail { backup, newest, rows } => {
                 return snapshot::put_in_front(db, *backup, *newest, rows);
             }

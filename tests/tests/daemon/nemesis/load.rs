@@ -2,9 +2,6 @@
 //! they are told.
 
 use std::{
-    collections::HashMap,
-    fs::File,
-    io::{Read, Seek, SeekFrom},
     os::unix::net::UnixStream,
     path::PathBuf,
     sync::{
@@ -18,15 +15,13 @@ use otp_proto::{
     admin::Unlock,
     login::{Answer, Begin, Step, Verdict},
 };
-use otpd_tests::{
-    phone::Text,
-    wire::{Wire, login, typed, wrong},
-};
+use otpd_tests::wire::{Wire, login, typed, wrong};
 
 use super::{
     super::kill_loop::Dice,
     fleet::{Fleet, HOSTS},
     history::{Event, LATE, Outage, Tick, Told, Typed},
+    inbox::Inbox,
 };
 
 /// How long anything may take before the run has failed.
@@ -47,52 +42,6 @@ const WAITING: usize = 3;
 pub(super) struct Person {
     pub(super) user: String,
     pub(super) number: String,
-}
-
-/// The messages that a host has sent.
-struct Inbox {
-    path: PathBuf,
-    read: u64,
-    /// By number and reference; the newest.
-    codes: HashMap<(String, String), String>,
-}
-
-impl Inbox {
-    /// The code that a prompt names, if it is there.
-    fn code(&mut self, number: &str, prompt: &str) -> Option<String> {
-        self.open()?;
-        // Once: a later login may have the same reference.
-        self.codes.remove(&(number.to_owned(), reference(prompt, "(ref ")?))
-    }
-
-    /// A code that was sent to a number before any other.
-    fn first_code(&mut self, number: &str) -> Option<String> {
-        self.open()?;
-        self.codes.iter().find_map(|((to, _), code)| (to == number).then(|| code.clone()))
-    }
-
-    /// Reads what has come.
-    fn open(&mut self) -> Option<()> {
-        let mut written = String::new();
-        // Nothing is sent before the first login.
-        let mut file = File::open(&self.path).ok()?;
-        file.seek(SeekFrom::Start(self.read)).ok()?;
-        file.read_to_string(&mut written).ok()?;
-        // The last line may be half written.
-        let whole = written.get(..=written.rfind('\n')?)?;
-        for line in whole.lines() {
-            let text: Text = serde_json::from_str(line).expect("a message");
-            if let Some(reference) = reference(&text.text, "ref ") {
-                self.codes.insert((text.to.clone(), reference), text.code());
-            }
-        }
-        self.read += u64::try_from(whole.len()).expect("a size");
-        Some(())
-    }
-}
-
-fn reference(text: &str, before: &str) -> Option<String> {
-    text.split_once(before)?.1.get(..2).map(str::to_owned)
 }
 
 /// What is going on at a host.
@@ -138,7 +87,7 @@ pub(super) fn now() -> Instant {
 
 impl Load {
     pub(super) fn new(fleet: &Fleet) -> Self {
-        let inbox = |path| Mutex::new(Inbox { path, read: 0, codes: HashMap::new() });
+        let inbox = |path| Mutex::new(Inbox::new(path));
         Self {
             sockets: fleet.hosts.each_ref().map(|host| host.place.socket()),
             inboxes: fleet.hosts.each_ref().map(|host| inbox(host.texts())),

@@ -7,7 +7,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{Store, StoreError, alice, charge, charged, open, serve, testing};
+use super::{Store, StoreError, alice, charge, open, serve, testing};
 use crate::{
     clock::Clock,
     domain::{
@@ -42,18 +42,6 @@ async fn what_counts_by_the_believed_time_is_not_forgotten_by_the_databases() {
         crossed += u32::from(guess(&store).await.expect("a commit"));
     }
     assert_eq!(crossed, 1, "all are counted, in whichever share");
-}
-
-#[tokio::test]
-async fn a_damaged_share_of_the_site_stops_no_decision() {
-    let server = Server::start();
-    let store = serve(open(testing::settings(&server)));
-    assert_eq!(guess(&store).await, Ok(false));
-    server.execute("otpd", "UPDATE otpd.budget SET state = '\\xff' WHERE kind = 4");
-    assert_eq!(charge(&store, "alice").await, Ok(1));
-    let site = |records: &Records, _| Decided::unchanged(records, records.clone().site().is_some());
-    assert_eq!(store.transact(alice(), site).await, Ok(false), "not read: what it limits is held");
-    assert_eq!(charged(&store, "alice").await, Ok(1));
 }
 
 #[tokio::test]
@@ -113,14 +101,15 @@ fn guess_as_a_login(store: &Store, name: &str, hold: bool) -> (Held, JoinHandle<
     (Held { arrived, go }, decided)
 }
 
-/// Two hosts, their logs, and so many wrong codes before.
+/// Two hosts that may only log people in, their logs, and so many wrong codes before.
 async fn besieged(server: &Server, codes: usize) -> ([Store; 2], Arc<Mutex<Vec<Event>>>) {
     let told = Arc::new(Mutex::new(Vec::new()));
+    testing::divide(server, &super::keys());
     let stores = [1, 2].map(|number| {
         let told = Arc::clone(&told);
         let sink: AuditSink =
             Arc::new(move |event| told.lock().expect("a list").push(event.event.clone()));
-        let engine = testing::open(server, super::keys(), number).expect("a database");
+        let engine = testing::open_as(server, "web", super::keys(), number).expect("a database");
         Store::start(engine, Clock::from_fn(|| super::NOW), sink).expect("a thread").0
     });
     for _ in 0..codes {

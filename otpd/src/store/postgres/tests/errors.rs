@@ -5,7 +5,7 @@ use crate::{
     clock::Clock,
     domain::records::{Decided, Records},
     postgres_server::Server,
-    store::{Chore, Store},
+    store::{Chore, Damage, Store},
 };
 
 fn opened(server: &Server) -> Postgres {
@@ -69,7 +69,7 @@ async fn a_damaged_row_is_one_accounts_alone() {
     // Together in one batch, and one by one.
     for count in 2..6 {
         let (alice, bob) = tokio::join!(charge(&store, "alice"), charge(&store, "bob"));
-        assert_eq!((alice, bob), (Err(StoreError::Unavailable), Ok(count)));
+        assert_eq!((alice, bob), (Err(StoreError::Damaged(Damage::Logins)), Ok(count)));
     }
     let reader = testing::reader(&server, keys(), 1);
     assert_eq!(reader.bypasses(super::NOW).await.map(|all| all.len()), Ok(0));

@@ -84,22 +84,19 @@ async fn a_snapshot_that_is_given_up_holds_nothing_up() {
 }
 
 #[tokio::test]
-async fn a_row_that_is_damaged_ends_a_snapshot_with_an_error() {
+async fn a_database_that_fails_ends_a_snapshot_with_an_error() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("otpd.db");
     let (mut sqlite, reader) = open(&path);
     enroll(&mut sqlite, 0).await;
     let db = rusqlite::Connection::open(&path).expect("the same");
-    db.execute("UPDATE login SET state = x'85'", []).expect("damaged");
-    for damage in ["", "UPDATE login SET state = x'80'; DROP TABLE budget"] {
-        db.execute_batch(damage).expect("gone");
-        let mut snapshot = reader.snapshot().await.expect("a snapshot");
-        let mut last = snapshot.next().await;
-        while let Ok(Some(_)) = last {
-            last = snapshot.next().await;
-        }
-        assert!(last.is_err(), "there is an end, or an error: {damage:?}");
+    db.execute("DROP TABLE budget", []).expect("gone");
+    let mut snapshot = reader.snapshot().await.expect("a snapshot");
+    let mut last = snapshot.next().await;
+    while let Ok(Some(_)) = last {
+        last = snapshot.next().await;
     }
+    assert!(last.is_err(), "there is an end, or an error");
 }
 
 #[tokio::test]

@@ -1,0 +1,348 @@
+//! A daemon at work: what it opens, serves, and does when it is told to end or to read again.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use jiff::tz::TimeZone;
+use rand::RngExt;
+use tokio::net::UnixListener;
+use tracing::{error, info, warn};
+
+use super::{
+    StartError, key,
+    listeners::{Listeners, registered},
+    load,
+    opened::Opened,
+    routes, watchdog,
+};
+use crate::{
+    accounts::Accounts,
+    audit_log,
+    clock::Clock,
+    config::{self, Config, Listening},
+    domain::{
+        audit::AuditEvent,
+        challenge::{Host, Instance},
+        login::Terms,
+        time::DAY,
+    },
+    gateway::{GatewayName, callback::Keys as VendorKeys},
+    http::{self, Gate, Metrics},
+    ipc::{self, Backend},
+    keys::Keys,
+    random,
+    shutdown::{self, Reloads, Shutdown},
+    systemd,
+    telemetry::Telemetry,
+    verifier::{Parts, Site, Verifier},
+};
+
+/// What requests and messages that are under way may still take when the daemon stops. Logins that
+/// come meanwhile wait in the socket's backlog for the next run, within the module's ten seconds.
+const FAREWELL: Duration = Duration::from_secs(7);
+
+/// How a daemon ended.
+pub(super) enum End {
+    /// It was told to stop; the store's thread ends after the runtime.
+    Stopped(std::thread::JoinHandle<()>),
+    /// The store went over to another key.
+    Rekeyed(Box<Config>),
+}
+
+/// This run of the daemon, among others that share its store.
+#[derive(Clone, Copy)]
+struct Run {
+    instance: Instance,
+    /// None where it has its store alone.
+    host: Option<Host>,
+}
+
+/// A daemon that works.
+pub(super) struct Daemon {
+    path: PathBuf,
+    config: Config,
+    keys: Keys,
+    run: Run,
+    verifier: Arc<Verifier>,
+    clock: Clock,
+    metrics: Metrics,
+    listeners: Listeners,
+    /// What of it is bound, for as long as the daemon runs.
+    bound: Listening,
+    gate: Option<Arc<Gate>>,
+    acting: Option<tokio::task::JoinHandle<()>>,
+    seen: Option<tokio::task::JoinHandle<()>>,
+    /// What serves HTTP: its ports are free for the next run once it has ended.
+    web: tokio::task::JoinSet<()>,
+    store: std::thread::JoinHandle<()>,
+}
+
+impl Daemon {
+    /// Opens what the configuration names.
+    pub(super) fn start(path: &Path, config: Config) -> Result<Self, StartError> {
+        for warning in &config.warnings {
+            warn!("{warning}");
+        }
+        let keys = key::of_store(&config)?;
+        let instance = Instance(random::system().random());
+        let metrics = Metrics::default();
+        let counted = metrics.clone();
+        let sink = move |event: &AuditEvent| {
+            audit_log::write(event);
+            counted.note(event);
+        };
+        let Opened { store, reader, thread, clock, host, keys } =
+            Opened::open(&config, &keys, Arc::new(sink))?;
+        let listeners = Listeners::bind(config.http.as_ref());
+        let bound = listeners.bound();
+        let run = Run { instance, host };
+        let site = site(&config, bound, &keys, run, &metrics)?;
+        let verifier = Verifier::new(Parts {
+            store,
+            reader,
+            accounts: Accounts::start()?,
+            directory: Accounts::start()?,
+            clock: clock.clone(),
+            keys: keys.clone(),
+            zone: TimeZone::system(),
+            site,
+            machine: config::host_name(),
+            next_key: {
+                let path = config.server.key_file.clone();
+                Box::new(move || key::next(&path))
+            },
+        });
+        Ok(Self {
+            path: path.into(),
+            config,
+            keys,
+            run,
+            verifier,
+            clock,
+            metrics,
+            listeners,
+            bound,
+            gate: None,
+            acting: None,
+            seen: None,
+            web: tokio::task::JoinSet::new(),
+            store: thread,
+        })
+    }
+
+    /// Begins anew by the rules that held: whoever waits at a prompt notices no more of it than of a
+    /// restart.
+    pub(super) async fn again(path: &Path, config: Config) -> Result<Self, StartError> {
+        info!("the keys of the database are others now; otpd begins anew with them");
+        let path = path.to_owned();
+        let started = tokio::task::spawn_blocking(move || Self::start(&path, config));
+        started.await.unwrap_or_else(|error| Err(StartError::Thread(std::io::Error::other(error))))
+    }
+
+    /// Serves until `stop`, or until the store went over to another key.
+    pub(super) async fn serve(
+        mut self,
+        listener: &UnixListener,
+        telemetry: &Telemetry,
+        reloads: &mut Reloads,
+        mut stopping: Shutdown,
+    ) -> End {
+        // What is begun here ends with this run of the daemon, which may not be the process's last.
+        let (enough, stop) = shutdown::channel();
+        self.verifier.look_for_import().await;
+        let host = &self.config.message.host;
+        info!(host, version = env!("CARGO_PKG_VERSION"), "ready");
+        systemd::notify_ready("answers logins");
+        let verifier = Arc::clone(&self.verifier);
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(async move { verifier.recover_lost().await });
+        let verifier = Arc::clone(&self.verifier);
+        tasks.spawn(async move { verifier.look_after().await });
+        let verifier = Arc::clone(&self.verifier);
+        tasks.spawn(watchdog::feed(move || {
+            let verifier = Arc::clone(&verifier);
+            async move { verifier.store_answers().await }
+        }));
+        let (verifier, until) = (Arc::clone(&self.verifier), stop.clone());
+        self.seen = Some(tokio::spawn(async move { verifier.be_seen(until).await }));
+        self.listen(&stop);
+        let backend = Backend::Working(Arc::clone(&self.verifier));
+        let mut served = std::pin::pin!(ipc::serve(listener, backend, stop.clone()));
+        let rekeyed = self.verifier.rekeyed().clone();
+        let (mut ended, mut again) = (false, false);
+        loop {
+            tokio::select! {
+                () = stopping.requested() => {
+                    systemd::notify_stopping();
+                    break;
+                }
+                () = rekeyed.happens() => {
+                    again = true;
+                    break;
+                }
+                () = reloads.next() => self.reload(telemetry),
+                () = &mut served => {
+                    systemd::notify_stopping();
+                    ended = true;
+                    break;
+                }
+            }
+        }
+        enough.pull();
+        // With the gate goes the last way in; what came through it was answered with a yes.
+        self.gate = None;
+        let acting = self.acting.take();
+        // What was handed to a vendor is waited for, so that the next run need not send it again.
+        let farewell = async {
+            if !ended {
+                served.await;
+            }
+            if let Some(acting) = acting
+                && acting.await.is_err()
+            {
+                error!("what acts on vendors' notices panicked");
+            }
+            self.verifier.drained().await;
+            while self.web.join_next().await.is_some() {}
+            if let Some(seen) = self.seen.take()
+                && !ended
+                && seen.await.is_err()
+            {
+                error!("what tells the other hosts of this one panicked");
+            }
+        };
+        if tokio::time::timeout(FAREWELL, farewell).await.is_err() {
+            warn!("not everything that was under way ended; the next run goes on with it");
+        }
+        self.verifier.farewell();
+        if again { End::Rekeyed(Box::new(self.config)) } else { End::Stopped(self.store) }
+    }
+
+    /// Starts what serves HTTP.
+    fn listen(&mut self, stop: &Shutdown) {
+        let listeners = std::mem::take(&mut self.listeners);
+        if let Some(listener) = listeners.public.and_then(registered) {
+            let public = public_of(&self.config);
+            let limits = http::Limits::new(&public.trusted_proxies);
+            let (verifier, clock) = (Arc::clone(&self.verifier), self.clock.clone());
+            let (gate, notices) = Gate::new(verifier, clock, self.metrics.clone(), public);
+            self.acting = Some(tokio::spawn(notices.act(Arc::clone(&self.verifier))));
+            let router = http::public(Arc::clone(&gate));
+            self.web.spawn(http::serve(listener, router, limits, stop.clone()));
+            self.gate = Some(gate);
+        }
+        if let Some(listener) = listeners.admin.and_then(registered) {
+            let router = http::admin(Arc::clone(&self.verifier), self.metrics.clone());
+            self.web.spawn(http::serve(listener, router, http::Limits::default(), stop.clone()));
+        }
+    }
+
+    /// Reads the configuration again; a wrong one changes nothing.
+    fn reload(&mut self, telemetry: &Telemetry) {
+        systemd::notify_reloading();
+        match self.take_over(telemetry) {
+            Ok(()) => {
+                info!("the configuration was read again");
+                systemd::notify_ready("answers logins");
+            }
+            Err(why) => {
+                why.to_string().lines().for_each(|line| error!("{line}"));
+                error!("the configuration is wrong; the one before stays");
+                systemd::notify_ready("answers logins by the configuration before");
+            }
+        }
+    }
+
+    fn take_over(&mut self, telemetry: &Telemetry) -> Result<(), StartError> {
+        let mut config = load(&self.path)?;
+        for table in self.config.needs_restart(&config, self.bound) {
+            warn!(table, "a change here is taken over at a restart only");
+        }
+        // What needs a restart stays as it is, so that a further reload says so again.
+        config.server = self.config.server.clone();
+        config.store = self.config.store.clone();
+        config.log.format = self.config.log.format;
+        let site = site(&config, self.bound, &self.keys, self.run, &self.metrics)?;
+        for warning in &config.warnings {
+            warn!("{warning}");
+        }
+        if let Err(error) = telemetry.set_level(config.log.level) {
+            warn!(%error, "the log keeps its level");
+        }
+        self.verifier.replace_site(site);
+        if let Some(gate) = &self.gate {
+            gate.replace_public(public_of(&config));
+        }
+        self.config = config;
+        Ok(())
+    }
+}
+
+/// What vendors are told, and what they prove themselves by.
+fn public_of(config: &Config) -> http::Public {
+    let public = config.http.as_ref().and_then(|http| http.public.as_ref());
+    let keys = config.gateways.iter();
+    let keys =
+        keys.filter_map(|(name, settings)| Some((name.clone(), VendorKeys::of(name, settings)?)));
+    http::Public {
+        url: public.map(|public| public.url.clone()).unwrap_or_default(),
+        keys: keys.collect(),
+        trusted_proxies: public.map(|public| public.trusted_proxies.clone()).unwrap_or_default(),
+    }
+}
+
+/// The rules for logins that the configuration makes.
+///
+/// While nobody listens for vendors, for want of a port or of a restart, they are not told to come
+/// by, and no call is made that would have them come.
+fn site(
+    config: &Config,
+    bound: Listening,
+    keys: &Keys,
+    run: Run,
+    metrics: &Metrics,
+) -> Result<Site, StartError> {
+    let delivery = &config.delivery;
+    let voice = config.callers(bound);
+    if voice.len() < delivery.voice.len() {
+        let without = delivery.voice.iter().filter(|name| !voice.contains(name));
+        let without = without.map(|name| name.0.as_str()).collect::<Vec<_>>().join(", ");
+        warn!(
+            gateways = without,
+            "no call goes through these, for nothing listens at http.listen; see that its port is \
+             free, and restart"
+        );
+    }
+    let mut routes = routes(config, &voice)?.counted(metrics.tally());
+    let public = config.public(bound).map(|_| public_of(config));
+    if let Some(public) = &public {
+        let reports = public.keys.iter();
+        let report = |(name, keys): (&GatewayName, &VendorKeys)| {
+            (name.clone(), keys.report_url(&public.url, name))
+        };
+        routes = routes.reporting(reports.map(report).collect());
+    }
+    let public_url = public.map(|public| public.url.as_str().into());
+    let terms = Terms {
+        unenrolled: config.policy.unenrolled,
+        rules: config.code,
+        limits: config.limits,
+        countries: delivery.countries.clone(),
+        shared_sources: config.shared_sources.clone(),
+        voice: routes.has_voice(),
+        issuer: Verifier::issuer(keys, run.instance, run.host),
+    };
+    Ok(Site {
+        policy: config.policy.clone(),
+        terms: Arc::new(terms),
+        message: config.message.clone(),
+        delivery: delivery.clone(),
+        routes: Arc::new(routes),
+        public_url,
+        admin_group: config.server.admin_group.clone(),
+        keep_audit: DAY * u32::from(config.log.audit_days),
+    })
+}

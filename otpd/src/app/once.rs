@@ -1,0 +1,102 @@
+//! What an administrator has otpd do once, with no daemon.
+
+use std::path::{Path, PathBuf};
+
+use super::{StartError, examined, key, load, opened, routes};
+use crate::{
+    config::{self, Config},
+    keys::MasterKey,
+    store, systemd,
+};
+
+/// Checks the configuration as the start does, gateways and all, and that the store can be worked with;
+/// its warnings. The service's own is read as the service reads it, by root too, which is another user
+/// from then on.
+///
+/// # Errors
+/// All that is wrong with it.
+pub fn check(path: &Path) -> Result<Vec<String>, StartError> {
+    if path == Path::new(config::DEFAULT_PATH) {
+        systemd::become_service_user().map_err(StartError::User)?;
+    }
+    let credentials = systemd::credentials_directory().or_else(systemd::credentials_of_service);
+    let config = config::load(path, credentials.as_deref(), &config::host_name())?;
+    routes(&config, &config.delivery.voice)?;
+    let mut warnings = config.warnings.clone();
+    match &config.store {
+        config::Store::Sqlite(database) => {
+            let key_file = &config.server.key_file;
+            examined::key_and_database(key_file, database, credentials.as_deref())?;
+        }
+        config::Store::Postgres(settings) => {
+            opened::machine_id()?;
+            match store::examine_postgres(settings) {
+                Ok(Some(check)) => fits(&config, credentials.as_deref(), &check)?,
+                Ok(None) => {}
+                // It comes back, and nothing is wrong with the configuration until then.
+                Err(error) if error.is_away() => {
+                    warnings.push(format!("{error}; nobody can log in with a code until then"));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+    Ok(warnings)
+}
+
+/// Refuses keys that are not those of the database, as far as who checks may read them.
+fn fits(config: &Config, credentials: Option<&Path>, check: &[u8]) -> Result<(), StartError> {
+    let path = &config.server.key_file;
+    let keys = [(path.clone(), "otpd.key"), (MasterKey::next_to(path), "otpd.key.next")];
+    let keys = keys.iter().filter_map(|(path, name)| {
+        let credential = credentials.map(|folder| folder.join(name));
+        let credential = credential.and_then(|path| MasterKey::read(&path).ok().flatten());
+        credential.or_else(|| MasterKey::read(path).ok().flatten())
+    });
+    let keys = keys.map(|master| master.derive()).collect::<Vec<_>>();
+    match keys.first() {
+        Some(key) if keys.iter().all(|key| key.check != check) => {
+            let place = opened::name(&config.store);
+            Err(store::PostgresError::WrongKey { place, found: key.id }.into())
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Makes the master key where the configuration wants it.
+///
+/// # Errors
+/// When `[server]` is wrong, or the file exists or cannot be written.
+pub fn make_key(path: &Path) -> Result<PathBuf, StartError> {
+    let key_file = config::key_file_of(path)?;
+    MasterKey::make(&key_file)?;
+    Ok(key_file)
+}
+
+/// Makes the schema of a PostgreSQL database, or brings it up to date, as a role that owns it; which
+/// database that is.
+///
+/// # Errors
+/// [`StartError`]; nothing was changed then.
+pub fn migrate(path: &Path, role: &str, password: Option<&Path>) -> Result<String, StartError> {
+    let mut config = load(path)?;
+    let config::Store::Postgres(settings) = &mut config.store else {
+        return Err(StartError::NotShared);
+    };
+    role.clone_into(&mut settings.user);
+    settings.password = password.map(config::password).transpose()?;
+    let settings = settings.clone();
+    let keys = key::of_store(&config)?;
+    store::migrate_postgres(&settings, &keys)?;
+    Ok(settings.to_string())
+}
+
+/// Makes the key that is to come after the one in use.
+///
+/// # Errors
+/// When `[server]` is wrong, or the file exists or cannot be written.
+pub fn make_next_key(path: &Path) -> Result<PathBuf, StartError> {
+    let next = MasterKey::next_to(&config::key_file_of(path)?);
+    MasterKey::make(&next)?;
+    Ok(next)
+}
