@@ -399,6 +399,7 @@ impl<'a> Tested<'a> {
 
 /// Result of `remove`.
 #[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "they are the keys of its JSON")]
 pub(crate) struct Removed<'a> {
     pub(crate) user: &'a str,
     pub(crate) removed: bool,

@@ -1,6 +1,6 @@
 //! Somebody can write the database: what a login makes of it.
 
-use std::{path::Path, process::Command};
+use std::{os::unix::fs::MetadataExt, path::Path, process::Command};
 
 use otp_proto::{admin::Show, login::Verdict};
 use otpd_tests::{
@@ -9,7 +9,7 @@ use otpd_tests::{
     wire::{is_granted, login},
 };
 
-use super::people::PEOPLE;
+use super::people::{PEOPLE, outcome};
 
 const DAMAGED: &str = "a stored number does not decrypt";
 
@@ -84,6 +84,33 @@ fn a_number_that_was_moved_or_changed_is_refused_and_said() {
         let mut wire = daemon.connect();
         let challenge = wire.prompt(&login(third, None)).challenge;
         assert!(is_granted(&wire.answer(&challenge, &phone.next().code())), "{name}");
+    }
+}
+
+/// Somebody looks into the database while the daemon works: what it writes then is there afterwards, and
+/// the next one who looks sees it.
+#[test]
+fn a_look_from_outside_takes_nothing_away_from_a_daemon_at_work() {
+    let [(one, number), (two, other), (third, thirds), ..] = PEOPLE;
+    let phone = Phone::start();
+    let place = Place::new(&phone);
+    let daemon = place.start();
+    daemon.enroll(&phone, one, number);
+    let inode = || place.file("otpd.db-wal").metadata().expect("its log").ino();
+    let before = inode();
+    write(&place.file("otpd.db"), "CREATE TEMP TABLE look AS SELECT * FROM enrollment;");
+    assert_eq!(inode(), before, "the log is the daemon's");
+    daemon.enroll(&phone, two, other);
+    let backup = place.file("otpd.backup");
+    let (exit, said, _) = outcome(place.otpctl(&["backup", backup.to_str().expect("UTF-8")]));
+    assert_eq!(exit, Some(0), "{said}");
+    write(&place.file("otpd.db"), "CREATE TEMP TABLE look AS SELECT * FROM enrollment;");
+    assert_eq!(inode(), before, "also after a backup, which reads by a connection of its own");
+    daemon.enroll(&phone, third, thirds);
+    daemon.kill();
+    let daemon = place.start();
+    for user in [one, two, third] {
+        assert_eq!(daemon.show(user).subscriber.user, user);
     }
 }
 

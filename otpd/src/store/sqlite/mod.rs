@@ -19,6 +19,7 @@ use std::{
     time::Duration,
 };
 
+use nix::unistd::{AccessFlags, access};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use tracing::error;
 
@@ -178,16 +179,23 @@ fn schema(db: &Connection) -> rusqlite::Result<Option<i64>> {
     db.query_row("SELECT max(version) FROM refinery_schema_history", [], |row| row.get(0))
 }
 
+/// Sees to it that there is a file which may be read and written. SQLite would make it by the umask; it
+/// holds who may log in.
+///
+/// One that is there is never opened: to close it again would end the locks that all connections of this
+/// process have on it, as POSIX has it, and the next program that looks into the database would take its
+/// log away from under them.
+fn make(path: &Path) -> io::Result<()> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            access(path, AccessFlags::R_OK | AccessFlags::W_OK).map_err(io::Error::from)
+        }
+        made => made.map(drop),
+    }
+}
+
 fn open(path: &Path) -> Result<Connection, OpenError> {
-    // SQLite would make the file by the umask; it holds who may log in.
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)
-        .map_err(|source| OpenError::File { path: path.into(), source })?;
+    make(path).map_err(|source| OpenError::File { path: path.into(), source })?;
     let configure = || {
         let db = Connection::open(path)?;
         db.busy_timeout(BUSY)?;

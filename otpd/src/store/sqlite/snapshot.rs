@@ -110,7 +110,9 @@ fn read(db: &Connection, keys: &Keys, pieces: &Pieces) {
                 return Ok(());
             }
         }
-        left_out.piece().into_iter().for_each(|piece| drop(send(pieces, piece)));
+        if let Some(piece) = left_out.piece() {
+            let Wanted(_) = send(pieces, piece);
+        }
         Ok(())
     };
     let end = all().map(|()| None).map_err(|error| {
