@@ -10,6 +10,7 @@ mod pumping;
 mod reads;
 mod retention;
 mod rotation;
+mod snapshots;
 mod stolen;
 mod town;
 
@@ -300,6 +301,7 @@ engines! {
     super::reads::lost as codes_of_another_run_are_found,
     super::reads::what_logins_leave as what_logins_leave_is_read,
     super::reads::pages_of_people as people_are_listed_in_pages,
+    super::reads::imported as what_was_imported_is_known,
     super::numbers::wrong_codes as wrong_codes_at_their_edges,
     super::numbers::tries as tries_life_and_resends_at_their_edges,
     super::numbers::long_codes as long_codes_at_their_edges,
@@ -330,7 +332,11 @@ engines! {
     super::retention::a_word_told_again as a_word_told_again_changes_nothing,
     super::retention::nothing_in_doubt as nothing_goes_while_the_clock_is_in_doubt,
     super::retention::nothing_when_the_clock_went_back as nor_after_it_went_back,
+    super::retention::a_clock_that_was_ahead as events_of_a_clock_that_was_ahead_keep_no_others,
     super::retention::many_pieces as many_events_go_piece_by_piece,
+    super::snapshots::whole as a_snapshot_has_everything_as_it_was,
+    super::snapshots::a_trail_in_front as a_trail_is_put_in_front_of_a_newer_one_once,
+    super::snapshots::a_trail_into_an_empty_one as a_trail_is_put_into_an_empty_one,
     super::rotation::everything_goes_along as another_key_takes_over_everything,
     super::rotation::a_backup_brings_earlier_keys as a_backup_brings_keys_from_before,
     super::damaged::a_crowd as damaged_accounts_are_refused_and_nobody_beside_them,

@@ -18,7 +18,7 @@ use crate::{
         records::TrafficKey,
         time::{HOUR, MINUTE},
     },
-    store::{Counts, Reader, Scope},
+    store::{Chore, Counts, Imported, Reader, Scope},
 };
 
 /// A number for each of these states, in the order of the accounts' names, and these logins.
@@ -145,6 +145,17 @@ pub(super) async fn what_logins_leave(subject: &impl Subject) {
     let sent: Vec<_> = sent.iter().map(|sent| (sent.account.as_str(), sent.token)).collect();
     assert_eq!(sent, [("alice", waiting)], "the other one is over");
     town.close();
+}
+
+pub(super) async fn imported(subject: &impl Subject) {
+    let running = Running::start(subject.open(keys(1)).expect("a new database"));
+    let reader = subject.reader(keys(1));
+    assert_eq!(reader.imported().await, Ok(None));
+    for whole in [false, true] {
+        let imported = Imported { export: 7, whole };
+        assert_eq!(running.store.tidy(Chore::Imported(imported)).await, Ok(1));
+        assert_eq!(reader.imported().await, Ok(Some(imported)));
+    }
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ use crate::{
         records::{Decided, Records},
         time::{DAY, HOUR, Timestamp},
     },
-    store::{Deleted, Scope},
+    store::{Chore, Deleted, Scope},
 };
 
 const KEEP_AUDIT: Duration = DAY;
@@ -239,6 +239,27 @@ pub(super) async fn nothing_when_the_clock_went_back(subject: &impl Subject) {
     }
     assert_eq!(house.clock.now(), early, "it is not believed");
     assert_eq!((house.forget().await, house.rows()), (Deleted::default(), [2, 1, 1]));
+}
+
+pub(super) async fn a_clock_that_was_ahead(subject: &impl Subject) {
+    let running = Running::start(subject.open(keys(1)).expect("a new database"));
+    let write = |records: &Records, _| {
+        let event = |at| AuditEvent {
+            at: Timestamp(at),
+            request: None,
+            account: account("alice"),
+            actor: Actor::Daemon,
+            event: Event::Unlocked {},
+        };
+        let audit = [900, 100, 900, 900, 150, 500, 120, 950].map(event).into();
+        Decided { records: records.clone(), audit, answer: () }
+    };
+    running.store.transact(Scope::Account(account("alice")), write).await.expect("a commit");
+    for (until, expected, left) in [(99, 0, 8), (100, 2, 6), (200, 3, 3)] {
+        let chore = Chore::Audit { until: Timestamp(until), now: Timestamp(500) };
+        assert_eq!(running.store.tidy(chore).await, Ok(expected), "until {until}");
+        assert_eq!(subject.count("audit"), left, "until {until}");
+    }
 }
 
 pub(super) async fn many_pieces(subject: &impl Subject) {

@@ -8,6 +8,7 @@ mod hosts;
 mod lines;
 mod roles;
 mod servers;
+mod troubles;
 
 use std::sync::Arc;
 

@@ -455,3 +455,6 @@ fn remedy(error: &rusqlite::Error) -> &'static str {
         _ => "see the error",
     }
 }
+
+#[cfg(test)]
+mod tests;
