@@ -66,8 +66,8 @@ pub(super) enum Trouble {
     /// It is another one than this daemon began with.
     #[error("is another database than the one that this otpd began with")]
     OtherDatabase,
-    /// It belongs to another key than when this daemon began.
-    #[error("has gone over to another key")]
+    /// It belongs to another key than when this daemon began, or keeps others from before.
+    #[error("has gone over to other keys")]
     Rekeyed,
     /// No connection could be made, and why.
     #[error("{0}")]
