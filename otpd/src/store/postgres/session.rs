@@ -43,6 +43,8 @@ pub(super) enum Purpose {
     Snapshot,
     /// To bring the schema up to date, which takes its time too.
     Migrate,
+    /// To put another key in the place of the one in use, as one host at a time does.
+    Rotate,
 }
 
 impl Purpose {
@@ -62,6 +64,7 @@ impl Purpose {
             }
             Self::Tell => ("BEGIN ISOLATION LEVEL READ COMMITTED", [2_000, 1_000, 2_000]),
             Self::Migrate => ("BEGIN ISOLATION LEVEL READ COMMITTED", [600_000, 60_000, 60_000]),
+            Self::Rotate => ("BEGIN ISOLATION LEVEL READ COMMITTED", [600_000, 3_000, 60_000]),
         }
     }
 
@@ -70,14 +73,14 @@ impl Purpose {
             Self::Decide | Self::Tell => ANSWER,
             Self::Read | Self::ReadOn | Self::Greet => Duration::from_secs(31),
             Self::Snapshot => Duration::from_secs(400),
-            Self::Migrate => Duration::from_secs(601),
+            Self::Migrate | Self::Rotate => Duration::from_secs(601),
         }
     }
 
     /// What tells the schema's last migration, where that must be one that this otpd knows.
     fn schema(self) -> &'static str {
         match self {
-            Self::Decide | Self::Tell => {
+            Self::Decide | Self::Tell | Self::Rotate => {
                 "(SELECT max(version)::text FROM otpd.refinery_schema_history)"
             }
             Self::Read | Self::ReadOn | Self::Greet | Self::Snapshot | Self::Migrate => "NULL",
@@ -88,7 +91,12 @@ impl Purpose {
     /// known to be.
     fn identity(self) -> &'static str {
         match self {
-            Self::Decide | Self::Tell | Self::Read | Self::ReadOn | Self::Snapshot => IDENTITY,
+            Self::Decide
+            | Self::Tell
+            | Self::Read
+            | Self::ReadOn
+            | Self::Snapshot
+            | Self::Rotate => IDENTITY,
             Self::Greet | Self::Migrate => "NULL, NULL",
         }
     }
@@ -99,7 +107,7 @@ impl Purpose {
             Self::Decide | Self::Tell => DECISION,
             Self::Read | Self::ReadOn | Self::Greet => 2 * self.patience(),
             // As long as their caller lets them.
-            Self::Snapshot | Self::Migrate => Duration::from_hours(1),
+            Self::Snapshot | Self::Migrate | Self::Rotate => Duration::from_hours(1),
         }
     }
 
@@ -108,6 +116,7 @@ impl Purpose {
     fn lock(self) -> &'static str {
         match self {
             Self::Decide => "LOCK TABLE otpd.audit IN ROW EXCLUSIVE MODE;",
+            Self::Rotate => "LOCK TABLE otpd.rekeyed IN EXCLUSIVE MODE;",
             Self::Read
             | Self::ReadOn
             | Self::Tell
