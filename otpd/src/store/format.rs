@@ -220,21 +220,24 @@ pub(super) struct EventColumns<'r> {
     pub(super) event: &'r str,
 }
 
-/// An event as it is read back.
-pub(super) fn event(row: &EventColumns<'_>) -> Result<AuditRow, Damaged> {
-    let actor: Actor = serde_json::from_str(row.actor)?;
-    let mut details: Map<String, Value> = serde_json::from_str(row.event)?;
+/// An event as it is read back. One that cannot be read is unknown, and hides none of the others: where
+/// hosts share a trail, one that fell may write into it what it likes.
+pub(super) fn event(row: &EventColumns<'_>) -> AuditRow {
+    let mut details = serde_json::from_str::<Map<String, Value>>(row.event).unwrap_or_default();
     let event = details.remove("event");
-    Ok(AuditRow {
+    AuditRow {
         id: row.id,
         at: Timestamp(row.at),
         request: row.request.map(RequestId),
-        account: account(row.account)?,
-        actor,
-        event: event.as_ref().and_then(Value::as_str).unwrap_or("unknown").to_owned(),
+        account: account(row.account).unwrap_or_else(|_| Account::host()),
+        actor: serde_json::from_str(row.actor).unwrap_or(Actor::Daemon),
+        event: event.as_ref().and_then(Value::as_str).unwrap_or(UNKNOWN).to_owned(),
         details,
-    })
+    }
 }
+
+/// The event of a row that says no other.
+const UNKNOWN: &str = "unknown";
 
 #[cfg(test)]
 mod tests {

@@ -77,6 +77,13 @@ pub struct GatewaySeen {
 }
 
 impl Presence {
+    /// Of a daemon that cannot be understood: nothing is known to be well with it.
+    #[must_use]
+    pub fn unknown() -> Self {
+        let version = "unknown".to_owned();
+        Self { version, gateways: Vec::new(), key: 0, next_key: None, doubts: true }
+    }
+
     /// As much of it as is kept, fit to be shown.
     #[must_use]
     pub fn bounded(self) -> Self {
@@ -136,7 +143,8 @@ impl Life {
     pub(super) fn of(stopped: bool, seen_at: Timestamp, now: Timestamp) -> Self {
         if stopped {
             Self::Stopped
-        } else if now.since(seen_at) > SILENT {
+        } else if now.since(seen_at) > SILENT || seen_at.since(now) > SILENT {
+            // A clock that was ahead wrote what is later than now: whoever runs writes it anew.
             Self::Silent
         } else {
             Self::Running
@@ -205,7 +213,9 @@ mod tests {
         let at = |seconds| seen.after(std::time::Duration::from_secs(seconds));
         assert_eq!(Life::of(false, seen, at(60)), Life::Running);
         assert_eq!(Life::of(false, seen, at(61)), Life::Silent);
-        assert_eq!(Life::of(false, at(99), seen), Life::Running, "a clock that went back");
+        assert_eq!(Life::of(false, at(60), seen), Life::Running, "a clock that went back a little");
+        assert_eq!(Life::of(false, at(61), seen), Life::Silent, "a word from the future");
+        assert_eq!(Life::of(false, Timestamp(i64::MAX), seen), Life::Silent);
         assert_eq!(Life::of(true, seen, seen), Life::Stopped);
     }
 }

@@ -232,7 +232,7 @@ fn event(row: &Row) -> Result<AuditRow, Trouble> {
         actor: row.try_get(4)?,
         event: row.try_get(5)?,
     };
-    Ok(format::event(&columns)?)
+    Ok(format::event(&columns))
 }
 
 #[cfg(test)]

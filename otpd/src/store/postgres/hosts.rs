@@ -21,6 +21,12 @@ use crate::{
     },
 };
 
+/// Rows of roles that may still do what a login host does: one that fell is not heard any more.
+const SPEAKS: &str = "EXISTS (
+  SELECT FROM pg_roles
+  WHERE rolname = written_by AND rolcanlogin
+        AND has_table_privilege(pg_roles.oid, 'otpd.login'::regclass, 'UPDATE'))";
+
 /// So long after this daemon's begin a word of one that was killed before may still arrive.
 const LATE: Duration = Duration::from_secs(3);
 
@@ -64,31 +70,33 @@ impl Reads {
     /// The daemons that were heard of lately, by their names.
     pub(in crate::store) async fn hosts(&self) -> Result<Vec<HostSeen>, StoreError> {
         self.read(Purpose::Read, async |session, _| {
-            let select = "SELECT name, run, started_at, seen_at, stopped, details,
-                                 (extract(epoch FROM clock_timestamp()) * 1000)::bigint
-                          FROM otpd.host ORDER BY name, run LIMIT $1";
-            let found = session.query(select, &[(&MOST, Type::INT8)]).await?;
-            let mut seen = Vec::new();
-            for row in &found {
-                // One that a later version wrote must not hide the others.
-                match host(row) {
-                    Ok(host) => seen.push(host),
-                    Err(error) => debug!(%error, "a host's row cannot be read"),
-                }
-            }
-            Ok(seen)
+            // Of each role so many, so that one cannot hide the others by what it writes.
+            let select = format!(
+                "SELECT name, run, started_at, seen_at, stopped, details,
+                        (extract(epoch FROM clock_timestamp()) * 1000)::bigint
+                 FROM (SELECT host.*, row_number() OVER (PARTITION BY written_by
+                                                         ORDER BY seen_at DESC, name, run) AS place
+                       FROM otpd.host WHERE {SPEAKS}) AS host
+                 WHERE place <= $1 ORDER BY name, run"
+            );
+            let found = session.query(&select, &[(&MOST, Type::INT8)]).await?;
+            found.iter().map(host).collect()
         })
         .await
     }
 }
 
 fn host(row: &Row) -> Result<HostSeen, Trouble> {
-    let run = u32::try_from(row.try_get::<_, i64>(1)?);
+    let run = row.try_get::<_, i64>(1)?;
     let seen_at = Timestamp(row.try_get(3)?);
-    let presence: Presence = rows::decode(row, 5)?;
+    // One that a later version wrote hides neither itself nor the others.
+    let presence = rows::decode::<Presence>(row, 5).unwrap_or_else(|error| {
+        debug!(%error, "what a host tells of itself cannot be read");
+        Presence::unknown()
+    });
     Ok(HostSeen {
         name: hosts::name(row.try_get(0)?),
-        run: Instance(run.map_err(|_| Trouble::Nonsense("no run of a daemon"))?),
+        run: Instance(u32::try_from(run).unwrap_or_default()),
         started_at: Timestamp(row.try_get(2)?),
         seen_at,
         life: Life::of(row.try_get(4)?, seen_at, Timestamp(row.try_get(6)?)),
@@ -96,8 +104,9 @@ fn host(row: &Row) -> Result<HostSeen, Trouble> {
     })
 }
 
-/// Forgets this machine's daemons from before, and whoever was not heard of for long. What somebody
-/// writes now is left for the next time.
+/// Forgets this machine's daemons from before, whoever was not heard of for long, or by a clock that is
+/// ahead, or whose role was taken away; as far as this host's own role may. What somebody writes now is
+/// left for the next time.
 async fn forget(
     session: &Session,
     name: &str,
@@ -105,17 +114,21 @@ async fn forget(
     begun: Timestamp,
     now: Timestamp,
 ) -> Result<(), Trouble> {
-    let delete = "DELETE FROM otpd.host WHERE ctid = ANY(ARRAY(
-                    SELECT ctid FROM otpd.host
-                    WHERE (name = $1 AND run <> $2 AND seen_at < $3) OR seen_at < $4
-                    FOR UPDATE SKIP LOCKED))";
-    let values: [Parameter<'_>; 4] = [
+    let delete = format!(
+        "DELETE FROM otpd.host WHERE ctid = ANY(ARRAY(
+           SELECT ctid FROM otpd.host
+           WHERE (name = $1 AND run <> $2 AND seen_at < $3) OR seen_at NOT BETWEEN $4 AND $5
+                 OR NOT ({SPEAKS})
+           FOR UPDATE SKIP LOCKED))"
+    );
+    let values: [Parameter<'_>; 5] = [
         (&name, Type::TEXT),
         (&run, Type::INT8),
         (&begun.0, Type::INT8),
         (&now.before(KEPT).0, Type::INT8),
+        (&now.after(SILENT).0, Type::INT8),
     ];
-    session.execute(delete, &values).await.map(drop)
+    session.execute(&delete, &values).await.map(drop)
 }
 
 /// Another daemon that calls itself as this one does, and that was heard of since this one began.
@@ -127,15 +140,19 @@ async fn twin(
     begun: Timestamp,
     now: Timestamp,
 ) -> Result<Option<Twin>, Trouble> {
-    let select = "SELECT bool_or(machine = $3) FROM otpd.host
-                  WHERE name = $1 AND run <> $2 AND NOT stopped AND seen_at > $4 AND seen_at > $5";
-    let values: [Parameter<'_>; 5] = [
+    let select = format!(
+        "SELECT bool_or(machine = $3) FROM otpd.host
+         WHERE name = $1 AND run <> $2 AND NOT stopped AND seen_at > $4
+               AND seen_at BETWEEN $5 AND $6 AND {SPEAKS}"
+    );
+    let values: [Parameter<'_>; 6] = [
         (&name, Type::TEXT),
         (&run, Type::INT8),
         (&machine, Type::BYTEA),
         (&begun.after(LATE).0, Type::INT8),
         (&now.before(SILENT).0, Type::INT8),
+        (&now.after(SILENT).0, Type::INT8),
     ];
-    let found = session.one(select, &values).await?.try_get::<_, Option<bool>>(0)?;
+    let found = session.one(&select, &values).await?.try_get::<_, Option<bool>>(0)?;
     Ok(found.map(|same| if same { Twin::Machine } else { Twin::Name }))
 }

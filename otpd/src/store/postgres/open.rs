@@ -5,7 +5,7 @@
 
 use std::{io, path::PathBuf, time::Duration};
 
-use tracing::info;
+use tracing::{info, warn};
 
 use super::{
     Postgres, PostgresSettings,
@@ -256,10 +256,16 @@ async fn times(session: &Session, site: &Site) -> Result<(Option<Agreement>, Tim
     let mut newest = Timestamp::default();
     let select = "SELECT name, value FROM otpd.meta WHERE starts_with(name, 'clock ')";
     for row in session.query(select, &[]).await? {
-        let kept: Agreement = format::decode(row.try_get(1)?)?;
-        newest = newest.max(kept.wall);
-        if row.try_get::<_, &str>(0)? == site.clock() {
-            agreement = Some(kept);
+        let name = row.try_get::<_, &str>(0)?;
+        // What one host has written must not keep the others from their start.
+        match format::decode::<Agreement>(row.try_get(1)?) {
+            Ok(kept) => {
+                newest = newest.max(kept.wall);
+                if name == site.clock() {
+                    agreement = Some(kept);
+                }
+            }
+            Err(error) => warn!(name, %error, "when a host's clocks agreed cannot be read"),
         }
     }
     // What another host knows to have been, has been: a host that is new here doubts a clock that is

@@ -251,7 +251,8 @@ fn server_remedy(code: &str) -> &'static str {
         "28000" => "let the role in: pg_hba.conf",
         "3D000" => "make the database: createdb --owner ROLE NAME",
         "42501" => {
-            "let the role own the database or its schema otpd, or give it its rights: roles.sql"
+            "let the role own the database or its schema otpd, or give it its rights: roles.sql, then \
+             otpd --migrate OWNER"
         }
         "42P01" | "3F000" => "the schema otpd is gone: otpctl restore your last backup",
         "53100" => "the disk of the database server is full: free space on it",

@@ -4,12 +4,9 @@ pub(super) mod index;
 
 use std::fmt::Write;
 
-use rusqlite::{
-    Connection, OptionalExtension, Row, params_from_iter,
-    types::{Type, Value as Column},
-};
+use rusqlite::{Connection, OptionalExtension, Row, params_from_iter, types::Value as Column};
 
-use super::{Reads, rows::damaged};
+use super::Reads;
 use crate::{
     domain::time::Timestamp,
     store::{
@@ -185,7 +182,7 @@ fn event(row: &Row<'_>) -> rusqlite::Result<AuditRow> {
         actor: row.get_ref(4)?.as_str()?,
         event: row.get_ref(5)?.as_str()?,
     };
-    format::event(&columns).map_err(|error| damaged(5, Type::Text, error))
+    Ok(format::event(&columns))
 }
 
 #[cfg(test)]

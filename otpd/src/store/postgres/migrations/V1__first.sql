@@ -14,7 +14,7 @@ INSERT INTO otpd.meta VALUES ('database', uuid_send(gen_random_uuid()));
 ALTER TABLE otpd.meta ENABLE ROW LEVEL SECURITY;
 CREATE POLICY everything ON otpd.meta FOR SELECT USING (true);
 CREATE POLICY own ON otpd.meta USING (
-  name LIKE 'clock %' OR name IN ('retention', 'room')
+  name LIKE 'clock %' OR name IN ('attack', 'retention', 'room')
   OR has_table_privilege('otpd.enrollment', 'INSERT'));
 
 -- Written by administrators' verbs only.
@@ -119,8 +119,14 @@ CREATE TABLE otpd.host (
   seen_at    bigint NOT NULL,
   stopped    boolean NOT NULL,
   details    bytea NOT NULL,       -- version, gateways
+  written_by name NOT NULL DEFAULT session_user,
   PRIMARY KEY (name, run)
 );
+-- A host that fell must not speak for others, nor for itself once its role is gone.
+ALTER TABLE otpd.host ENABLE ROW LEVEL SECURITY;
+CREATE POLICY everything ON otpd.host FOR SELECT USING (true);
+CREATE POLICY own ON otpd.host USING (
+  written_by = session_user OR has_table_privilege('otpd.enrollment', 'INSERT'));
 
 -- Numbers under the next master key, while it takes the place of the one before. It is made anew for
 -- every rotation, so a crash may lose it.
@@ -155,7 +161,8 @@ BEGIN
   GRANT SELECT ON ALL TABLES IN SCHEMA otpd TO otpd_login, otpd_admin;
   GRANT INSERT, UPDATE, DELETE ON otpd.login, otpd.budget, otpd.host TO otpd_login, otpd_admin;
   GRANT INSERT, DELETE ON otpd.challenge TO otpd_login, otpd_admin;
-  GRANT INSERT, UPDATE ON otpd.meta TO otpd_login, otpd_admin;
+  -- A name that is changed would be missed where it was.
+  GRANT INSERT, UPDATE (value) ON otpd.meta TO otpd_login, otpd_admin;
   GRANT INSERT ON otpd.audit TO otpd_login, otpd_admin;
   GRANT DELETE ON otpd.recovery_code, otpd.bypass TO otpd_login, otpd_admin;
   GRANT UPDATE (uses_left, used) ON otpd.bypass TO otpd_login, otpd_admin;

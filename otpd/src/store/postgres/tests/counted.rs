@@ -113,14 +113,15 @@ fn guess_as_a_login(store: &Store, name: &str, hold: bool) -> (Held, JoinHandle<
     (Held { arrived, go }, decided)
 }
 
-/// Two hosts, their logs, and so many wrong codes before.
+/// Two hosts that may only log people in, their logs, and so many wrong codes before.
 async fn besieged(server: &Server, codes: usize) -> ([Store; 2], Arc<Mutex<Vec<Event>>>) {
     let told = Arc::new(Mutex::new(Vec::new()));
+    testing::divide(server, &super::keys());
     let stores = [1, 2].map(|number| {
         let told = Arc::clone(&told);
         let sink: AuditSink =
             Arc::new(move |event| told.lock().expect("a list").push(event.event.clone()));
-        let engine = testing::open(server, super::keys(), number).expect("a database");
+        let engine = testing::open_as(server, "web", super::keys(), number).expect("a database");
         Store::start(engine, Clock::from_fn(|| super::NOW), sink).expect("a thread").0
     });
     for _ in 0..codes {

@@ -90,7 +90,7 @@ async fn a_host_that_is_gone_for_long_is_forgotten() {
 }
 
 #[tokio::test]
-async fn a_row_that_nobody_understands_hides_no_other() {
+async fn a_row_that_nobody_understands_hides_no_other_and_not_itself() {
     let server = Server::start();
     let one = testing::reader(&server, keys(), 1);
     told(&one, word(7, None)).await;
@@ -100,7 +100,8 @@ async fn a_row_that_nobody_understands_hides_no_other() {
          FROM otpd.host; INSERT INTO otpd.host VALUES ('b', 1, '', 0, 0, false, 'nonsense')",
     );
     let running = |name: &str| (name.to_owned(), 7, Life::Running);
-    assert_eq!(lives(&one).await, [running("a[2J"), running("web1")]);
+    let unknown = ("b".to_owned(), 1, Life::Silent);
+    assert_eq!(lives(&one).await, [running("a[2J"), unknown, running("web1")]);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use crate::{
     domain::{
         account::Account,
         bypass::{BypassId, GrantBypass, RevokeBypass, Wanted},
-        challenge::Channel,
+        challenge::{Channel, Instance},
         enrollment::{Enrollment, NumberIndex},
         phone::{Country, Destination, Line},
         records::{Decided, Records},
@@ -17,7 +17,9 @@ use crate::{
     },
     postgres_server::Server,
     random,
-    store::{Chore, Engine, Postgres, Reader, migrate_postgres},
+    store::{
+        Chore, Engine, Postgres, PostgresSettings, Presence, Reader, Trail, Word, migrate_postgres,
+    },
 };
 
 fn enrollment(number: &str) -> Enrollment {
@@ -201,6 +203,8 @@ async fn a_login_hosts_role_is_refused_what_it_need_not_do() {
         &format!("{mine} VALUES (9223372036854775807, 1, 'alice', '\"daemon\"', '{{}}')"),
         "UPDATE otpd.audit_base SET base = 9223372036854775807",
         "INSERT INTO otpd.meta VALUES ('mallory', '')",
+        "UPDATE otpd.meta SET name = 'clock x' WHERE name = 'retention'",
+        "INSERT INTO otpd.host VALUES ('office', 1, '', 1, 1, false, '', 'office')",
         "DELETE FROM otpd.meta WHERE name = 'key-check'",
         "DELETE FROM otpd.refinery_schema_history",
         "INSERT INTO otpd.refinery_schema_history VALUES (99, 'x', '', '')",
@@ -326,11 +330,83 @@ async fn a_database_of_one_role_is_divided_later() {
     assert_eq!(charge(&alone, "alice").await, Ok(1));
     assert_eq!(alone.may_administer(), Ok(()));
     server.divide();
-    let web = serve(open_as(&server, "web", keys(), 2).expect("its rights came with the roles"));
+    let told = refused(open_as(&server, "web", keys(), 2));
+    assert!(told.contains("roles.sql"), "{told}");
+    migrate_postgres(&settings(&server), &keys()).expect("its owner gives them their rights");
+    let web = serve(open_as(&server, "web", keys(), 2).expect("they came"));
     assert_eq!(charge(&web, "alice").await, Ok(2));
     assert_eq!(web.may_administer(), Err(StoreError::Forbidden));
     assert_eq!(charge(&alone, "alice").await, Ok(3), "and the one role goes on");
     assert_eq!(enroll(&alone, "alice", "+13125550123").await, Ok(()));
+    // Every host has its password: nobody comes in by it any more, and another one stands for it.
+    server.execute("postgres", "ALTER ROLE otpd NOLOGIN");
+    server.execute("postgres", "GRANT otpd TO otpd_owner");
+    let owner = PostgresSettings { user: "otpd_owner".to_owned(), ..settings(&server) };
+    migrate_postgres(&owner, &keys()).expect("it upgrades what the other owns");
+}
+
+#[tokio::test]
+async fn a_superuser_who_divides_a_database_runs_nothing_of_what_is_in_it() {
+    let server = Server::start();
+    drop(open(&server, keys(), 1).expect("a database"));
+    // What a host that fell could do while it had the one role there was.
+    let trap = "RETURNS void LANGUAGE plpgsql AS $$ BEGIN ALTER ROLE otpd SUPERUSER; END $$";
+    let mine = settings(&server).user;
+    assert_eq!(
+        server.refusal(&mine, &format!("CREATE OR REPLACE FUNCTION otpd.grant_rights() {trap}")),
+        ""
+    );
+    server.execute("otpd", "GRANT CREATE ON SCHEMA public TO otpd");
+    let nearer = "CREATE FUNCTION public.format(text, name) RETURNS text LANGUAGE plpgsql AS
+                  $$ BEGIN ALTER ROLE otpd SUPERUSER; RETURN 'SELECT 1'; END $$";
+    assert_eq!(server.refusal(&mine, nearer), "");
+    server.divide();
+    let is_one = "SELECT rolsuper FROM pg_roles WHERE rolname = 'otpd'";
+    assert_eq!(server.sql("otpd", is_one), "f");
+}
+
+#[tokio::test]
+async fn what_a_fallen_host_wrote_keeps_no_other_from_its_work() {
+    let server = Server::start();
+    let (office, web) = hosts(&server);
+    charge(&web, "alice").await.expect("a message");
+    let details = "decode('00', 'hex')";
+    let future = i64::MAX;
+    let add = "INSERT INTO otpd.host (name, run, machine, started_at, seen_at, stopped, details)";
+    for statement in [
+        "INSERT INTO otpd.meta VALUES ('clock x', '')".to_owned(),
+        format!("{add} VALUES ('web9', 1, '', 1, {future}, false, {details})"),
+        format!("{add} SELECT 'a' || run, run, '', 1, 1, false, {details} FROM generate_series(1, 1200) AS run"),
+        "INSERT INTO otpd.audit SELECT base + (pg_current_xact_id()::text::bigint << 16) + 1, 5, NULL,
+           E'\\x1b', 'nobody', 'no JSON' FROM otpd.audit_base"
+            .to_owned(),
+    ] {
+        assert_eq!(server.refusal("web", &statement), "", "{statement}");
+    }
+    let engine = open_as(&server, "office", keys(), 1).expect("it starts");
+    let reader = Reader::postgres(&engine).expect("a thread");
+    let word = |run| Word {
+        run: Instance(run),
+        begun: None,
+        presence: Presence { key: 7, ..Presence::unknown() },
+        stopped: false,
+    };
+    reader.tell(word(3)).await.expect("told");
+    let heard = reader.hosts().await.expect("a read");
+    let find = |name: &str| heard.iter().find(|host| host.name == name).cloned();
+    assert_eq!(find("web9").map(|host| host.life), None, "it was forgotten, being ahead");
+    assert_eq!(find("web1").expect("the office").presence.key, 7, "nobody hides it");
+    let events = reader.events(Trail::default(), i64::MIN, i64::MAX, 9).await.expect("a read");
+    let told = events.iter().map(|event| (event.account.as_str(), event.event.as_str()));
+    assert_eq!(told.clone().next_back(), Some((Account::host().as_str(), "unknown")));
+    assert!(events.len() > 1, "and the others are there");
+    drop((web, office));
+    // It is not heard any more once its role is gone.
+    server.execute("postgres", "ALTER ROLE web NOLOGIN");
+    let heard = reader.hosts().await.expect("a read");
+    assert_eq!(heard.iter().map(|host| host.name.as_str()).collect::<Vec<_>>(), ["web1"]);
+    reader.tell(word(3)).await.expect("told");
+    assert_eq!(server.sql("otpd", "SELECT count(*) FROM otpd.host"), "1", "and is forgotten");
 }
 
 #[tokio::test]
