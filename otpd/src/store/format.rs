@@ -143,6 +143,8 @@ pub(super) type CountedKey = (i16, [u8; 16]);
 
 /// The kind of numbers.
 pub(super) const NUMBER: i16 = 1;
+/// The kind of ranges.
+pub(super) const RANGE: i16 = 2;
 
 /// How a number's budget is named.
 pub(super) fn budget_key(key: BudgetKey) -> CountedKey {
@@ -160,7 +162,7 @@ pub(super) fn number(key: &[u8]) -> Result<BudgetKey, Damaged> {
 /// How what many accounts do together is named.
 pub(super) fn traffic_key(key: TrafficKey) -> CountedKey {
     match key {
-        TrafficKey::Range(index) => (2, index.0),
+        TrafficKey::Range(index) => (RANGE, index.0),
         TrafficKey::Country(country) => {
             let mut bytes = [0; 16];
             bytes.iter_mut().zip(country.as_str().bytes()).for_each(|(place, byte)| *place = byte);

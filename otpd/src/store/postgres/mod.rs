@@ -260,7 +260,7 @@ impl Postgres {
         self.again = trouble.is_passing();
         if matches!(trouble, Trouble::Rekeyed) {
             // Whoever begins anew by it says so.
-            debug!(step, "the database has gone over to another key");
+            debug!(step, "the database has gone over to other keys");
             return StoreError::Unavailable;
         }
         if let Trouble::Unread(unread) = trouble {

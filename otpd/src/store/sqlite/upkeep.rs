@@ -94,6 +94,9 @@ impl Sqlite {
     }
 
     pub(super) fn carry_out(&mut self, chore: &Chore) -> rusqlite::Result<u32> {
+        if matches!(chore, Chore::Agreed { .. }) {
+            self.overwrite_stale_pages();
+        }
         let db = &self.db;
         let rows = match chore {
             Chore::Reserve => return Ok(u32::from(self.regain())),
@@ -196,6 +199,7 @@ impl Sqlite {
 
     /// Keeps the log short from the start when the disk is full already.
     pub(super) fn settle_in(&mut self) {
+        self.overwrite_stale_pages();
         if self.reserve.shortage().holds() {
             self.checkpoint_after(CHECKPOINT_WHEN_FULL);
         }
