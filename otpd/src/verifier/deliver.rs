@@ -200,11 +200,13 @@ impl Courier {
             drop(message);
             let taken = taken(&site, &order, &delivery);
             // Whoever ends the login after the decision wipes its code here; before, the decision tells.
-            taken.iter().for_each(|taken| courier.messages.hold(taken));
+            if let Some(taken) = &taken {
+                courier.messages.hold(taken);
+            }
             let (delivered, sent) = record(&order, delivery);
             // Named with its number: who opted out has done so also when the account has another by now.
             let scope = Scope::Number { account: order.account.clone(), number: order.index };
-            let token = order.token;
+            let request = order.token.request();
             let order = Order { code: Passcode::wiped(), ..order };
             let decide = move |records: &Records, now| {
                 let Decided { records, audit, answer: () } = delivered.decide(records, now);
@@ -213,7 +215,7 @@ impl Courier {
             };
             let wanted = courier.store.transact(scope, decide).await.unwrap_or_else(|error| {
                 // A restart would take the code for lost and send a fresh one; that is all.
-                error!(%error, request = %token.request(), "a delivery was not recorded");
+                error!(%error, %request, "a delivery was not recorded");
                 true
             });
             failpoint::reach(Point::Recorded);
