@@ -253,7 +253,8 @@ Examples:
     /// known, locks, bypasses, recovery codes in the state they are in, the log. Codes that wait to be
     /// typed do not: whoever waits logs in again. The new store must be empty, and belong to the same
     /// key. Export and import say what there was of each, with checksums; they are the same if it is.
-    /// Root only.
+    /// Before the import nobody is enrolled there: where policy.unenrolled is "ignore", set it to "deny"
+    /// until then, or everybody gets in without a code. Root only.
     #[command(after_help = "\
 Examples:
   otpctl store export /root/otpd.export --final

@@ -38,7 +38,9 @@ pub(crate) fn run(session: &Session, arguments: &cli::Backup) -> Result<Outcome,
     }
     let name = arguments.file.display().to_string();
     let command = format!("otpctl backup {} ", word(&name));
-    let failed = |error: io::Error| Failure::Host(unwritten(&arguments.file, &command, &error));
+    let smaller = if log { " (otpctl backup --no-log is smaller)" } else { "" };
+    let failed =
+        |error: io::Error| Failure::Host(unwritten(&arguments.file, &command, smaller, &error));
     let mut draft = Draft::begin(&arguments.file, arguments.force).map_err(failed)?;
     let (users, damaged) = copy(session, log, &mut draft.0, &failed)?;
     let bytes = draft.keep(&arguments.file, arguments.force, &failed)?;
@@ -201,8 +203,8 @@ fn folder(path: &Path) -> &Path {
     folder.unwrap_or(Path::new("."))
 }
 
-/// `command`: what was run, for the remedy.
-pub(super) fn unwritten(path: &Path, command: &str, error: &io::Error) -> String {
+/// `command`: what was run, for the remedy; `smaller`: what needs less room.
+pub(super) fn unwritten(path: &Path, command: &str, smaller: &str, error: &io::Error) -> String {
     let name = path.display().to_string();
     match error.kind() {
         io::ErrorKind::AlreadyExists => format!(
@@ -210,8 +212,8 @@ pub(super) fn unwritten(path: &Path, command: &str, error: &io::Error) -> String
              {command}--force"
         ),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => format!(
-            "cannot write {name}: {}; free space or give a file on another disk (otpctl backup --no-log is \
-             smaller); nothing of it is left there",
+            "cannot write {name}: {}; free space or give a file on another disk{smaller}; nothing of it is \
+             left there",
             io_reason(error)
         ),
         _ => format!(
@@ -233,7 +235,9 @@ mod tests {
     use super::{DRAFT, Draft, Failure, unwritten};
 
     fn keep(draft: Draft, path: &Path, force: bool) -> Result<u64, Failure> {
-        draft.keep(path, force, &|error| Failure::Host(unwritten(path, "otpctl backup ", &error)))
+        draft.keep(path, force, &|error| {
+            Failure::Host(unwritten(path, "otpctl backup ", "", &error))
+        })
     }
 
     #[test]
@@ -241,7 +245,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("a.backup");
         let draft = Draft::begin(&path, false).expect("a draft");
-        let failed = |error| Failure::Host(unwritten(&path, "otpctl backup ", &error));
+        let failed = |error| Failure::Host(unwritten(&path, "otpctl backup ", "", &error));
         let fails = |_: &Path| Err(io::Error::from(io::ErrorKind::StorageFull));
         let Err(Failure::Host(why)) = draft.keep_by(&path, false, &failed, fails) else {
             panic!("it is not said")

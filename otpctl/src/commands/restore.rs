@@ -20,8 +20,8 @@ use crate::{
 
 /// Restores, once that is wanted for sure.
 pub(crate) fn run(session: &Session, arguments: &cli::Restore) -> Result<Outcome, Failure> {
-    let backup = Pieces::open(session, &arguments.file, ANSWER_DEADLINE)?;
-    let found = pass(&backup, None)?;
+    let mut backup = Pieces::open(session, &arguments.file, ANSWER_DEADLINE)?;
+    let found = pass(&mut backup, None)?;
     if arguments.dry_run {
         return Ok(left(Outcome::either(session, &found, || backups::would(&found)), &found));
     }
@@ -30,7 +30,7 @@ pub(crate) fn run(session: &Session, arguments: &cli::Restore) -> Result<Outcome
     }
     let command = format!("otpctl restore {}", word(&backup.name));
     terminal::confirm(arguments.yes, "Restore it?", &command)?;
-    let done = pass(&backup, Some(&found))?;
+    let done = pass(&mut backup, Some(&found))?;
     Ok(left(Outcome::either(session, &done, || backups::restored(&done)), &done))
 }
 
@@ -40,13 +40,14 @@ fn left(outcome: Outcome, of: &json::Restored) -> Outcome {
 }
 
 /// Sends all of it; what came of it. Changes nothing when there is nothing that was `found` before.
-fn pass(backup: &Pieces<'_>, found: Option<&json::Restored>) -> Result<json::Restored, Failure> {
+fn pass(
+    backup: &mut Pieces<'_>,
+    found: Option<&json::Restored>,
+) -> Result<json::Restored, Failure> {
     let dry_run = found.is_none();
     let mut restored = json::Restored { dry_run, ..json::Restored::default() };
     let take = |reply: admin::RestoredPiece| {
         let complete = reply.complete;
-        let before = found.map(|found| id(found.backup.as_ref()));
-        is_same(backup, reply.backup.as_ref(), before)?;
         add(&mut restored, reply);
         Ok(Sent { complete, users: restored.users })
     };
@@ -60,28 +61,7 @@ fn pass(backup: &Pieces<'_>, found: Option<&json::Restored>) -> Result<json::Res
             word(&backup.name)
         ))?;
     }
-    result.map(|()| restored)
-}
-
-/// Refuses another file than was checked before. Only its first line was read then, which changes
-/// nothing.
-pub(super) fn is_same(
-    file: &Pieces<'_>,
-    seen: Option<&admin::BackupSeen>,
-    before: Option<&str>,
-) -> Result<(), Failure> {
-    let (Some(seen), Some(before)) = (seen, before) else { return Ok(()) };
-    if before == seen.id {
-        return Ok(());
-    }
-    let what = "another backup is in the file than was checked; nothing was changed by it: run the \
-                same again";
-    Err(Failure::Host(format!("{}: {what}", file.name)))
-}
-
-/// The name of the backup that was checked.
-pub(super) fn id(seen: Option<&json::BackupSeen>) -> &str {
-    seen.map_or("", |seen| &seen.id)
+    result.map(|_| restored)
 }
 
 fn add(restored: &mut json::Restored, reply: admin::RestoredPiece) {

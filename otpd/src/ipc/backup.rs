@@ -111,7 +111,9 @@ impl Connection {
                 let (tally, together) = backup.tally();
                 let tally = tallied(tally, together);
                 let end = End { tally, unreadable: backup.unreadable().clone() };
-                return self.reply(&piece(String::new(), progress, Some(end)), false).await;
+                self.reply(&piece(String::new(), progress, Some(end)), false).await?;
+                backup.handed_out();
+                return Ok(());
             };
             let mut rest = line.as_str();
             while !rest.is_empty() {

@@ -47,7 +47,7 @@ impl From<AdminError> for Fault {
 impl From<StoreError> for Fault {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Forbidden | StoreError::Damaged(_) => {
+            StoreError::Forbidden | StoreError::Damaged(_) | StoreError::Moving => {
                 AdminError::Refused { reason: error.to_string() }
             }
             StoreError::Unavailable | StoreError::Unknown | StoreError::Full => {

@@ -15,6 +15,7 @@ mod stolen;
 mod town;
 
 pub(super) use behaviours::issued;
+pub(super) use rotation::rotation;
 use std::{
     sync::{Arc, Mutex},
     thread::JoinHandle,
@@ -59,6 +60,9 @@ trait Subject {
 
     /// This machine, where others may share the database.
     fn host(&self) -> Option<Host>;
+
+    /// What the guide has an administrator do after a rotation, so that nothing of before is on disk.
+    fn clean_up(&self);
 }
 
 /// A running store, and the events that it handed to the log.
@@ -145,6 +149,8 @@ impl Subject for SqliteFile {
         None
     }
 
+    fn clean_up(&self) {}
+
     fn count(&self, table: &str) -> i64 {
         let db = rusqlite::Connection::open(self.path()).expect("the database");
         let select = format!("SELECT count(*) FROM {table}");
@@ -199,6 +205,10 @@ impl Subject for Divided {
         self.0.host()
     }
 
+    fn clean_up(&self) {
+        self.0.clean_up();
+    }
+
     fn count(&self, table: &str) -> i64 {
         self.0.count(table)
     }
@@ -225,6 +235,10 @@ impl Subject for Shared {
 
     fn host(&self) -> Option<Host> {
         Some(super::postgres::testing::host(1).host)
+    }
+
+    fn clean_up(&self) {
+        self.0.execute("otpd", "VACUUM FULL otpd.enrollment, otpd.rekeyed, otpd.budget");
     }
 
     fn count(&self, table: &str) -> i64 {
@@ -284,6 +298,8 @@ conformance! {
     super::retention::an_enrolled_account_keeps_its_row as an_enrolled_account_keeps_its_row,
     super::retention::many_pieces as many_events_go_piece_by_piece,
     super::damaged::what_is_lost_can_be_taken_away as what_is_damaged_can_be_taken_away,
+    super::rotation::everything_goes_along as another_key_takes_over_everything,
+    super::rotation::what_nobody_has_goes as what_is_counted_for_nobody_does_not_go_along,
 }
 
 engines! {
@@ -344,6 +360,9 @@ engines! {
     super::damaged::what_is_sound_is_found as what_is_damaged_is_named_and_all_else_is_read,
     super::damaged::what_is_of_all as damaged_sums_of_all_stop_no_decision,
     super::damaged::upkeep as what_is_damaged_keeps_no_upkeep_from_the_rest,
+    super::rotation::what_nobody_has_goes as what_is_counted_for_nobody_does_not_go_along,
+    super::rotation::nothing_by_the_key_from_before as nothing_is_written_by_the_key_from_before,
+    super::rotation::no_trace_of_the_key_from_before as files_keep_nothing_of_the_key_from_before,
     super::faults::poison as a_panic_fails_alone,
     super::faults::lost_commit as a_commit_that_surely_failed_is_run_again,
     super::faults::full_disk as a_full_disk_is_relieved_once,

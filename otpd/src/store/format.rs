@@ -143,6 +143,8 @@ pub(super) type CountedKey = (i16, [u8; 16]);
 
 /// The kind of numbers.
 pub(super) const NUMBER: i16 = 1;
+/// The kind of ranges.
+pub(super) const RANGE: i16 = 2;
 
 /// How a number's budget is named.
 pub(super) fn budget_key(key: BudgetKey) -> CountedKey {
@@ -151,10 +153,16 @@ pub(super) fn budget_key(key: BudgetKey) -> CountedKey {
     }
 }
 
+/// The number that a budget's `key` is of.
+pub(super) fn number(key: &[u8]) -> Result<BudgetKey, Damaged> {
+    let key = <[u8; 16]>::try_from(key).map_err(|_| Damaged::Index(key.len()))?;
+    Ok(BudgetKey::Number(NumberIndex(key)))
+}
+
 /// How what many accounts do together is named.
 pub(super) fn traffic_key(key: TrafficKey) -> CountedKey {
     match key {
-        TrafficKey::Range(index) => (2, index.0),
+        TrafficKey::Range(index) => (RANGE, index.0),
         TrafficKey::Country(country) => {
             let mut bytes = [0; 16];
             bytes.iter_mut().zip(country.as_str().bytes()).for_each(|(place, byte)| *place = byte);

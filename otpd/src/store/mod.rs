@@ -120,6 +120,12 @@ pub enum StoreError {
          administrators"
     )]
     Forbidden,
+    /// Surely not committed: what is decided now would not come along.
+    #[error(
+        "the store moves, so nobody is let in and nothing is changed: it was exported with --final, which \
+         ends with the next start of otpd, or an import is not whole, which is to be run again"
+    )]
+    Moving,
 }
 
 /// Takes the events of a committed transaction, for the log.

@@ -10,7 +10,7 @@ use crate::{
         account::Account,
         audit::{AuditEvent, Event},
     },
-    keys::Keys,
+    keys::{Keys, Unsealable},
 };
 
 /// What a rotation takes.
@@ -23,6 +23,12 @@ pub struct Rotation {
 }
 
 impl Rotation {
+    /// The key to come, after the one in use and all that the store keeps of those before: it may keep
+    /// more than whoever asked for this knew of.
+    pub(super) fn next(&self, before: &Keys, kept: Option<&[u8]>) -> Result<Keys, Unsealable> {
+        Ok(self.next.clone().after(&with_kept(before, kept)?))
+    }
+
     /// What is written down of it.
     pub(super) fn done(&self, numbers: u32) -> AuditEvent {
         let mut done = self.event.clone();
@@ -30,6 +36,25 @@ impl Rotation {
             *told = numbers.into();
         }
         done
+    }
+}
+
+/// The code keys from before, sealed, once a backup has brought some to those that the store keeps;
+/// `None` where it brings none that is new.
+pub(super) fn joined(
+    keys: &Keys,
+    kept: Option<&[u8]>,
+    brought: &[u8],
+) -> Result<Option<Vec<u8>>, Unsealable> {
+    let kept = with_kept(keys, kept)?;
+    let joined = kept.clone().with_retired(brought)?;
+    Ok((joined.retired() > kept.retired()).then(|| joined.seal_retired()))
+}
+
+fn with_kept(keys: &Keys, kept: Option<&[u8]>) -> Result<Keys, Unsealable> {
+    match kept {
+        Some(sealed) => keys.clone().with_retired(sealed),
+        None => Ok(keys.clone()),
     }
 }
 

@@ -63,8 +63,7 @@ impl LeftOut {
     /// The account that has this number is read.
     pub(super) fn with_number(&mut self, account: &Account, index: NumberIndex) {
         if self.numbers.remove(index.0.as_slice()) {
-            let what = "what counts for its number is damaged; that is not in the backup";
-            error!(%account, what);
+            error!(%account, "what counts for its number is damaged; it is not in the backup");
             self.all.add(account.as_str());
         }
     }

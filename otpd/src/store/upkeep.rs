@@ -63,8 +63,14 @@ pub enum Chore {
         /// Some of its events.
         rows: Vec<TrailRow>,
     },
-    /// Writes down which export is imported here, and how far that is.
-    Imported(Imported),
+    /// Writes down which export is imported here, and how far that is; and at once with that what
+    /// [`Chore::Retired`] does.
+    Imported {
+        /// Which.
+        imported: Imported,
+        /// The code keys from before that come with it, sealed.
+        retired: Option<Vec<u8>>,
+    },
     /// Makes the reserve anew if it is gone and there is room for it.
     Reserve,
     /// Keeps the code keys from before of a backup, sealed, besides those that are kept. Where any is

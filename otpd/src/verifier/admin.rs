@@ -194,7 +194,7 @@ impl Verifier {
         let manage = Manage { account: identity.account.clone(), verb, uid };
         let scope = Scope::Account(identity.account.clone());
         let decide = move |records: &_, now| manage.decide(records, now);
-        let done = self.store.transact(scope, decide).await;
+        let done = self.transact(scope, decide).await;
         done.inspect_err(|error| error!(%error, ?verb, "an administrator's verb failed"))
     }
 
@@ -257,7 +257,7 @@ impl Verifier {
         let gateways = site.routes.health();
         let full = self.store.has_room().await.is_err().then(|| SHORTAGE.to_owned());
         let clock = self.clock.doubt().map(|doubt| doubt.to_string());
-        let moving = self.doors.are_closed().then(|| super::moving::CLOSED.to_owned());
+        let moving = self.store_stays().err().map(|error| error.to_string());
         let damaged = (!counts.unreadable.is_empty()).then(|| damaged(&counts.unreadable));
         let problems = full.into_iter().chain(clock).chain(moving).chain(damaged);
         let problems =

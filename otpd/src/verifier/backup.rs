@@ -68,7 +68,7 @@ pub struct Backup {
     unreadable: Unreadable,
     /// It is of no use unless it is of all.
     whole: bool,
-    /// Nobody is let in for as long as this lives, and after its end.
+    /// Nobody is let in for as long as this lives, and after it was handed out.
     closed: Option<Closed>,
 }
 
@@ -118,7 +118,7 @@ impl Verifier {
     }
 
     /// Begins an export: a backup with the trail. `last`: nobody is let in from now on, until the
-    /// daemon is started again; if the export comes to no end, until it is given up.
+    /// daemon is started again; if the export is not handed out whole, until it is given up.
     ///
     /// # Errors
     /// [`BackupError`].
@@ -195,14 +195,16 @@ impl Backup {
                         }
                     }
                 }
-                Source::End => {
-                    if let Some(closed) = self.closed.take() {
-                        closed.for_good();
-                    }
-                    return Ok(None);
-                }
+                Source::End => return Ok(None),
             };
             self.lines.extend(lines);
+        }
+    }
+
+    /// All of it was handed out, the word that it was among it.
+    pub fn handed_out(self) {
+        if let Some(closed) = self.closed {
+            closed.for_good();
         }
     }
 

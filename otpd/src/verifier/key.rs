@@ -91,6 +91,7 @@ impl Verifier {
     /// [`NotRotated`].
     pub async fn rotate_key(&self, uid: u32) -> Result<KeyRotated, NotRotated> {
         self.store.may_administer()?;
+        self.store_stays()?;
         let next = (self.next_key)()?.ok_or(NotRotated::None)?.derive();
         let key = next.id;
         if key == self.keys.id {

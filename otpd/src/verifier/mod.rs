@@ -132,8 +132,9 @@ pub struct Verifier {
     connections: AtomicUsize,
     /// Closed while a store moves.
     doors: moving::Doors,
-    /// Keeps them so while an import is not whole.
-    unfinished: std::sync::Mutex<Option<moving::Closed>>,
+    /// Keeps them so while an import is not whole. Locked by whoever finds out whether one is, and while
+    /// old rows are deleted.
+    unfinished: tokio::sync::Mutex<Option<moving::Closed>>,
     machine: String,
     begun: Timestamp,
     /// Another daemon that passes for this one.
@@ -194,7 +195,7 @@ impl Verifier {
             wishes: wishes::Wishes::default(),
             connections: AtomicUsize::new(0),
             doors: moving::Doors::default(),
-            unfinished: std::sync::Mutex::default(),
+            unfinished: tokio::sync::Mutex::default(),
         })
     }
 

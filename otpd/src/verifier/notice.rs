@@ -2,7 +2,7 @@
 
 use tracing::{error, info};
 
-use super::{Verifier, wishes::Heard};
+use super::{Verifier, moving::Doors, wishes::Heard};
 use crate::{
     domain::{
         account::Account,
@@ -69,19 +69,25 @@ impl Verifier {
         if self.wishes.join(&heard) {
             return;
         }
-        let (reader, store) = (self.reader.clone(), self.store.clone());
-        let record = move |heard| record(reader.clone(), store.clone(), heard);
+        let (reader, store, doors) = (self.reader.clone(), self.store.clone(), self.doors.clone());
+        let record = move |heard| record(reader.clone(), store.clone(), doors.clone(), heard);
         if let Err(error) = record(heard.clone()).await {
             self.wishes.keep(heard, error, record);
         }
     }
 }
 
-async fn record(reader: Reader, store: Store, heard: Heard) -> Result<(), StoreError> {
+async fn record(
+    reader: Reader,
+    store: Store,
+    doors: Doors,
+    heard: Heard,
+) -> Result<(), StoreError> {
     let Heard { number, ending, words } = heard;
     // A read surely writes nothing.
     let accounts = reader.accounts_with(number).await.map_err(|_| StoreError::Unavailable)?;
     let inbound = Inbound { number, ending, words, accounts };
     let scope = Scope::Number { account: Account::host(), number };
-    store.transact(scope, move |records: &_, now| inbound.decide(records, now)).await.map(drop)
+    let decide = move |records: &_, now| inbound.decide(records, now);
+    doors.transact(&store, scope, decide).await.map(drop)
 }

@@ -94,6 +94,9 @@ impl Verifier {
         piece: &str,
     ) -> Result<Progress, RestoreError> {
         let mut progress = Progress::default();
+        if !restore.dry_run {
+            self.store_stays()?;
+        }
         match restore.incoming.feed(piece)? {
             None => {}
             Some(Line::Header(header)) => {

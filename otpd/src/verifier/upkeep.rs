@@ -65,9 +65,17 @@ impl Verifier {
                 error!(%error, "the newest events are found slowly for now");
             }
             if round == 0 {
-                let keep_audit = self.site().keep_audit;
-                self.store.keep_up(&self.reader, &self.clock, keep_audit).await;
+                self.keep_up().await;
             }
+        }
+    }
+
+    /// An hour's upkeep. While an import is not whole nothing is deleted: all of it is to be read back.
+    pub(super) async fn keep_up(&self) {
+        let unfinished = self.unfinished.lock().await;
+        if unfinished.is_none() {
+            let keep_audit = self.site().keep_audit;
+            self.store.keep_up(&self.reader, &self.clock, keep_audit).await;
         }
     }
 
@@ -77,6 +85,7 @@ impl Verifier {
     /// [`Unconfirmed`]; the clock is in doubt as before.
     pub async fn confirm_clock(&self, uid: u32) -> Result<(), Unconfirmed> {
         let (doubt, agreement) = self.clock.proposal().ok_or(Unconfirmed::NoDoubt)?;
+        self.store_stays()?;
         let by = i64::try_from(doubt.by.as_secs()).unwrap_or(i64::MAX);
         let ahead_seconds = match doubt.direction {
             Direction::Ahead => by,

@@ -146,7 +146,7 @@ impl Wishes {
 /// Only what was surely not written.
 const fn may_be_tried_again(error: StoreError) -> bool {
     match error {
-        StoreError::Unavailable | StoreError::Full => true,
+        StoreError::Unavailable | StoreError::Full | StoreError::Moving => true,
         StoreError::Unknown | StoreError::Forbidden | StoreError::Damaged(_) => false,
     }
 }

@@ -231,11 +231,11 @@ pub(super) async fn upkeep(subject: &impl Subject) {
     assert_eq!(wrong_codes(&town.running.store, "carol", true).await, Ok(1));
     // The number of one whose logins have something that is to be forgotten; and the limits of another.
     let (_, _, limits, _) = DAMAGES[4];
-    town.give("erin", "+13125550125").await;
-    for name in ["bob", "erin"] {
+    for (name, number) in [("bea", "+13125550125"), ("erin", "+13125550126")] {
+        town.give(name, number).await;
         town.begin(name, None).await;
     }
-    subject.spoil("enrollment", "number", "account = 'bob'");
+    subject.spoil("enrollment", "number", "account = 'bea'");
     subject.spoil("login", "state", "account = 'carol'");
     subject.spoil("budget", "state", limits);
     let alice = wrong_codes(&town.running.store, "alice", false).await;
@@ -245,7 +245,7 @@ pub(super) async fn upkeep(subject: &impl Subject) {
     let deleted = town.running.store.forget(&reader, &clock, DAY).await.expect("upkeep");
     assert!(deleted.budgets >= 2 && deleted.logins == 1, "{deleted:?}");
     assert_eq!(wrong_codes(&town.running.store, "alice", false).await, Ok(1), "idle, and deleted");
-    for (name, what) in [("bob", Damage::Number), ("carol", Damage::Logins)] {
+    for (name, what) in [("bea", Damage::Number), ("carol", Damage::Logins)] {
         assert_eq!(wrong_codes(&town.running.store, name, false).await, Err(Damaged(what)));
     }
 }

@@ -153,7 +153,7 @@ pub(super) async fn imported(subject: &impl Subject) {
     assert_eq!(reader.imported().await, Ok(None));
     for whole in [false, true] {
         let imported = Imported { export: 7, whole };
-        assert_eq!(running.store.tidy(Chore::Imported(imported)).await, Ok(1));
+        assert_eq!(running.store.tidy(Chore::Imported { imported, retired: None }).await, Ok(1));
         assert_eq!(reader.imported().await, Ok(Some(imported)));
     }
 }

@@ -12,7 +12,7 @@ use crate::{
         recovery::{Entered, RecoveryCode, RecoveryHash},
     },
     keys::Keys,
-    store::{Chore, Rotation, Scope, Store, StoreError, Trail},
+    store::{Chore, Imported, Rotation, Scope, Store, StoreError, Trail},
 };
 use rand::{SeedableRng, rngs::StdRng};
 
@@ -22,7 +22,7 @@ fn alice() -> Scope {
     Scope::Account(account("alice"))
 }
 
-fn rotation(before: &Keys, next: Keys) -> Rotation {
+pub(in crate::store) fn rotation(before: &Keys, next: Keys) -> Rotation {
     let event = AuditEvent {
         at: NOW,
         request: None,
@@ -160,14 +160,102 @@ pub(super) async fn a_backup_brings_earlier_keys(subject: &impl Subject) {
     let [first, second] = [1, 2].map(keys);
     let told = second.clone().after(&first).seal_retired();
     let running = Running::start(subject.open(second.clone()).expect("a new database"));
-    assert_eq!(running.store.tidy(Chore::Retired(told.clone())).await, Ok(1));
+    let imported = Imported { export: 7, whole: true };
+    let alone = Chore::Imported { imported, retired: None };
+    assert_eq!(running.store.tidy(alone).await, Ok(1));
+    assert!(!running.store.rekeyed().holds());
+    // With the word that an import is whole: one that is does not bring them any more.
+    let chore = Chore::Imported { imported, retired: Some(told.clone()) };
+    assert_eq!(running.store.tidy(chore).await, Ok(2));
     assert!(running.store.rekeyed().holds(), "this run knows nothing of them");
     running.stop();
     let engine = subject.open(second.clone()).expect("the same database");
     assert_eq!(engine.kept().code.of(first.id).id, first.id);
     let running = Running::start(engine);
+    let earliest = keys(4);
+    let more = second.clone().after(&earliest).seal_retired();
+    assert_eq!(running.store.tidy(Chore::Retired(more)).await, Ok(1));
+    assert!(running.store.rekeyed().holds());
+    running.stop();
+    let engine = subject.open(second.clone()).expect("the same database");
+    for kept in [&first, &earliest] {
+        assert_eq!(engine.kept().code.of(kept.id).id, kept.id);
+    }
+    let running = Running::start(engine);
     assert_eq!(running.store.tidy(Chore::Retired(told)).await, Ok(0), "they are there");
     let foreign = keys(3).after(&first).seal_retired();
     assert_eq!(running.store.tidy(Chore::Retired(foreign)).await, Ok(0), "of another master");
     assert!(!running.store.rekeyed().holds());
+}
+
+pub(super) async fn what_nobody_has_goes(subject: &impl Subject) {
+    let [first, second] = [1, 2].map(keys);
+    let running = Running::start(subject.open(first.clone()).expect("a new database"));
+    enroll(&running.store, &first, "alice", NUMBER).await;
+    enroll(&running.store, &first, "bob", "+13125550199").await;
+    let forget = changing(|records| records.enrollment = None);
+    let bob = || Scope::Account(account("bob"));
+    running.store.transact(bob(), forget).await.expect("a commit");
+    assert_eq!(subject.count("budget"), 2, "he wants no messages, whoever has his number");
+    assert_eq!(rotate(&running.store, rotation(&first, second.clone())).await, Ok(1));
+    running.stop();
+    assert_eq!(subject.count("budget"), 1, "no key finds it any more");
+    // The number has a user again, and the key from before comes back.
+    let engine = subject.open(second.clone()).expect("the next key");
+    let now = engine.kept();
+    let running = Running::start(engine);
+    enroll(&running.store, &second, "bob", "+13125550199").await;
+    assert_eq!(rotate(&running.store, rotation(&now, first.clone())).await, Ok(2));
+    running.stop();
+    let running = Running::start(subject.open(first.clone()).expect("the key from before"));
+    assert_kept(&read(&running.store, "bob").await, &first, "+13125550199");
+}
+
+pub(super) async fn nothing_by_the_key_from_before(subject: &impl Subject) {
+    let [zeroth, first, second, third] = [0, 1, 2, 3].map(keys);
+    let running = Running::start(subject.open(first.clone()).expect("a new database"));
+    enroll(&running.store, &first, "alice", NUMBER).await;
+    // They wait for the engine behind one another.
+    let brought = Chore::Retired(first.clone().after(&zeroth).seal_retired());
+    let plan = rotation(&first, second.clone());
+    let (done, again, kept) = tokio::join!(
+        rotate(&running.store, plan),
+        rotate(&running.store, rotation(&first, third)),
+        running.store.tidy(brought),
+    );
+    assert_eq!(done, Ok(1));
+    assert_eq!((again, kept), (Err(StoreError::Unavailable), Err(StoreError::Unavailable)));
+    let told = running.stop();
+    assert_eq!(told.len(), 1, "{told:?}");
+    let now = subject.open(second).expect("the next key").kept();
+    assert_eq!(now.code.of(first.id).id, first.id);
+}
+
+pub(super) async fn no_trace_of_the_key_from_before(subject: &impl Subject) {
+    let [first, second] = [1, 2].map(keys);
+    let running = Running::start(subject.open(first.clone()).expect("a new database"));
+    let number = |nth: u32| format!("+1312555{nth:04}");
+    let name = |nth: u32| format!("user{nth}");
+    // More than fit into a page; some change their number, and some go.
+    for nth in 0..120 {
+        enroll(&running.store, &first, &name(nth % 100), &number(nth)).await;
+    }
+    for nth in 30..60 {
+        let forget = changing(|records| records.enrollment = None);
+        let gone = running.store.transact(Scope::Account(account(&name(nth))), forget).await;
+        gone.expect("a commit");
+    }
+    let traces = |keys: &Keys| {
+        let bytes = subject.bytes();
+        let index = |nth| keys.index(&number(nth).parse().expect("a number")).0;
+        let is_there = |index: &[u8; 16]| bytes.windows(16).any(|window| window == index);
+        (0..120).map(index).filter(is_there).count()
+    };
+    assert!(traces(&first) > 0, "what is looked for");
+    assert_eq!(rotate(&running.store, rotation(&first, second.clone())).await, Ok(70));
+    subject.clean_up();
+    assert_eq!(traces(&first), 0);
+    assert_eq!(traces(&second), 70);
+    running.stop();
+    assert_eq!(traces(&first), 0);
 }

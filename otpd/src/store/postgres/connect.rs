@@ -32,7 +32,7 @@ use tracing::warn;
 use super::{
     PostgresSettings, Server,
     memory::Memory,
-    session::{Identity, Session},
+    session::{Identity, Purpose, Session},
     trouble::Trouble,
 };
 use crate::store::Rekeyed;
@@ -114,13 +114,14 @@ impl Connector {
         }
         let (mut best, mut refused) = (None::<(usize, Server, Session)>, Vec::new());
         for (place, server, answer) in answers {
-            let session = match answer {
-                Ok(session) => session,
-                Err(trouble) => {
-                    refused.push((place, server, trouble));
-                    continue;
-                }
-            };
+            let session =
+                match answer.and_then(|session| self.recognize(&session).map(|()| session)) {
+                    Ok(session) => session,
+                    Err(trouble) => {
+                        refused.push((place, server, trouble));
+                        continue;
+                    }
+                };
             let (newer, older) = match best.take() {
                 None => ((place, server, session), None),
                 Some(other) => {
@@ -148,7 +149,7 @@ impl Connector {
             best = Some(newer);
         }
         if let Some((_, _, session)) = best {
-            self.accept(&session)?;
+            self.admit(&session)?;
             return Ok(session);
         }
         // The one whose answer says the most: a standby that answers is as it should be, and of many
@@ -167,26 +168,42 @@ impl Connector {
         Err(trouble)
     }
 
-    /// Refuses a server that is behind one that was seen before, another database than the one that was
-    /// opened, and one that went over to another key.
+    /// Refuses another database than the one that was opened, a server that is behind one that was seen
+    /// before, and a database that went over to other keys.
     pub(super) fn accept(&self, session: &Session) -> Result<(), Trouble> {
+        self.admit(session)?;
+        match (session.identity(), self.identity.get()) {
+            (Some(found), Some(known)) if found.keys != known.keys => {
+                self.rekeyed.set();
+                Err(Trouble::Rekeyed)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The same but for its keys.
+    fn admit(&self, session: &Session) -> Result<(), Trouble> {
+        self.recognize(session)?;
         let found = session.timeline();
-        let known = self.timeline.fetch_max(found, Ordering::AcqRel);
+        let (known, own) = match (session.identity(), self.identity.get()) {
+            (Some(_), Some(own)) => (self.timeline.fetch_max(found, Ordering::AcqRel), Some(own)),
+            // It may be any: what it says of a failover is not to be believed of this one.
+            _ => (self.timeline.load(Ordering::Acquire), None),
+        };
         if found < known {
             return Err(Trouble::Outdated { found, known });
         }
-        if found > known
-            && let Some(identity) = self.identity.get()
-        {
-            self.memory.keep(&identity.database, found);
+        if let Some(own) = own.filter(|_| found > known) {
+            self.memory.keep(&own.database, found);
         }
+        Ok(())
+    }
+
+    /// Refuses another database, whatever its timeline is: it must not outdo the right one.
+    fn recognize(&self, session: &Session) -> Result<(), Trouble> {
         match (session.identity(), self.identity.get()) {
             (Some(found), Some(known)) if found.database != known.database => {
                 Err(Trouble::OtherDatabase)
-            }
-            (Some(found), Some(known)) if found.key != known.key => {
-                self.rekeyed.set();
-                Err(Trouble::Rekeyed)
             }
             _ => Ok(()),
         }
@@ -206,6 +223,7 @@ impl Connector {
     pub(super) fn settle_on(&self, session: &Session) {
         if let Some(identity) = session.identity() {
             let _ = self.identity.set(identity.clone());
+            self.timeline.fetch_max(session.timeline(), Ordering::AcqRel);
             self.memory.keep(&identity.database, session.timeline());
         }
     }
@@ -291,15 +309,17 @@ impl Connector {
         }
         let (client, connection) = config.connect_raw(stream, tls).await?;
         fits(connection.parameter("server_version"), connection.parameter("server_encoding"))?;
-        Session::new(
-            client,
-            way,
-            tokio::spawn(async move {
-                // How it ended is told to whoever waits for an answer.
-                let _ = connection.await;
-            }),
-        )
-        .await
+        let driver = tokio::spawn(async move {
+            // How it ended is told to whoever waits for an answer.
+            let _ = connection.await;
+        });
+        let mut session = Session::new(client, way, driver).await?;
+        // Before it is compared with others: a newer one may be of another database.
+        if self.identity.get().is_some() {
+            session.begin(Purpose::ReadOn).await?;
+            session.rollback().await?;
+        }
+        Ok(session)
     }
 }
 

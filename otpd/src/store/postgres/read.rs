@@ -91,7 +91,8 @@ impl Reads {
             let mut records = alone(session, keys, account).await?;
             let wanted = records.enrollment.iter().flat_map(TrafficKey::of).collect();
             let shares = rows::shares(session, &wanted).await?;
-            records.traffic = shares.into_iter().map(|(key, share)| (key, share.total())).collect();
+            let sums = shares.sums.into_iter();
+            records.traffic = sums.map(|(key, share)| (key, share.total())).collect();
             (records.enrolled, _) = rows::enrolled_and_now(session).await?;
             Ok(records)
         })

@@ -8,8 +8,10 @@ use tokio_postgres::{Row, types::Type};
 use tracing::error;
 
 use super::{
-    BYTES, Postgres, Reads, TEXTS, audit, rows,
-    schema::{self, KEY_CHECK, RETIRED},
+    BYTES, Postgres, Reads, TEXTS, audit,
+    connect::Connector,
+    rows,
+    schema::{self, KEY_CHECK, RETIRED, SCHEMA},
     session::{Parameter, Purpose, Session, Uncommitted},
     trouble::Trouble,
 };
@@ -17,18 +19,14 @@ use crate::{
     keys::Keys,
     store::{
         StoreError,
-        format::NUMBER,
-        rotation::{Renewed, Rotation},
+        format::{Damaged, NUMBER, RANGE},
+        rotation::{self, Renewed, Rotation},
     },
     threads,
 };
 
 /// Rows that are encrypted anew at once.
 const PAGE: i64 = 2000;
-/// How long decisions are waited for; those that come meanwhile wait behind.
-const PATIENCE: &str = "SET LOCAL lock_timeout = 3000";
-/// What is counted for a range, as a kind.
-const RANGE: i16 = 2;
 
 impl Reads {
     /// Encrypts the numbers anew, beside those that are in use.
@@ -51,8 +49,7 @@ impl Reads {
 
 async fn prepare(reads: &Reads, next: &Keys) -> Result<(), StoreError> {
     let prepared = async {
-        let mut session = reads.connector.connect().await?;
-        session.begin(Purpose::Migrate).await?;
+        let mut session = begin(&reads.connector).await?;
         session.simple("DELETE FROM otpd.rekeyed").await?;
         let select = "SELECT account, number, number_index FROM otpd.enrollment
                       WHERE account > $1 ORDER BY account LIMIT $2";
@@ -65,6 +62,18 @@ async fn prepare(reads: &Reads, next: &Keys) -> Result<(), StoreError> {
         error!(error = %trouble, remedy = trouble.remedy(), "another key cannot be prepared");
         StoreError::Unavailable
     })
+}
+
+/// Begins a transaction in which no other rotation is under way, of the database that was opened and
+/// under its key.
+pub(super) async fn begin(connector: &Connector) -> Result<Session, Trouble> {
+    let mut session = connector.connect().await?;
+    match session.begin(Purpose::Rotate).await {
+        Err(trouble) if trouble.is_locked() => return Err(Trouble::Rotating),
+        begun => begun?,
+    }
+    connector.accept(&session)?;
+    Ok(session)
 }
 
 /// Encrypts what a statement finds, a page at a time. A damaged row stays as it is: it can be read by
@@ -129,8 +138,7 @@ impl Postgres {
     pub(super) async fn rotate(&mut self, rotation: &Rotation) -> Result<u32, Uncommitted> {
         // It takes longer than a decision may, on a connection of its own.
         let begun = async {
-            let mut session = self.connector.connect().await?;
-            session.begin(Purpose::Migrate).await?;
+            let session = begin(&self.connector).await?;
             let numbers = self.switch(&session, rotation).await?;
             Ok((session, numbers))
         };
@@ -143,26 +151,39 @@ impl Postgres {
 
     /// Keeps further code keys from before; whether there were any.
     pub(super) async fn retire(&self, session: &Session, sealed: &[u8]) -> Result<u32, Trouble> {
-        let Ok(joined) = self.keys.clone().with_retired(sealed) else {
-            error!("the keys from before of a backup are damaged, and left out");
-            return Ok(0);
-        };
-        if joined.retired() == self.keys.retired() {
-            return Ok(0);
+        // One host at a time: each adds to what the one before has kept.
+        let lock = "SELECT FROM otpd.meta WHERE name = $1 FOR UPDATE";
+        session.query(lock, &[(&KEY_CHECK, Type::TEXT)]).await?;
+        let kept = schema::meta(session, RETIRED).await?;
+        match rotation::joined(&self.keys, kept.as_deref(), sealed) {
+            Ok(Some(joined)) => schema::put_meta(session, RETIRED, &joined).await.map(|()| 1),
+            Ok(None) => Ok(0),
+            Err(_) => {
+                error!("the keys from before of a backup are damaged, and left out");
+                Ok(0)
+            }
         }
-        schema::put_meta(session, RETIRED, &joined.seal_retired()).await?;
-        Ok(1)
     }
 
-    async fn switch(&self, session: &Session, rotation: &Rotation) -> Result<u32, Trouble> {
-        let next = &rotation.next;
-        session.simple(PATIENCE).await?;
-        // Who decides holds a weaker lock on it: from here on nobody does, on whichever host.
+    /// Puts everything under the next key, in the transaction under way; how many numbers there are.
+    pub(super) async fn switch(
+        &self,
+        session: &Session,
+        rotation: &Rotation,
+    ) -> Result<u32, Trouble> {
+        // Who decides holds a weaker lock on it: from here on nobody does, on whichever host. Decisions
+        // under way are waited for a few seconds; those that come meanwhile wait behind.
         session.simple("LOCK TABLE otpd.audit IN EXCLUSIVE MODE").await?;
         session.simple("SET LOCAL lock_timeout = 60000").await?;
+        match schema::version(session).await? {
+            Some(found) if found > SCHEMA => return Err(Trouble::Newer(found)),
+            Some(_) | None => {}
+        }
         if schema::meta(session, KEY_CHECK).await?.as_deref() != Some(self.keys.check.as_slice()) {
             return Err(Trouble::Rekeyed);
         }
+        let kept = schema::meta(session, RETIRED).await?;
+        let next = &rotation.next(&self.keys, kept.as_deref()).map_err(Damaged::from)?;
         // What changed since it was prepared: a number that is written is encrypted differently.
         let delete = "DELETE FROM otpd.rekeyed WHERE key_id <> $1 OR NOT EXISTS (
                         SELECT FROM otpd.enrollment
@@ -190,6 +211,12 @@ impl Postgres {
             );
             session.execute(&update, &[(&key_id, Type::INT8), (&kind, Type::INT2)]).await?;
         }
+        // Of numbers that nobody has any more: found by no key from here on, and not for one to come
+        // that is the one before.
+        let delete = "DELETE FROM otpd.budget WHERE kind IN ($2, $3) AND key_id <> $1";
+        let values: [Parameter<'_>; 3] =
+            [(&key_id, Type::INT8), (&NUMBER, Type::INT2), (&RANGE, Type::INT2)];
+        session.execute(delete, &values).await?;
         schema::put_meta(session, KEY_CHECK, &next.check).await?;
         schema::put_meta(session, RETIRED, &next.seal_retired()).await?;
         let numbers = u32::try_from(numbers).unwrap_or(u32::MAX);

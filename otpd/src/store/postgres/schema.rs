@@ -52,7 +52,7 @@ impl From<Uncommitted> for Unfit {
 }
 
 /// The last migration that the database has seen; `None` when it is a new one. Within a transaction.
-async fn version(session: &Session) -> Result<Option<i32>, Trouble> {
+pub(super) async fn version(session: &Session) -> Result<Option<i32>, Trouble> {
     let there = "SELECT to_regclass('otpd.refinery_schema_history') IS NOT NULL";
     if !session.one(there, &[]).await?.try_get::<_, bool>(0)? {
         return Ok(None);

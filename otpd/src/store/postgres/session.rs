@@ -43,6 +43,8 @@ pub(super) enum Purpose {
     Snapshot,
     /// To bring the schema up to date, which takes its time too.
     Migrate,
+    /// To put another key in the place of the one in use, as one host at a time does.
+    Rotate,
 }
 
 impl Purpose {
@@ -62,6 +64,7 @@ impl Purpose {
             }
             Self::Tell => ("BEGIN ISOLATION LEVEL READ COMMITTED", [2_000, 1_000, 2_000]),
             Self::Migrate => ("BEGIN ISOLATION LEVEL READ COMMITTED", [600_000, 60_000, 60_000]),
+            Self::Rotate => ("BEGIN ISOLATION LEVEL READ COMMITTED", [600_000, 3_000, 60_000]),
         }
     }
 
@@ -70,25 +73,30 @@ impl Purpose {
             Self::Decide | Self::Tell => ANSWER,
             Self::Read | Self::ReadOn | Self::Greet => Duration::from_secs(31),
             Self::Snapshot => Duration::from_secs(400),
-            Self::Migrate => Duration::from_secs(601),
+            Self::Migrate | Self::Rotate => Duration::from_secs(601),
         }
     }
 
     /// What tells the schema's last migration, where that must be one that this otpd knows.
     fn schema(self) -> &'static str {
         match self {
-            Self::Decide | Self::Tell => {
+            Self::Decide | Self::Tell | Self::Rotate => {
                 "(SELECT max(version)::text FROM otpd.refinery_schema_history)"
             }
             Self::Read | Self::ReadOn | Self::Greet | Self::Snapshot | Self::Migrate => "NULL",
         }
     }
 
-    /// What tells the key that the database belongs to, and which database it is, where a schema is
+    /// What tells the keys that the database belongs to, and which database it is, where a schema is
     /// known to be.
     fn identity(self) -> &'static str {
         match self {
-            Self::Decide | Self::Tell | Self::Read | Self::ReadOn | Self::Snapshot => IDENTITY,
+            Self::Decide
+            | Self::Tell
+            | Self::Read
+            | Self::ReadOn
+            | Self::Snapshot
+            | Self::Rotate => IDENTITY,
             Self::Greet | Self::Migrate => "NULL, NULL",
         }
     }
@@ -99,7 +107,7 @@ impl Purpose {
             Self::Decide | Self::Tell => DECISION,
             Self::Read | Self::ReadOn | Self::Greet => 2 * self.patience(),
             // As long as their caller lets them.
-            Self::Snapshot | Self::Migrate => Duration::from_hours(1),
+            Self::Snapshot | Self::Migrate | Self::Rotate => Duration::from_hours(1),
         }
     }
 
@@ -108,6 +116,7 @@ impl Purpose {
     fn lock(self) -> &'static str {
         match self {
             Self::Decide => "LOCK TABLE otpd.audit IN ROW EXCLUSIVE MODE;",
+            Self::Rotate => "LOCK TABLE otpd.rekeyed IN EXCLUSIVE MODE;",
             Self::Read
             | Self::ReadOn
             | Self::Tell
@@ -127,18 +136,21 @@ pub(super) enum Uncommitted {
     Unknown(Trouble),
 }
 
-/// What tells the key of a database, and one database from every other: a copy that was restored has
-/// another number in its cluster, and one that was made anew another name of its own.
-const IDENTITY: &str = "(SELECT encode(value, 'hex') FROM otpd.meta WHERE name = 'key-check'),
+/// What tells the keys of a database, those from before among them, and one database from every other: a
+/// copy that was restored is in a cluster of another number, or has another number there, and one that was
+/// made anew another name of its own.
+const IDENTITY: &str = "(SELECT encode(sha256(string_agg(value, '' ORDER BY name)), 'hex')
+      FROM otpd.meta WHERE name IN ('key-check', 'retired-keys')),
      (SELECT encode(value, 'hex') FROM otpd.meta WHERE name = 'database')
-     || (SELECT oid::text FROM pg_database WHERE datname = current_database())";
+     || (SELECT '-' || system_identifier FROM pg_control_system())
+     || (SELECT '-' || oid FROM pg_database WHERE datname = current_database())";
 
 /// A database among all others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Identity {
-    /// What its key is known by.
-    pub(super) key: String,
-    /// Its own name, and its number in its cluster.
+    /// What its keys are known by.
+    pub(super) keys: String,
+    /// Its own name, its cluster's number, and its own there.
     pub(super) database: String,
 }
 
@@ -185,7 +197,7 @@ impl Session {
         self.timeline
     }
 
-    /// Which database it is, and whose key it has, as the transaction under way sees it; `None` where
+    /// Which database it is, and whose keys it has, as the transaction under way sees it; `None` where
     /// that was not asked.
     pub(super) fn identity(&self) -> Option<&Identity> {
         self.identity.as_ref()
@@ -193,9 +205,24 @@ impl Session {
 
     /// Begins a transaction, after a look at the server: a pooler may have another one by now.
     pub(super) async fn begin(&mut self, purpose: Purpose) -> Result<(), Trouble> {
-        // To begin takes no longer than another, whatever comes after it.
-        self.patience = ANSWER;
+        self.set_out(purpose);
+        let answered = self.ask_to_begin(purpose).await?;
+        self.has_begun(purpose, &answered)
+    }
+
+    /// Begins a transaction as [`Self::begin`], in three steps: between this one and the last, its
+    /// first questions are asked at once with it. Their answers mean nothing before the last.
+    pub(super) fn set_out(&mut self, purpose: Purpose) {
+        // Whatever is asked at once waits for what is before it.
+        self.patience = 2 * ANSWER;
         self.until = Instant::now() + purpose.longest();
+    }
+
+    /// The second step: what the server says of itself.
+    pub(super) async fn ask_to_begin(
+        &self,
+        purpose: Purpose,
+    ) -> Result<Vec<SimpleQueryRow>, Trouble> {
         let (begin, [statement, lock, silence]) = purpose.frame();
         let (whole, schema, identity) = (purpose.lock(), purpose.schema(), purpose.identity());
         // Functions and operators are the system's own: whoever may make others in a schema that is
@@ -215,7 +242,16 @@ impl Session {
                          THEN set_config('synchronous_commit', 'on', true) END,
                     {schema}, {identity}"
         );
-        let answered = self.simple(&query).await?;
+        // To begin takes no longer than another, whatever comes after it.
+        within(ANSWER, self.client.simple_query(&query)).await.map(rows)
+    }
+
+    /// The last step: judges what the server said of itself.
+    pub(super) fn has_begun(
+        &mut self,
+        purpose: Purpose,
+        answered: &[SimpleQueryRow],
+    ) -> Result<(), Trouble> {
         let row = answered.first().ok_or(Trouble::Nonsense("no state of the server"))?;
         if row.get(0) != Some("false") {
             return Err(Trouble::Standby);
@@ -230,7 +266,7 @@ impl Session {
             Some(Ok(_)) | None => {}
         }
         let text = |column: usize| row.get(column).map(str::to_owned);
-        self.identity = text(5).zip(text(6)).map(|(key, database)| Identity { key, database });
+        self.identity = text(5).zip(text(6)).map(|(keys, database)| Identity { keys, database });
         let timeline = row.get(2).and_then(|text| u32::from_str_radix(text, 16).ok());
         self.timeline = timeline.ok_or(Trouble::Nonsense("no timeline"))?;
         self.patience = purpose.patience();
@@ -322,11 +358,18 @@ impl Session {
         &self,
         answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, Trouble> {
-        let patience = self.patience.min(self.until.saturating_duration_since(Instant::now()));
-        match timeout(patience, answer).await {
-            Ok(answered) => Ok(answered?),
-            Err(_) => Err(Trouble::Late(self.patience)),
-        }
+        within(self.patience.min(self.until.saturating_duration_since(Instant::now())), answer)
+            .await
+    }
+}
+
+async fn within<T>(
+    patience: Duration,
+    answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
+) -> Result<T, Trouble> {
+    match timeout(patience, answer).await {
+        Ok(answered) => Ok(answered?),
+        Err(_) => Err(Trouble::Late(patience)),
     }
 }
 

@@ -92,6 +92,13 @@ impl Reads {
         .await
     }
 
+    pub(in crate::store) async fn trail_moved_by(
+        &self,
+        backup: u64,
+    ) -> Result<Option<i64>, StoreError> {
+        self.read(Purpose::Read, async move |session, _| in_front(session, backup).await).await
+    }
+
     pub(in crate::store) async fn trail_before(
         &self,
         before: i64,
@@ -303,10 +310,7 @@ async fn moved(
     backup: u64,
     (newest, ended): (i64, Timestamp),
 ) -> Result<Option<i64>, Trouble> {
-    let select = "SELECT value FROM otpd.meta WHERE name = 'trail-in-front'";
-    let before = session.query(select, &[]).await?;
-    let before = before.first().map(|row| rows::decode::<InFront>(row, 0)).transpose()?;
-    if let Some(InFront { moved, .. }) = before.filter(|front| front.backup == backup) {
+    if let Some(moved) = in_front(session, backup).await? {
         return Ok(Some(moved));
     }
     let first = "SELECT id, at FROM otpd.audit ORDER BY id LIMIT 1";
@@ -324,4 +328,12 @@ async fn moved(
                ON CONFLICT (name) DO UPDATE SET value = excluded.value";
     session.execute(put, &[(&front, Type::BYTEA)]).await?;
     Ok(Some(moved))
+}
+
+/// By how much this backup's ids were moved, if they were.
+async fn in_front(session: &Session, backup: u64) -> Result<Option<i64>, Trouble> {
+    let select = "SELECT value FROM otpd.meta WHERE name = 'trail-in-front'";
+    let front = session.query(select, &[]).await?;
+    let front = front.first().map(|row| rows::decode::<InFront>(row, 0)).transpose()?;
+    Ok(front.filter(|front| front.backup == backup).map(|front| front.moved))
 }

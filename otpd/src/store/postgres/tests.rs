@@ -7,6 +7,7 @@ mod fleet;
 mod hosts;
 mod lines;
 mod roles;
+mod rotation;
 mod servers;
 mod troubles;
 

@@ -72,9 +72,12 @@ pub(super) enum Trouble {
     /// It is another one than this daemon began with.
     #[error("is another database than the one that this otpd began with")]
     OtherDatabase,
-    /// It belongs to another key than when this daemon began.
-    #[error("has gone over to another key")]
+    /// It belongs to another key than when this daemon began, or keeps others from before.
+    #[error("has gone over to other keys")]
     Rekeyed,
+    /// Another rotation of the key is under way, at whichever host.
+    #[error("is being put under another key already")]
+    Rotating,
     /// No connection could be made, and why.
     #[error("{0}")]
     NoEntry(Arc<Trouble>),
@@ -124,6 +127,11 @@ impl Trouble {
     /// Whether the server's disk is full.
     pub(super) fn is_full(&self) -> bool {
         self.code() == Some(&SqlState::DISK_FULL)
+    }
+
+    /// Whether a lock was not had in time.
+    pub(super) fn is_locked(&self) -> bool {
+        self.code() == Some(&SqlState::LOCK_NOT_AVAILABLE)
     }
 
     /// Whether the role lacks a right.
@@ -228,6 +236,7 @@ impl Trouble {
                  otpd"
             }
             Self::Rekeyed => "see otpctl status: otpd goes on with the next key by itself",
+            Self::Rotating => "wait until that has ended; otpctl status says which key holds",
             Self::OpenFolder => {
                 "set unix_socket_directories in postgresql.conf to a folder of its own, such as \
                  /run/postgresql, and name that in store.url"

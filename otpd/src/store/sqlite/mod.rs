@@ -126,6 +126,8 @@ pub struct Sqlite {
     /// The last transaction found the disk full.
     full: bool,
     rekeyed: Rekeyed,
+    /// The file may hold what was put under another key since, as it was before.
+    stale_pages: bool,
 }
 
 /// What the key of the database at `path` is known by, if it holds anything that needs one: then a new
@@ -202,6 +204,8 @@ fn open(path: &Path) -> Result<Connection, OpenError> {
         db.pragma_update(None, "journal_mode", "WAL")?;
         db.pragma_update(None, "synchronous", "FULL")?;
         db.pragma_update(None, "trusted_schema", false)?;
+        // What is deleted, a number under the key from before too, is overwritten in the file.
+        db.pragma_update(None, "secure_delete", true)?;
         db.set_prepared_statement_cache_capacity(32);
         Ok(db)
     };
@@ -260,7 +264,9 @@ impl Sqlite {
         };
         let (recent, reserve) = (Recent::default(), Reserve::open(path));
         let rekeyed = Rekeyed::default();
-        let mut sqlite = Self { db, keys, enrolled: None, recent, reserve, full: false, rekeyed };
+        let stale_pages = rotate::leaves_stale_pages(&db).map_err(failed)?;
+        let (enrolled, full) = (None, false);
+        let mut sqlite = Self { db, keys, enrolled, recent, reserve, full, rekeyed, stale_pages };
         sqlite.settle_in();
         Ok(sqlite)
     }
@@ -411,6 +417,10 @@ impl Engine for Sqlite {
     }
 
     async fn tidy(&mut self, chore: &Chore) -> Result<u32, StoreError> {
+        if self.rekeyed.holds() {
+            // What is written down by keys from before is read by nobody.
+            return Err(StoreError::Unavailable);
+        }
         match chore {
             Chore::Budgets { .. } => self.recent.forget_budgets(),
             Chore::Discard(_) => (self.recent, self.enrolled) = (Recent::default(), None),
@@ -418,7 +428,7 @@ impl Engine for Sqlite {
             | Chore::Index
             | Chore::Agreed { .. }
             | Chore::Trail { .. }
-            | Chore::Imported(_)
+            | Chore::Imported { .. }
             | Chore::Rotate(_)
             | Chore::Retired(_)
             | Chore::Reserve => {}

@@ -1,21 +1,21 @@
 //! The key of the database is replaced, all of it in one transaction.
 
-use std::collections::BTreeMap;
+use rusqlite::{Connection, Error, OptionalExtension, Row, params, types::Type};
+use tracing::{debug, error, warn};
 
-use rusqlite::{Connection, OptionalExtension, params};
-use tracing::error;
-
-use super::{Sqlite, rows};
+use super::{Sqlite, check_value, rows};
 use crate::{
+    domain::account::Account,
     failpoint::{self, Point},
+    keys::{Keys, Unsealable},
     store::{
-        format::NUMBER,
-        rotation::{Renewed, Rotation},
+        format::{NUMBER, RANGE},
+        rotation::{self, Renewed, Rotation},
     },
 };
 
-/// What is counted for a range, as a kind.
-const RANGE: i16 = 2;
+/// Rows that are encrypted anew at once: of a million, no more are held in memory.
+const PAGE: u32 = 1000;
 
 /// The code keys from before, as they are kept.
 pub(super) fn retired(db: &Connection) -> rusqlite::Result<Option<Vec<u8>>> {
@@ -23,66 +23,120 @@ pub(super) fn retired(db: &Connection) -> rusqlite::Result<Option<Vec<u8>>> {
     db.query_row(select, [], |row| row.get(0)).optional()
 }
 
+/// Whether a rotation has left pages in the file that are as they were before it.
+pub(super) fn leaves_stale_pages(db: &Connection) -> rusqlite::Result<bool> {
+    db.query_row("SELECT EXISTS (SELECT 1 FROM meta WHERE name = 'stale-pages')", [], |row| {
+        row.get(0)
+    })
+}
+
 impl Sqlite {
-    /// Keeps further code keys from before; whether there were any.
+    /// Keeps further code keys from before; whether there were any: then this run is over.
     pub(super) fn retire(&self, sealed: &[u8]) -> rusqlite::Result<u32> {
-        let Ok(joined) = self.keys.clone().with_retired(sealed) else {
+        let Ok(joined) = rotation::joined(&self.keys, retired(&self.db)?.as_deref(), sealed) else {
             error!("the keys from before of a backup are damaged, and left out");
             return Ok(0);
         };
-        if joined.retired() == self.keys.retired() {
-            return Ok(0);
-        }
+        let Some(joined) = joined else { return Ok(0) };
         let put = "INSERT OR REPLACE INTO meta (name, value) VALUES ('retired-keys', ?1)";
-        self.db.execute(put, [joined.seal_retired()])?;
-        self.rekeyed.set();
+        self.db.execute(put, [joined])?;
         Ok(1)
     }
 
     /// Goes over to the next key; how many numbers there are. Nothing is decided with this one from
     /// then on.
-    pub(super) fn rotate(&self, rotation: &Rotation) -> rusqlite::Result<u32> {
-        let (db, next) = (&self.db, &rotation.next);
+    pub(super) fn rotate(&mut self, rotation: &Rotation) -> rusqlite::Result<u32> {
+        let db = &self.db;
         db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-        let mut select = db.prepare("SELECT account, number, number_index FROM enrollment")?;
-        let mut found = select.query([])?;
-        let mut renewed = Vec::new();
-        let mut keys = BTreeMap::<(i16, Vec<u8>), [u8; 16]>::new();
-        while let Some(row) = found.next()? {
-            let (account, sealed) = (rows::name(row, 0)?, row.get::<_, Vec<u8>>(1)?);
-            match Renewed::of(&self.keys, next, &account, &sealed) {
-                Ok(one) => {
-                    keys.insert((NUMBER, row.get(2)?), one.index);
-                    let [before, after] = one.range;
-                    keys.insert((RANGE, before.to_vec()), after);
-                    renewed.push((account, one));
-                }
-                // It can be read by no key.
-                Err(error) => {
-                    error!(%account, %error, "the account's number is damaged, and stays so");
-                }
-            }
+        if check_value(db)?.as_deref() != Some(self.keys.check.as_slice()) {
+            self.rekeyed.set();
+            let why = "the database has gone over to another key";
+            return Err(Error::FromSqlConversionFailure(0, Type::Blob, why.into()));
         }
-        let update = "UPDATE enrollment SET key_id = ?2, number = ?3, number_index = ?4
-                      WHERE account = ?1";
-        let mut update = db.prepare(update)?;
-        for (account, one) in &renewed {
-            let index = one.index.as_slice();
-            update.execute(params![account.as_str(), next.id, one.number, index])?;
-        }
-        let mut update =
-            db.prepare("UPDATE budget SET key_id = ?3, key = ?4 WHERE kind = ?1 AND key = ?2")?;
-        for ((kind, before), after) in &keys {
-            update.execute(params![kind, before, next.id, after.as_slice()])?;
-        }
+        let damaged = |error: Unsealable| {
+            Error::FromSqlConversionFailure(0, Type::Blob, error.to_string().into())
+        };
+        let next = rotation.next(&self.keys, retired(db)?.as_deref()).map_err(damaged)?;
+        let numbers = renew_all(db, &self.keys, &next)?;
+        // Of numbers that nobody has any more: found by no key from here on, and not for one to come
+        // that is the one before.
+        db.execute(
+            "DELETE FROM budget WHERE kind IN (?2, ?3) AND key_id <> ?1",
+            params![next.id, NUMBER, RANGE],
+        )?;
         let mut put = db.prepare("INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)")?;
         put.execute(params!["key-check", next.check.as_slice()])?;
         put.execute(params!["retired-keys", next.seal_retired()])?;
-        let numbers = u32::try_from(renewed.len()).unwrap_or(u32::MAX);
+        put.execute(params!["stale-pages", [0_u8; 0].as_slice()])?;
         rows::append(db, &rotation.done(numbers))?;
         failpoint::reach(Point::Written);
         db.prepare_cached("COMMIT")?.execute([])?;
+        drop(put);
         self.rekeyed.set();
+        self.stale_pages = true;
+        self.overwrite_stale_pages();
         Ok(numbers)
+    }
+
+    /// Moves the log into the file, where a rotation has left pages under the key from before: only what
+    /// is moved there takes their place. A read that is under way keeps it from that; then the next round
+    /// of upkeep does it.
+    pub(super) fn overwrite_stale_pages(&mut self) {
+        if !self.stale_pages {
+            return;
+        }
+        let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
+        match self.db.query_row(checkpoint, [], |row: &Row<'_>| row.get::<_, bool>(0)) {
+            Ok(true) => debug!("what was under the key from before is in the file yet"),
+            Ok(false) => match self.db.execute("DELETE FROM meta WHERE name = 'stale-pages'", []) {
+                Ok(_) => self.stale_pages = false,
+                Err(error) => warn!(%error, "the log is moved into the file once more"),
+            },
+            Err(error) => warn!(%error, "what was under the key from before is in the file yet"),
+        }
+    }
+}
+
+/// Encrypts all numbers anew, and has what is counted for them found by the next key; how many.
+fn renew_all(db: &Connection, before: &Keys, next: &Keys) -> rusqlite::Result<u32> {
+    let mut select = db.prepare(
+        "SELECT account, number, number_index FROM enrollment WHERE account > ?1
+         ORDER BY account LIMIT ?2",
+    )?;
+    let update = "UPDATE enrollment SET key_id = ?2, number = ?3, number_index = ?4
+                  WHERE account = ?1";
+    let mut enrollment = db.prepare(update)?;
+    let update = "UPDATE budget SET key_id = ?3, key = ?4 WHERE kind = ?1 AND key = ?2";
+    let mut budget = db.prepare(update)?;
+    let (mut numbers, mut after) = (0_u32, String::new());
+    loop {
+        let row = |row: &Row<'_>| {
+            Ok((rows::name(row, 0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, Vec<u8>>(2)?))
+        };
+        let page = select.query_map(params![after, PAGE], row)?;
+        let page: Vec<(Account, Vec<u8>, Vec<u8>)> = page.collect::<rusqlite::Result<_>>()?;
+        let Some((last, ..)) = page.last() else { return Ok(numbers) };
+        last.as_str().clone_into(&mut after);
+        for (account, sealed, old_index) in page {
+            let renewed = match Renewed::of(before, next, &account, &sealed) {
+                Ok(renewed) => renewed,
+                // It can be read by no key.
+                Err(error) => {
+                    error!(%account, %error, "the account's number is damaged, and stays so");
+                    continue;
+                }
+            };
+            let (index, [old_range, range]) = (renewed.index, renewed.range);
+            enrollment.execute(params![
+                account.as_str(),
+                next.id,
+                renewed.number,
+                index.as_slice()
+            ])?;
+            // Of several who share one, the first takes it along.
+            budget.execute(params![NUMBER, old_index, next.id, index.as_slice()])?;
+            budget.execute(params![RANGE, old_range.as_slice(), next.id, range.as_slice()])?;
+            numbers = numbers.saturating_add(1);
+        }
     }
 }

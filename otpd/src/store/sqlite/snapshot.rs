@@ -66,6 +66,13 @@ impl Reads {
         .await
     }
 
+    pub(in crate::store) async fn trail_moved_by(
+        &self,
+        backup: u64,
+    ) -> Result<Option<i64>, StoreError> {
+        self.read(move |db, _| in_front(db, backup)).await
+    }
+
     pub(in crate::store) async fn trail_before(
         &self,
         before: i64,
@@ -275,10 +282,7 @@ fn moved(
     backup: u64,
     (newest, ended): (i64, Timestamp),
 ) -> rusqlite::Result<Option<i64>> {
-    let before = "SELECT value FROM meta WHERE name = 'trail-in-front'";
-    let before =
-        db.query_row(before, [], |row| rows::decode::<InFront>(0, row.get_ref(0)?.as_blob()?));
-    if let Some(InFront { moved, .. }) = before.optional()?.filter(|front| front.backup == backup) {
+    if let Some(moved) = in_front(db, backup)? {
         return Ok(Some(moved));
     }
     let first = "SELECT id, at FROM audit ORDER BY id LIMIT 1";
@@ -292,6 +296,15 @@ fn moved(
     let put = "INSERT OR REPLACE INTO meta (name, value) VALUES ('trail-in-front', ?1)";
     db.execute(put, [front])?;
     Ok(Some(moved))
+}
+
+/// By how much this backup's ids were moved, if they were.
+fn in_front(db: &Connection, backup: u64) -> rusqlite::Result<Option<i64>> {
+    let select = "SELECT value FROM meta WHERE name = 'trail-in-front'";
+    let front =
+        db.query_row(select, [], |row| rows::decode::<InFront>(0, row.get_ref(0)?.as_blob()?));
+    let front = front.optional()?.filter(|front| front.backup == backup);
+    Ok(front.map(|front| front.moved))
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use crate::{
     store::Scope,
     verifier::{
         follow::FOLLOWED,
-        taken::{Key, What},
+        taken::{Code, Key, Names, Taken, What},
     },
 };
 
@@ -198,6 +198,27 @@ async fn of_a_login_that_ended_before_its_vendors_reply_no_plain_code_is_kept() 
     let entry = house.verifier.courier.messages.get(&key).expect("it is listened to");
     let What::Code(code) = &entry.what else { panic!("a code was sent") };
     assert!(code.order().token == token && code.order().code.is_wiped());
+}
+
+#[tokio::test]
+async fn of_a_login_that_ends_while_its_message_is_written_down_no_plain_code_is_kept() {
+    let mut house = house().await;
+    let (token, _, _) = house.begin().await;
+    let key = Key::Theirs(GatewayName("first".into()), VendorMessageId("id-1".into()));
+    let messages = &house.verifier.courier.messages;
+    let What::Code(code) = &messages.get(&key).expect("it is listened to").what else {
+        panic!("a code was sent")
+    };
+    assert!(!code.order().code.is_wiped());
+    let names = Names { gateway: GatewayName("first".into()), id: None, ours: None };
+    let again = Code::new(Arc::clone(&code.site), code.order());
+    let again = Arc::new(Taken::new(What::Code(Box::new(again)), names));
+    // Written down from here, and found under its names not before the end.
+    messages.hold(&again);
+    house.verifier.courier.wipe(token);
+    messages.enter(&again, *house.now.lock().unwrap());
+    let What::Code(code) = &again.what else { panic!("a code was sent") };
+    assert!(code.order().code.is_wiped() && !messages.holds_code(token));
 }
 
 #[tokio::test]

@@ -270,6 +270,29 @@ async fn a_login_hosts_role_is_refused_what_it_need_not_do() {
 }
 
 #[tokio::test]
+async fn what_decisions_call_is_for_hosts_alone_and_does_what_they_may_do() {
+    let server = Server::start();
+    divide(&server, &keys());
+    server.execute("otpd", "CREATE ROLE mallory; GRANT USAGE ON SCHEMA otpd TO mallory");
+    // Triggers call what is theirs, and nobody else can.
+    let of = |role: &str| {
+        let select = format!(
+            "SELECT string_agg(proname, ' ' ORDER BY proname) FROM pg_proc
+             WHERE pronamespace = 'otpd'::regnamespace AND prorettype <> 'trigger'::regtype
+             AND has_function_privilege('{role}', oid, 'EXECUTE')"
+        );
+        server.sql("otpd", &select)
+    };
+    let calls = "append_events lock_accounts lock_numbers put_challenges put_logins put_numbers \
+                 put_shares read_shares";
+    assert_eq!(["mallory", "web", "office"].map(of), ["", calls, calls]);
+    let careless = "SELECT count(*) FROM pg_proc WHERE pronamespace = 'otpd'::regnamespace
+                    AND prorettype <> 'trigger'::regtype
+                    AND (prosecdef OR 'search_path=pg_catalog, pg_temp' <> ALL(proconfig))";
+    assert_eq!(server.sql("otpd", careless), "0");
+}
+
+#[tokio::test]
 async fn the_trail_is_cut_off_by_administrators_alone() {
     let server = Server::start();
     let (office, web) = hosts(&server);

@@ -97,6 +97,51 @@ async fn a_host_whose_connection_stays_leaves_a_primary_from_before_a_failover()
     assert_eq!(counts, ["0", "1"], "on the new one alone");
 }
 
+#[tokio::test]
+async fn a_newer_timeline_of_another_database_is_nothing_to_go_by() {
+    let mut ours = TestServer::start();
+    let folder = tempfile::tempdir().expect("a folder");
+    let site = || Site { state: Some(folder.path().to_owned()), ..testing::host(1) };
+    let opened = |settings| Postgres::open(settings, keys(), site());
+    drop(opened(testing::settings(&ours)).expect("a schema"));
+    // A database of the same name in another cluster, behind a name in store.url that is wrong.
+    let foreign = TestServer::start();
+    drop(testing::open(&foreign, keys(), 2).expect("a schema"));
+    let newer = foreign.standby();
+    let engine = opened(both(&ours, &newer)).expect("a database");
+    let connector = engine.connector.clone();
+    let store = serve(engine);
+    assert_eq!(charge(&store, "alice").await, Ok(1));
+    newer.promote();
+    super::super::watch::look(&connector).await;
+    assert_eq!(charge(&store, "alice").await, Ok(2), "a look at it changes nothing");
+    // For a while it is all that can be reached.
+    ours.stop();
+    for _ in 0..5 {
+        assert_eq!(charge(&store, "alice").await, Err(StoreError::Unavailable));
+    }
+    ours.go();
+    assert_eq!(charge_until_served(&store).await, 3, "the right one, and no restart is needed");
+    let found = "SELECT count(*) FROM otpd.login";
+    assert_eq!(newer.sql("otpd", found), "0");
+    drop(store);
+    let kept = std::fs::read_to_string(folder.path().join("timeline")).expect("the file");
+    assert!(kept.ends_with(" 1\n"), "{kept}");
+    let store = serve(opened(testing::settings(&ours)).expect("the next start"));
+    assert_eq!(charge(&store, "alice").await, Ok(4));
+}
+
+#[tokio::test]
+async fn a_database_is_known_by_its_cluster_too() {
+    let server = TestServer::start();
+    let engine = testing::open(&server, keys(), 1).expect("a database");
+    let session = engine.connector.connect().await.expect("a server");
+    let found = &session.identity().expect("it was asked").database;
+    // A dump that was restored into a cluster made alike has the same name, and the same number there.
+    let cluster = server.sql("otpd", "SELECT system_identifier FROM pg_control_system()");
+    assert!(found.contains(&format!("-{cluster}-")), "{found}");
+}
+
 /// Tries until a server is there again.
 async fn charge_until_served(store: &crate::store::Store) -> usize {
     let served = async {
@@ -107,7 +152,7 @@ async fn charge_until_served(store: &crate::store::Store) -> usize {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(10), served).await.expect("a server")
+    tokio::time::timeout(std::time::Duration::from_mins(1), served).await.expect("a server")
 }
 
 #[tokio::test]
