@@ -11,7 +11,7 @@ use crate::{
     domain::{
         account::Account,
         audit::{Actor, AuditEvent, Event},
-        budget::Purse,
+        budget::{Budget, Purse},
         challenge::{Channel, End},
         opt_out::{Inbound, OptOut, Said, Wish, WordMark},
         passcode::ChallengeToken,
@@ -115,6 +115,8 @@ pub(super) async fn to_the_millisecond(subject: &impl Subject) {
     house.times.at(DAY, 0);
     let all = Deleted { audit: 1, budgets: 1, logins: 1 };
     assert_eq!((house.forget().await, house.rows()), (all, [1, 0, 0]));
+    let remembered = house.read().await.budgets;
+    assert!(remembered.values().all(|budget| *budget == Budget::default()), "{remembered:?}");
     let by_token = Scope::Challenge(super::behaviours::challenge(1).token);
     let look = changing(|records| records.account.is_some());
     let found = house.running.store.transact(by_token, look).await;

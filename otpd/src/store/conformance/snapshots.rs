@@ -134,6 +134,7 @@ pub(super) async fn a_trail_in_front(subject: &impl Subject) {
     let after = reader.before_events(Trail::default(), last, Some(4)).await.expect("an id");
     let newest = reader.events(Trail::default(), after, last, 100).await.expect("rows");
     assert_eq!(newest.iter().map(|row| row.at.0).collect::<Vec<_>>(), [5, 10, 11, 12]);
+    assert_eq!(newest[0].id + 1, newest[1].id, "right before it");
     // As the next backup has them.
     let backwards = reader.trail_before(last, 3).await.expect("rows");
     assert_eq!(backwards.iter().map(|row| row.at.0).collect::<Vec<_>>(), [11, 10, 5]);

@@ -64,8 +64,8 @@ pub(super) async fn append(
 }
 
 /// Keeps ids growing on a server whose transactions have lower numbers than those that wrote what is
-/// here, after a dump was restored there. True when something had to be changed.
-pub(super) async fn settle_base(session: &Session) -> Result<bool, Trouble> {
+/// here, after a dump was restored there.
+pub(super) async fn settle_base(session: &Session) -> Result<(), Trouble> {
     let behind = format!(
         "(SELECT max(id) FROM otpd.audit)
          >= base + (pg_snapshot_xmax(pg_current_snapshot())::text::bigint << {PLACES})"
@@ -73,12 +73,12 @@ pub(super) async fn settle_base(session: &Session) -> Result<bool, Trouble> {
     // Whoever may only read it need not: the database is moved by its administrators.
     let look = format!("SELECT coalesce(bool_or({behind}), false) FROM otpd.audit_base");
     if !session.one(&look, &[]).await?.try_get::<_, bool>(0)? {
-        return Ok(false);
+        return Ok(());
     }
     let update = format!(
         "UPDATE otpd.audit_base SET base = (SELECT max(id) FROM otpd.audit) WHERE {behind}"
     );
-    Ok(session.execute(&update, &[]).await? > 0)
+    session.execute(&update, &[]).await.map(drop)
 }
 
 /// The id before which no event can appear any more. To be asked in a transaction that sees what

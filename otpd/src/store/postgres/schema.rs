@@ -156,13 +156,13 @@ async fn prepare_once(session: &mut Session, keys: &Keys) -> Result<(), Unfit> {
         Some(_) => return Err(Unfit::WrongKey),
         None => put_meta(session, KEY_CHECK, &keys.check).await?,
     }
-    let moved = match audit::settle_base(session).await {
+    match audit::settle_base(session).await {
         Err(trouble) if trouble.is_forbidden() => return Err(Unfit::Moved),
-        moved => moved?,
-    };
+        settled => settled?,
+    }
     // A daemon that finds everything in order writes nothing.
     let wrote = session.one("SELECT pg_current_xact_id_if_assigned() IS NOT NULL", &[]).await?;
-    if moved || wrote.try_get(0)? {
+    if wrote.try_get(0)? {
         session.commit().await?;
     } else {
         session.rollback().await?;
