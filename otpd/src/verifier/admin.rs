@@ -211,7 +211,7 @@ impl Verifier {
         let moving = self.doors.are_closed().then(|| super::moving::CLOSED.to_owned());
         let problems = full.into_iter().chain(clock).chain(moving);
         let problems =
-            problems.chain(self.trouble_with_hosts()).chain(self.leftover_key()).collect();
+            problems.chain(self.trouble_with_hosts()).chain(self.leftover_key().await).collect();
         let (host, store) = (site.message.host.clone(), self.reader.kind());
         Ok(Status { host, store, counts, gateways, problems })
     }

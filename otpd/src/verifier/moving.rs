@@ -37,7 +37,7 @@ const EVENTS: u32 = 1000;
 
 /// Whether anybody is let in; cheap to clone.
 #[derive(Clone, Default)]
-pub(super) struct Doors(Arc<AtomicUsize>);
+pub struct Doors(Arc<AtomicUsize>);
 
 impl Doors {
     /// Lets nobody in for as long as what this returns lives.

@@ -114,13 +114,14 @@ impl Connector {
         }
         let (mut best, mut refused) = (None::<(usize, Server, Session)>, Vec::new());
         for (place, server, answer) in answers {
-            let session = match answer.and_then(|session| self.recognize(&session).map(|()| session)) {
-                Ok(session) => session,
-                Err(trouble) => {
-                    refused.push((place, server, trouble));
-                    continue;
-                }
-            };
+            let session =
+                match answer.and_then(|session| self.recognize(&session).map(|()| session)) {
+                    Ok(session) => session,
+                    Err(trouble) => {
+                        refused.push((place, server, trouble));
+                        continue;
+                    }
+                };
             let (newer, older) = match best.take() {
                 None => ((place, server, session), None),
                 Some(other) => {
