@@ -30,6 +30,7 @@ use crate::{
     shutdown, store,
     systemd::{self, ListenError},
     telemetry::{Telemetry, TelemetryError},
+    verifier::Doors,
 };
 
 /// Why the daemon cannot do its work; it then answers every login with `unavailable`.
@@ -125,7 +126,9 @@ pub fn run(path: &Path) -> Result<(), RunError> {
         Err(_) => config::socket_of(path),
     };
     let listener = systemd::listen(&socket)?;
-    let started = config.map_err(StartError::from).and_then(|config| Daemon::start(path, config));
+    let doors = Doors::default();
+    let started = config.map_err(StartError::from);
+    let started = started.and_then(|config| Daemon::start(path, config, &doors));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let store = runtime.block_on(async {
         let (trigger, stop) = shutdown::channel();
@@ -136,13 +139,13 @@ pub fn run(path: &Path) -> Result<(), RunError> {
             let daemon = match started {
                 Ok(daemon) => Some(daemon),
                 Err(error) => {
-                    broken::serve(path, &listener, &mut reloads, stop.clone(), error).await
+                    broken::serve(path, &doors, &listener, &mut reloads, stop.clone(), error).await
                 }
             };
             let Some(daemon) = daemon else { break None };
             match daemon.serve(&listener, &telemetry, &mut reloads, stop.clone()).await {
                 End::Stopped(store) => break Some(store),
-                End::Rekeyed(config) => started = Daemon::again(path, *config).await,
+                End::Rekeyed(config) => started = Daemon::again(path, *config, &doors).await,
             }
         })
     })?;

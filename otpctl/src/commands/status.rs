@@ -20,7 +20,7 @@ pub(crate) fn run(session: &Session) -> Result<Outcome, Failure> {
 }
 
 /// The daemons that share the store; none where the daemon is of an earlier version.
-fn hosts(session: &Session) -> Result<Vec<admin::Host>, Failure> {
+pub(super) fn hosts(session: &Session) -> Result<Vec<admin::Host>, Failure> {
     let mut hosts = Vec::new();
     let each = |listed: admin::HostListed| hosts.extend(listed.host);
     match session.call_more(&admin::Hosts {}, each) {

@@ -238,8 +238,10 @@ pub(crate) fn key_rotated(done: &KeyRotated) -> String {
     let KeyRotated { key, numbers, without } = done;
     let mut text = format!(
         "Everything is under the key {key}; numbers among it: {numbers}. Now, on every host:\n\
+         mv /etc/otpd/otpd.key /etc/otpd/otpd.key.old\n\
          mv /etc/otpd/otpd.key.next /etc/otpd/otpd.key, and keep a copy where the database is not.\n\
-         Backups from before need the key from before: take a new one (otpctl backup).\n"
+         Backups from before need the key from before, otpd.key.old: keep it with them, and nowhere else.\n\
+         Take a new one (otpctl backup).\n"
     );
     if !without.is_empty() {
         text +=

@@ -11,6 +11,7 @@ use crate::{
     ipc::{self, Backend},
     shutdown::{self, Reloads, Shutdown},
     systemd,
+    verifier::Doors,
 };
 
 /// How often a daemon that cannot open its store looks whether the cause is gone.
@@ -23,6 +24,7 @@ const RETRY_SERVER: Duration = Duration::from_secs(2);
 /// unless the configuration is at fault.
 pub(super) async fn serve(
     path: &Path,
+    doors: &Doors,
     listener: &UnixListener,
     reloads: &mut Reloads,
     mut stop: Shutdown,
@@ -55,9 +57,11 @@ pub(super) async fn serve(
             systemd::notify_reloading();
         }
         // Logins are refused meanwhile: a database server may take seconds to be found away.
-        let own = path.to_owned();
+        let (own, doors) = (path.to_owned(), doors.clone());
         let mut attempt = tokio::task::spawn_blocking(move || {
-            load(&own).map_err(StartError::from).and_then(|config| Daemon::start(&own, config))
+            load(&own)
+                .map_err(StartError::from)
+                .and_then(|config| Daemon::start(&own, config, &doors))
         });
         let tried = tokio::select! {
             () = &mut served => return None,

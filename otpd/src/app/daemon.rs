@@ -37,7 +37,7 @@ use crate::{
     shutdown::{self, Reloads, Shutdown},
     systemd,
     telemetry::Telemetry,
-    verifier::{Parts, Site, Verifier},
+    verifier::{Doors, Parts, Site, Verifier},
 };
 
 /// What requests and messages that are under way may still take when the daemon stops. Logins that
@@ -81,8 +81,8 @@ pub(super) struct Daemon {
 }
 
 impl Daemon {
-    /// Opens what the configuration names.
-    pub(super) fn start(path: &Path, config: Config) -> Result<Self, StartError> {
+    /// Opens what the configuration names; it lets people in where these doors are open.
+    pub(super) fn start(path: &Path, config: Config, doors: &Doors) -> Result<Self, StartError> {
         for warning in &config.warnings {
             warn!("{warning}");
         }
@@ -112,8 +112,9 @@ impl Daemon {
             machine: config::host_name(),
             next_key: {
                 let path = config.server.key_file.clone();
-                Box::new(move || key::next(&path))
+                Arc::new(move || key::next(&path))
             },
+            doors: doors.clone(),
         });
         Ok(Self {
             path: path.into(),
@@ -135,10 +136,14 @@ impl Daemon {
 
     /// Begins anew by the rules that held: whoever waits at a prompt notices no more of it than of a
     /// restart.
-    pub(super) async fn again(path: &Path, config: Config) -> Result<Self, StartError> {
+    pub(super) async fn again(
+        path: &Path,
+        config: Config,
+        doors: &Doors,
+    ) -> Result<Self, StartError> {
         info!("the keys of the database are others now; otpd begins anew with them");
-        let path = path.to_owned();
-        let started = tokio::task::spawn_blocking(move || Self::start(&path, config));
+        let (path, doors) = (path.to_owned(), doors.clone());
+        let started = tokio::task::spawn_blocking(move || Self::start(&path, config, &doors));
         started.await.unwrap_or_else(|error| Err(StartError::Thread(std::io::Error::other(error))))
     }
 

@@ -1,6 +1,6 @@
 //! The key that the store belongs to, and the one that is to come after it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tracing::{info, warn};
 
@@ -15,7 +15,7 @@ use crate::{
 /// another one.
 pub(super) fn of_store(config: &Config) -> Result<Keys, StartError> {
     let path = &config.server.key_file;
-    let key = read(path, "otpd.key")?;
+    let key = read(path, credential("otpd.key").as_deref())?;
     if let Some(mode) = MasterKey::exposed(path) {
         // A credential is a copy, and says nothing about who reads what it was copied from.
         let (path, mode) = (path.display(), format_args!("{mode:04o}"));
@@ -43,18 +43,58 @@ pub(super) fn of_store(config: &Config) -> Result<Keys, StartError> {
     Ok(master.derive())
 }
 
-/// A key by the name of its credential, or else in its file.
-fn read(path: &Path, credential: &str) -> Result<Option<MasterKey>, KeyError> {
-    let credential = systemd::credentials_directory().map(|folder| folder.join(credential));
+/// A key in a file, or before that in its credential.
+fn read(path: &Path, credential: Option<&Path>) -> Result<Option<MasterKey>, KeyError> {
     if let Some(credential) = credential
-        && let Some(master) = MasterKey::read(&credential)?
+        && let Some(master) = MasterKey::read(credential)?
     {
         return Ok(Some(master));
     }
     MasterKey::read(path)
 }
 
+/// Where systemd puts a credential of this name.
+fn credential(name: &str) -> Option<PathBuf> {
+    systemd::credentials_directory().map(|folder| folder.join(name))
+}
+
 /// The key that is to come after the one in this file.
 pub(super) fn next(path: &Path) -> Result<Option<MasterKey>, KeyError> {
-    read(&MasterKey::next_to(path), "otpd.key.next")
+    next_of(path, credential("otpd.key.next").as_deref())
+}
+
+fn next_of(path: &Path, credential: Option<&Path>) -> Result<Option<MasterKey>, KeyError> {
+    match read(&MasterKey::next_to(path), credential) {
+        // What systemd reads as root it hands over at the start alone.
+        Err(KeyError::Io { path, source }) if credential.is_some_and(Path::exists) => {
+            Err(KeyError::NotHanded { path, source })
+        }
+        read => read,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt};
+
+    use super::{MasterKey, next_of};
+
+    #[test]
+    fn a_next_key_that_was_made_since_the_start_is_handed_over_by_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, credential) = (folder.path().join("otpd.key"), folder.path().join("handed"));
+        fs::write(&credential, "none").unwrap();
+        fs::set_permissions(&credential, fs::Permissions::from_mode(0o600)).unwrap();
+        let handed = Some(credential.as_path());
+        assert!(next_of(&path, handed).unwrap().is_none(), "there is none");
+        // For who may read everything a folder is as unreadable as root's file is for otpd.
+        let next = MasterKey::next_to(&path);
+        fs::create_dir(&next).unwrap();
+        fs::set_permissions(&next, fs::Permissions::from_mode(0o700)).unwrap();
+        let told = next_of(&path, handed).err().expect("it cannot be read").to_string();
+        assert!(told.contains("systemctl restart otpd hands it over"), "{told}");
+        assert!(!told.contains("LoadCredential"), "{told}");
+        let told = next_of(&path, None).err().expect("it cannot be read").to_string();
+        assert!(told.contains("LoadCredential=otpd.key.next:"), "{told}");
+    }
 }

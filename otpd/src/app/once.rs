@@ -3,11 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{StartError, examined, key, load, opened, routes};
-use crate::{
-    config::{self, Config},
-    keys::MasterKey,
-    store, systemd,
-};
+use crate::{config, keys::MasterKey, store, systemd};
 
 /// Checks the configuration as the start does, gateways and all, and that the store can be worked with;
 /// its warnings. The service's own is read as the service reads it, by root too, which is another user
@@ -23,44 +19,18 @@ pub fn check(path: &Path) -> Result<Vec<String>, StartError> {
     let config = config::load(path, credentials.as_deref(), &config::host_name())?;
     routes(&config, &config.delivery.voice)?;
     let mut warnings = config.warnings.clone();
-    match &config.store {
-        config::Store::Sqlite(database) => {
-            let key_file = &config.server.key_file;
-            examined::key_and_database(key_file, database, credentials.as_deref())?;
+    if matches!(config.store, config::Store::Postgres(_)) {
+        opened::machine_id()?;
+    }
+    let key_file = &config.server.key_file;
+    match examined::key_and_database(key_file, &config.store, credentials.as_deref()) {
+        // It comes back, and nothing is wrong with the configuration until then.
+        Err(StartError::Postgres(error)) if error.is_away() => {
+            warnings.push(format!("{error}; nobody can log in with a code until then"));
         }
-        config::Store::Postgres(settings) => {
-            opened::machine_id()?;
-            match store::examine_postgres(settings) {
-                Ok(Some(check)) => fits(&config, credentials.as_deref(), &check)?,
-                Ok(None) => {}
-                // It comes back, and nothing is wrong with the configuration until then.
-                Err(error) if error.is_away() => {
-                    warnings.push(format!("{error}; nobody can log in with a code until then"));
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
+        judged => judged?,
     }
     Ok(warnings)
-}
-
-/// Refuses keys that are not those of the database, as far as who checks may read them.
-fn fits(config: &Config, credentials: Option<&Path>, check: &[u8]) -> Result<(), StartError> {
-    let path = &config.server.key_file;
-    let keys = [(path.clone(), "otpd.key"), (MasterKey::next_to(path), "otpd.key.next")];
-    let keys = keys.iter().filter_map(|(path, name)| {
-        let credential = credentials.map(|folder| folder.join(name));
-        let credential = credential.and_then(|path| MasterKey::read(&path).ok().flatten());
-        credential.or_else(|| MasterKey::read(path).ok().flatten())
-    });
-    let keys = keys.map(|master| master.derive()).collect::<Vec<_>>();
-    match keys.first() {
-        Some(key) if keys.iter().all(|key| key.check != check) => {
-            let place = opened::name(&config.store);
-            Err(store::PostgresError::WrongKey { place, found: key.id }.into())
-        }
-        Some(_) | None => Ok(()),
-    }
 }
 
 /// Makes the master key where the configuration wants it.

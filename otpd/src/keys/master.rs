@@ -27,11 +27,7 @@ pub struct MasterKey([u8; 32]);
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// The file cannot be read.
-    #[error(
-        "{path}: {source}; otpd must be able to read it: chown it to otpd's user, or pass it by \
-         LoadCredential=otpd.key:{path} in the unit, then systemctl restart otpd",
-        path = path.display()
-    )]
+    #[error("{path}: {source}; otpd must be able to read it: {}", to_read(path), path = path.display())]
     Io {
         /// Which file.
         path: PathBuf,
@@ -40,9 +36,9 @@ pub enum KeyError {
     },
     /// The file cannot be made.
     #[error(
-        "{path}: cannot make the key: {source}; run otpd --make-key as root, then let otpd read it: \
-         chown it to otpd's user, or pass it by LoadCredential=otpd.key:{path} in the unit, then \
-         systemctl restart otpd",
+        "{path}: cannot make the key: {source}; run otpd {} as root, then let otpd read it: {}",
+        if is_next(path) { "--make-next-key" } else { "--make-key" },
+        to_read(path),
         path = path.display()
     )]
     Make {
@@ -65,8 +61,8 @@ pub enum KeyError {
     },
     /// Not a key.
     #[error(
-        "{path}: {found} bytes, expected exactly 32; restore the key from your backup, then \
-         systemctl restart otpd (a new one, otpd --make-key, fits an empty database only)",
+        "{path}: {found} bytes, expected exactly 32; {}",
+        if is_next(path) { NO_NEXT_KEY } else { NO_KEY },
         path = path.display()
     )]
     Length {
@@ -74,6 +70,18 @@ pub enum KeyError {
         path: PathBuf,
         /// Its length, at most 33.
         found: usize,
+    },
+    /// The next key cannot be read by a daemon to which systemd has handed none.
+    #[error(
+        "{path}: {source}; systemd has handed otpd no next key: if it was made since otpd was started, \
+         systemctl restart otpd hands it over",
+        path = path.display()
+    )]
+    NotHanded {
+        /// Which file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
     },
     /// Others may read it.
     #[error(
@@ -92,6 +100,28 @@ pub enum KeyError {
         /// Which file.
         path: PathBuf,
     },
+}
+
+/// What to do about a file that should be the key in use.
+const NO_KEY: &str = "restore the key from your backup, then systemctl restart otpd (a new one, otpd \
+     --make-key, fits an empty database only)";
+/// The same of the key that is to come.
+const NO_NEXT_KEY: &str = "it is no key: copy it from a host that has it, or remove it and make one, otpd \
+     --make-next-key; then systemctl restart otpd";
+
+/// Whether this is the name of a key that is to come; see [`MasterKey::next_to`].
+fn is_next(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "next")
+}
+
+/// How otpd comes to read a key's file.
+fn to_read(path: &Path) -> String {
+    let credential = if is_next(path) { "otpd.key.next" } else { "otpd.key" };
+    let path = path.display();
+    format!(
+        "chown it to otpd's user, or pass it by LoadCredential={credential}:{path} in the unit, then \
+         systemctl restart otpd"
+    )
 }
 
 impl MasterKey {
@@ -226,7 +256,7 @@ fn sync_folder(path: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use std::{os::unix::fs::PermissionsExt, path::Path};
 
     use super::{KeyError, MasterKey};
 
@@ -275,6 +305,33 @@ mod tests {
             assert_eq!(read.derive().check, one.derive().check);
             assert_eq!(dir.path().read_dir().unwrap().count(), 1, "and nothing else");
         }
+    }
+
+    #[test]
+    fn what_is_said_of_a_next_key_never_takes_the_one_in_use_from_anybody() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("otpd.key");
+        let next = MasterKey::next_to(&path);
+        let unreadable = |path: &Path| {
+            std::fs::create_dir(path).unwrap();
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700)).unwrap();
+            let told = MasterKey::read(path).err().expect("a folder").to_string();
+            std::fs::remove_dir(path).unwrap();
+            told
+        };
+        let passed = |name: &str, path: &Path| format!("LoadCredential={name}:{} ", path.display());
+        let told = unreadable(&path);
+        assert!(told.contains(&passed("otpd.key", &path)), "{told}");
+        let told = unreadable(&next);
+        assert!(told.contains(&passed("otpd.key.next", &next)), "{told}");
+        std::fs::write(&next, "short").unwrap();
+        std::fs::set_permissions(&next, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let told = MasterKey::read(&next).err().expect("too short").to_string();
+        assert!(told.contains("otpd --make-next-key") && !told.contains("backup"), "{told}");
+        let nowhere = MasterKey::next_to(&dir.path().join("no/otpd.key"));
+        let told = MasterKey::make(&nowhere).err().expect("no folder").to_string();
+        assert!(told.contains("run otpd --make-next-key as root"), "{told}");
+        assert!(told.contains(&passed("otpd.key.next", &nowhere)), "{told}");
     }
 
     #[test]

@@ -371,6 +371,7 @@ engines! {
     super::faults::failing_for_all as a_store_that_fails_for_all_is_not_asked_for_each,
     super::faults::timing as what_is_committed_is_measured,
     super::faults::signs_of_life as a_store_that_fails_lives_and_one_that_hangs_says_nothing,
+    super::faults::signs_of_a_long_life as a_store_that_goes_over_to_another_key_lives,
     super::faults::full_queue as a_full_queue_refuses_at_once,
     super::faults::waited_too_long as what_waited_too_long_is_not_decided,
     super::faults::begun_without_end as what_began_and_does_not_end_is_in_doubt,

@@ -170,6 +170,7 @@ pub struct Store {
     rekeyed: Rekeyed,
     news: watch::Receiver<()>,
     timing: Histogram,
+    busy: queue::Busy,
 }
 
 impl Store {
@@ -208,8 +209,9 @@ impl Store {
             tell.send_replace(());
         });
         let timing = Histogram::new(SECONDS);
-        let serve = queue::run(engine, clock, sink, timing.clone(), receiver);
-        (Self { queue: sender, shortage, administers, rekeyed, news, timing }, serve)
+        let busy = queue::Busy::default();
+        let serve = queue::run(engine, clock, sink, timing.clone(), busy.clone(), receiver);
+        (Self { queue: sender, shortage, administers, rekeyed, news, timing, busy }, serve)
     }
 
     /// An error where this host may only log people in: what an administrator wants is not begun then.
@@ -227,14 +229,20 @@ impl Store {
     }
 
     /// Waits for the engine to take a decision that changes nothing. Whatever it says to that, its
-    /// thread and its database come back; one that hangs says nothing. False when it has ended.
+    /// thread and its database come back; one that hangs says nothing, and one that puts everything under
+    /// another key lives for a quarter of an hour. False when it has ended.
     pub async fn answers(&self) -> bool {
         let decide = |records: &_, _| Decided::unchanged(records, ());
         let (reply, answer) = oneshot::channel();
         let scope = Scope::Account(Account::host());
         let job = queue::Pending::new(scope, decide, reply, queue::Turn::default());
         // No patience here: how long is too long is for the one who asks to say.
-        self.queue.send(queue::Item::Decide(Box::new(job))).await.is_ok() && answer.await.is_ok()
+        let job = queue::Item::Decide(Box::new(job));
+        let answered = async { self.queue.send(job).await.is_ok() && answer.await.is_ok() };
+        tokio::select! {
+            answered = answered => answered,
+            () = self.busy.holds() => true,
+        }
     }
 
     /// How long transactions take, from their begin to the end of their commit, in seconds.

@@ -3,7 +3,7 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU8, Ordering},
     },
     time::Duration,
@@ -56,6 +56,33 @@ pub(super) enum Item {
     Decide(Box<dyn Job>),
     /// A piece of upkeep.
     Tidy(Box<Errand>),
+}
+
+/// How long the engine may be at what takes its time.
+const LONGEST: Duration = Duration::from_mins(15);
+/// How often it is looked whether it is.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// Since when the engine is at what takes its time, if it is: it decides nothing then, and lives. Cheap to
+/// clone.
+#[derive(Clone, Default)]
+pub(super) struct Busy(Arc<Mutex<Option<Instant>>>);
+
+impl Busy {
+    fn set(&self, since: Option<Instant>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
+
+    /// Waits until it has been so for a while, and not for too long.
+    pub(super) async fn holds(&self) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let since = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if since.is_some_and(|since| since.elapsed() < LONGEST) {
+                return;
+            }
+        }
+    }
 }
 
 /// A piece of upkeep that waits.
@@ -137,6 +164,7 @@ pub(super) async fn run<E: Engine>(
     clock: Clock,
     sink: AuditSink,
     timing: Histogram,
+    busy: Busy,
     mut queue: mpsc::Receiver<Item>,
 ) {
     let mut items = Vec::with_capacity(BATCH);
@@ -186,14 +214,17 @@ pub(super) async fn run<E: Engine>(
         }
         // Whoever waits at a prompt comes first.
         for errand in errands {
-            tidy(&mut engine, &sink, *errand).await;
+            tidy(&mut engine, &sink, &busy, *errand).await;
         }
     }
 }
 
-async fn tidy<E: Engine>(engine: &mut E, sink: &AuditSink, errand: Errand) {
+async fn tidy<E: Engine>(engine: &mut E, sink: &AuditSink, busy: &Busy, errand: Errand) {
     let Errand { chore, reply } = errand;
+    // All of a store is one transaction there, and a watchdog must not end it again and again.
+    busy.set(matches!(chore, Chore::Rotate(_)).then(Instant::now));
     let done = engine.tidy(&chore).await;
+    busy.set(None);
     match (&done, &chore) {
         (Ok(_), Chore::Agreed { event: Some(event), .. }) => sink(event),
         (Ok(numbers), Chore::Rotate(rotation)) => sink(&rotation.done(*numbers)),

@@ -261,7 +261,7 @@ impl Verifier {
         let damaged = (!counts.unreadable.is_empty()).then(|| damaged(&counts.unreadable));
         let problems = full.into_iter().chain(clock).chain(moving).chain(damaged);
         let problems =
-            problems.chain(self.trouble_with_hosts()).chain(self.leftover_key()).collect();
+            problems.chain(self.trouble_with_hosts()).chain(self.leftover_key().await).collect();
         let (host, store) = (site.message.host.clone(), self.reader.kind());
         Ok(Status { host, store, counts, gateways, problems })
     }

@@ -17,6 +17,8 @@ use crate::{
 const EVERY: Duration = Duration::from_secs(20);
 /// How often it looks whether its gateways are as it said.
 const LOOK: Duration = Duration::from_secs(1);
+/// How often it looks whether it holds a key for later, which is a file.
+const LOOK_FOR_KEY: Duration = Duration::from_secs(5);
 /// How long it may take to say that it stops.
 const LAST_WORD: Duration = Duration::from_secs(2);
 
@@ -39,11 +41,16 @@ impl Verifier {
         let mut looks = interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut last, mut begun) = (None::<(Presence, Instant)>, None);
+        let mut looked = None::<Instant>;
         loop {
             tokio::select! {
                 biased;
                 () = stop.requested() => break,
                 _ = looks.tick() => {}
+            }
+            if looked.is_none_or(|at| at.elapsed() >= LOOK_FOR_KEY) {
+                self.look_for_next_key().await;
+                looked = Some(Instant::now());
             }
             let presence = self.presence();
             if last
@@ -75,6 +82,7 @@ impl Verifier {
     /// # Errors
     /// [`StoreError::Unavailable`].
     pub async fn hosts(&self) -> Result<Vec<Member>, StoreError> {
+        self.look_for_next_key().await;
         let own = HostSeen {
             name: self.machine.clone(),
             run: self.run(),
@@ -106,7 +114,7 @@ impl Verifier {
     fn presence(&self) -> Presence {
         let gateways = self.site().routes.health().into_iter().map(seen).collect();
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        let next_key = self.next_key_id().filter(|id| *id != self.keys.id);
+        let next_key = self.next_key_id();
         let doubts = self.clock.doubt().is_some();
         Presence { version, gateways, key: self.keys.id, next_key, doubts }.bounded()
     }

@@ -1,5 +1,11 @@
 //! Another master key: whether all hosts hold it, and the change itself.
 
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{task::spawn_blocking, time::timeout};
 use tracing::{debug, error};
 
 use super::{Member, Verifier};
@@ -13,7 +19,64 @@ use crate::{
 };
 
 /// Where the next key comes from; read anew each time.
-pub type NextKey = Box<dyn Fn() -> Result<Option<MasterKey>, KeyError> + Send + Sync>;
+pub type NextKey = Arc<dyn Fn() -> Result<Option<MasterKey>, KeyError> + Send + Sync>;
+
+/// How long a look at it is waited for.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// The next key, looked for where nothing else waits: a file system may hang.
+pub(super) struct Held {
+    key: NextKey,
+    /// Its id, as it was found last.
+    found: Arc<Mutex<Option<u32>>>,
+    /// One look at a time: of many that hang each would keep a thread.
+    looking: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Held {
+    pub(super) fn new(key: NextKey) -> Self {
+        Self { key, found: Arc::default(), looking: Arc::default() }
+    }
+
+    async fn read(&self) -> Result<Option<Keys>, KeyError> {
+        let key = Arc::clone(&self.key);
+        let read = spawn_blocking(move || key().map(|next| next.map(|next| next.derive())));
+        read.await.unwrap_or_else(|error| {
+            error!(%error, "a look at the next key panicked");
+            Ok(None)
+        })
+    }
+
+    /// Its id, as it is now, or as it was where that is not found out in time.
+    async fn look(&self) -> Option<u32> {
+        let (key, found) = (Arc::clone(&self.key), Arc::clone(&self.found));
+        let look = async {
+            let looking = Arc::clone(&self.looking).lock_owned().await;
+            let looked = spawn_blocking(move || {
+                let id = match key() {
+                    Ok(next) => next.map(|next| next.derive().id),
+                    // It is looked for again and again; whoever wants to go over to it is told.
+                    Err(error) => {
+                        debug!(%error, "the next key cannot be read");
+                        None
+                    }
+                };
+                *found.lock().unwrap_or_else(PoisonError::into_inner) = id;
+                drop(looking);
+            });
+            looked.await
+        };
+        if timeout(LOOK, look).await.is_err() {
+            debug!("a look at the next key takes long");
+        }
+        self.last()
+    }
+
+    /// Its id, as it was found last.
+    fn last(&self) -> Option<u32> {
+        *self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// What a rotation did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,8 +104,8 @@ pub enum NotRotated {
     Unreadable(#[from] KeyError),
     /// It is the one in use.
     #[error(
-        "the database is under this key already: mv otpd.key.next otpd.key on every host, then: \
-         systemctl restart otpd"
+        "the database is under this key already: on every host mv otpd.key otpd.key.old, mv \
+         otpd.key.next otpd.key, then systemctl restart otpd"
     )]
     InUse,
     /// Some host would be without its key.
@@ -62,25 +125,24 @@ pub enum NotRotated {
 }
 
 impl Verifier {
-    /// The id of the key that this host holds for later, if it does.
+    /// Looks whether this host holds a key for later.
+    pub(super) async fn look_for_next_key(&self) {
+        self.held.look().await;
+    }
+
+    /// The id of the key that this host holds for later, if it did when that was looked at last.
     pub(super) fn next_key_id(&self) -> Option<u32> {
-        match (self.next_key)() {
-            Ok(next) => next.map(|next| next.derive().id),
-            // It is looked for again and again; whoever wants to go over to it is told.
-            Err(error) => {
-                debug!(%error, "the next key cannot be read");
-                None
-            }
-        }
+        self.held.last().filter(|id| *id != self.keys.id)
     }
 
     /// What is left to do after a rotation.
-    pub(super) fn leftover_key(&self) -> Option<String> {
-        let left = self.next_key_id() == Some(self.keys.id);
+    pub(super) async fn leftover_key(&self) -> Option<String> {
+        let left = self.held.look().await == Some(self.keys.id);
         left.then(|| {
             "the key was rotated, and this host holds the new one as otpd.key.next: on every host, mv \
-             /etc/otpd/otpd.key.next /etc/otpd/otpd.key (or where server.key-file is), keep a copy \
-             where the database is not, then systemctl restart otpd"
+             otpd.key otpd.key.old in /etc/otpd (or where server.key-file is), for the old backups need \
+             it, mv otpd.key.next otpd.key, keep a copy where the database is not, then systemctl \
+             restart otpd"
                 .to_owned()
         })
     }
@@ -92,18 +154,17 @@ impl Verifier {
     pub async fn rotate_key(&self, uid: u32) -> Result<KeyRotated, NotRotated> {
         self.store.may_administer()?;
         self.store_stays()?;
-        let next = (self.next_key)()?.ok_or(NotRotated::None)?.derive();
+        let next = self.held.read().await?.ok_or(NotRotated::None)?;
         let key = next.id;
         if key == self.keys.id {
             return Err(NotRotated::InUse);
         }
         self.store.has_room().await?;
-        let (without, silent) = without(&self.hosts().await?, key);
-        if !without.is_empty() {
-            return Err(NotRotated::Without { key, hosts: without });
-        }
+        self.all_hold(key).await?;
         let next: Keys = next.after(&self.keys);
         self.reader.prepare_rotation(next.clone()).await?;
+        // That may have taken a while, in which others came.
+        let silent = self.all_hold(key).await?;
         let event = AuditEvent {
             at: self.clock.now(),
             request: None,
@@ -115,6 +176,12 @@ impl Verifier {
         let done = self.store.tidy(Chore::Rotate(rotation)).await;
         let numbers = done.inspect_err(|error| error!(%error, "the key was not rotated"))?;
         Ok(KeyRotated { key, numbers, without: silent })
+    }
+
+    /// Those that do not run and are not known to hold this key; an error where one that runs does not.
+    async fn all_hold(&self, key: u32) -> Result<Vec<String>, NotRotated> {
+        let (hosts, silent) = without(&self.hosts().await?, key);
+        if hosts.is_empty() { Ok(silent) } else { Err(NotRotated::Without { key, hosts }) }
     }
 
     /// Whether the database went over to another key: then this run can decide nothing any more.

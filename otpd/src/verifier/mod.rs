@@ -48,7 +48,7 @@ pub use enroll::{EnrollRequest, Failure, Placed, stopped};
 pub use hosts::Member;
 pub use key::{KeyRotated, NextKey, NotRotated};
 pub use log::Position;
-pub use moving::{Import, ImportError, ImportProgress};
+pub use moving::{Doors, Import, ImportError, ImportProgress};
 pub use readiness::Readiness;
 pub use restore::{Progress as RestoreProgress, Restore, RestoreError};
 pub use test_message::{Arrival, TestFailure, TestRequest, Tested};
@@ -139,7 +139,7 @@ pub struct Verifier {
     begun: Timestamp,
     /// Another daemon that passes for this one.
     twin: Mutex<Option<Twin>>,
-    next_key: NextKey,
+    held: key::Held,
 }
 
 /// The parts of a [`Verifier`].
@@ -164,6 +164,9 @@ pub struct Parts {
     pub machine: String,
     /// Where the next key is, if there is one.
     pub next_key: NextKey,
+    /// Whether anybody is let in: closed for good they stay so until the process ends, whichever run of
+    /// the daemon closed them.
+    pub doors: Doors,
 }
 
 impl Verifier {
@@ -177,7 +180,7 @@ impl Verifier {
         Arc::new(Self {
             courier,
             machine: parts.machine,
-            next_key: parts.next_key,
+            held: key::Held::new(parts.next_key),
             begun: parts.clock.now(),
             twin: Mutex::default(),
             store: parts.store,
@@ -194,7 +197,7 @@ impl Verifier {
             unwritten: Counter::default(),
             wishes: wishes::Wishes::default(),
             connections: AtomicUsize::new(0),
-            doors: moving::Doors::default(),
+            doors: parts.doors,
             unfinished: tokio::sync::Mutex::default(),
         })
     }

@@ -40,7 +40,7 @@ const EVENTS: u32 = 1000;
 
 /// Whether anybody is let in, and anything changed; cheap to clone.
 #[derive(Clone, Default)]
-pub(super) struct Doors(Arc<AtomicUsize>);
+pub struct Doors(Arc<AtomicUsize>);
 
 impl Doors {
     /// Lets nobody in, and nothing be changed, for as long as what this returns lives.

@@ -21,7 +21,7 @@ use jiff::tz::TimeZone;
 use otp_proto::{Secret, login::Verdict};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Attendance, Claim, EnrollRequest, Parts, Site, Verifier};
+use super::{Attendance, Claim, Doors, EnrollRequest, Parts, Site, Verifier};
 use crate::{
     accounts::{Accounts, Identity},
     clock::{Clock, Readings},
@@ -241,7 +241,8 @@ impl House {
             zone,
             site,
             machine,
-            next_key: Box::new(|| Ok(None)),
+            next_key: Arc::new(|| Ok(None)),
+            doors: Doors::default(),
         };
         Self { verifier: Verifier::new(parts), vendors, asked, mute, audit, now, root, dir }
     }

@@ -130,6 +130,30 @@ fn a_host_alone_rotates_its_key_too() {
     log_in(&place.start(), &phone);
 }
 
+#[test]
+fn a_host_that_was_exported_for_good_stays_closed_when_another_rotates_the_key() {
+    let (phone, server) = (Phone::start(), Server::start());
+    let hosts = ["web1", "web2"].map(|name| Host::new(name, &phone, &server));
+    let daemons = hosts.each_ref().map(Host::start);
+    daemons[0].enroll(&phone, USER, NUMBER);
+    let next = make_next_key(&hosts[0].place);
+    fs::copy(next, hosts[1].place.file("otpd.key.next")).expect("a copy");
+    hosts_come_to(&hosts[1], |hosts| hosts[1]["next_key"].is_string());
+    let file = hosts[0].place.file("last.export");
+    hosts[0].otpctl(&["store", "export", file.to_str().expect("a path"), "--final", "--yes"]);
+    let refused = |daemon: &Daemon| {
+        let told = daemon.connect().try_call(&login(USER, None)).expect("an answer");
+        told.expect("a step").challenge.is_none()
+    };
+    assert!(refused(&daemons[0]));
+    let (done, told) = rotate(&hosts[1].place);
+    assert!(done, "{told}");
+    // It begins anew once it reads anything, within its process; whoever asks may be hung up on.
+    let _ = hosts[0].place.otpctl(&["status"]).output().expect("otpctl runs");
+    daemons[0].wait_for_count(": ready ", 2);
+    assert!(refused(&daemons[0]), "{}", daemons[0].log());
+}
+
 /// A daemon that kills itself where a file says so.
 fn mortal(place: &Place, mut command: std::process::Command) -> Daemon {
     command.env("OTPD_FAILPOINT", place.file("failpoint"));

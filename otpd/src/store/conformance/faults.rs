@@ -6,6 +6,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use prometheus_client::{encoding::text::encode, registry::Registry};
@@ -13,6 +14,7 @@ use tokio::sync::mpsc;
 
 use super::{NOW, Running, Subject, account, changing, keys};
 use crate::{
+    clock::Agreement,
     domain::{
         budget::Purse,
         challenge::Channel,
@@ -60,6 +62,8 @@ struct Plan {
     committed: AtomicUsize,
     /// Times that the engine can make room.
     reliefs: AtomicUsize,
+    /// Where a piece of upkeep waits, and says so before.
+    tidying: Mutex<Option<(mpsc::UnboundedSender<()>, std::sync::mpsc::Receiver<()>)>>,
 }
 
 /// A real engine whose disk fails by plan.
@@ -110,6 +114,10 @@ impl<E: Engine + Send> Engine for Failing<E> {
     }
 
     async fn tidy(&mut self, chore: &Chore) -> Result<u32, StoreError> {
+        if let Some((arrived, opened)) = self.plan.tidying.lock().unwrap().take() {
+            let _ = arrived.send(());
+            let _ = opened.recv();
+        }
         self.engine.tidy(chore).await
     }
 }
@@ -186,6 +194,37 @@ pub(super) async fn signs_of_life(subject: &impl Subject) {
         () = tokio::task::yield_now() => gate.open(),
     }
     assert!(waits.await, "it goes on where it stood");
+}
+
+pub(super) async fn signs_of_a_long_life(subject: &impl Subject) {
+    let (running, plan) = failing(subject);
+    let store = running.store.clone();
+    let rotate = Chore::Rotate(Box::new(super::rotation(&keys(1), keys(2))));
+    let agreement = Agreement { wall: NOW, uptime: Duration::ZERO, boot: None };
+    // In this order: time that went on for whoever waits does not come back.
+    for (chore, lives) in [(rotate, true), (Chore::Agreed { agreement, event: None }, false)] {
+        let (open, opened) = std::sync::mpsc::channel::<()>();
+        let (arrived, mut arrival) = mpsc::unbounded_channel();
+        *plan.tidying.lock().unwrap() = Some((arrived, opened));
+        let tidying = tokio::spawn({
+            let (store, chore) = (store.clone(), chore.clone());
+            async move { store.tidy(chore).await }
+        });
+        arrival.recv().await.expect("the engine arrives");
+        // The time of whoever waits goes on by itself, as nothing else does.
+        tokio::time::pause();
+        let hour = Duration::from_hours(1);
+        let answers = || tokio::time::timeout(hour, store.answers());
+        if lives {
+            assert_eq!(answers().await, Ok(true), "it takes its time");
+            tokio::time::advance(Duration::from_mins(15)).await;
+        }
+        assert!(answers().await.is_err(), "{chore:?}: it hangs");
+        tokio::time::resume();
+        drop(open);
+        // By the key from before nothing is written any more.
+        let _ = tidying.await.expect("no panic");
+    }
 }
 
 pub(super) async fn full_disk(subject: &impl Subject) {

@@ -148,24 +148,19 @@ pub fn key_check(path: &Path) -> Result<Option<Vec<u8>>, OpenError> {
     if migrated == 0 { Ok(None) } else { check_value(&db).map_err(failed) }
 }
 
-/// Whether this otpd could work with the database, if there is one, with one of these keys where any are
-/// known. No table is made or changed.
+/// Whether this otpd could work with the database, if there is one: what its key is known by then. No table
+/// is made or changed.
 ///
 /// # Errors
 /// [`OpenError`].
-pub fn examine(path: &Path, keys: &[Keys]) -> Result<(), OpenError> {
-    let Some(check) = key_check(path)? else { return Ok(()) };
+pub fn examine(path: &Path) -> Result<Option<Vec<u8>>, OpenError> {
+    let Some(check) = key_check(path)? else { return Ok(None) };
     let failed = |source| OpenError::Database { path: path.into(), source };
     let db = open(path)?;
     if let Some(found) = schema(&db).map_err(failed)?.filter(|found| *found > SCHEMA) {
         return Err(OpenError::Newer { path: path.into(), found });
     }
-    match keys.first() {
-        Some(first) if keys.iter().all(|keys| keys.check != *check) => {
-            Err(OpenError::WrongKey { path: path.into(), found: first.id })
-        }
-        Some(_) | None => Ok(()),
-    }
+    Ok(Some(check))
 }
 
 fn check_value(db: &Connection) -> rusqlite::Result<Option<Vec<u8>>> {

@@ -27,7 +27,7 @@ use crate::{
     gateway::{Gateway, GatewayName, Message, MessageId, Outcome, Sending, route::Routes},
     keys::{Keys, MasterKey},
     store::{Reader, Sqlite, Store},
-    verifier::{Parts, Site, Verifier, deliver::message_id},
+    verifier::{Doors, Parts, Site, Verifier, deliver::message_id},
 };
 
 /// What the vendor does with messages.
@@ -170,7 +170,8 @@ impl Host {
             zone: TimeZone::UTC,
             site,
             machine: "web1".to_owned(),
-            next_key: Box::new(|| Ok(None)),
+            next_key: Arc::new(|| Ok(None)),
+            doors: Doors::default(),
         });
         drop(guard);
         self.run = Some(Run { verifier, runtime });
