@@ -204,6 +204,11 @@ pub enum Event {
     Enabled {},
     /// The number was forgotten.
     Removed {},
+    /// What was stored of the account could not be read, and was taken away.
+    DamagedRemoved {
+        /// What could not be read: `number`, `logins` or `limits`.
+        what: String,
+    },
     /// Another master key took the place of the one before.
     KeyRotated {
         /// The new one's id.

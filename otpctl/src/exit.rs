@@ -11,6 +11,8 @@ pub enum Exit {
     Usage,
     /// 3: the daemon was not reached, or it was lost before it answered.
     Unreachable,
+    /// 4: done, but for users of whom what is stored is damaged.
+    Incomplete,
 }
 
 impl From<Exit> for std::process::ExitCode {
@@ -20,6 +22,7 @@ impl From<Exit> for std::process::ExitCode {
             Exit::Refused => 1,
             Exit::Usage => 2,
             Exit::Unreachable => 3,
+            Exit::Incomplete => 4,
         })
     }
 }

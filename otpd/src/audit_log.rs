@@ -67,4 +67,12 @@ mod tests {
         }
         assert_eq!(told, Told::kinds(), "nothing else is read either");
     }
+
+    #[test]
+    fn the_guide_names_every_kind() {
+        let guide = include_str!("../../packaging/doc/guide.md");
+        let missing =
+            Told::kinds().into_iter().filter(|kind| !guide.contains(&format!("`{kind}`")));
+        assert_eq!(missing.collect::<Vec<_>>(), Vec::<String>::new());
+    }
 }

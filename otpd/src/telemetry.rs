@@ -1,9 +1,10 @@
 //! Where the log goes. The configuration decides; no environment variable does.
 
+mod journal;
+
 use std::{io, panic::PanicHookInfo, thread};
 
 use tracing::Level as Verbosity;
-use tracing_journald::{Priority, PriorityMappings};
 use tracing_subscriber::{
     Layer, Registry,
     filter::{LevelFilter, Targets},
@@ -12,6 +13,7 @@ use tracing_subscriber::{
     reload,
 };
 
+use self::journal::Journal;
 use crate::config::{Format, Level, Log};
 
 /// Events with this target are the audit trail: they are logged whatever the level.
@@ -43,8 +45,8 @@ impl Telemetry {
     pub fn start(log: Log) -> Result<Self, TelemetryError> {
         let (filter, handle) = reload::Layer::new(filter(log.level));
         let (output, fallback) = match log.format {
-            Format::Journal => match journal() {
-                Ok(layer) => (layer, None),
+            Format::Journal => match Journal::open() {
+                Ok(journal) => (journal.boxed(), None),
                 Err(error) => (text(io::stderr), Some(error)),
             },
             Format::Json => (json(io::stderr), None),
@@ -85,23 +87,6 @@ fn filter(level: Level) -> Targets {
         .with_default(own.min(LevelFilter::WARN))
         .with_target("otpd", own)
         .with_target(AUDIT, LevelFilter::TRACE)
-}
-
-fn journal() -> io::Result<Output> {
-    let layer = tracing_journald::layer()?
-        .with_syslog_identifier("otpd".to_owned())
-        .with_field_prefix(Some("OTPD".to_owned()))
-        // Facility 10 is authpriv, as for sshd: where syslog gets a copy, it goes to the file that
-        // not everybody may read.
-        .with_custom_fields([("SYSLOG_FACILITY", "10")])
-        .with_priority_mappings(PriorityMappings {
-            error: Priority::Error,
-            warn: Priority::Warning,
-            info: Priority::Informational,
-            debug: Priority::Debug,
-            trace: Priority::Debug,
-        });
-    Ok(layer.boxed())
 }
 
 fn json<W>(writer: W) -> Output

@@ -86,6 +86,12 @@ impl Place {
         self.configure(&text.replace(&own, &format!("url = \"{url}\"")));
     }
 
+    /// The server of the place's own, where it has one.
+    #[must_use]
+    pub fn server(&self) -> Option<&Server> {
+        self.server.as_ref()
+    }
+
     /// Waits until nothing is under way any more that a daemon had begun which is gone.
     pub fn wait_until_left(&self) {
         if let Some(server) = &self.server {

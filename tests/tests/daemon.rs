@@ -18,6 +18,8 @@ mod check;
 mod clock;
 #[path = "daemon/crash.rs"]
 mod crash;
+#[path = "daemon/damaged.rs"]
+mod damaged;
 #[path = "daemon/each_change.rs"]
 mod each_change;
 #[path = "daemon/failover.rs"]

@@ -19,6 +19,15 @@ pub struct BackupPiece {
     pub users: u64,
     /// Enrolled accounts that there are.
     pub of: u64,
+    /// At the end: accounts of which something is not in it, because it cannot be read.
+    #[serde(default)]
+    pub damaged: u64,
+    /// The first of them.
+    #[serde(default)]
+    pub damaged_users: Vec<String>,
+    /// Likewise: limits of numbers that nobody has, and of all together.
+    #[serde(default)]
+    pub damaged_limits: u64,
 }
 
 /// Which backup it is.
@@ -144,6 +153,9 @@ pub struct RestoredPiece {
     pub disabled: Vec<String>,
     /// Those whose number did not come back, since it was removed after the backup was taken.
     pub left_removed: Vec<String>,
+    /// Those that stay as they are, because what is stored of them cannot be read.
+    #[serde(default)]
+    pub damaged: Vec<String>,
     /// Events that were added to the trail.
     pub events: u64,
     /// It was the end.

@@ -22,8 +22,8 @@ pub use recovery::{
 };
 pub use subscriber::{
     Changed, Channel, Delivery, DeliveryStatus, Disable, Enable, Enroll, Enrolled, Limit, List,
-    Listed, OptOut, Register, Registered, Remove, Resend, Resent, Reveal, Revealed, Show, Shown,
-    State, Subscriber, Unlock, Unlocked, Verify,
+    Listed, OptOut, Register, Registered, Remove, Removed, Resend, Resent, Reveal, Revealed, Show,
+    Shown, State, Subscriber, Unlock, Unlocked, Verify,
 };
 pub use trail::{Log, Logged, Record, Watch, Watched};
 
@@ -52,7 +52,7 @@ methods! {
     Show -> Shown;
     Disable -> Changed;
     Enable -> Changed;
-    Remove -> Empty;
+    Remove -> Removed;
     Unlock -> Unlocked;
     RecoveryCodes -> MadeCodes;
     Bypass -> Granted;

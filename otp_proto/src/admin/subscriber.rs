@@ -185,14 +185,17 @@ pub struct Resent {
 pub struct List {}
 
 /// One row of [`List`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listed {
-    /// Null ends the list.
+    /// Null ends the list, unless `damaged` is set.
     #[serde(default)]
     pub subscriber: Option<Subscriber>,
     /// Since when the person at the number wants no messages; none is sent then.
     #[serde(default)]
     pub opted_out: Option<OptOut>,
+    /// In place of the subscriber: the name of one whose row cannot be read.
+    #[serde(default)]
+    pub damaged: Option<String>,
 }
 
 /// Asks for everything about one account.
@@ -266,6 +269,14 @@ pub struct Enable {
 pub struct Remove {
     /// The account.
     pub user: String,
+}
+
+/// Reply to [`Remove`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Removed {
+    /// What was stored could not be read, and was taken away; a backup brings it back.
+    #[serde(default)]
+    pub damaged: bool,
 }
 
 /// Ends the limits that wrong codes brought, and an opt-out of the number.

@@ -27,7 +27,8 @@ Examples:
   otpctl COMMAND --help               read about one command
 
 Exit status: 0 done, 1 refused or not found, 2 usage or configuration,
-3 otpd cannot be reached."
+3 otpd cannot be reached, 4 done, but for users of whom what is stored
+is damaged: backup, restore and list name them."
 )]
 pub struct Cli {
     /// Socket of the daemon
@@ -90,13 +91,16 @@ Examples:
     /// End what disable began
     #[command(after_help = "Example:\n  otpctl enable alice")]
     Enable(User),
-    /// Forget the number of USER
+    /// Forget the number of USER, and the recovery codes and bypasses
+    ///
+    /// Where what is stored of USER is damaged, that is taken away without being read, and otpctl
+    /// restore brings USER back from a backup; whom you remove otherwise stays removed.
     #[command(after_help = "\
 Examples:
   otpctl remove alice              asks first
   otpctl remove alice --yes        does not ask (for scripts)")]
     Remove(Remove),
-    /// End the limits that wrong codes brought upon USER
+    /// End the limits that wrong codes brought upon USER, and an end to messages (STOP)
     #[command(after_help = "Example:\n  otpctl unlock alice")]
     Unlock(User),
     /// Make eight recovery codes for USER and print them, this once
@@ -219,6 +223,10 @@ Examples:
     /// many messages; recovery codes, as hashes; the log. No code that waits to be typed is in it, and
     /// not the key /etc/otpd/otpd.key, without which it cannot be restored: keep that in another
     /// place. Root only.
+    ///
+    /// Of users of whom what is stored is damaged it has nothing: they are named, the exit status is
+    /// 4, and all others are in it. Keep earlier backups then. otpctl remove USER takes away what is
+    /// damaged, and otpctl restore brings USER back from an earlier backup.
     #[command(after_help = "\
 Examples:
   otpctl backup /root/otpd-2026-11-20.backup
@@ -230,7 +238,8 @@ Examples:
     /// Who is missing is enrolled again. Nothing is taken back: a number that was changed since stays,
     /// who was removed since stays removed as far as the log reaches back, and whatever the backup or
     /// otpd holds against somebody holds afterwards, wrong codes, limits, locks and an end to messages
-    /// among it. The whole file is checked first; then it asks. Restoring again, or after an
+    /// among it. Of whom otpd has damaged rows nothing is changed: they are named, and the exit status
+    /// is 4. The whole file is checked first; then it asks. Restoring again, or after an
     /// interruption, does no harm. Root only.
     #[command(after_help = "\
 Examples:
@@ -244,7 +253,8 @@ Examples:
     /// known, locks, bypasses, recovery codes in the state they are in, the log. Codes that wait to be
     /// typed do not: whoever waits logs in again. The new store must be empty, and belong to the same
     /// key. Export and import say what there was of each, with checksums; they are the same if it is.
-    /// Root only.
+    /// Before the import nobody is enrolled there: where policy.unenrolled is "ignore", set it to "deny"
+    /// until then, or everybody gets in without a code. Root only.
     #[command(after_help = "\
 Examples:
   otpctl store export /root/otpd.export --final

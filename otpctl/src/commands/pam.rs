@@ -1,6 +1,9 @@
 //! `otpctl pam`: the module in a service's stack.
 
-use std::io::{self, IsTerminal};
+use std::{
+    collections::BTreeSet,
+    io::{self, IsTerminal},
+};
 
 use otp_proto::{admin, event::Event};
 
@@ -42,7 +45,8 @@ pub(crate) fn run(session: &Session, arguments: cli::Pam) -> Result<Outcome, Fai
             run_change(session, Wanted { service: &service, change, trial, sshd_file: None })
         }
         cli::PamAction::Confirm(cli::Trials { service }) => {
-            let services = pam::confirm(service.as_deref(), |since| granted(session, since))?;
+            let granted = |since, rehearsed: &BTreeSet<i64>| granted(session, since, rehearsed);
+            let services = pam::confirm(service.as_deref(), granted)?;
             let (asks, beside) = sshd(&services);
             let beside = beside.as_ref();
             let value =
@@ -111,19 +115,26 @@ fn sshd(services: &[String]) -> (bool, Option<Beside>) {
     (asks, changed.then(|| beside(&host)).flatten())
 }
 
-/// The services by which the daemon let somebody in with a code since then, Unix milliseconds, on this host.
-fn granted(session: &Session, since: i64) -> Result<Vec<String>, Failure> {
+/// The services by which the daemon let somebody in with a code since then, Unix milliseconds, on this
+/// host, but for these events.
+fn granted(
+    session: &Session,
+    since: i64,
+    rehearsed: &BTreeSet<i64>,
+) -> Result<Vec<String>, Failure> {
     let (host, mut services) = (own_name(), Vec::new());
     let log = admin::Log { since: Some(since), ..admin::Log::default() };
     session.stream(&log, ANSWER_DEADLINE, |reply: admin::Logged| {
-        services.extend(reply.record.as_ref().and_then(|record| proves(record, &host)));
+        let record = reply.record.filter(|record| !rehearsed.contains(&record.id));
+        services.extend(record.and_then(|record| proves(&record, &host)));
         Ok(())
     })?;
     Ok(services)
 }
 
 /// The service that a record proves to let in on `host`. A rehearsal comes from nowhere, and sshd's people
-/// come from somewhere; hosts that share a database have each other's records.
+/// come from somewhere: also one that was not written down proves nothing of sshd. Hosts that share a
+/// database have each other's records.
 fn proves(record: &admin::Record, host: &str) -> Option<String> {
     let Some(Event::LoginGranted { service, source }) = Event::of(record) else { return None };
     let here = record.details.get("host").is_none_or(|at| at.as_str() == Some(host));

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use otp_proto::{Method, admin, client::Deadline};
+use otp_proto::{Client, Method, admin, client::Deadline};
 
 use super::{backup::root_only, progress::Progress};
 use crate::{failure::Failure, render::io_reason, session::Session};
@@ -24,6 +24,8 @@ pub(super) struct Pieces<'a> {
     file: File,
     size: u64,
     patience: Duration,
+    /// What it began with when it was sent before: the name of the backup is in it.
+    begin: Option<Vec<u8>>,
 }
 
 /// What came of a piece.
@@ -53,15 +55,16 @@ impl<'a> Pieces<'a> {
                 "{name} is no file, and a backup is read twice: once to check it; store it as one first"
             )));
         }
-        Ok(Self { session, name, file, size: metadata.len(), patience })
+        Ok(Self { session, name, file, size: metadata.len(), patience, begin: None })
     }
 
-    /// Sends all of it; `take` is handed every reply.
+    /// Sends all of it; `take` is handed every reply. The connection, over which the daemon may hold on
+    /// to what it took. A second time nothing is sent of another backup.
     pub(super) fn send<M: Method>(
-        &self,
+        &mut self,
         request: impl Fn(String) -> M,
         take: impl FnMut(M::Reply) -> Result<Sent, Failure>,
-    ) -> Result<(), Failure> {
+    ) -> Result<Client, Failure> {
         let progress = Progress::new(Some(self.size));
         let sent = self.send_with(&progress, request, take);
         progress.finish();
@@ -69,11 +72,11 @@ impl<'a> Pieces<'a> {
     }
 
     fn send_with<M: Method>(
-        &self,
+        &mut self,
         progress: &Progress,
         request: impl Fn(String) -> M,
         mut take: impl FnMut(M::Reply) -> Result<Sent, Failure>,
-    ) -> Result<(), Failure> {
+    ) -> Result<Client, Failure> {
         (&self.file).rewind().map_err(|error| unread(&self.name, &error))?;
         let mut file = BufReader::new(&self.file);
         let mut client = self.session.connect(Deadline::after(self.patience))?;
@@ -87,6 +90,11 @@ impl<'a> Pieces<'a> {
             if piece.is_empty() {
                 break;
             }
+            if read == 0 && *self.begin.get_or_insert_with(|| piece.clone()) != piece {
+                let what = "another backup is in the file than was checked; nothing was changed by it: \
+                            run the same again";
+                return Err(Failure::Host(format!("{}: {what}", self.name)));
+            }
             read += piece.len() as u64;
             let text = String::from_utf8(piece).map_err(|_| {
                 let what = "this is not a backup of otpd, or a damaged one; restore another copy";
@@ -98,7 +106,7 @@ impl<'a> Pieces<'a> {
             progress.at(read, || format!("{} users", sent.users));
         }
         if complete {
-            return Ok(());
+            return Ok(client);
         }
         Err(Failure::Host(format!(
             "{}: the backup is cut off; restore another copy of it, or an earlier backup",

@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use otp_proto::{admin, event::Event};
+
 use super::Outcome;
 use crate::{
     Exit, cli,
@@ -14,6 +16,9 @@ use crate::{
     stack::{judge, read},
     terminal,
 };
+
+/// Events that are looked through for those of a rehearsal, the newest.
+const LOOKED_AT: u32 = 1000;
 
 /// Runs the stack as root: only root may ask otpd for a login.
 pub(crate) fn run(session: &Session, arguments: cli::Rehearse) -> Result<Outcome, Failure> {
@@ -47,8 +52,10 @@ pub(crate) fn run(session: &Session, arguments: cli::Rehearse) -> Result<Outcome
         visible(&service)
     );
     terminal::say(&announcement)?;
+    let before = newest(session);
     let performed = rehearsal::perform(&service, &user, key)?;
     let Performed { authentication, account } = performed;
+    let told = if authentication.is_ok() { note(session, &service, before) } else { Ok(()) };
     let granted = authentication.is_ok() && account.is_some_and(|account| account.is_ok());
     let value = json::Rehearsed {
         user: &user,
@@ -59,7 +66,47 @@ pub(crate) fn run(session: &Session, arguments: cli::Rehearse) -> Result<Outcome
     };
     let stdout = if session.json { json::text(&value) } else { words(performed) };
     let exit = if granted { Exit::Done } else { Exit::Refused };
-    Ok(Outcome { stdout, stderr: String::new(), exit })
+    let stderr = told.err().map_or_else(String::new, |why| {
+        format!("it is not written down that this was no login, so otpctl pam confirm may take it for one: {why}")
+    });
+    Ok(Outcome { stdout, stderr, exit })
+}
+
+/// The id of the newest event; `None` where the daemon does not say.
+fn newest(session: &Session) -> Option<i64> {
+    let log = admin::Log { limit: Some(1), ..admin::Log::default() };
+    let mut newest = None;
+    let each = |reply: admin::Logged| newest = reply.record.map(|record| record.id).or(newest);
+    session.call_more(&log, each).ok().and(newest)
+}
+
+/// Writes down which events after `before` are this rehearsal's: to the daemon it was a login. Somebody
+/// else's by the same service in the same moment is taken for one as well, which proves too little and
+/// never too much.
+fn note(session: &Session, service: &str, before: Option<i64>) -> Result<(), String> {
+    let log = admin::Log { limit: Some(LOOKED_AT), ..admin::Log::default() };
+    let mut events = Vec::new();
+    let each = |reply: admin::Logged| {
+        events
+            .extend(reply.record.filter(|record| is_by(record, service, before)).map(|one| one.id));
+    };
+    session.call_more(&log, each).map_err(|failure| format!("{failure:?}"))?;
+    if events.is_empty() {
+        // No code was asked for.
+        return Ok(());
+    }
+    pam::was_rehearsed(&events).map_err(|failure| match failure {
+        Failure::Host(why) => why,
+        other => format!("{other:?}"),
+    })
+}
+
+fn is_by(record: &admin::Record, service: &str, before: Option<i64>) -> bool {
+    let by = |by: &str| by == service;
+    let granted = matches!(
+        Event::of(record), Some(Event::LoginGranted { service, source: None }) if by(&service)
+    );
+    granted && before.is_none_or(|before| record.id > before)
 }
 
 /// Runs this program once more, as a process that leads no session: sshd asks for a code from such a
@@ -88,4 +135,51 @@ fn words(performed: Performed) -> String {
         text += &said("May they log in?", account);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{admin::Record, is_by};
+
+    #[test]
+    fn events_of_a_rehearsal_are_those_of_its_service_after_it_began() {
+        let record = |id, details: serde_json::Value| Record {
+            id,
+            at: 1,
+            request: None,
+            user: "alice".to_owned(),
+            actor: "claimant".to_owned(),
+            event: "login-granted".to_owned(),
+            details: details.as_object().expect("details").clone(),
+        };
+        let su = json!({"service": "su", "source": null});
+        let cases = [
+            ("its own", record(8, su.clone()), Some(7), true),
+            ("from before", record(7, su.clone()), Some(7), false),
+            ("nobody knows since when", record(7, su.clone()), None, true),
+            (
+                "another service",
+                record(8, json!({"service": "login", "source": null})),
+                Some(7),
+                false,
+            ),
+            (
+                "from somewhere",
+                record(8, json!({"service": "su", "source": "10.0.0.1"})),
+                Some(7),
+                false,
+            ),
+            (
+                "a denial",
+                Record { event: "login-denied".to_owned(), ..record(8, su) },
+                Some(7),
+                false,
+            ),
+        ];
+        for (name, record, before, expected) in cases {
+            assert_eq!(is_by(&record, "su", before), expected, "{name}");
+        }
+    }
 }

@@ -17,7 +17,7 @@ pub(crate) fn run(session: &Session, arguments: cli::Remove) -> Result<Outcome, 
     let command = format!("otpctl remove {}", word(&user));
     terminal::confirm(yes, &format!("Remove {user} and forget the number?"), &command)?;
     let request = admin::Remove { user };
-    session.call(&request)?;
-    let value = json::Removed { user: &request.user, removed: true };
-    Ok(Outcome::either(session, &value, || text::removed(&request.user)))
+    let admin::Removed { damaged } = session.call(&request)?;
+    let value = json::Removed { user: &request.user, removed: true, damaged };
+    Ok(Outcome::either(session, &value, || text::removed(&request.user, damaged)))
 }

@@ -11,7 +11,7 @@ use super::{
     pieces::{Pieces, Sent},
 };
 use crate::{
-    cli,
+    Exit, cli,
     failure::Failure,
     render::{backups, json, word},
     session::{ANSWER_DEADLINE, Session},
@@ -20,28 +20,34 @@ use crate::{
 
 /// Restores, once that is wanted for sure.
 pub(crate) fn run(session: &Session, arguments: &cli::Restore) -> Result<Outcome, Failure> {
-    let backup = Pieces::open(session, &arguments.file, ANSWER_DEADLINE)?;
-    let found = pass(&backup, None)?;
+    let mut backup = Pieces::open(session, &arguments.file, ANSWER_DEADLINE)?;
+    let found = pass(&mut backup, None)?;
     if arguments.dry_run {
-        return Ok(Outcome::either(session, &found, || backups::would(&found)));
+        return Ok(left(Outcome::either(session, &found, || backups::would(&found)), &found));
     }
     if !arguments.yes {
         terminal::say(&backups::would(&found))?;
     }
     let command = format!("otpctl restore {}", word(&backup.name));
     terminal::confirm(arguments.yes, "Restore it?", &command)?;
-    let done = pass(&backup, Some(&found))?;
-    Ok(Outcome::either(session, &done, || backups::restored(&done)))
+    let done = pass(&mut backup, Some(&found))?;
+    Ok(left(Outcome::either(session, &done, || backups::restored(&done)), &done))
+}
+
+/// It was done, but for those who are damaged.
+fn left(outcome: Outcome, of: &json::Restored) -> Outcome {
+    if of.damaged.is_empty() { outcome } else { Outcome { exit: Exit::Incomplete, ..outcome } }
 }
 
 /// Sends all of it; what came of it. Changes nothing when there is nothing that was `found` before.
-fn pass(backup: &Pieces<'_>, found: Option<&json::Restored>) -> Result<json::Restored, Failure> {
+fn pass(
+    backup: &mut Pieces<'_>,
+    found: Option<&json::Restored>,
+) -> Result<json::Restored, Failure> {
     let dry_run = found.is_none();
     let mut restored = json::Restored { dry_run, ..json::Restored::default() };
     let take = |reply: admin::RestoredPiece| {
         let complete = reply.complete;
-        let before = found.map(|found| id(found.backup.as_ref()));
-        is_same(backup, reply.backup.as_ref(), before)?;
         add(&mut restored, reply);
         Ok(Sent { complete, users: restored.users })
     };
@@ -55,28 +61,7 @@ fn pass(backup: &Pieces<'_>, found: Option<&json::Restored>) -> Result<json::Res
             word(&backup.name)
         ))?;
     }
-    result.map(|()| restored)
-}
-
-/// Refuses another file than was checked before. Only its first line was read then, which changes
-/// nothing.
-pub(super) fn is_same(
-    file: &Pieces<'_>,
-    seen: Option<&admin::BackupSeen>,
-    before: Option<&str>,
-) -> Result<(), Failure> {
-    let (Some(seen), Some(before)) = (seen, before) else { return Ok(()) };
-    if before == seen.id {
-        return Ok(());
-    }
-    let what = "another backup is in the file than was checked; nothing was changed by it: run the \
-                same again";
-    Err(Failure::Host(format!("{}: {what}", file.name)))
-}
-
-/// The name of the backup that was checked.
-pub(super) fn id(seen: Option<&json::BackupSeen>) -> &str {
-    seen.map_or("", |seen| &seen.id)
+    result.map(|_| restored)
 }
 
 fn add(restored: &mut json::Restored, reply: admin::RestoredPiece) {
@@ -89,4 +74,5 @@ fn add(restored: &mut json::Restored, reply: admin::RestoredPiece) {
     restored.enrolled.extend(reply.enrolled);
     restored.disabled.extend(reply.disabled);
     restored.left_removed.extend(reply.left_removed);
+    restored.damaged.extend(reply.damaged);
 }

@@ -5,14 +5,13 @@
 
 use std::{io, time::Duration};
 
-use otp_proto::admin;
+use otp_proto::{Client, admin};
 
 use super::{
     Outcome,
     backup::{Draft, root_only, unwritten},
     pieces::{Pieces, Sent},
     progress::Progress,
-    restore::{id, is_same},
 };
 use crate::{
     cli,
@@ -25,6 +24,10 @@ use crate::{
 /// How long the daemon may take to read all of it back.
 const READ_BACK: Duration = Duration::from_mins(15);
 
+/// What is to be known where all was handed out for good, and is not in the file.
+const SHUT: &str = "so there is no export, and nobody is let in by this otpd any more all the same: run it again, \
+     or let it go on with its store: systemctl restart otpd";
+
 /// Moves a store out or in.
 pub(crate) fn run(session: &Session, arguments: &cli::Store) -> Result<Outcome, Failure> {
     match &arguments.action {
@@ -35,12 +38,14 @@ pub(crate) fn run(session: &Session, arguments: &cli::Store) -> Result<Outcome, 
 
 fn export(session: &Session, arguments: &cli::Export) -> Result<Outcome, Failure> {
     let name = arguments.file.display().to_string();
-    let command = format!("otpctl store export {} ", word(&name));
-    let failed = |error: io::Error| Failure::Host(unwritten(&arguments.file, &command, &error));
+    let last = if arguments.r#final { "--final " } else { "" };
+    let command = format!("otpctl store export {} {last}", word(&name));
+    let why = |error: io::Error| unwritten(&arguments.file, &command, "", &error);
+    let failed = |error| Failure::Host(why(error));
     let mut draft = Draft::begin(&arguments.file, arguments.force).map_err(failed)?;
     if arguments.r#final {
         let question = "Nobody is let in by this otpd from then on. Export it for good?";
-        terminal::confirm(arguments.yes, question, &format!("{command}--final"))?;
+        terminal::confirm(arguments.yes, question, command.trim_end())?;
     }
     let mut progress = None;
     let (mut tally, mut whole) = (None, false);
@@ -59,33 +64,39 @@ fn export(session: &Session, arguments: &cli::Export) -> Result<Outcome, Failure
     let Some(tally) = tally.filter(|_| whole) else {
         return Err(Failure::Malformed("an export without an end".to_owned()));
     };
-    let bytes = draft.keep(&arguments.file, arguments.force).map_err(failed)?;
+    let kept = draft.keep(&arguments.file, arguments.force, &failed);
+    let bytes = kept.map_err(|failure| match failure {
+        Failure::Host(why) if arguments.r#final => Failure::Host(format!("{why}; {SHUT}")),
+        other => other,
+    })?;
     let value = json::Exported { file: &name, bytes, r#final: arguments.r#final, tally: &tally };
     Ok(Outcome::either(session, &value, || backups::exported(&value)))
 }
 
 fn import(session: &Session, arguments: &cli::Import) -> Result<Outcome, Failure> {
-    let export = Pieces::open(session, &arguments.file, READ_BACK)?;
-    let found = pass(&export, None)?;
+    let mut export = Pieces::open(session, &arguments.file, READ_BACK)?;
+    // Nobody is let in for as long as this connection stands, and then because of the import.
+    let (found, _checked) = pass(&mut export, None)?;
     if !found.known {
         if !arguments.yes {
             terminal::say(&backups::would_import(&found))?;
         }
         let command = format!("otpctl store import {}", word(&export.name));
         terminal::confirm(arguments.yes, "Import it?", &command)?;
-        let done = pass(&export, Some(&found))?;
+        let (done, _) = pass(&mut export, Some(&found))?;
         return Ok(Outcome::either(session, &done, || backups::imported(&done)));
     }
     Ok(Outcome::either(session, &found, || backups::imported(&found)))
 }
 
 /// Sends all of it; what came of it. Changes nothing when there is nothing that was `found` before.
-fn pass(export: &Pieces<'_>, found: Option<&json::Moved>) -> Result<json::Moved, Failure> {
+fn pass(
+    export: &mut Pieces<'_>,
+    found: Option<&json::Moved>,
+) -> Result<(json::Moved, Client), Failure> {
     let dry_run = found.is_none();
     let (mut imported, mut users) = (json::Moved::default(), 0);
     let take = |reply: admin::ImportedPiece| {
-        let before = found.map(|found| id(found.export.as_ref()));
-        is_same(export, reply.export.as_ref(), before)?;
         if let Some(seen) = reply.export {
             imported.export = Some(json::BackupSeen::new(seen));
             imported.known = reply.known;
@@ -104,5 +115,5 @@ fn pass(export: &Pieces<'_>, found: Option<&json::Moved>) -> Result<json::Moved,
             word(&export.name)
         ))?;
     }
-    result.map(|()| imported)
+    result.map(|client| (imported, client))
 }

@@ -32,6 +32,8 @@ fn well(socket: &Path, status: &StatusReply) -> Vec<Finding> {
     for problem in &status.problems {
         let remedy = if clock(&problem) {
             "look at `date` and at what sets the clock, then: otpctl confirm-clock"
+        } else if problem.starts_with("what is stored of ") {
+            "for each of them: otpctl remove USER; then otpctl restore your last backup, or enroll again"
         } else if problem.starts_with("gateway ") {
             "see: journalctl -u otpd; then try: otpctl test-message PHONE --gateway NAME"
         } else {

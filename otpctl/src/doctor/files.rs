@@ -80,7 +80,18 @@ pub(super) fn examine(host: &Host) -> Vec<Finding> {
     if findings.is_empty() && seen > 0 {
         findings.push(Finding::ok(SUBJECT, format!("{seen} files have sound owners and modes")));
     }
+    findings.extend(leftovers(host));
     findings
+}
+
+/// What a run that was killed left of a key that it made: nobody uses it, and it is secret all the same.
+fn leftovers(host: &Host) -> impl Iterator<Item = Finding> {
+    let begun = |name: &String| name.contains(".key.new-") || name.contains(".key.next.new-");
+    host.names("/etc/otpd").into_iter().filter(begun).map(|name| {
+        let path = format!("/etc/otpd/{name}");
+        let text = format!("{path} is no key of anything: whoever was to make one was stopped");
+        Finding::note(SUBJECT, text).advising(format!("rm {path}"))
+    })
 }
 
 /// The key, and the files that otpd.toml names for secrets. A name without a directory is a credential of
@@ -182,8 +193,25 @@ fn foreigner(path: &str, uid: u32, owner: &str) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use super::{Care, Owned, User, judge, secrets};
+    use super::{Care, Owned, User, judge, leftovers, secrets};
     use crate::doctor::host::{Host, Said};
+
+    #[test]
+    fn what_is_left_of_a_key_is_named() {
+        let root = tempfile::tempdir().expect("a directory");
+        let folder = root.path().join("etc/otpd");
+        std::fs::create_dir_all(&folder).expect("a directory");
+        for name in ["otpd.key", "otpd.key.new-0123456789abcdef", "otpd.key.next.new-0", "own.new"]
+        {
+            std::fs::write(folder.join(name), "").expect("a file");
+        }
+        let host = Host::at(root.path(), |_| None);
+        let mut found = leftovers(&host).filter_map(|found| found.remedy).collect::<Vec<_>>();
+        found.sort_unstable();
+        let expected =
+            ["rm /etc/otpd/otpd.key.new-0123456789abcdef", "rm /etc/otpd/otpd.key.next.new-0"];
+        assert_eq!(found, expected);
+    }
 
     #[test]
     fn modes_and_owners_are_judged() {

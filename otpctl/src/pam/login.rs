@@ -77,7 +77,8 @@ pub(super) fn proved(trial: &Trial, granted: &[String]) -> Result<(), String> {
     }
     Err(format!(
         "otpd has let nobody in by {service} with a code since the change: who is exempt, remembered by \
-         sudo, or let in by a key alone proves nothing; log in by {service} with a code, and run it there"
+         sudo, or let in by a key alone proves nothing, nor does a rehearsal; log in by {service} with a \
+         code, and run it there"
     ))
 }
 

@@ -8,11 +8,12 @@ mod change;
 mod file;
 mod log;
 mod login;
+mod rehearsed;
 mod schedule;
 mod settings;
 mod trial;
 
-use std::{fs::File, path::Path, time::Duration};
+use std::{collections::BTreeSet, fs::File, path::Path, time::Duration};
 
 use crate::{
     failure::Failure,
@@ -59,15 +60,25 @@ fn alone() -> Result<File, Failure> {
     opened.map_err(|error| host(format!("{lock}: {}", crate::render::io_reason(&error))))
 }
 
+/// Writes down which events of the daemon's log were of a rehearsal.
+///
+/// # Errors
+/// [`Failure::Host`].
+pub(crate) fn was_rehearsed(events: &[i64]) -> Result<(), Failure> {
+    let _lock = alone()?;
+    rehearsed::add(Path::new(STATE), events).map_err(host)
+}
+
 /// Ends the trials that are due to a confirmation: that of `service` and what goes with it, or all.
-/// `granted` says which services let somebody in by a code since a time, Unix milliseconds.
+/// `granted` says which services let somebody in by a code since a time, Unix milliseconds, but for
+/// these events, which were of rehearsals.
 ///
 /// # Errors
 /// [`Failure::Host`] where there is none, where this is no login that came after the change, or where no
 /// code has let in since then; and what `granted` fails with.
 pub(crate) fn confirm(
     service: Option<&str>,
-    granted: impl Fn(i64) -> Result<Vec<String>, Failure>,
+    granted: impl Fn(i64, &BTreeSet<i64>) -> Result<Vec<String>, Failure>,
 ) -> Result<Vec<String>, Failure> {
     let _lock = alone()?;
     // One that cannot be read ends as it would have: whether it was right is not known.
@@ -76,8 +87,9 @@ pub(crate) fn confirm(
     for trial in &trials {
         login::is_new(trial).map_err(host)?;
     }
+    let rehearsed = rehearsed::all(Path::new(STATE)).map_err(host)?;
     for trial in trials.iter().filter(|trial| trial.asks) {
-        login::proved(trial, &granted(trial.since)?).map_err(host)?;
+        login::proved(trial, &granted(trial.since, &rehearsed)?).map_err(host)?;
     }
     each(trials.into_iter().map(Ok).collect(), |found| {
         let service = name(found);

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use otp_proto::admin::Tally;
 
 use super::{
-    json::{Exported, Moved, Restored},
+    json::{Exported, Moved, NotBackedUp, Restored},
     visible,
 };
 
@@ -23,6 +23,42 @@ pub(crate) fn taken(name: &str, users: u64, log: bool) -> String {
     )
 }
 
+/// What is not in a backup, because it is damaged, if there is anything; without line end.
+pub(crate) fn missing(damaged: &NotBackedUp) -> Option<String> {
+    let mut what = Vec::new();
+    if damaged.users > 0 {
+        let names = some(&damaged.names, damaged.users);
+        what.push(format!("what is stored of {} ({names})", users_of(damaged.users)));
+    }
+    if damaged.limits > 0 {
+        what.push(format!(
+            "{} that no user has alone",
+            if damaged.limits == 1 {
+                "a limit".to_owned()
+            } else {
+                format!("{} limits", damaged.limits)
+            }
+        ));
+    }
+    (!what.is_empty()).then(|| {
+        format!(
+            "the backup is complete but for what is damaged: {}; keep earlier backups, and for each \
+             user run: otpctl remove USER; otpctl restore an earlier backup",
+            what.join(" and ")
+        )
+    })
+}
+
+/// Who is not in a list, because what is stored of them is damaged.
+pub(crate) fn not_listed(damaged: &[String]) -> String {
+    format!(
+        "what is stored of {} is damaged, and not in the list: {}; for each of them run: otpctl remove \
+         USER; otpctl restore your last backup, or enroll again",
+        users_of(damaged.len() as u64),
+        names(damaged)
+    )
+}
+
 /// What a restore would do.
 pub(crate) fn would(found: &Restored) -> String {
     let mut text = said(found, "would come back", "would be changed");
@@ -30,7 +66,7 @@ pub(crate) fn would(found: &Restored) -> String {
         text.push_str("Nothing of any user would be changed.\n");
     }
     text.push_str("What counts for telephone numbers and for all together is merged as well.\n");
-    text
+    text + &used(found)
 }
 
 /// Result of `restore`.
@@ -39,13 +75,19 @@ pub(crate) fn restored(done: &Restored) -> String {
     if done.events > 0 {
         let _ = writeln!(text, "{} events of the log came back.", done.events);
     }
-    if !done.enrolled.is_empty() {
-        text.push_str(
-            "Recovery codes that were used after the backup was taken work again for those whose \
-             number came back: make new ones where that matters (otpctl recovery-codes USER).\n",
-        );
+    text + &used(done)
+}
+
+/// Where the number was lost, and with it which codes were used, those of the backup are good.
+fn used(of: &Restored) -> String {
+    if of.enrolled.is_empty() {
+        return String::new();
     }
-    text
+    let back = if of.dry_run { "comes back" } else { "came back" };
+    format!(
+        "Recovery codes that were used after the backup was taken may work again for those whose \
+         number {back}: make new ones where that matters (otpctl recovery-codes USER).\n"
+    )
 }
 
 /// Result of `store export`.
@@ -122,6 +164,13 @@ fn said(of: &Restored, back: &str, changed: &str) -> String {
         let names = names(&of.left_removed);
         let _ = writeln!(text, "Removed after it was taken, and left so: {names}.");
     }
+    if !of.damaged.is_empty() {
+        let names = names(&of.damaged);
+        let _ = writeln!(
+            text,
+            "Damaged, and left so: {names}. Run otpctl remove USER for each of them, and this again."
+        );
+    }
     text
 }
 
@@ -131,8 +180,13 @@ fn users_of(count: u64) -> String {
 
 /// `alice, bob and 3 more`.
 fn names(all: &[String]) -> String {
-    let said = all.iter().take(NAMED).map(|name| visible(name)).collect::<Vec<_>>().join(", ");
-    match all.len().saturating_sub(NAMED) {
+    some(all, all.len() as u64)
+}
+
+/// The same of so many, where not all names are known.
+fn some(known: &[String], all: u64) -> String {
+    let said = known.iter().take(NAMED).map(|name| visible(name)).collect::<Vec<_>>().join(", ");
+    match all.saturating_sub(known.len().min(NAMED) as u64) {
         0 => said,
         more => format!("{said} and {more} more"),
     }
@@ -140,7 +194,30 @@ fn names(all: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Restored, restored, would};
+    use super::{NotBackedUp, Restored, missing, restored, would};
+
+    #[test]
+    fn what_no_backup_has_is_named_with_the_way_out() {
+        let text = |users, known: usize, limits| {
+            let names = (0..known).map(|nth| format!("u{nth}")).collect();
+            missing(&NotBackedUp { users, names, limits })
+        };
+        assert_eq!(text(0, 0, 0), None);
+        let begin = "the backup is complete but for what is damaged: ";
+        for (found, expected) in [
+            (text(1, 1, 0), "what is stored of 1 user (u0); keep"),
+            (
+                text(2, 2, 1),
+                "what is stored of 2 users (u0, u1) and a limit that no user has alone;",
+            ),
+            (text(0, 0, 3), "3 limits that no user has alone;"),
+            (text(100, 20, 0), "u8, u9 and 90 more); keep"),
+        ] {
+            let found = found.expect("something is missing");
+            assert!(found.starts_with(begin) && found.contains(expected), "{found}");
+            assert!(found.contains("otpctl remove USER"), "{found}");
+        }
+    }
 
     #[test]
     fn what_was_changed_is_named_and_what_was_not_is_said() {
@@ -152,11 +229,13 @@ mod tests {
             "{text}"
         );
         let some = Restored {
+            dry_run: true,
             users: 20,
             changed: 15,
             enrolled: names(12),
             disabled: names(1),
             left_removed: names(2),
+            damaged: names(1),
             events: 7,
             ..Restored::default()
         };
@@ -166,10 +245,15 @@ mod tests {
             "Limits or numbers of 3 users would be changed.",
             "Disabled by it, to be ended with otpctl enable USER: u0.",
             "Removed after it was taken, and left so: u0, u1.",
+            "Damaged, and left so: u0. Run otpctl remove USER for each of them, and this again.",
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }
-        let text = restored(&some);
+        // Who is asked has to know it before.
+        let again = "Recovery codes that were used after the backup was taken may work again";
+        assert!(text.contains(again) && text.contains("comes back: make new ones"), "{text}");
+        assert!(!would(&nothing).contains("Recovery codes"));
+        let text = restored(&Restored { dry_run: false, ..some });
         assert!(text.contains("came back: u0") && text.contains("7 events"), "{text}");
         assert!(text.contains("Recovery codes that were used"), "{text}");
     }

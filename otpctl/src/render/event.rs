@@ -150,6 +150,7 @@ fn known(event: &Event) -> (Tone, &'static str, String) {
         Event::Disabled {} => (Plain, "disabled", String::new()),
         Event::Enabled {} => (Plain, "enabled", String::new()),
         Event::Removed {} => (Plain, "number removed", String::new()),
+        Event::DamagedRemoved { what } => (Bad, "damaged rows taken away", what.clone()),
         Event::RecoveryCodesMade { codes, replaced } => {
             (Plain, "recovery codes made", made(*codes, *replaced))
         }

@@ -190,6 +190,7 @@ fn whence(event: &Event) -> Option<(String, Option<String>)> {
         | Event::Disabled {}
         | Event::Enabled {}
         | Event::Removed {}
+        | Event::DamagedRemoved { .. }
         | Event::RecoveryCodesMade { .. }
         | Event::BypassGranted { .. }
         | Event::BypassRevoked { .. }
@@ -258,6 +259,7 @@ fn end(events: &[Event], stale: bool) -> (End, Option<String>, Option<i64>) {
             | Event::Disabled {}
             | Event::Enabled {}
             | Event::Removed {}
+            | Event::DamagedRemoved { .. }
             | Event::RecoveryCodesMade { .. }
             | Event::BypassGranted { .. }
             | Event::BypassRevoked { .. }

@@ -301,6 +301,20 @@ pub(crate) struct BackedUp<'a> {
     pub(crate) users: u64,
     pub(crate) bytes: u64,
     pub(crate) log: bool,
+    #[serde(flatten)]
+    pub(crate) damaged: &'a NotBackedUp,
+}
+
+/// What is stored and cannot be read.
+#[derive(Default, Serialize)]
+pub(crate) struct NotBackedUp {
+    #[serde(rename = "damaged")]
+    pub(crate) users: u64,
+    /// The first of them.
+    #[serde(rename = "damaged_users")]
+    pub(crate) names: Vec<String>,
+    #[serde(rename = "damaged_limits")]
+    pub(crate) limits: u64,
 }
 
 /// Result of `restore`.
@@ -313,6 +327,7 @@ pub(crate) struct Restored {
     pub(crate) enrolled: Vec<String>,
     pub(crate) disabled: Vec<String>,
     pub(crate) left_removed: Vec<String>,
+    pub(crate) damaged: Vec<String>,
     pub(crate) events: u64,
 }
 
@@ -384,9 +399,11 @@ impl<'a> Tested<'a> {
 
 /// Result of `remove`.
 #[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "they are the keys of its JSON")]
 pub(crate) struct Removed<'a> {
     pub(crate) user: &'a str,
     pub(crate) removed: bool,
+    pub(crate) damaged: bool,
 }
 
 /// An event of the audit trail.

@@ -106,7 +106,15 @@ pub(crate) fn unlocked(unlocked: &Unlocked) -> String {
 }
 
 /// Result of `remove`.
-pub(crate) fn removed(user: &str) -> String {
+pub(crate) fn removed(user: &str, damaged: bool) -> String {
+    if damaged {
+        return format!(
+            "What was stored of {user} was damaged, and is taken away; number, recovery codes and \
+             bypasses are gone.\n\
+             Bring {user} back with otpctl restore and your last backup, or enroll again.\n",
+            user = visible(user)
+        );
+    }
     format!(
         "{} is removed; number, recovery codes and bypasses are forgotten.\n\
          Logins go by policy.unenrolled from now on; unless it is set, they are denied.\n",

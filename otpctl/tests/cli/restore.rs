@@ -1,7 +1,8 @@
-//! `restore`: the file is read twice, and the second time is held to the first.
+//! `restore` and `store`: the file is read twice, and the second time is held to the first.
 
 use std::{
     fs,
+    path::PathBuf,
     process::Command,
     sync::atomic::{AtomicU32, Ordering},
 };
@@ -10,9 +11,9 @@ use serde_json::json;
 
 use crate::daemon::{Crowd, otpctl};
 
-/// Answers as to a backup of two lines; `second` is how often the changing run is answered, and `id`
-/// the name of what it finds.
-fn crowd(second: u32, id: &'static str) -> Crowd {
+/// Answers as to a backup of two lines; `second` is how often the changing run is answered. When all was
+/// checked, another file is copied over `replaced`.
+fn crowd(second: u32, replaced: Option<PathBuf>) -> Crowd {
     let answered = AtomicU32::new(0);
     Crowd::new(move |request| {
         let dry_run = request["parameters"]["dry_run"] == json!(true);
@@ -20,9 +21,12 @@ fn crowd(second: u32, id: &'static str) -> Crowd {
             return String::new();
         }
         let first = request["parameters"]["text"] == json!("one\n");
-        let id = if dry_run { "a" } else { id };
-        let backup = first
-            .then(|| json!({ "id": id, "taken_at": 1, "host": "box", "version": "1", "users": 3 }));
+        if let Some(file) = replaced.as_ref().filter(|_| dry_run && !first) {
+            fs::write(file, "eno\ntwo\n").expect("written over");
+        }
+        let backup = first.then(
+            || json!({ "id": "a", "taken_at": 1, "host": "box", "version": "1", "users": 3 }),
+        );
         let piece = json!({ "backup": backup, "users": 1, "changed": 1, "enrolled": [],
             "disabled": [], "left_removed": [], "events": 0, "complete": !first });
         json!({ "parameters": piece }).to_string()
@@ -34,25 +38,27 @@ fn what_was_not_checked_is_not_restored() {
     let folder = tempfile::tempdir().expect("a directory");
     let file = folder.path().join("a.backup");
     fs::write(&file, "one\ntwo\n").expect("a file");
+    let replaced = Some(file.clone());
     let file = file.to_str().expect("UTF-8");
     // As the requests are sorted: the changing run, then the one before it.
     let all = ["false one", "false two", "true one", "true two"];
     let all = all.map(|request| format!("Restore {request}\\n"));
     let cases = [
-        ("the same backup", crowd(9, "a"), Some(0), "", &all[..]),
-        (
-            "another one",
-            crowd(9, "b"),
-            Some(1),
-            "another backup is in the file than was checked",
-            &[&all[..1], &all[2..]].concat()[..],
-        ),
+        ("the same backup", crowd(9, None), Some(0), "", &all[..]),
         (
             "it stops",
-            crowd(1, "a"),
+            crowd(1, None),
             Some(3),
             "It stopped after 1 of 2 users. What was restored",
             &all[..],
+        ),
+        // Nothing of it gets to the daemon.
+        (
+            "another one",
+            crowd(9, replaced),
+            Some(1),
+            "another backup is in the file than was checked",
+            &all[2..],
         ),
     ];
     for (name, crowd, exit, said, asked) in cases {
@@ -68,8 +74,35 @@ fn a_pipe_is_refused_and_not_waited_for() {
     let folder = tempfile::tempdir().expect("a directory");
     let pipe = folder.path().join("pipe");
     assert!(Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
-    let crowd = crowd(0, "a");
+    let crowd = crowd(0, None);
     let run = otpctl(&crowd.socket, &["restore", pipe.to_str().expect("UTF-8"), "--yes"], "");
     assert_eq!(run.exit, Some(2), "{run:?}");
     assert!(run.stderr.contains("is no file"), "{run:?}");
+}
+
+/// All was handed out, and then there was no place for it.
+#[test]
+fn who_has_no_export_is_told_that_nobody_is_let_in() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let file = folder.path().join("a.export");
+    let (path, taken) = (file.to_str().expect("UTF-8").to_owned(), file.clone());
+    let crowd = Crowd::new(move |_| {
+        fs::write(&taken, "somebody else's").expect("a file");
+        let tally = json!({ "users": 0, "numbers": 0, "recovery_codes": 0, "bypasses": 0,
+            "users_checksum": "", "limits": 0, "limits_checksum": "", "together": 0,
+            "events": 0, "events_checksum": "" });
+        let piece = json!({ "text": "", "users": 0, "of": 0, "tally": tally });
+        json!({ "parameters": piece }).to_string()
+    });
+    for (last, shut) in [(false, false), (true, true)] {
+        let _ = fs::remove_file(&file);
+        let export = ["store", "export", &path, "--yes"];
+        let export = [&export[..], if last { &["--final"][..] } else { &[] }].concat();
+        let run = otpctl(&crowd.socket, &export, "");
+        assert_eq!(run.exit, Some(1), "{run:?}");
+        assert!(run.stderr.contains("a.export is there already"), "{run:?}");
+        let told = run.stderr.contains("nobody is let in by this otpd any more all the same");
+        assert_eq!(told, shut, "{run:?}");
+        assert_eq!(run.stderr.contains(" --final --force"), shut, "{run:?}");
+    }
 }

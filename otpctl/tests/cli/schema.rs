@@ -32,7 +32,7 @@ const VERBS: [(&str, &[&str], &str); 24] = [
     ),
     ("disable", &["alice"], "SUBSCRIBER"),
     ("enable", &["alice"], "SUBSCRIBER"),
-    ("remove", &["alice", "--yes"], "user:text removed:flag"),
+    ("remove", &["alice", "--yes"], "user:text removed:flag damaged:flag"),
     ("unlock", &["alice"], "SUBSCRIBER opted_in:flag"),
     ("recovery-codes", &["alice"], "user:text codes[text]"),
     ("bypass", &["alice", "--for", "1h", "--reason", "lost phone"], "GRANT"),
@@ -67,14 +67,15 @@ const VERBS: [(&str, &[&str], &str); 24] = [
     (
         "backup",
         &[concat!(env!("CARGO_TARGET_TMPDIR"), "/schema.backup"), "--force"],
-        "file:text users:number bytes:number log:flag",
+        "file:text users:number bytes:number log:flag damaged:number damaged_users[] \
+         damaged_limits:number",
     ),
     (
         "restore",
         // Any file will do: the daemon here takes everything.
         &[concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"), "--dry-run"],
         "backup{id:text taken_at:time host:text version:text users:number} dry_run:flag users:number \
-         changed:number enrolled[text] disabled[text] left_removed[text] events:number",
+         changed:number enrolled[text] disabled[text] left_removed[text] damaged[] events:number",
     ),
     (
         "store",

@@ -169,6 +169,19 @@ fn an_empty_list_is_empty() {
 }
 
 #[test]
+fn a_list_names_who_is_damaged_and_says_that_it_is_not_whole() {
+    let alice = format!(r#"{{"parameters":{{"subscriber":{ALICE}}},"continues":true}}"#);
+    let bob = r#"{"parameters":{"subscriber":null,"damaged":"bob"},"continues":true}"#;
+    let end = r#"{"parameters":{"subscriber":null,"damaged":null}}"#;
+    for arguments in [&["list"][..], &["list", "--json"]] {
+        let (_, run) = Daemon::frames(&[&alice, bob, end]).run(arguments, "");
+        assert_eq!(run.exit, Some(4), "{}", run.stdout);
+        assert!(run.stdout.contains("alice") && !run.stdout.contains("bob"), "{}", run.stdout);
+        assert!(run.stderr.contains("not in the list: bob;"), "{}", run.stderr);
+    }
+}
+
+#[test]
 fn a_list_that_breaks_off_prints_nothing() {
     let alice = format!(r#"{{"parameters":{{"subscriber":{ALICE}}},"continues":true}}"#);
     let (_, run) = Daemon::frames(&[&alice]).run(&["list", "--json"], "");
@@ -259,7 +272,11 @@ fn remove_needs_a_yes() {
          Logins go by policy.unenrolled from now on; unless it is set, they are denied.\n";
     assert_eq!(run, Run::new(0, stdout, ""));
     let (_, run) = Daemon::replies("{}").run(&["remove", "alice", "--yes", "--json"], "");
-    assert_eq!(run, Run::new(0, "{\n  \"user\": \"alice\",\n  \"removed\": true\n}\n", ""));
+    let json = "{\n  \"user\": \"alice\",\n  \"removed\": true,\n  \"damaged\": false\n}\n";
+    assert_eq!(run, Run::new(0, json, ""));
+    let damaged = Daemon::replies(r#"{"damaged":true}"#);
+    let (_, run) = damaged.run(&["remove", "alice", "--yes"], "");
+    assert!(run.stdout.contains("Bring alice back with otpctl restore"), "{}", run.stdout);
 }
 
 #[test]

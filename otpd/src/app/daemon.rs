@@ -158,6 +158,7 @@ impl Daemon {
         // What is begun here ends with this run of the daemon, which may not be the process's last.
         let (enough, stop) = shutdown::channel();
         self.verifier.look_for_import().await;
+        self.verifier.look_for_people().await;
         let host = &self.config.message.host;
         info!(host, version = env!("CARGO_PKG_VERSION"), "ready");
         systemd::notify_ready("answers logins");
@@ -166,6 +167,8 @@ impl Daemon {
         tasks.spawn(async move { verifier.recover_lost().await });
         let verifier = Arc::clone(&self.verifier);
         tasks.spawn(async move { verifier.look_after().await });
+        let verifier = Arc::clone(&self.verifier);
+        tasks.spawn(async move { verifier.follow_import().await });
         let verifier = Arc::clone(&self.verifier);
         tasks.spawn(watchdog::feed(move || {
             let verifier = Arc::clone(&verifier);
@@ -222,6 +225,7 @@ impl Daemon {
         if tokio::time::timeout(FAREWELL, farewell).await.is_err() {
             warn!("not everything that was under way ended; the next run goes on with it");
         }
+        self.verifier.farewell();
         if again { End::Rekeyed(Box::new(self.config)) } else { End::Stopped(self.store) }
     }
 

@@ -44,7 +44,7 @@ pub(super) fn key_and_database(
             }
             examined => examined?,
         },
-        config::Store::Postgres(settings) => store::postgres_key_check(settings)?,
+        config::Store::Postgres(settings) => store::examine_postgres(settings)?,
     };
     check.map_or(Ok(()), |check| fits(&keys, &check, key_file, store))
 }

@@ -54,6 +54,7 @@ impl Outgoing {
                     |(key, traffic)| TrafficRow { key: super::TogetherKey::from(key), traffic };
                 self.pages(traffic.into_iter().map(row).collect(), Page::Traffic)
             }
+            Piece::Unreadable(_) => Ok(Vec::new()),
         }
     }
 

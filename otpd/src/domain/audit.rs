@@ -230,6 +230,12 @@ pub enum Event {
     Enabled {},
     /// An administrator had the number forgotten.
     Removed {},
+    /// What was stored of an account could not be read, and an administrator had it taken away. A
+    /// backup brings it back.
+    DamagedRemoved {
+        /// What could not be read: `number`, `logins` or `limits`.
+        what: &'static str,
+    },
     /// An administrator had another master key take the place of the one before.
     KeyRotated {
         /// The new one's id.

@@ -75,9 +75,7 @@ impl Manage {
                 Event::Enabled {}
             }
             Verb::Remove => {
-                // They stand in for the number; the next one of this name must not find them.
-                ledger.records.login.recovery.forget();
-                ledger.records.login.bypasses.clear();
+                ledger.records.login.forget_stand_ins();
                 Event::Removed {}
             }
             Verb::Unlock => {

@@ -188,8 +188,8 @@ impl RestoreTraffic {
     }
 }
 
-/// An account comes from another store. Where there is nothing of it yet, it is as it was there, with
-/// its bypasses; else somebody was here before, and it is merged as a backup is.
+/// An account comes from another store. Where there is nothing of it yet but logins that were refused, it
+/// is as it was there, with its bypasses; else somebody was here before, and it is merged as a backup is.
 #[derive(Clone, Debug)]
 pub struct ImportAccount {
     /// As the other store has it.
@@ -201,7 +201,13 @@ pub struct ImportAccount {
 impl ImportAccount {
     /// Decides.
     pub fn decide(&self, records: &Records, now: Timestamp) -> Decided<()> {
-        if records.enrollment.is_some() || records.login != LoginState::default() {
+        let login = self.kept.login.clone().at_rest();
+        let stored = records.login.clone().at_rest();
+        if (&records.enrollment, &stored) == (&self.kept.enrollment, &login) {
+            // By an import that was interrupted: what counts no more since then stays all the same.
+            return Decided::unchanged(records, ());
+        }
+        if records.enrollment.is_some() || stored != LoginState::default() {
             let kept = self.kept.clone();
             let merge = RestoreAccount { kept, removed: false, had: false, uid: self.uid };
             let Decided { records, audit, answer: _ } = merge.decide(records, now);
@@ -209,7 +215,7 @@ impl ImportAccount {
         }
         let mut after = records.clone();
         after.enrollment.clone_from(&self.kept.enrollment);
-        after.login = self.kept.login.clone().at_rest();
+        after.login = login;
         Decided { records: after, audit: Vec::new(), answer: () }
     }
 }
@@ -224,9 +230,38 @@ impl ImportBudget {
         let Self(RestoreBudget { number, kept }) = self;
         let mut after = records.clone();
         match after.number_budget(*number) {
+            Some(budget) if budget == kept => Decided::unchanged(records, false),
             Some(budget) if *budget == Budget::default() => {
                 budget.clone_from(kept);
                 Decided { records: after, audit: Vec::new(), answer: true }
+            }
+            Some(_) | None => self.0.decide(records, now),
+        }
+    }
+}
+
+/// What many accounts did together comes from another store, likewise.
+#[derive(Clone, Debug)]
+pub struct ImportTraffic(pub RestoreTraffic);
+
+impl ImportTraffic {
+    /// Decides, on records that have it.
+    pub fn decide(&self, records: &Records, now: Timestamp) -> Decided<bool> {
+        let Self(RestoreTraffic { key, kept }) = self;
+        let counted = |traffic: &Traffic| {
+            let mut traffic = traffic.clone();
+            traffic.settle(now);
+            traffic
+        };
+        let mut after = records.clone();
+        match after.traffic.get_mut(key) {
+            // As it is: by a clock that is behind, it would stand elsewhere each time.
+            Some(traffic) if *traffic == Traffic::default() => {
+                traffic.clone_from(kept);
+                Decided { records: after, audit: Vec::new(), answer: true }
+            }
+            Some(traffic) if counted(traffic) == counted(kept) => {
+                Decided::unchanged(records, false)
             }
             Some(_) | None => self.0.decide(records, now),
         }

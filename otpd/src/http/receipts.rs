@@ -53,10 +53,15 @@ async fn heard(gate: &Gate, gateway: GatewayName, request: Request) -> Response 
             return gate.refuse(checked).await;
         }
     };
-    let outcome = queue(gate, &gateway, told.notices, told.mark);
+    let outcome = if gate.verifier.store_stays().is_ok() {
+        queue(gate, &gateway, told.notices, told.mark)
+    } else {
+        // It would be lost: the vendor is to tell it once more, then to the new store.
+        MOVING
+    };
     gate.metrics.receipt(&gateway, outcome);
     match outcome {
-        FULL => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        FULL | MOVING => StatusCode::SERVICE_UNAVAILABLE.into_response(),
         _ => thanks(keys),
     }
 }
@@ -64,6 +69,7 @@ async fn heard(gate: &Gate, gateway: GatewayName, request: Request) -> Response 
 const TAKEN: &str = "taken";
 const REPEATED: &str = "repeated";
 const FULL: &str = "queue-full";
+const MOVING: &str = "store-moves";
 
 /// Hands over all of a request's notices or none, and remembers the request only then: a vendor
 /// that is told to come again must be heard when it does.

@@ -24,7 +24,8 @@ use crate::{
         login::Typed,
         manage::{Managed, Verb},
     },
-    verifier::{EnrollRequest, Unconfirmed, Verifier},
+    store::ListedNumber,
+    verifier::{EnrollRequest, Gone, Unconfirmed, Verifier},
 };
 
 impl Connection {
@@ -191,8 +192,11 @@ impl Connection {
         Ok(wire::Unlocked { subscriber, opted_in: done.opted_in })
     }
 
-    async fn remove(&mut self, v: &Verifier, r: wire::Remove) -> Result<Empty, Fault> {
-        self.manage(v, &r.user, Verb::Remove).await.map(|_| Empty {})
+    async fn remove(&mut self, v: &Verifier, r: wire::Remove) -> Result<wire::Removed, Fault> {
+        let identity = self.target(v, Right::Revoke, &r.user).await?;
+        let gone = v.remove(&identity, self.peer.uid).await?;
+        let gone = gone.ok_or_else(|| not_enrolled(&identity.account))?;
+        Ok(wire::Removed { damaged: gone == Gone::Discarded })
     }
 
     async fn manage(
@@ -344,13 +348,21 @@ impl Connection {
                 }
             };
             for row in &page {
-                let subscriber = Some(subscriber(&row.account, &row.enrollment));
-                let opted_out = row.opted_out.clone().map(opt_out);
-                self.reply(&wire::Listed { subscriber, opted_out }, true).await?;
+                let listed = match &row.number {
+                    Some(ListedNumber { enrollment, opted_out: out }) => wire::Listed {
+                        subscriber: Some(subscriber(&row.account, enrollment)),
+                        opted_out: out.clone().map(opt_out),
+                        damaged: None,
+                    },
+                    None => wire::Listed {
+                        damaged: Some(row.account.as_str().to_owned()),
+                        ..wire::Listed::default()
+                    },
+                };
+                self.reply(&listed, true).await?;
             }
             let Some(last) = page.into_iter().last() else {
-                let end = wire::Listed { subscriber: None, opted_out: None };
-                return self.reply(&end, false).await;
+                return self.reply(&wire::Listed::default(), false).await;
             };
             after = Some(last.account);
         }

@@ -17,6 +17,7 @@ use super::{
 use crate::{
     backup::{Header, Tally, name},
     domain::restore::{Fate, Restored},
+    store::Unreadable,
     verifier::{Backup, BackupError, ImportError, RestoreError, RestoreProgress, Verifier},
 };
 
@@ -33,6 +34,14 @@ impl Default for Seat {
     }
 }
 
+/// What is known at the end of a backup.
+struct End {
+    /// All that is in it.
+    tally: wire::Tally,
+    /// What is not.
+    unreadable: Unreadable,
+}
+
 impl Connection {
     /// `Backup`: in pieces, each of which the peer has to take in time.
     pub(super) async fn backup(&mut self, call: &Call<'_>) -> Done {
@@ -47,8 +56,12 @@ impl Connection {
             Ok(backup) => backup,
             Err(error) => return self.fault(error.into()).await,
         };
-        self.hand_out(backup, seat, |text, (users, of), _| wire::BackupPiece { text, users, of })
-            .await
+        let piece = |text, (users, of), end: Option<End>| {
+            let Unreadable { accounts: damaged, first: damaged_users, sums: damaged_limits } =
+                end.map(|end| end.unreadable).unwrap_or_default();
+            wire::BackupPiece { text, users, of, damaged, damaged_users, damaged_limits }
+        };
+        self.hand_out(backup, seat, piece).await
     }
 
     /// `Export`: likewise, and at its end what was in it.
@@ -64,17 +77,20 @@ impl Connection {
             Ok(backup) => backup,
             Err(error) => return self.fault(error.into()).await,
         };
-        let piece = |text, (users, of), tally| wire::ExportPiece { text, users, of, tally };
+        let piece = |text, (users, of), end: Option<End>| {
+            let tally = end.map(|end| end.tally);
+            wire::ExportPiece { text, users, of, tally }
+        };
         self.hand_out(backup, seat, piece).await
     }
 
     /// Hands out all of it; `piece` makes a reply of a text, of how many users there were and are,
-    /// and of all that was in it.
+    /// and of what is known at its end.
     async fn hand_out<P: serde::Serialize + Send + Sync>(
         &mut self,
         mut backup: Backup,
         seat: OwnedSemaphorePermit,
-        piece: impl Fn(String, (u64, u64), Option<wire::Tally>) -> P,
+        piece: impl Fn(String, (u64, u64), Option<End>) -> P,
     ) -> Done {
         let mut seat = Some(seat);
         loop {
@@ -93,8 +109,11 @@ impl Connection {
             let progress = (users, of.into());
             let Some(line) = line else {
                 let (tally, together) = backup.tally();
-                let told = Some(tallied(tally, together));
-                return self.reply(&piece(String::new(), progress, told), false).await;
+                let tally = tallied(tally, together);
+                let end = End { tally, unreadable: backup.unreadable().clone() };
+                self.reply(&piece(String::new(), progress, Some(end)), false).await?;
+                backup.handed_out();
+                return Ok(());
             };
             let mut rest = line.as_str();
             while !rest.is_empty() {
@@ -213,6 +232,7 @@ fn told(progress: RestoreProgress) -> wire::RestoredPiece {
         enrolled: names(|done| done.number == Fate::Restored),
         disabled: names(|done| done.disabled),
         left_removed: names(|done| done.number == Fate::LeftRemoved),
+        damaged: progress.damaged.iter().map(|account| account.as_str().to_owned()).collect(),
         events: progress.events.into(),
         complete: progress.complete,
     }
@@ -232,7 +252,7 @@ impl From<BackupError> for Fault {
     fn from(error: BackupError) -> Self {
         match error {
             BackupError::Store(error) => error.into(),
-            BackupError::Slow | BackupError::Unwritten => {
+            BackupError::Slow | BackupError::Incomplete(_) | BackupError::Unwritten => {
                 AdminError::Refused { reason: error.to_string() }.into()
             }
         }

@@ -28,7 +28,8 @@ use crate::{
 const FIRST_BYTE: Duration = Duration::from_secs(10);
 /// From the first byte of a request to its last, and for writing an answer.
 const WHOLE: Duration = Duration::from_secs(15);
-/// How long a claimant may sit at a prompt: longer than any code and its successor live.
+/// How long a claimant may sit at a prompt: longer than any code and its successor live. An administrator
+/// likewise, before an import.
 const AT_PROMPT: Duration = Duration::from_mins(25);
 /// What an error repeats of a request, bytes: it must fit a frame, however it is escaped.
 const REPEATED: usize = 256;
@@ -144,7 +145,10 @@ impl Connection {
     /// Waits for the begin of a request; false when the peer has left, or has to.
     async fn first_bytes(&mut self) -> Result<bool, Over> {
         if self.attendance.is_none() {
-            return in_time(FIRST_BYTE, self.read()).await;
+            // Somebody may be asked whether an import that was looked at is wanted: nobody is let in
+            // before it is, or the connection ends.
+            let asked = self.import.as_ref().is_some_and(|import| import.is_awaited());
+            return in_time(if asked { AT_PROMPT } else { FIRST_BYTE }, self.read()).await;
         }
         let place = self.common.prompts.enter();
         let read = in_time(AT_PROMPT, self.read());

@@ -3,12 +3,14 @@
 mod abuse;
 mod attacks;
 mod behaviours;
+mod damaged;
 mod faults;
 mod numbers;
 mod pumping;
 mod reads;
 mod retention;
 mod rotation;
+mod snapshots;
 mod stolen;
 mod town;
 
@@ -52,6 +54,9 @@ trait Subject {
 
     /// The rows of a table.
     fn count(&self, table: &str) -> i64;
+
+    /// Puts nonsense into this column of the rows of a table that are named so, behind the engine's back.
+    fn spoil(&self, table: &str, column: &str, rows: &str);
 
     /// This machine, where others may share the database.
     fn host(&self) -> Option<Host>;
@@ -152,6 +157,12 @@ impl Subject for SqliteFile {
         db.query_row(&select, [], |row| row.get(0)).expect("a number")
     }
 
+    fn spoil(&self, table: &str, column: &str, rows: &str) {
+        let db = rusqlite::Connection::open(self.path()).expect("the database");
+        let update = format!("UPDATE {table} SET {column} = x'85' WHERE {rows}");
+        assert_ne!(db.execute(&update, []), Ok(0), "{rows}");
+    }
+
     fn bytes(&self) -> Vec<u8> {
         let files = std::fs::read_dir(self.0.path()).expect("the directory");
         files.flat_map(|file| std::fs::read(file.expect("a file").path()).expect("bytes")).collect()
@@ -202,6 +213,10 @@ impl Subject for Divided {
         self.0.count(table)
     }
 
+    fn spoil(&self, table: &str, column: &str, rows: &str) {
+        self.0.spoil(table, column, rows);
+    }
+
     fn bytes(&self) -> Vec<u8> {
         self.0.bytes()
     }
@@ -229,6 +244,11 @@ impl Subject for Shared {
     fn count(&self, table: &str) -> i64 {
         let count = self.0.sql("otpd", &format!("SELECT count(*) FROM otpd.{table}"));
         count.parse().expect("a number")
+    }
+
+    fn spoil(&self, table: &str, column: &str, rows: &str) {
+        let update = format!("UPDATE {table} SET {column} = '\\x85' WHERE {rows}");
+        self.0.execute("otpd", &format!("SET search_path = otpd; {update}"));
     }
 
     fn bytes(&self) -> Vec<u8> {
@@ -279,6 +299,7 @@ conformance! {
     super::retention::many_pieces as many_events_go_piece_by_piece,
     super::rotation::everything_goes_along as another_key_takes_over_everything,
     super::rotation::what_nobody_has_goes as what_is_counted_for_nobody_does_not_go_along,
+    super::damaged::what_is_lost_can_be_taken_away as what_is_damaged_can_be_taken_away,
 }
 
 engines! {
@@ -296,6 +317,7 @@ engines! {
     super::reads::lost as codes_of_another_run_are_found,
     super::reads::what_logins_leave as what_logins_leave_is_read,
     super::reads::pages_of_people as people_are_listed_in_pages,
+    super::reads::imported as what_was_imported_is_known,
     super::numbers::wrong_codes as wrong_codes_at_their_edges,
     super::numbers::tries as tries_life_and_resends_at_their_edges,
     super::numbers::long_codes as long_codes_at_their_edges,
@@ -326,12 +348,21 @@ engines! {
     super::retention::a_word_told_again as a_word_told_again_changes_nothing,
     super::retention::nothing_in_doubt as nothing_goes_while_the_clock_is_in_doubt,
     super::retention::nothing_when_the_clock_went_back as nor_after_it_went_back,
+    super::retention::a_clock_that_was_ahead as events_of_a_clock_that_was_ahead_keep_no_others,
     super::retention::many_pieces as many_events_go_piece_by_piece,
+    super::snapshots::whole as a_snapshot_has_everything_as_it_was,
+    super::snapshots::a_trail_in_front as a_trail_is_put_in_front_of_a_newer_one_once,
+    super::snapshots::a_trail_into_an_empty_one as a_trail_is_put_into_an_empty_one,
     super::rotation::everything_goes_along as another_key_takes_over_everything,
     super::rotation::a_backup_brings_earlier_keys as a_backup_brings_keys_from_before,
     super::rotation::what_nobody_has_goes as what_is_counted_for_nobody_does_not_go_along,
     super::rotation::nothing_by_the_key_from_before as nothing_is_written_by_the_key_from_before,
     super::rotation::no_trace_of_the_key_from_before as files_keep_nothing_of_the_key_from_before,
+    super::damaged::a_crowd as damaged_accounts_are_refused_and_nobody_beside_them,
+    super::damaged::what_is_lost_can_be_taken_away as what_is_damaged_can_be_taken_away,
+    super::damaged::what_is_sound_is_found as what_is_damaged_is_named_and_all_else_is_read,
+    super::damaged::what_is_of_all as damaged_sums_of_all_stop_no_decision,
+    super::damaged::upkeep as what_is_damaged_keeps_no_upkeep_from_the_rest,
     super::faults::poison as a_panic_fails_alone,
     super::faults::lost_commit as a_commit_that_surely_failed_is_run_again,
     super::faults::full_disk as a_full_disk_is_relieved_once,

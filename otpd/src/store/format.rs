@@ -37,6 +37,9 @@ pub(super) enum Damaged {
     /// A keyed hash of another length.
     #[error("a stored index of a number has {0} bytes, not 16")]
     Index(usize),
+    /// A recovery code's hash of another length.
+    #[error("a stored recovery code has {0} bytes, not 16")]
+    RecoveryCode(usize),
     /// What is counted for nothing that there is.
     #[error("a stored budget of kind {0} is of nothing that is counted")]
     Counted(i16),
@@ -121,12 +124,12 @@ pub(super) fn enrollment(
     details: &[u8],
 ) -> Result<Enrollment, Damaged> {
     let number = keys.unseal(account, number)?;
-    let index = <[u8; 16]>::try_from(index).map_err(|_| Damaged::Index(index.len()))?;
+    let index = number_index(index)?;
     let details: Details = decode(details)?;
     Ok(Enrollment {
         range: keys.range(&number),
         destination: Destination { number, country: details.country, line: details.line },
-        index: NumberIndex(index),
+        index,
         channel: details.channel,
         state: details.state,
         created_at: details.created_at,
@@ -148,6 +151,12 @@ pub(super) fn budget_key(key: BudgetKey) -> CountedKey {
     match key {
         BudgetKey::Number(index) => (NUMBER, index.0),
     }
+}
+
+/// The number that a budget's `key` is of.
+pub(super) fn number(key: &[u8]) -> Result<BudgetKey, Damaged> {
+    let key = <[u8; 16]>::try_from(key).map_err(|_| Damaged::Index(key.len()))?;
+    Ok(BudgetKey::Number(NumberIndex(key)))
 }
 
 /// How what many accounts do together is named.
@@ -174,10 +183,15 @@ pub(super) enum Counted {
 /// What is counted, by the columns `kind`, `key` and `state`.
 pub(super) fn any_counted(kind: i16, key: &[u8], state: &[u8]) -> Result<Counted, Damaged> {
     if kind == NUMBER {
-        let key = <[u8; 16]>::try_from(key).map_err(|_| Damaged::Index(key.len()))?;
-        return Ok(Counted::Number(NumberIndex(key), decode(state)?));
+        return Ok(Counted::Number(number_index(key)?, decode(state)?));
     }
     Ok(Counted::Together(traffic_of(kind, key)?, decode(state)?))
+}
+
+/// A number's name, as columns have it.
+pub(super) fn number_index(key: &[u8]) -> Result<NumberIndex, Damaged> {
+    let index = <[u8; 16]>::try_from(key).map_err(|_| Damaged::Index(key.len()))?;
+    Ok(NumberIndex(index))
 }
 
 /// What many accounts do together, by the columns `kind` and `key`.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use super::Unreadable;
 use crate::domain::{
     account::Account,
     audit::Actor,
@@ -20,14 +21,21 @@ use crate::domain::{
 pub struct Subscriber {
     /// The account.
     pub account: Account,
-    /// Its number.
+    /// Its number; `None` where that, or what counts for it, cannot be read.
+    pub number: Option<ListedNumber>,
+}
+
+/// What a list says of a number.
+#[derive(Clone, Debug)]
+pub struct ListedNumber {
+    /// The number.
     pub enrollment: Enrollment,
     /// Since when nothing may be sent there, if that is so.
     pub opted_out: Option<OptOut>,
 }
 
 /// How many of what there are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Enrollments not proved yet.
     pub pending: u32,
@@ -37,6 +45,8 @@ pub struct Counts {
     pub disabled: u32,
     /// Logins that wait for a code.
     pub live_challenges: u32,
+    /// What of that cannot be read.
+    pub unreadable: Unreadable,
 }
 
 impl Counts {

@@ -6,6 +6,7 @@
 //! and budgets exact: no two decisions about an account ever work on the same stale row, and nobody
 //! is told anything that a crash could take back.
 
+mod damage;
 mod format;
 mod found;
 mod hosts;
@@ -27,11 +28,14 @@ use std::{sync::Arc, time::Duration};
 use prometheus_client::metrics::histogram::Histogram;
 use tokio::sync::{mpsc, oneshot, watch};
 
-pub use found::{AuditRow, BudgetId, Counts, Idle, OUT_OF_ORDER, Stale, Subscriber, Trail};
+pub use damage::{Damage, Unreadable};
+pub use found::{
+    AuditRow, BudgetId, Counts, Idle, ListedNumber, OUT_OF_ORDER, Stale, Subscriber, Trail,
+};
 pub use hosts::{GatewaySeen, HostSeen, Life, Presence, Told, Twin, Use, Word};
 pub use postgres::{
     DEFAULT_PORT, Password, Postgres, PostgresError, PostgresSettings, Server, Site,
-    key_check as postgres_key_check, migrate as migrate_postgres,
+    examine as examine_postgres, key_check as postgres_key_check, migrate as migrate_postgres,
 };
 pub use reader::Reader;
 pub use rotation::{Rekeyed, Rotation};
@@ -101,6 +105,12 @@ pub enum StoreError {
     /// Perhaps committed: never tried again, and a denial.
     #[error("the store did not say whether the change was made")]
     Unknown,
+    /// Surely not committed, and no better by trying again: a row of the account cannot be read.
+    #[error(
+        "what is stored of this user is damaged, {0} cannot be read: take it away with otpctl remove \
+         USER, then otpctl restore your last backup, or enroll the user again"
+    )]
+    Damaged(Damage),
     /// Surely not committed, because it can wait: the disk is full.
     #[error("the disk of the store is full; nothing was changed: free space and try again")]
     Full,
@@ -110,6 +120,12 @@ pub enum StoreError {
          administrators"
     )]
     Forbidden,
+    /// Surely not committed: what is decided now would not come along.
+    #[error(
+        "the store moves, so nobody is let in and nothing is changed: it was exported with --final, which \
+         ends with the next start of otpd, or an import is not whole, which is to be run again"
+    )]
+    Moving,
 }
 
 /// Takes the events of a committed transaction, for the log.

@@ -191,7 +191,9 @@ pub(super) async fn run<E: Engine>(
             timing.observe(begun.elapsed().as_secs_f64());
         }
         match committed {
-            Err(StoreError::Unavailable | StoreError::Forbidden) if jobs.len() > 1 => {
+            Err(StoreError::Unavailable | StoreError::Forbidden | StoreError::Damaged(_))
+                if jobs.len() > 1 =>
+            {
                 // Surely nothing was committed. One by one, only the culprit fails.
                 let mut in_a_row = 0;
                 for mut job in jobs.drain(..) {
@@ -200,7 +202,11 @@ pub(super) async fn run<E: Engine>(
                     } else {
                         Err(StoreError::Unavailable)
                     };
-                    in_a_row = if committed.is_err() { in_a_row + 1 } else { 0 };
+                    in_a_row = match committed {
+                        // Its account's row is damaged, and the database is well.
+                        Ok(_) | Err(StoreError::Damaged(_)) => 0,
+                        Err(_) => in_a_row + 1,
+                    };
                     finish(&sink, std::iter::once(job), &committed);
                 }
             }
@@ -222,6 +228,7 @@ async fn tidy<E: Engine>(engine: &mut E, sink: &AuditSink, busy: &Busy, errand: 
     match (&done, &chore) {
         (Ok(_), Chore::Agreed { event: Some(event), .. }) => sink(event),
         (Ok(numbers), Chore::Rotate(rotation)) => sink(&rotation.done(*numbers)),
+        (Ok(1..), Chore::Discard(event)) => sink(event),
         (Ok(_), _) => {}
         (Err(_), _) => {
             engine.abort().await;

@@ -276,6 +276,18 @@ impl Reader {
         }
     }
 
+    /// By how much the ids of a backup's events were moved to stand in front of the trail; `None` where
+    /// none of them does.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn trail_moved_by(&self, backup: u64) -> Result<Option<i64>, StoreError> {
+        match &self.0 {
+            Source::Sqlite(reads) => reads.trail_moved_by(backup).await,
+            Source::Postgres(reads) => reads.trail_moved_by(backup).await,
+        }
+    }
+
     /// Looks at a page of budgets, in their order, after `after`.
     ///
     /// # Errors

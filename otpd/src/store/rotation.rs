@@ -112,3 +112,24 @@ impl Rekeyed {
         let _ = self.0.subscribe().wait_for(|rekeyed| *rekeyed).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{future::ready, pin::pin};
+
+    use super::Rekeyed;
+
+    #[tokio::test]
+    async fn whoever_waits_for_another_key_is_told_then_and_not_before() {
+        let rekeyed = Rekeyed::default();
+        let mut waits = pin!(rekeyed.happens());
+        tokio::select! {
+            biased;
+            () = &mut waits => panic!("nothing has happened"),
+            () = ready(()) => {}
+        }
+        rekeyed.clone().set();
+        waits.await;
+        assert!(rekeyed.holds());
+    }
+}

@@ -1,10 +1,14 @@
 //! All that is stored, as it is at one moment, for a backup.
 
+use std::{collections::BTreeSet, fmt::Display};
+
 use minicbor::{Decode, Encode};
 use tokio::sync::mpsc;
+use tracing::error;
 
-use super::StoreError;
+use super::{StoreError, Unreadable, format::NUMBER};
 use crate::domain::{
+    account::Account,
     budget::{Budget, Traffic},
     enrollment::NumberIndex,
     records::TrafficKey,
@@ -27,6 +31,48 @@ pub enum Piece {
     /// Accounts, after all that counts: first those with a number, then those that are only counted
     /// against.
     Accounts(Vec<Kept>),
+    /// What is not among them, because it cannot be read; the last, where there is any.
+    Unreadable(Unreadable),
+}
+
+/// Rows that a snapshot leaves out, because they cannot be read.
+#[derive(Default)]
+pub(super) struct LeftOut {
+    all: Unreadable,
+    /// Numbers for which what counts cannot be read, until an account is found that has them.
+    numbers: BTreeSet<Vec<u8>>,
+}
+
+impl LeftOut {
+    /// An account's row, or both.
+    pub(super) fn account(&mut self, account: &str, error: &impl Display) {
+        error!(account, %error, "what is stored of an account is damaged; it is not in the backup");
+        self.all.add(account);
+    }
+
+    /// What counts for a number, or for many accounts together.
+    pub(super) fn counted(&mut self, kind: i16, key: Vec<u8>, error: &impl Display) {
+        error!(kind, %error, "what counts is damaged; it is not in the backup");
+        if kind == NUMBER {
+            self.numbers.insert(key);
+        } else {
+            self.all.sums += 1;
+        }
+    }
+
+    /// The account that has this number is read.
+    pub(super) fn with_number(&mut self, account: &Account, index: NumberIndex) {
+        if self.numbers.remove(index.0.as_slice()) {
+            error!(%account, "what counts for its number is damaged; it is not in the backup");
+            self.all.add(account.as_str());
+        }
+    }
+
+    /// The last piece, where anything was left out.
+    pub(super) fn piece(mut self) -> Option<Piece> {
+        self.all.sums += self.numbers.len() as u64;
+        (!self.all.is_empty()).then_some(Piece::Unreadable(self.all))
+    }
 }
 
 /// An event of the trail as it is stored.
@@ -63,7 +109,7 @@ pub struct Imported {
     pub whole: bool,
 }
 
-/// All that is stored but the trail, as it was when it was asked for.
+/// All that is stored and can be read, but the trail, as it was when it was asked for.
 pub struct Snapshot {
     /// Accounts with a number.
     pub enrolled: u32,

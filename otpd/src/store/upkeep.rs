@@ -63,13 +63,23 @@ pub enum Chore {
         /// Some of its events.
         rows: Vec<TrailRow>,
     },
-    /// Writes down which export is imported here, and how far that is.
-    Imported(Imported),
+    /// Writes down which export is imported here, and how far that is; and at once with that what
+    /// [`Chore::Retired`] does.
+    Imported {
+        /// Which.
+        imported: Imported,
+        /// The code keys from before that come with it, sealed.
+        retired: Option<Vec<u8>>,
+    },
     /// Makes the reserve anew if it is gone and there is room for it.
     Reserve,
     /// Keeps the code keys from before of a backup, sealed, besides those that are kept. Where any is
     /// new, this run is over: its decisions know nothing of them.
     Retired(Vec<u8>),
+    /// Takes away what is stored of the event's account where any of it cannot be read: that, and with it
+    /// the number and what stands in for it. The event is written down with it. How many rows could not
+    /// be read; where all can, nothing is done.
+    Discard(Box<AuditEvent>),
     /// Puts another master key in the place of the one that everything is under; how many numbers there
     /// are. Nothing is decided with the one before from then on.
     Rotate(Box<Rotation>),
@@ -188,7 +198,12 @@ impl Store {
                 let forget = Forget;
                 let decide = move |records: &_, now| forget.decide(records, now);
                 let scope = Scope::Account(account);
-                deleted.logins += u64::from(self.transact(scope, decide).await?);
+                match self.transact(scope, decide).await {
+                    Ok(forgotten) => deleted.logins += u64::from(forgotten),
+                    // One damaged row must not keep all the others.
+                    Err(StoreError::Damaged(_)) => {}
+                    Err(error) => return Err(error),
+                }
             }
             after = page.last;
             if after.is_none() {

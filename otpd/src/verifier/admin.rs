@@ -10,6 +10,7 @@ use crate::{
     accounts::Identity,
     domain::{
         account::Account,
+        audit::{Actor, AuditEvent, Event},
         budget::Held,
         bypass::Bypass,
         challenge::{Channel, Delivery},
@@ -21,7 +22,7 @@ use crate::{
         time::DAY,
     },
     gateway::{GatewayName, Standing, route::GatewayHealth},
-    store::{Counts, SHORTAGE, Scope, StoreError, Subscriber},
+    store::{Chore, Counts, SHORTAGE, Scope, StoreError, Subscriber, Unreadable},
 };
 
 /// Everything about one account.
@@ -45,6 +46,15 @@ pub struct Summary {
     pub undelivered: Option<String>,
     /// Since when nothing may be sent to the number, if that is so.
     pub opted_out: Option<OptOut>,
+}
+
+/// What a removal took away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gone {
+    /// The number, for good.
+    Removed,
+    /// What could not be read; a backup brings it back.
+    Discarded,
 }
 
 /// How the daemon is.
@@ -83,6 +93,14 @@ fn undelivered(login: &LoginState) -> Option<String> {
         | Delivery::Uncertain { .. }
         | Delivery::Unsent => None,
     }
+}
+
+/// What an administrator reads of rows that cannot be read.
+fn damaged(unreadable: &Unreadable) -> String {
+    format!(
+        "what is stored of {unreadable} is damaged, and no backup has it: take it away with otpctl \
+         remove USER, then otpctl restore your last backup, or enroll again"
+    )
 }
 
 /// What every one of the tasks found out, by the names of their gateways.
@@ -139,7 +157,12 @@ impl Verifier {
     /// # Errors
     /// [`StoreError::Unavailable`].
     pub async fn is_known(&self, account: &Account) -> Result<bool, StoreError> {
-        let records = self.reader.account(account.clone()).await?;
+        let records = match self.reader.account(account.clone()).await {
+            Ok(records) => records,
+            // Something is, whatever it was.
+            Err(StoreError::Damaged(_)) => return Ok(true),
+            Err(error) => return Err(error),
+        };
         let bypassed = records.login.bypasses.current(self.clock.now()).next().is_some();
         Ok(records.enrollment.is_some() || bypassed)
     }
@@ -171,8 +194,34 @@ impl Verifier {
         let manage = Manage { account: identity.account.clone(), verb, uid };
         let scope = Scope::Account(identity.account.clone());
         let decide = move |records: &_, now| manage.decide(records, now);
-        let done = self.store.transact(scope, decide).await;
+        let done = self.transact(scope, decide).await;
         done.inspect_err(|error| error!(%error, ?verb, "an administrator's verb failed"))
+    }
+
+    /// Has the number forgotten; where what is stored of the account cannot be read, that is taken away,
+    /// so that a backup can bring it back. `None` when the account has no number.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn remove(&self, identity: &Identity, uid: u32) -> Result<Option<Gone>, StoreError> {
+        loop {
+            let what = match self.manage(identity, Verb::Remove, uid).await {
+                Ok(done) => return Ok(done.map(|_| Gone::Removed)),
+                Err(StoreError::Damaged(what)) => what,
+                Err(error) => return Err(error),
+            };
+            let event = AuditEvent {
+                at: self.clock.now(),
+                request: None,
+                account: identity.account.clone(),
+                actor: Actor::Uid(uid),
+                event: Event::DamagedRemoved { what: what.as_str() },
+            };
+            if self.store.tidy(Chore::Discard(Box::new(event))).await? > 0 {
+                return Ok(Some(Gone::Discarded));
+            }
+            // It was mended meanwhile.
+        }
     }
 
     /// The site's rules that hold now.
@@ -208,8 +257,9 @@ impl Verifier {
         let gateways = site.routes.health();
         let full = self.store.has_room().await.is_err().then(|| SHORTAGE.to_owned());
         let clock = self.clock.doubt().map(|doubt| doubt.to_string());
-        let moving = self.doors.are_closed().then(|| super::moving::CLOSED.to_owned());
-        let problems = full.into_iter().chain(clock).chain(moving);
+        let moving = self.store_stays().err().map(|error| error.to_string());
+        let damaged = (!counts.unreadable.is_empty()).then(|| damaged(&counts.unreadable));
+        let problems = full.into_iter().chain(clock).chain(moving).chain(damaged);
         let problems =
             problems.chain(self.trouble_with_hosts()).chain(self.leftover_key().await).collect();
         let (host, store) = (site.message.host.clone(), self.reader.kind());

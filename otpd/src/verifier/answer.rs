@@ -12,7 +12,7 @@ use crate::{
         passcode::{ChallengeToken, Draw},
     },
     random,
-    store::Scope,
+    store::{Scope, StoreError},
 };
 
 /// There is no such challenge.
@@ -43,12 +43,12 @@ impl Verifier {
                 answer: (decided.answer, account),
             }
         };
-        if self.doors.are_closed() {
-            warn!(request = %token.request(), "an answer is refused while the store moves");
-            return Ok(Self::unavailable(&site));
-        }
-        let (answered, account) = match self.store.transact(Scope::Challenge(token), decide).await {
+        let (answered, account) = match self.transact(Scope::Challenge(token), decide).await {
             Ok(answered) => answered,
+            Err(StoreError::Moving) => {
+                warn!(request = %token.request(), "an answer is refused while the store moves");
+                return Ok(Self::unavailable(&site));
+            }
             Err(error) => {
                 // Perhaps a try was used, perhaps not; nothing was granted.
                 error!(%error, request = %token.request(), "an answer could not be judged");

@@ -11,7 +11,7 @@ use crate::{
     backup::{Header, Newest, Outgoing, Tally, name},
     domain::{account::Account, audit::Event, restore::Note},
     random,
-    store::{Piece, Reader, Scope, Snapshot, StoreError},
+    store::{Piece, Reader, Scope, Snapshot, StoreError, Unreadable},
 };
 
 /// How long the accounts and budgets may take: as long as they are read, what is decided meanwhile
@@ -21,7 +21,7 @@ const LONGEST: Duration = Duration::from_mins(5);
 const EVENTS: u32 = 200;
 
 /// Why a backup came to no end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BackupError {
     /// The store.
     #[error(transparent)]
@@ -32,6 +32,13 @@ pub enum BackupError {
          it to a faster disk", LONGEST.as_secs()
     )]
     Slow,
+    /// It promises to be all that is stored.
+    #[error(
+        "what is stored of {0} is damaged, and an export is of all: otpctl remove each user who is \
+         named, then otpctl restore your last backup, or enroll them again; a limit is deleted when \
+         nothing counts in it any more"
+    )]
+    Incomplete(Unreadable),
     /// What is stored has no written form.
     #[error("the backup could not be written; the journal says why")]
     Unwritten,
@@ -57,7 +64,11 @@ pub struct Backup {
     tally: Tally,
     /// Ranges, countries and the whole site.
     together: u64,
-    /// Nobody is let in for as long as this lives, and after its end.
+    /// What is not in it, because it cannot be read.
+    unreadable: Unreadable,
+    /// It is of no use unless it is of all.
+    whole: bool,
+    /// Nobody is let in for as long as this lives, and after it was handed out.
     closed: Option<Closed>,
 }
 
@@ -100,12 +111,14 @@ impl Verifier {
             lines: VecDeque::from([line]),
             tally: Tally::new(self.keys.clone()),
             together: 0,
+            unreadable: Unreadable::default(),
+            whole: false,
             closed: None,
         })
     }
 
     /// Begins an export: a backup with the trail. `last`: nobody is let in from now on, until the
-    /// daemon is started again; if the export comes to no end, until it is given up.
+    /// daemon is started again; if the export is not handed out whole, until it is given up.
     ///
     /// # Errors
     /// [`BackupError`].
@@ -116,7 +129,7 @@ impl Verifier {
             return Err(StoreError::Unavailable.into());
         }
         let backup = self.backup(true, uid).await?;
-        Ok(Backup { closed, ..backup })
+        Ok(Backup { closed, whole: true, ..backup })
     }
 
     /// Writes something down about the host.
@@ -145,7 +158,16 @@ impl Backup {
             }
             let lines = match &mut self.source {
                 Source::Snapshot(snapshot) => {
-                    if let Some(piece) = snapshot.next().await? {
+                    let piece = snapshot.next().await?;
+                    if let Some(Piece::Unreadable(unreadable)) = piece {
+                        if self.whole {
+                            self.source = Source::End;
+                            self.closed = None;
+                            return Err(BackupError::Incomplete(unreadable));
+                        }
+                        self.unreadable = unreadable;
+                        Vec::new()
+                    } else if let Some(piece) = piece {
                         let counted = count(&mut self.tally, &mut self.together, &piece);
                         counted.map_err(|error| unwritten(&error))?;
                         self.outgoing.piece(piece).map_err(|error| unwritten(&error))?
@@ -173,14 +195,16 @@ impl Backup {
                         }
                     }
                 }
-                Source::End => {
-                    if let Some(closed) = self.closed.take() {
-                        closed.for_good();
-                    }
-                    return Ok(None);
-                }
+                Source::End => return Ok(None),
             };
             self.lines.extend(lines);
+        }
+    }
+
+    /// All of it was handed out, the word that it was among it.
+    pub fn handed_out(self) {
+        if let Some(closed) = self.closed {
+            closed.for_good();
         }
     }
 
@@ -197,6 +221,12 @@ impl Backup {
     #[must_use]
     pub fn tally(&self) -> (&Tally, u64) {
         (&self.tally, self.together)
+    }
+
+    /// What is not in it, because it cannot be read, once all of it was.
+    #[must_use]
+    pub fn unreadable(&self) -> &Unreadable {
+        &self.unreadable
     }
 
     /// Accounts that were read, and those with a number that there are.
@@ -221,6 +251,7 @@ pub(super) fn count(
             *together += u64::try_from(rows.len()).unwrap_or(u64::MAX);
             Ok(())
         }
+        Piece::Unreadable(_) => Ok(()),
     }
 }
 

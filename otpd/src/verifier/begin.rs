@@ -102,12 +102,7 @@ impl Verifier {
             let decided = Begin { full, ..begin.clone() }.decide(records, now);
             unless_full(full, records, unless_too_often(written, decided))
         };
-        // Right before it is decided: whoever closes the doors waits for what is already.
-        if self.doors.are_closed() {
-            warn!(account = %account, "a login is refused while the store moves");
-            return (None, Self::unavailable(&site));
-        }
-        let decided = self.store.transact(scope, decide).await;
+        let decided = self.transact(scope, decide).await;
         match decided.and_then(|begun| begun.ok_or(StoreError::Full)) {
             Ok(Begun::Ignored) => (None, conversation::verdict(Verdict::Ignored)),
             Ok(Begun::Denied(denial)) => {
@@ -127,6 +122,10 @@ impl Verifier {
             Ok(Begun::Issued(mut view, order)) => {
                 view.report(self.send_and_wait(&site, *order, called).await);
                 (Some(view.token), conversation::first(&view))
+            }
+            Err(StoreError::Moving) => {
+                warn!(account = %account, "a login is refused while the store moves");
+                (None, Self::unavailable(&site))
             }
             Err(error) => {
                 error!(%error, account = %account, "a login could not begin");

@@ -47,7 +47,7 @@ impl Verifier {
         let id = BypassId::new(random::system().random());
         let grant = GrantBypass { account: account.clone(), id, wanted, uid };
         let decide = move |records: &_, now| grant.decide(records, now);
-        match self.store.transact(Scope::Account(account), decide).await {
+        match self.transact(Scope::Account(account), decide).await {
             Ok(granted) => granted.map_err(BypassFailure::Refused),
             Err(error) => {
                 error!(%error, "a bypass could not be granted");
@@ -70,7 +70,7 @@ impl Verifier {
         let account = identity.account.clone();
         let revoke = RevokeBypass { account: account.clone(), id, uid };
         let decide = move |records: &_, now| revoke.decide(records, now);
-        let done = self.store.transact(Scope::Account(account), decide).await;
+        let done = self.transact(Scope::Account(account), decide).await;
         done.inspect_err(|error| error!(%error, "a bypass could not be ended"))
     }
 

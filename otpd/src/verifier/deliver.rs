@@ -17,7 +17,7 @@ use super::{
     Site, Sites, Verifier,
     calls::Calls,
     follow::FOLLOWED,
-    taken::{Messages, Names},
+    taken::{Code, Messages, Names, Taken, What},
 };
 use crate::{
     clock::Clock,
@@ -26,7 +26,8 @@ use crate::{
         account::Account,
         challenge::Channel,
         login::{Delivered, DeliveryResult, Order, Progress},
-        passcode::{ChallengeToken, Purpose},
+        passcode::{ChallengeToken, Passcode, Purpose},
+        records::{Decided, Records},
         time::Timestamp,
     },
     failpoint::{self, Point},
@@ -197,19 +198,33 @@ impl Courier {
             let delivery = courier.hand_over(&site, &order, &message).await;
             failpoint::reach(Point::Taken);
             drop(message);
-            let names = taken(&site, &order, &delivery);
+            let taken = taken(&site, &order, &delivery);
+            // Whoever ends the login after the decision wipes its code here; before, the decision tells.
+            if let Some(taken) = &taken {
+                courier.messages.hold(taken);
+            }
             let (delivered, sent) = record(&order, delivery);
             // Named with its number: who opted out has done so also when the account has another by now.
             let scope = Scope::Number { account: order.account.clone(), number: order.index };
-            let decide = move |records: &_, now| delivered.decide(records, now);
-            if let Err(error) = courier.store.transact(scope, decide).await {
+            let request = order.token.request();
+            let order = Order { code: Passcode::wiped(), ..order };
+            let decide = move |records: &Records, now| {
+                let Decided { records, audit, answer: () } = delivered.decide(records, now);
+                let wanted = order.is_wanted(&records.login, now);
+                Decided { records, audit, answer: wanted }
+            };
+            let wanted = courier.store.transact(scope, decide).await.unwrap_or_else(|error| {
                 // A restart would take the code for lost and send a fresh one; that is all.
-                error!(%error, request = %order.token.request(), "a delivery was not recorded");
-            }
+                error!(%error, %request, "a delivery was not recorded");
+                true
+            });
             failpoint::reach(Point::Recorded);
             let _ = publish.send(Some(sent));
-            if let Some(names) = names {
-                courier.follow(site, order, names).await;
+            if let Some(taken) = taken {
+                if !wanted {
+                    taken.wipe();
+                }
+                courier.follow(taken);
             }
         });
         sent
@@ -226,7 +241,7 @@ impl Courier {
     }
 
     /// Whether a code may still be typed; so it seems, too, while the store does not say.
-    pub(super) async fn is_wanted(&self, order: &Order) -> bool {
+    async fn is_wanted(&self, order: &Order) -> bool {
         match self.reader.account(order.account.clone()).await {
             Ok(records) => order.is_wanted(&records.login, self.clock.now()),
             // It costs a message at most.
@@ -235,12 +250,14 @@ impl Courier {
     }
 }
 
-/// Who took a message, and under which names, where it has one.
-fn taken(site: &Site, order: &Order, delivery: &Delivery) -> Option<Names> {
+/// A message that a vendor took, where it has a name to be told about by.
+fn taken(site: &Arc<Site>, order: &Order, delivery: &Delivery) -> Option<Arc<Taken>> {
     match &delivery.result {
         Routed::Sent { gateway, vendor_id } => {
             let id = message_id(order.token, order.issued_at, order.repeat);
-            Names::of(site, order.channel, gateway.clone(), vendor_id.clone(), id)
+            let names = Names::of(site, order.channel, gateway.clone(), vendor_id.clone(), id)?;
+            let code = Code::new(Arc::clone(site), order.clone());
+            Some(Arc::new(Taken::new(What::Code(Box::new(code)), names)))
         }
         Routed::Unknown | Routed::OptedOut { .. } | Routed::Rejected | Routed::Failed => None,
     }

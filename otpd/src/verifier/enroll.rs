@@ -44,7 +44,7 @@ pub enum Failure {
     Refused(Refusal),
     /// The store or NSS did not answer.
     Unavailable(&'static str),
-    /// This host may only log people in.
+    /// This host may only log people in, or the store moves.
     Elsewhere(StoreError),
 }
 
@@ -187,7 +187,7 @@ impl Verifier {
     ) -> Result<T, Failure> {
         let written = uid == 0 || self.refusals.has_room(&uid);
         let decide = move |records: &_, now| unless_too_often(written, decide(records, now));
-        match self.store.transact(scope, decide).await {
+        match self.transact(scope, decide).await {
             Ok(Outcome::Done(done)) => Ok(done),
             Ok(Outcome::Refused(refusal)) => {
                 if uid != 0 && self.refusals.take(&uid) == Line::Last {
@@ -228,12 +228,15 @@ pub fn stopped(account: &str) -> String {
 }
 
 pub(super) fn refused_by_store(error: StoreError) -> Failure {
-    if error != StoreError::Forbidden {
-        error!(%error, "an administrator's verb failed");
-    }
-    match error {
-        StoreError::Full => Failure::Unavailable(FULL),
-        StoreError::Unavailable | StoreError::Unknown => Failure::Unavailable(STORE),
-        StoreError::Forbidden => Failure::Elsewhere(error),
-    }
+    let reason = match error {
+        StoreError::Forbidden | StoreError::Moving => return Failure::Elsewhere(error),
+        StoreError::Damaged(_) => {
+            error!(%error, "an administrator's verb failed");
+            return Failure::Elsewhere(error);
+        }
+        StoreError::Full => FULL,
+        StoreError::Unavailable | StoreError::Unknown => STORE,
+    };
+    error!(%error, "an administrator's verb failed");
+    Failure::Unavailable(reason)
 }

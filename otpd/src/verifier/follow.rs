@@ -15,7 +15,7 @@ use self::before::without_code;
 use super::{
     Site,
     deliver::{Courier, compose},
-    taken::{Code, Key, Names, Taken, What},
+    taken::{Key, Taken, What},
 };
 use crate::{
     domain::{
@@ -49,14 +49,9 @@ impl Courier {
     /// Follows a message: listens to what its vendor tells, and asks in a task of its own where that
     /// can tell and there is room. Nothing waits for that task: it may end with the daemon at any
     /// point.
-    ///
-    /// A login that ended before its vendor's reply found nothing here to wipe: that is done now.
-    pub(super) async fn follow(&self, site: Arc<Site>, order: Order, names: Names) {
-        let taken = self.enter(What::Code(Box::new(Code::new(site, order.clone()))), names);
-        self.ask_after(Arc::clone(&taken));
-        if !self.is_wanted(&order).await {
-            taken.wipe();
-        }
+    pub(super) fn follow(&self, taken: Arc<Taken>) {
+        self.enter(&taken);
+        self.ask_after(taken);
     }
 
     /// Asks after a message in a task of its own.
@@ -77,18 +72,16 @@ impl Courier {
     }
 
     /// Listens from now on to what is told about a message, and to what was told already.
-    pub(super) fn enter(&self, what: What, names: Names) -> Arc<Taken> {
-        let taken = Arc::new(Taken::new(what, names));
-        let told = self.messages.enter(&taken, self.clock.now());
+    pub(super) fn enter(&self, taken: &Arc<Taken>) {
+        let told = self.messages.enter(taken, self.clock.now());
         if !told.is_empty() {
-            let (courier, taken) = (self.clone(), Arc::clone(&taken));
+            let (courier, taken) = (self.clone(), Arc::clone(taken));
             tokio::spawn(async move {
                 for status in told {
                     courier.heed(&taken, status).await;
                 }
             });
         }
-        taken
     }
 
     /// What a vendor told about a message by itself, and proved to have told.
@@ -223,7 +216,13 @@ impl Courier {
         let again = match recorded {
             Ok(again) => again,
             // Surely not written down: whatever is told next says the same once more.
-            Err(StoreError::Unavailable | StoreError::Full | StoreError::Forbidden) => return,
+            Err(
+                StoreError::Unavailable
+                | StoreError::Full
+                | StoreError::Forbidden
+                | StoreError::Damaged(_)
+                | StoreError::Moving,
+            ) => return,
             Err(StoreError::Unknown) => None,
         };
         *over = true;

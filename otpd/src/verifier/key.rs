@@ -153,6 +153,7 @@ impl Verifier {
     /// [`NotRotated`].
     pub async fn rotate_key(&self, uid: u32) -> Result<KeyRotated, NotRotated> {
         self.store.may_administer()?;
+        self.store_stays()?;
         let next = self.held.read().await?.ok_or(NotRotated::None)?;
         let key = next.id;
         if key == self.keys.id {

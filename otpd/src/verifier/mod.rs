@@ -38,7 +38,7 @@ use jiff::tz::TimeZone;
 use otp_proto::login::Step;
 use prometheus_client::metrics::counter::Counter;
 
-pub use admin::{Rules, Status, Summary};
+pub use admin::{Gone, Rules, Status, Summary};
 pub use attend::Attendance;
 pub use backup::{Backup, BackupError};
 pub use begin::Claim;
@@ -132,8 +132,9 @@ pub struct Verifier {
     connections: AtomicUsize,
     /// Closed while a store moves.
     doors: moving::Doors,
-    /// Keeps them so while an import is not whole.
-    unfinished: std::sync::Mutex<Option<moving::Closed>>,
+    /// Keeps them so while an import is not whole. Locked by whoever finds out whether one is, and while
+    /// old rows are deleted.
+    unfinished: tokio::sync::Mutex<Option<moving::Closed>>,
     machine: String,
     begun: Timestamp,
     /// Another daemon that passes for this one.
@@ -197,7 +198,7 @@ impl Verifier {
             wishes: wishes::Wishes::default(),
             connections: AtomicUsize::new(0),
             doors: parts.doors,
-            unfinished: std::sync::Mutex::default(),
+            unfinished: tokio::sync::Mutex::default(),
         })
     }
 

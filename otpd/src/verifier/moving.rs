@@ -10,6 +10,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use tokio::task::JoinSet;
@@ -22,25 +23,27 @@ use crate::{
         account::Account,
         audit::Event,
         budget::Traffic,
-        records::TrafficKey,
-        restore::{ImportAccount, ImportBudget, Note, RestoreBudget, RestoreTraffic},
+        policy::Unenrolled,
+        records::{Decided, Records, TrafficKey},
+        restore::{
+            ImportAccount, ImportBudget, ImportTraffic, Note, RestoreBudget, RestoreTraffic,
+        },
+        time::Timestamp,
     },
-    store::{Chore, Imported, Piece, Scope, StoreError, Trail},
+    store::{Chore, Imported, Piece, Scope, Store, StoreError, Trail, Unreadable},
 };
 
-/// What an administrator reads about a store that moves.
-pub(super) const CLOSED: &str = "nobody is let in, because the store moves: it was exported with --final, \
-     which ends with the next start of otpd, or an import is not whole, which is to be run again";
-
+/// How often it is looked whether an import has become whole, be it by another host.
+const LOOK: Duration = Duration::from_secs(2);
 /// Events that are read back at once.
 const EVENTS: u32 = 1000;
 
-/// Whether anybody is let in; cheap to clone.
+/// Whether anybody is let in, and anything changed; cheap to clone.
 #[derive(Clone, Default)]
 pub struct Doors(Arc<AtomicUsize>);
 
 impl Doors {
-    /// Lets nobody in for as long as what this returns lives.
+    /// Lets nobody in, and nothing be changed, for as long as what this returns lives.
     pub(super) fn close(&self) -> Closed {
         self.0.fetch_add(1, Ordering::AcqRel);
         Closed(self.clone())
@@ -49,6 +52,32 @@ impl Doors {
     /// Whether nobody is let in.
     pub(super) fn are_closed(&self) -> bool {
         self.0.load(Ordering::Acquire) > 0
+    }
+
+    /// Has it decided, unless they are closed, or closed before its turn has come: whoever closes them
+    /// and then has an answer of the store knows that all is decided that will be.
+    pub(super) async fn transact<A, D>(
+        &self,
+        store: &Store,
+        scope: Scope,
+        decide: D,
+    ) -> Result<A, StoreError>
+    where
+        A: Send + 'static,
+        D: Fn(&Records, Timestamp) -> Decided<A> + Send + 'static,
+    {
+        if self.are_closed() {
+            return Err(StoreError::Moving);
+        }
+        let doors = self.clone();
+        let decide = move |records: &Records, now| {
+            if doors.are_closed() {
+                return Decided::unchanged(records, None);
+            }
+            let Decided { records, audit, answer } = decide(records, now);
+            Decided { records, audit, answer: Some(answer) }
+        };
+        store.transact(scope, decide).await?.ok_or(StoreError::Moving)
     }
 }
 
@@ -83,13 +112,16 @@ pub enum ImportError {
     NotEmpty,
     /// The trail of this store is older than the end of the other.
     #[error(
-        "the log of this store began before the export was made; make the export again, or take a \
-         new database"
+        "the log of this store began before the export was made, so that of the other does not fit in \
+         front of it; take a new database"
     )]
     Trail,
     /// An export without a trail, or with less than all.
     #[error("this is a backup without the log; make an export: otpctl store export FILE")]
     Partial,
+    /// What is here cannot be read.
+    #[error("what is stored here of {0} is damaged; take a new database")]
+    Unreadable(Unreadable),
     /// What was read back is not what was exported.
     #[error(
         "what is stored is not what was exported ({0} differ), so nobody is let in; take a new \
@@ -117,6 +149,16 @@ pub struct Import {
     pub dry_run: bool,
     uid: u32,
     begun: Option<Begun>,
+    /// While it is only looked at: what is decided before it is imported would be mixed with it.
+    closed: Option<Closed>,
+}
+
+impl Import {
+    /// Whether nobody is let in because of it, though nothing is changed yet.
+    #[must_use]
+    pub fn is_awaited(&self) -> bool {
+        self.closed.is_some()
+    }
 }
 
 /// One of which the first line was read.
@@ -146,18 +188,80 @@ impl Verifier {
     /// Begins an import.
     #[must_use]
     pub fn begin_import(&self, dry_run: bool, uid: u32) -> Import {
-        Import { incoming: Incoming::new(self.keys.clone()), dry_run, uid, begun: None }
+        let incoming = Incoming::new(self.keys.clone());
+        Import { incoming, dry_run, uid, begun: None, closed: None }
     }
 
-    /// Lets nobody in where an import came to no end. To be called once, before anybody is served.
+    /// Lets nobody in where an import came to no end, or where that cannot be read; and people again
+    /// where it has become whole. To be called before anybody is served.
     pub async fn look_for_import(&self) {
-        if let Ok(Some(Imported { export, whole: false })) = self.reader.imported().await {
-            error!(
-                export = name(export),
-                "an import came to no end, so nobody is let in: run it again, otpctl store import FILE"
-            );
-            *self.unfinished() = Some(self.doors.close());
+        let mut unfinished = self.unfinished.lock().await;
+        match self.reader.imported().await {
+            Ok(None | Some(Imported { whole: true, .. })) => {
+                if unfinished.take().is_some() {
+                    info!("no import is under way any more; people are let in");
+                }
+            }
+            _ if unfinished.is_some() => {}
+            Ok(Some(Imported { export, whole: false })) => {
+                error!(
+                    export = name(export),
+                    "an import came to no end, so nobody is let in: run it again, otpctl store import \
+                     FILE"
+                );
+                *unfinished = Some(self.doors.close());
+            }
+            Err(error) => {
+                error!(%error, "whether an import came to its end is unknown, so nobody is let in yet");
+                *unfinished = Some(self.doors.close());
+            }
         }
+    }
+
+    /// Looks again and again for as long as nobody is let in because of an import: it may become whole
+    /// at another host. Ends with the runtime.
+    pub async fn follow_import(&self) {
+        let mut looks = tokio::time::interval(LOOK);
+        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            looks.tick().await;
+            let unfinished = self.unfinished.lock().await.is_some();
+            if unfinished {
+                self.look_for_import().await;
+            }
+        }
+    }
+
+    /// Warns where nobody is asked for a code because nobody is enrolled in the database of many hosts: it
+    /// may be a new one, into which the users are still to come. Of a file that is told when it is made.
+    pub async fn look_for_people(&self) {
+        let unenrolled = self.site().terms.unenrolled;
+        if unenrolled == Unenrolled::Ignore
+            && self.reader.is_shared()
+            && self.reader.subscribers(None, 1).await.is_ok_and(|page| page.is_empty())
+        {
+            warn!(
+                "nobody is enrolled in the database: nobody is asked for a code (policy.unenrolled = \
+                 \"ignore\"); if it is to be imported or restored, set that to \"deny\" until it is done"
+            );
+        }
+    }
+
+    /// An error while the store moves: what was changed now would be lost, or mixed with what comes.
+    ///
+    /// # Errors
+    /// [`StoreError::Moving`].
+    pub fn store_stays(&self) -> Result<(), StoreError> {
+        if self.doors.are_closed() { Err(StoreError::Moving) } else { Ok(()) }
+    }
+
+    /// Has it decided, unless the store moves.
+    pub(super) async fn transact<A, D>(&self, scope: Scope, decide: D) -> Result<A, StoreError>
+    where
+        A: Send + 'static,
+        D: Fn(&Records, Timestamp) -> Decided<A> + Send + 'static,
+    {
+        self.doors.transact(&self.store, scope, decide).await
     }
 
     /// Takes the next piece of the export.
@@ -174,8 +278,11 @@ impl Verifier {
         };
         match line {
             Line::Header(header) => {
+                // Before it is looked what is here.
+                let closed = self.doors.close();
                 let begun = self.opened_import(&header, import.dry_run).await?;
                 let known = begun.known;
+                import.closed = Some(closed).filter(|_| import.dry_run && !known);
                 import.begun = Some(begun);
                 Ok(ImportProgress { header: Some(header), known, ..ImportProgress::default() })
             }
@@ -191,13 +298,14 @@ impl Verifier {
 
     async fn opened_import(&self, header: &Header, dry_run: bool) -> Result<Begun, ImportError> {
         self.store.may_administer()?;
+        // None is begun while it is looked for one, or while old rows are deleted.
+        let mut unfinished = self.unfinished.lock().await;
         let export = header.backup;
         let newest = header.newest.ok_or(ImportError::Partial)?;
         let before = self.reader.imported().await?.filter(|imported| imported.export == export);
         let known = before.is_some_and(|imported| imported.whole);
         if before.is_none() {
-            let (tally, together) = self.stored().await?;
-            if !tally.is_empty() || !together.is_empty() {
+            if !self.is_empty().await? {
                 return Err(ImportError::NotEmpty);
             }
             let oldest = self.reader.events(Trail::default(), i64::MIN, i64::MAX, 1).await?;
@@ -205,12 +313,15 @@ impl Verifier {
                 return Err(ImportError::Trail);
             }
         }
-        if !dry_run && !known {
-            let closed = self.doors.close();
+        if known {
+            // It may have become whole at another host, or without a word that it did.
+            unfinished.take();
+        } else if !dry_run {
             self.store.has_room().await?;
-            self.store.tidy(Chore::Imported(Imported { export, whole: false })).await?;
-            // Until it is whole.
-            self.unfinished().get_or_insert(closed);
+            let imported = Imported { export, whole: false };
+            // Whatever the store says to it, until it is whole.
+            unfinished.get_or_insert_with(|| self.doors.close());
+            self.store.tidy(Chore::Imported { imported, retired: None }).await?;
         }
         let tally = Tally::new(self.keys.clone());
         let together = BTreeMap::new();
@@ -277,7 +388,7 @@ impl Verifier {
                     let (key, kept) = (TrafficKey::from(row.key), row.traffic);
                     begun.together.insert(key, kept.clone());
                     if writes {
-                        let import = RestoreTraffic { key, kept };
+                        let import = ImportTraffic(RestoreTraffic { key, kept });
                         let scope = Scope::Traffic { account: Account::host(), key };
                         let decide = move |records: &_, now| import.decide(records, now);
                         self.store.transact(scope, decide).await?;
@@ -309,14 +420,15 @@ impl Verifier {
     async fn read_back(&self, begun: &Begun) -> Result<(), ImportError> {
         let newest = begun.header.newest.ok_or(ImportError::Partial)?;
         let (mut tally, mut together) = self.stored().await?;
-        let mut before = i64::MAX;
+        // What was written down here comes after the newest of them.
+        let moved = self.reader.trail_moved_by(begun.header.backup).await?;
+        let end = |moved| newest.id.saturating_add(moved).saturating_add(1);
+        let mut before = moved.map_or(i64::MIN, end);
         loop {
             let events = self.reader.trail_before(before, EVENTS).await?;
             let Some(last) = events.last() else { break };
             before = last.id;
-            // What was written down here comes after it.
-            let moved = events.iter().filter(|event| event.at <= newest.at);
-            for event in moved {
+            for event in &events {
                 tally.event(event).map_err(|error| unreadable(&error))?;
             }
         }
@@ -341,15 +453,26 @@ impl Verifier {
         let (enrolled, changed) = (begun.tally.numbers, begun.tally.users.count);
         let event = Event::BackupRestored { backup: name(export), taken_at, enrolled, changed };
         self.note(Note { event, uid }).await?;
-        self.store.tidy(Chore::Imported(Imported { export, whole: true })).await?;
         self.store.index().await?;
-        self.unfinished().take();
         // Last: a daemon that learns of keys begins anew with them.
-        if let Some(retired) = begun.header.retired.clone() {
-            self.store.tidy(Chore::Retired(retired)).await?;
-        }
+        let (imported, retired) = (Imported { export, whole: true }, begun.header.retired.clone());
+        self.store.tidy(Chore::Imported { imported, retired }).await?;
+        self.unfinished.lock().await.take();
         info!(export = name(export), "a store was imported; people are let in");
         Ok(())
+    }
+
+    /// Whether there is nothing but events. It ends with the first row: nobody is let in meanwhile.
+    async fn is_empty(&self) -> Result<bool, ImportError> {
+        let (mut tally, mut together) = (Tally::new(self.keys.clone()), 0);
+        let mut snapshot = self.reader.snapshot().await?;
+        while let Some(piece) = snapshot.next().await? {
+            count(&mut tally, &mut together, &piece).map_err(|error| unreadable(&error))?;
+            if !tally.is_empty() || together > 0 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// All that is stored now but the trail.
@@ -358,16 +481,15 @@ impl Verifier {
         let (mut together, mut rows) = (BTreeMap::new(), 0);
         let mut snapshot = self.reader.snapshot().await?;
         while let Some(piece) = snapshot.next().await? {
+            if let Piece::Unreadable(unreadable) = piece {
+                return Err(ImportError::Unreadable(unreadable));
+            }
             count(&mut tally, &mut rows, &piece).map_err(|error| unreadable(&error))?;
             if let Piece::Traffic(rows) = piece {
                 together.extend(rows);
             }
         }
         Ok((tally, together))
-    }
-
-    fn unfinished(&self) -> std::sync::MutexGuard<'_, Option<Closed>> {
-        self.unfinished.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 

@@ -1,8 +1,8 @@
 //! What vendors tell without being asked.
 
-use tracing::info;
+use tracing::{error, info};
 
-use super::{Verifier, wishes::Heard};
+use super::{Verifier, moving::Doors, wishes::Heard};
 use crate::{
     domain::{
         account::Account,
@@ -34,6 +34,15 @@ impl Verifier {
         }
     }
 
+    /// Says what people wrote to senders and was not recorded yet, as the daemon ends: it is lost here,
+    /// and the vendors have their answers. Those know it themselves, and say so when they are asked to
+    /// send.
+    pub fn farewell(&self) {
+        for (gateway, words) in self.wishes.give_up() {
+            error!(gateway, words, "what people asked of a sender was not recorded before the end");
+        }
+    }
+
     /// How often vendors told something about a message that the daemon does not follow: it never sent
     /// it, nobody waits for it any more, or it was not written down yet that a vendor took it.
     #[must_use]
@@ -60,19 +69,25 @@ impl Verifier {
         if self.wishes.join(&heard) {
             return;
         }
-        let (reader, store) = (self.reader.clone(), self.store.clone());
-        let record = move |heard| record(reader.clone(), store.clone(), heard);
+        let (reader, store, doors) = (self.reader.clone(), self.store.clone(), self.doors.clone());
+        let record = move |heard| record(reader.clone(), store.clone(), doors.clone(), heard);
         if let Err(error) = record(heard.clone()).await {
             self.wishes.keep(heard, error, record);
         }
     }
 }
 
-async fn record(reader: Reader, store: Store, heard: Heard) -> Result<(), StoreError> {
+async fn record(
+    reader: Reader,
+    store: Store,
+    doors: Doors,
+    heard: Heard,
+) -> Result<(), StoreError> {
     let Heard { number, ending, words } = heard;
     // A read surely writes nothing.
     let accounts = reader.accounts_with(number).await.map_err(|_| StoreError::Unavailable)?;
     let inbound = Inbound { number, ending, words, accounts };
     let scope = Scope::Number { account: Account::host(), number };
-    store.transact(scope, move |records: &_, now| inbound.decide(records, now)).await.map(drop)
+    let decide = move |records: &_, now| inbound.decide(records, now);
+    doors.transact(&store, scope, decide).await.map(drop)
 }

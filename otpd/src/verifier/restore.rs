@@ -58,6 +58,8 @@ pub struct Progress {
     pub accounts: u32,
     /// Accounts of which anything was changed, and how.
     pub changes: Vec<(Account, Restored)>,
+    /// Accounts that stay as they are, because what is stored of them cannot be read.
+    pub damaged: Vec<Account>,
     /// Events that were added to the trail.
     pub events: u32,
     /// It was the end of the backup.
@@ -92,6 +94,9 @@ impl Verifier {
         piece: &str,
     ) -> Result<Progress, RestoreError> {
         let mut progress = Progress::default();
+        if !restore.dry_run {
+            self.store_stays()?;
+        }
         match restore.incoming.feed(piece)? {
             None => {}
             Some(Line::Header(header)) => {
@@ -139,7 +144,7 @@ impl Verifier {
                     self.store.index().await?;
                 }
                 progress.accounts = u32::try_from(rows.len()).unwrap_or(u32::MAX);
-                let done = self.accounts(restore, header.taken_at, rows).await?;
+                let done = self.accounts(restore, header.taken_at, rows, progress).await?;
                 let changes = done
                     .into_iter()
                     .filter(|(_, done)| done.changed || done.number == Fate::LeftRemoved);
@@ -181,17 +186,26 @@ impl Verifier {
         Ok(())
     }
 
-    /// All accounts of a page; those of a page share a transaction.
+    /// All accounts of a page; those of a page share a transaction. What is damaged is not overwritten:
+    /// it may be newer than the backup, and an administrator says first that it is lost.
     async fn accounts(
         &self,
         restore: &Restore,
         taken_at: Timestamp,
         rows: Vec<AccountRow>,
+        progress: &mut Progress,
     ) -> Result<Vec<(Account, Restored)>, RestoreError> {
         let mut decisions = Vec::with_capacity(rows.len());
         for row in rows {
             let kept = self.opened(row)?;
-            let stored = self.reader.account(kept.account.clone()).await?;
+            let stored = match self.reader.account(kept.account.clone()).await {
+                Ok(stored) => stored,
+                Err(StoreError::Damaged(_)) => {
+                    progress.damaged.push(kept.account);
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
             let had = stored.enrollment.is_some();
             let lost = !had && kept.enrollment.is_some();
             let removed = lost && self.was_removed(&kept, taken_at, restore.since).await?;
@@ -213,11 +227,15 @@ impl Verifier {
             under_way.spawn(async move {
                 let scope = Scope::Account(account.clone());
                 let decide = move |records: &_, now| decision.decide(records, now);
-                store.transact(scope, decide).await.map(|restored| (account, restored))
+                (account, store.transact(scope, decide).await)
             });
         }
         while let Some(ended) = under_way.join_next().await {
-            done.push(ended.map_err(|_| StoreError::Unknown)??);
+            match ended.map_err(|_| StoreError::Unknown)? {
+                (account, Ok(restored)) => done.push((account, restored)),
+                (account, Err(StoreError::Damaged(_))) => progress.damaged.push(account),
+                (_, Err(error)) => return Err(error.into()),
+            }
         }
         done.sort_by(|(one, _), (other, _)| one.cmp(other));
         Ok(done)
@@ -282,10 +300,14 @@ impl Verifier {
     }
 }
 
-/// Waits until all of these decisions are made.
+/// Waits until all of these decisions are made. What counts for a number and is damaged stays so, and
+/// refuses: an account that has the number is named when its turn comes.
 async fn all(mut under_way: JoinSet<Result<bool, StoreError>>) -> Result<(), StoreError> {
     while let Some(ended) = under_way.join_next().await {
-        ended.map_err(|_| StoreError::Unknown)??;
+        match ended.map_err(|_| StoreError::Unknown)? {
+            Ok(_) | Err(StoreError::Damaged(_)) => {}
+            Err(error) => return Err(error),
+        }
     }
     Ok(())
 }

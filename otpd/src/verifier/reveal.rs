@@ -18,7 +18,7 @@ impl Verifier {
         let reveal = Reveal { account: identity.account.clone(), uid };
         let scope = Scope::Account(identity.account.clone());
         let decide = move |records: &_, now| reveal.decide(records, now);
-        let done = self.store.transact(scope, decide).await;
+        let done = self.transact(scope, decide).await;
         done.inspect_err(|error| error!(%error, "a number was not revealed"))
     }
 }

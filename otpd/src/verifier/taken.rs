@@ -215,6 +215,13 @@ struct Early {
 }
 
 impl Messages {
+    /// Keeps a message's code until nobody may type it any more: [`Self::wipe`] finds it from now on.
+    pub(super) fn hold(&self, taken: &Arc<Taken>) {
+        if let What::Code(code) = &taken.what {
+            self.table().codes.entry(code.token).or_default().push(Arc::clone(taken));
+        }
+    }
+
     /// Enters a message, which learns its name if that was told already; what was told besides, the
     /// first first.
     pub(super) fn enter(&self, taken: &Arc<Taken>, now: Timestamp) -> Vec<Status> {
@@ -225,9 +232,6 @@ impl Messages {
             if let Some(replaced) = replaced {
                 table.replace(&replaced);
             }
-        }
-        if let What::Code(code) = &taken.what {
-            table.codes.entry(code.token).or_default().push(Arc::clone(taken));
         }
         table.forget(now);
         let its = |early: &Early| taken.keys.contains(&early.key);

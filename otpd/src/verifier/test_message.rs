@@ -16,7 +16,7 @@ use super::{
     Failure, Site, Verifier,
     deliver::{EXCHANGE, Sent, reason},
     enroll::refused_by_store,
-    taken::{Names, What},
+    taken::{Names, Taken, What},
 };
 use crate::{
     conversation,
@@ -225,7 +225,8 @@ impl Verifier {
         }
         let (tell, mut told) = watch::channel(None);
         let what = What::Test { tell, until: self.clock.now().after(WATCHED) };
-        let taken = self.courier.enter(what, names);
+        let taken = Arc::new(Taken::new(what, names));
+        self.courier.enter(&taken);
         let asked = async {
             for look in LOOKS {
                 sleep_until(taken_at + look).await;

@@ -2,6 +2,7 @@
 
 mod backup;
 mod follow;
+mod moving;
 mod notice;
 mod numbers;
 mod sequences;
@@ -165,8 +166,13 @@ impl House {
 
     /// Makes the store fail where it reads logins, and work again.
     pub(crate) fn fail_to_read(&self, fail: bool) {
+        self.hide("login", fail);
+    }
+
+    /// Makes the store fail where it reads a table, and work again.
+    fn hide(&self, table: &str, hide: bool) {
         let db = rusqlite::Connection::open(self.dir.path().join("otpd.db")).expect("the database");
-        let (from, to) = if fail { ("login", "gone") } else { ("gone", "login") };
+        let (from, to) = if hide { (table, "gone") } else { ("gone", table) };
         db.execute_batch(&format!("ALTER TABLE {from} RENAME TO {to}")).expect("renamed");
     }
 

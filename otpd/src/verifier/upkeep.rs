@@ -1,6 +1,6 @@
 //! What the daemon does by itself: it looks after the clock and the store.
 
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tracing::error;
 
 use super::Verifier;
@@ -17,6 +17,13 @@ use crate::{
 /// Rounds of a minute from one clean-up to the next.
 const ROUNDS: u32 = 60;
 
+fn each_minute() -> Interval {
+    let mut minutes = interval_at(Instant::now() + MINUTE, MINUTE);
+    // After a suspension or a long clean-up one round is enough.
+    minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    minutes
+}
+
 /// Why the clock was not confirmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unconfirmed {
@@ -32,15 +39,25 @@ impl Verifier {
     /// Looks after the clock, the reserve and the audit's index every minute, and wipes codes that
     /// expired; deletes what is old every hour, the first time after a minute. Ends with the runtime.
     pub async fn look_after(&self) {
-        self.store.remember(&self.clock).await;
-        let mut minutes = interval_at(Instant::now() + MINUTE, MINUTE);
-        // After a suspension or a long clean-up one round is enough.
-        minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        for round in (0..ROUNDS).cycle() {
+        // Apart: a clean-up may take minutes, and a store that hangs takes as long as it likes.
+        tokio::join!(self.look_after_memory(), self.look_after_store());
+    }
+
+    async fn look_after_memory(&self) {
+        let mut minutes = each_minute();
+        loop {
             minutes.tick().await;
             // Has a doubt logged while nobody logs in, and an agreement moved on.
             let _in_doubt = self.clock.doubt();
             self.courier.forget();
+        }
+    }
+
+    async fn look_after_store(&self) {
+        self.store.remember(&self.clock).await;
+        let mut minutes = each_minute();
+        for round in (0..ROUNDS).cycle() {
+            minutes.tick().await;
             if let Err(error) = self.store.tidy(Chore::Reserve).await {
                 error!(%error, "the reserve was not looked after");
             }
@@ -48,9 +65,17 @@ impl Verifier {
                 error!(%error, "the newest events are found slowly for now");
             }
             if round == 0 {
-                let keep_audit = self.site().keep_audit;
-                self.store.keep_up(&self.reader, &self.clock, keep_audit).await;
+                self.keep_up().await;
             }
+        }
+    }
+
+    /// An hour's upkeep. While an import is not whole nothing is deleted: all of it is to be read back.
+    pub(super) async fn keep_up(&self) {
+        let unfinished = self.unfinished.lock().await;
+        if unfinished.is_none() {
+            let keep_audit = self.site().keep_audit;
+            self.store.keep_up(&self.reader, &self.clock, keep_audit).await;
         }
     }
 
@@ -60,6 +85,7 @@ impl Verifier {
     /// [`Unconfirmed`]; the clock is in doubt as before.
     pub async fn confirm_clock(&self, uid: u32) -> Result<(), Unconfirmed> {
         let (doubt, agreement) = self.clock.proposal().ok_or(Unconfirmed::NoDoubt)?;
+        self.store_stays()?;
         let by = i64::try_from(doubt.by.as_secs()).unwrap_or(i64::MAX);
         let ahead_seconds = match doubt.direction {
             Direction::Ahead => by,

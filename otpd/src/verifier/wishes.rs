@@ -2,7 +2,7 @@
 //! its answer by then, and says it no second time.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::{BTreeMap, HashMap, hash_map::Entry},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -123,6 +123,15 @@ impl Wishes {
         }
     }
 
+    /// Gives up what waits, as the daemon ends; how many words of each sender's those were.
+    pub(super) fn give_up(&self) -> BTreeMap<String, usize> {
+        let mut words = BTreeMap::new();
+        for said in std::mem::take(&mut *self.table()).into_values().flat_map(|heard| heard.words) {
+            *words.entry(said.gateway).or_default() += 1;
+        }
+        words
+    }
+
     /// Whether this was the newest, so that nothing waits any more.
     fn leave(&self, heard: &Heard) -> bool {
         let mut table = self.table();
@@ -137,8 +146,8 @@ impl Wishes {
 /// Only what was surely not written.
 const fn may_be_tried_again(error: StoreError) -> bool {
     match error {
-        StoreError::Unavailable | StoreError::Full => true,
-        StoreError::Unknown | StoreError::Forbidden => false,
+        StoreError::Unavailable | StoreError::Full | StoreError::Moving => true,
+        StoreError::Unknown | StoreError::Forbidden | StoreError::Damaged(_) => false,
     }
 }
 
@@ -266,6 +275,18 @@ mod tests {
         }
         assert_eq!(wishes.table()[&number].words.len(), WORDS, "and there is an end to it");
         settle(&wishes).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_waits_as_the_daemon_ends_is_counted_and_never_recorded() {
+        let (wishes, script) = (Wishes::default(), Script::new(&[]));
+        assert!(wishes.give_up().is_empty());
+        wishes.keep(heard(1, Wish::Stop), Unavailable, script.record());
+        wishes.keep(heard(2, Wish::Stop), Unavailable, script.record());
+        assert!(wishes.join(&heard(1, Wish::Start)));
+        assert_eq!(wishes.give_up(), [("telnyx".to_owned(), 3)].into());
+        tokio::time::sleep(std::time::Duration::from_mins(2)).await;
+        assert!(script.asked().is_empty() && wishes.give_up().is_empty());
     }
 
     #[tokio::test(start_paused = true)]

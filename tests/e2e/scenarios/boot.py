@@ -110,8 +110,11 @@ def the_units(g):
     log_in(g)
     status_text = run("systemctl", "show", "-P", "StatusText", "otpd.service").out
     equal(status_text, "answers logins\n", "what it tells systemd")
-    # The audit trail is in the journal, field by field.
+    # The audit trail is in the journal, field by field, and as people read and search it.
     until(lambda: "login-granted" in run("journalctl", "-u", "otpd", "-o", "json").out, "the grant in the journal")
+    for search in (["-u", "otpd", "--grep", "login-granted", "-o", "cat"], ["OTPD_EVENT=login-granted", "-o", "cat"]):
+        found = run("journalctl", *search).out
+        check('event="login-granted" account="alice"' in found, f"journalctl {search}:\n{found}")
     verified = run("systemd-analyze", "verify", "--man=no", f"{UNITS}/otpd.service", f"{UNITS}/otpd.socket")
     equal(verified.out + verified.err, "", "what systemd finds odd in the units")
     # 1.2 of 10: what is left are the network, the peers' uids, and what programs of gateways look at.

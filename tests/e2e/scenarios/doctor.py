@@ -225,6 +225,15 @@ def a_key_alone_confirms_nothing(g):
     by_code.code(g.code_for("alice"))
     by_code.expect("sshd: the change stays\n")
 
+    # sudo asks alice for nothing here, and to otpd its rehearsal is a login like any other.
+    run("otpctl", "pam", "enable", "sudo", "--trial", "10m")
+    show = g.terminal("otpctl", "rehearse", "alice", "--service", "sudo")
+    show.answer("Password: ", g.passwords["alice"])
+    show.answer("Code: ", g.code_for("alice"))
+    check("PAM_SUCCESS" in show.end()[1], show.transcript)
+    by_rehearsal = g.ssh("alice", command="sudo otpctl pam confirm sudo")
+    by_rehearsal.expect("otpd has let nobody in by sudo")
+
 
 @scenario
 def programs_with_two_stacks(g):

@@ -191,7 +191,8 @@ def installed_used_and_purged(g):
     equal(unit("ActiveState", "otpd.socket"), "inactive", "the socket")
     check(os.path.exists(KEY) and os.path.exists("/var/lib/otpd/otpd.db"), "removing took the key or the database")
     said = dpkg("--purge", "otpd")
-    check("deleting the database and its key" in said, f"it does not say what goes:\n{said}")
+    for path in ("/var/lib/otpd/otpd.db", KEY):
+        check(f"deleting the {'key' if path == KEY else 'database'} {path}" in said, f"it does not say what goes:\n{said}")
     for path in ("/etc/otpd", "/var/lib/otpd", "/etc/systemd/system/sockets.target.wants/otpd.socket"):
         check(not os.path.lexists(path), f"{path} is left")
     equal(digests(), before, "PAM after the purge")
@@ -409,10 +410,17 @@ def a_gateways_key_is_rotated(g):
 
     # What is the administrator's a purge leaves, and says so.
     write("/etc/otpd/other.key", "mine\n", 0o600)
+    os.makedirs("/srv/otpd")
+    write("/srv/otpd/own.key", "k" * 32, 0o600)
+    with open("/etc/otpd/otpd.toml") as file:
+        text = file.read()
+    write("/etc/otpd/otpd.toml", '[server]\nkey-file = "/srv/otpd/own.key"\n' + text)
     pam("sshd", PASSWORD_ONLY)
     said = dpkg("--purge", "otpd")
     check("left with what you put there" in said, f"it does not say what is left:\n{said}")
     equal(os.listdir("/etc/otpd"), ["other.key"], "what is left")
+    check("/srv/otpd/own.key is left" in said, f"it does not say where the key is left:\n{said}")
+    check(os.path.exists("/srv/otpd/own.key"), "a key elsewhere was deleted")
 
 
 @scenario(boot=True, packaged=True)

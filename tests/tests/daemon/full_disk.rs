@@ -80,6 +80,12 @@ impl Disk {
         child
     }
 
+    /// Takes so many bytes less than it did.
+    fn shrink(&self, name: &str, by: u64) {
+        let file = fs::File::options().write(true).open(self.folder.join(name)).expect("a file");
+        file.set_len(file.metadata().expect("a file").len() - by).expect("a shorter one");
+    }
+
     fn free(&self, name: &str) {
         fs::remove_file(self.folder.join(name)).expect("it is there");
     }
@@ -257,6 +263,9 @@ fn a_new_login_that_finds_the_disk_full_leaves_the_room_to_others() {
     let said = disk.daemon.log().matches("the disk is full: new logins are refused").count();
     assert_eq!(said, 1, "once");
     assert!(is_granted(&wire.answer(&challenge, &code)));
+    // Room for the reserve and for nothing beside it would be gone again at once.
+    disk.shrink("filler", 2 << 20);
+    disk.refuses_new_logins(&phone, PEOPLE[1].0);
     disk.free("filler");
     disk.logs_in(&phone, PEOPLE[1].0);
 }

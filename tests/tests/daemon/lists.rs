@@ -56,7 +56,7 @@ fn subscribers(daemon: &Daemon) -> Vec<Subscriber> {
     let call =
         serde_json::json!({ "method": "org.otpd.Admin.List", "parameters": List {}, "more": true });
     assert!(wire.send(&otpd_tests::wire::frame(&call)));
-    while let Some(Listed { subscriber: Some(row), opted_out: None }) =
+    while let Some(Listed { subscriber: Some(row), opted_out: None, damaged: None }) =
         wire.reply::<List>().map(|reply| reply.expect("a row"))
     {
         all.push(row);

@@ -134,6 +134,11 @@ fn promtool_has_nothing_to_say_and_labels_name_nobody() {
     for (sample, expected) in samples {
         assert_eq!(value(&text, sample), Some(expected), "{sample} in {text}");
     }
+    let guide = include_str!("../../../packaging/doc/guide.md");
+    for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+        let name = line.split(' ').next().expect("a name");
+        assert!(guide.contains(&format!("`{name}")), "the guide does not name {name}");
+    }
     let taken = value(&text, "otpd_receipts_total{gateway=\"twilio\",outcome=\"taken\"}");
     assert!(taken.is_some_and(|taken| taken >= 2), "a loss and a STOP at least: {text}");
     for (name, value) in labels(&text) {

@@ -286,6 +286,23 @@ fn after_the_last_export_nobody_is_let_in_until_the_daemon_is_started_again() {
     nobody_waits(&place.start(), &phone);
 }
 
+/// Who is enrolled nowhere gets in without a code by that policy: also before an import.
+#[test]
+fn a_database_in_which_nobody_is_asked_is_warned_of() {
+    let (phone, server) = (Phone::start(), Server::start());
+    let host = Host::new("web1", &phone, &server);
+    let text = fs::read_to_string(host.place.config()).expect("a configuration");
+    host.place.configure(&format!("{text}\n[policy]\nunenrolled = \"ignore\"\n"));
+    let warning = "nobody is enrolled in the database: nobody is asked for a code";
+    let daemon = host.start();
+    daemon.wait_for(warning);
+    daemon.enroll(&phone, USER, PEOPLE[0].1);
+    daemon.kill();
+    let daemon = host.start();
+    nobody_waits(&daemon, &phone);
+    assert!(!daemon.log().contains(warning), "{}", daemon.log());
+}
+
 #[test]
 fn ten_thousand_users_move() {
     const MANY: usize = 10_000;

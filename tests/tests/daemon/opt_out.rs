@@ -8,6 +8,7 @@ use otpd_tests::{
     carrier::{Carrier, Vendor, settings::Settings},
     daemon::{Daemon, Place},
     phone::Phone,
+    postgres::Server,
     wire::{is_denied, is_granted, login},
 };
 use serde_json::Value;
@@ -135,6 +136,29 @@ fn a_recovery_code_lets_in_who_gets_no_messages() {
     let code = made.codes.first().expect("a code").expose();
     assert!(is_granted(&wire.answer(&prompted.challenge, code)));
     assert!(phone.pending().is_none(), "nothing was sent");
+}
+
+/// Its vendor has its answer by then.
+#[test]
+fn a_word_that_the_store_has_no_time_for_is_said_when_the_daemon_ends() {
+    let (web, mut accounts, mut server) = (Web::new(), Settings::default(), Server::start());
+    accounts.twilio.inbound = Some(web.receipts(Vendor::Twilio));
+    let (place, carrier) = (Place::empty(), Carrier::start(accounts.clone()));
+    let table = gateway(&place, &accounts, Vendor::Twilio, &carrier.url(Vendor::Twilio));
+    let settings = [web.settings(), delivery(&[Vendor::Twilio], &[]), table];
+    place.configure(&(place.basics() + &settings.concat()));
+    place.keep_at(&server.url());
+    let daemon = place.start();
+    daemon.prove(USER, NUMBER, Channel::Sms, || carrier.next(NUMBER).code());
+    server.stop();
+    let sender = accounts.twilio.numbers[0].as_str();
+    assert_eq!(carrier.write(Vendor::Twilio, NUMBER, sender, "STOP"), Some(200));
+    daemon.wait_for("a read of the store failed");
+    daemon.terminate();
+    daemon.wait_for("asked of a sender was not recorded before the end gateway=\"twilio\" words=1");
+    let log = daemon.log();
+    assert!(!log.contains(NUMBER), "{log}");
+    assert!(daemon.wait().success());
 }
 
 #[test]

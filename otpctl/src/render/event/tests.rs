@@ -220,6 +220,7 @@ fn numbers() -> Vec<Case> {
         ("disabled", json!({}), "disabled"),
         ("enabled", json!({}), "enabled"),
         ("removed", json!({}), "number removed"),
+        ("damaged-removed", json!({ "what": "logins" }), "damaged rows taken away: logins"),
         (
             "key-rotated",
             json!({ "key": "00c0ffee", "numbers": 3 }),

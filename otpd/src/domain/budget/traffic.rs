@@ -77,6 +77,11 @@ impl Bucket {
         self.sent.saturating_sub(self.answered)
     }
 
+    /// Whether it counts nothing, as after a message that was given back.
+    fn is_empty(&self) -> bool {
+        *self == Self { minute: self.minute, ..Self::default() }
+    }
+
     /// The first instant after it, when it is so many minutes wide.
     fn end(&self, width: i64) -> Timestamp {
         Timestamp(self.minute.saturating_add(width).saturating_mul(MILLIS))
@@ -137,10 +142,11 @@ impl Buckets {
         bucket.end(self.width)
     }
 
-    /// Drops what is out of the window; what lies in the future counts as now.
+    /// Drops what is out of the window and what counts nothing, which not every store keeps; what lies in
+    /// the future counts as now.
     fn settle(&mut self, span: Duration, now: Timestamp) {
         let width = self.width;
-        self.list.retain(|bucket| bucket.end(width) > now.before(span));
+        self.list.retain(|bucket| bucket.end(width) > now.before(span) && !bucket.is_empty());
         let current = self.minute(now);
         let ahead = self.list.partition_point(|bucket| bucket.minute <= current);
         let ahead = self.list.split_off(ahead);

@@ -145,6 +145,21 @@ impl LoginState {
         self.bypasses = bypasses;
     }
 
+    /// Forgets what stands in for the account's number: the next one of its name must not find it.
+    pub fn forget_stand_ins(&mut self) {
+        self.recovery.forget();
+        self.bypasses.clear();
+    }
+
+    /// As it is once the account's number is lost: nothing stands in for that, and nothing is under way.
+    /// What counts against guessing stays.
+    #[must_use]
+    pub fn without_number(mut self) -> Self {
+        self.forget_stand_ins();
+        self.challenges.clear();
+        self
+    }
+
     /// Drops what no rule looks at any more. What lies in the future, by a clock that was ahead,
     /// ages from now on.
     pub fn prune(&mut self, now: Timestamp) {

@@ -35,6 +35,17 @@ async fn a_receipt_is_queued_once_and_answered_as_the_vendor_wants_it() {
 }
 
 #[tokio::test]
+async fn while_the_store_moves_a_vendor_is_told_to_come_again() {
+    let mut open = Open::public().await;
+    let export = open.house.verifier.export(true, 0).await.expect("begun");
+    assert_eq!(status(&open.twilio(PATH, DELIVERED).await), 503);
+    assert!(open.queue().try_recv().is_err());
+    drop(export);
+    assert_eq!(status(&open.twilio(PATH, DELIVERED).await), 200);
+    assert!(open.queue().recv().await.is_some(), "it was not heard before");
+}
+
+#[tokio::test]
 async fn what_people_write_is_told_as_a_keyword() {
     let mut open = Open::public().await;
     let fields = [("Body", "Stop"), ("From", "+14155550100"), ("MessageSid", "SM9")];

@@ -69,6 +69,7 @@ pub(super) async fn nothing_is_lost(subject: &impl Subject) {
     let stored = running.store.transact(with_number("alice", 1), fill).await.expect("a commit");
     running.stop();
     let running = Running::start(subject.open(keys(1)).expect("the same database"));
+    assert_eq!(running.store.may_administer(), Ok(()), "as its owner, or an administrators' host");
     let found = read(&running, scope("alice")).await;
     // What numbers of the same range and country do was not read with an account without a number.
     assert!(TrafficKey::of(&enrollment("+13125550123", 1)).iter().eq(found.traffic.keys()));

@@ -39,7 +39,12 @@ impl Gate {
             Decided { records: records.clone(), audit: Vec::new(), answer: () }
         };
         let store = store.clone();
-        tokio::spawn(async move { store.transact(scope("gate"), wait).await });
+        // Not a task of the test's own runtime: whoever stops the store waits for its thread, and that for
+        // the last that holds on to the store, which may be a task whose turn has not come yet.
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+            runtime.expect("a runtime").block_on(store.transact(scope("gate"), wait))
+        });
         arrival.recv().await.expect("the engine arrives");
         Self(open)
     }

@@ -18,7 +18,7 @@ use crate::{
         records::{Decided, Records},
         time::{DAY, HOUR, Timestamp},
     },
-    store::{Deleted, Scope},
+    store::{Chore, Deleted, Scope},
 };
 
 const KEEP_AUDIT: Duration = DAY;
@@ -160,7 +160,7 @@ pub(super) async fn an_opt_out_is_kept(subject: &impl Subject) {
     let reader = subject.reader(keys(1));
     let listed = reader.subscribers(None, 10).await.expect("a read");
     assert_eq!(
-        listed.iter().map(|row| row.opted_out.clone()).collect::<Vec<_>>(),
+        listed.iter().map(|row| row.number.clone()?.opted_out).collect::<Vec<_>>(),
         [Some(opted_out)]
     );
     assert_eq!(reader.accounts_with(number(1)).await, Ok(vec![account("alice")]));
@@ -168,7 +168,7 @@ pub(super) async fn an_opt_out_is_kept(subject: &impl Subject) {
     house.running.store.transact(scope(), set(None)).await.expect("a commit");
     assert_eq!(house.forget().await.budgets, 1, "now it is as idle as any");
     let listed = reader.subscribers(None, 10).await.expect("a read");
-    assert!(listed.iter().all(|row| row.opted_out.is_none()));
+    assert!(listed.iter().all(|row| row.number.as_ref().is_some_and(|n| n.opted_out.is_none())));
 }
 
 pub(super) async fn a_word_told_again(subject: &impl Subject) {
@@ -239,6 +239,27 @@ pub(super) async fn nothing_when_the_clock_went_back(subject: &impl Subject) {
     }
     assert_eq!(house.clock.now(), early, "it is not believed");
     assert_eq!((house.forget().await, house.rows()), (Deleted::default(), [2, 1, 1]));
+}
+
+pub(super) async fn a_clock_that_was_ahead(subject: &impl Subject) {
+    let running = Running::start(subject.open(keys(1)).expect("a new database"));
+    let write = |records: &Records, _| {
+        let event = |at| AuditEvent {
+            at: Timestamp(at),
+            request: None,
+            account: account("alice"),
+            actor: Actor::Daemon,
+            event: Event::Unlocked {},
+        };
+        let audit = [900, 100, 900, 900, 150, 500, 120, 950].map(event).into();
+        Decided { records: records.clone(), audit, answer: () }
+    };
+    running.store.transact(Scope::Account(account("alice")), write).await.expect("a commit");
+    for (until, expected, left) in [(99, 0, 8), (100, 2, 6), (200, 3, 3)] {
+        let chore = Chore::Audit { until: Timestamp(until), now: Timestamp(500) };
+        assert_eq!(running.store.tidy(chore).await, Ok(expected), "until {until}");
+        assert_eq!(subject.count("audit"), left, "until {until}");
+    }
 }
 
 pub(super) async fn many_pieces(subject: &impl Subject) {

@@ -12,7 +12,7 @@ use crate::{
         recovery::{Entered, RecoveryCode, RecoveryHash},
     },
     keys::Keys,
-    store::{Chore, Rotation, Scope, Store, StoreError, Trail},
+    store::{Chore, Imported, Rotation, Scope, Store, StoreError, Trail},
 };
 use rand::{SeedableRng, rngs::StdRng};
 
@@ -160,11 +160,27 @@ pub(super) async fn a_backup_brings_earlier_keys(subject: &impl Subject) {
     let [first, second] = [1, 2].map(keys);
     let told = second.clone().after(&first).seal_retired();
     let running = Running::start(subject.open(second.clone()).expect("a new database"));
-    assert_eq!(running.store.tidy(Chore::Retired(told.clone())).await, Ok(1));
+    let imported = Imported { export: 7, whole: true };
+    let alone = Chore::Imported { imported, retired: None };
+    assert_eq!(running.store.tidy(alone).await, Ok(1));
+    assert!(!running.store.rekeyed().holds());
+    // With the word that an import is whole: one that is does not bring them any more.
+    let chore = Chore::Imported { imported, retired: Some(told.clone()) };
+    assert_eq!(running.store.tidy(chore).await, Ok(2));
     assert!(running.store.rekeyed().holds(), "this run knows nothing of them");
     running.stop();
     let engine = subject.open(second.clone()).expect("the same database");
     assert_eq!(engine.kept().code.of(first.id).id, first.id);
+    let running = Running::start(engine);
+    let earliest = keys(4);
+    let more = second.clone().after(&earliest).seal_retired();
+    assert_eq!(running.store.tidy(Chore::Retired(more)).await, Ok(1));
+    assert!(running.store.rekeyed().holds());
+    running.stop();
+    let engine = subject.open(second.clone()).expect("the same database");
+    for kept in [&first, &earliest] {
+        assert_eq!(engine.kept().code.of(kept.id).id, kept.id);
+    }
     let running = Running::start(engine);
     assert_eq!(running.store.tidy(Chore::Retired(told)).await, Ok(0), "they are there");
     let foreign = keys(3).after(&first).seal_retired();

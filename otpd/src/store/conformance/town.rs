@@ -38,7 +38,7 @@ use crate::{
 
 /// A site over one store.
 pub(super) struct Town {
-    running: Running,
+    pub(super) running: Running,
     time: Arc<AtomicI64>,
     pub(super) terms: Terms,
     orders: Mutex<HashMap<ChallengeToken, Order>>,
@@ -76,7 +76,7 @@ impl Town {
         let time = Arc::new(AtomicI64::new(NOW.0));
         let read = Arc::clone(&time);
         let clock = Clock::from_fn(move || Timestamp(read.load(Ordering::Relaxed)));
-        let engine = subject.open(keys(1)).expect("a new database");
+        let engine = subject.open(keys(1)).expect("a database");
         Self {
             running: Running::with_clock(engine, clock),
             time,
@@ -97,6 +97,11 @@ impl Town {
 
     pub(super) fn now(&self) -> Timestamp {
         Timestamp(self.time.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn clock(&self) -> Clock {
+        let read = Arc::clone(&self.time);
+        Clock::from_fn(move || Timestamp(read.load(Ordering::Relaxed)))
     }
 
     pub(super) fn set(&self, now: Timestamp) {

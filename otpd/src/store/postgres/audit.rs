@@ -25,7 +25,7 @@ use crate::{
     },
 };
 
-/// Bits of an id that number the events of one transaction.
+/// Bits of an id that number the events of one transaction, as `otpd.append_events` gives them.
 const PLACES: u32 = 16;
 
 /// Events that one transaction may write down.
@@ -53,14 +53,6 @@ pub(super) async fn append(
         actors.push(actor);
         stories.push(story);
     }
-    let insert = format!(
-        "INSERT INTO otpd.audit (id, at, request, account, actor, event)
-         SELECT (SELECT base FROM otpd.audit_base)
-                + (pg_current_xact_id()::text::bigint << {PLACES}) + place,
-                at, request, account, actor, event
-         FROM unnest($1, $2, $3, $4, $5) WITH ORDINALITY
-              AS new (at, request, account, actor, event, place)"
-    );
     let values: [Parameter<'_>; 5] = [
         (&at, Type::INT8_ARRAY),
         (&requests, Type::INT8_ARRAY),
@@ -68,7 +60,7 @@ pub(super) async fn append(
         (&actors, Type::TEXT_ARRAY),
         (&stories, Type::TEXT_ARRAY),
     ];
-    session.execute(&insert, &values).await.map(drop)
+    session.execute("SELECT otpd.append_events($1, $2, $3, $4, $5)", &values).await.map(drop)
 }
 
 /// Keeps ids growing on a server whose transactions have lower numbers than those that wrote what is

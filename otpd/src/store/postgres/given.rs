@@ -18,7 +18,10 @@ use crate::{
         login::LoginState,
         recovery::RecoveryHash,
     },
-    store::{format, working::Slot},
+    store::{
+        format::{self, Damaged},
+        working::Slot,
+    },
 };
 
 /// Columns with all that was given to the account that `of` names.
@@ -47,8 +50,8 @@ fn details(bypass: &Bypass) -> Bypass {
 /// Adds what [`columns`] hold, from this one on.
 pub(super) fn add(login: &mut LoginState, row: &Row, column: usize) -> Result<(), Trouble> {
     let hash = |bytes: &[u8]| {
-        let bytes = <[u8; 16]>::try_from(bytes);
-        bytes.map(RecoveryHash::stored).map_err(|_| Trouble::Nonsense("a recovery code is damaged"))
+        let hash = <[u8; 16]>::try_from(bytes).map(RecoveryHash::stored);
+        hash.map_err(|_| Damaged::RecoveryCode(bytes.len()))
     };
     let codes = row.try_get::<_, Vec<&[u8]>>(column)?.into_iter().map(hash);
     let details = row.try_get::<_, Vec<&[u8]>>(column + 1)?;

@@ -6,8 +6,10 @@
 
 mod audit;
 mod connect;
+mod discard;
 mod given;
 mod hosts;
+mod lock;
 mod memory;
 mod open;
 mod read;
@@ -27,19 +29,20 @@ mod upkeep;
 mod watch;
 mod write;
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
+use futures_util::future::try_join;
 use tokio::time::{Instant, timeout};
 use tokio_postgres::types::Type;
 use tracing::{debug, error, info};
 
-pub use open::{PostgresError, Site, key_check, migrate};
+pub use open::{PostgresError, Site, examine, key_check, migrate};
 pub(super) use read::Reads;
 pub use settings::{DEFAULT_PORT, Password, PostgresSettings, Server};
 
 use self::{
     connect::Connector,
-    rows::Locked,
+    lock::{Locked, Wanted},
     session::{Purpose, Session, Uncommitted},
     trouble::Trouble,
     write::Written,
@@ -47,7 +50,7 @@ use self::{
 use super::{Chore, Engine, Rekeyed, Scope, Shortage, StoreError, Working};
 use crate::{
     clock::Agreement,
-    domain::{account::Account, records::BudgetKey, time::Timestamp},
+    domain::time::Timestamp,
     failpoint::{self, Point},
     keys::Keys,
 };
@@ -159,9 +162,21 @@ impl Postgres {
     }
 
     async fn read(&mut self, scopes: &[Scope]) -> Result<Working, Trouble> {
+        let wanted = Wanted::of(scopes);
         for _ in 0..ATTEMPTS {
-            let mut session = self.begun().await?;
-            match self.lock(&session, scopes).await {
+            let mut session = self.session().await?;
+            session.set_out(Purpose::Decide);
+            // Asked at once. Whether it has begun counts first, and what was locked elsewhere nothing.
+            let begun = session.ask_to_begin(Purpose::Decide);
+            let locked = async { Ok(wanted.lock(&session, &self.keys).await) };
+            let (begun, locked) = try_join(begun, locked).await?;
+            session.has_begun(Purpose::Decide, &begun)?;
+            self.connector.accept(&session)?;
+            let read = match locked {
+                Ok(rows) => wanted.read(&session, &self.keys, &rows).await,
+                Err(trouble) => Err(trouble),
+            };
+            match read {
                 Ok((working, locked)) => {
                     self.open = Some(Open { session, locked });
                     return Ok(working);
@@ -181,50 +196,6 @@ impl Postgres {
             }
         }
         Err(Trouble::Overtaken)
-    }
-
-    /// Locks and reads what the scopes name: accounts, then numbers, each in the order of their names;
-    /// then, without a lock, what many accounts do together.
-    async fn lock(
-        &self,
-        session: &Session,
-        scopes: &[Scope],
-    ) -> Result<(Working, Locked), Trouble> {
-        let (mut working, mut locked) = (Working::default(), Locked::default());
-        let mut accounts = BTreeSet::<Account>::new();
-        let mut budgets = BTreeSet::<BudgetKey>::new();
-        let mut traffic = BTreeSet::new();
-        let mut tokens = Vec::new();
-        for scope in scopes {
-            match scope {
-                Scope::Account(account) => {
-                    accounts.insert(account.clone());
-                }
-                Scope::Number { account, number } => {
-                    accounts.insert(account.clone());
-                    budgets.insert(BudgetKey::Number(*number));
-                }
-                Scope::Traffic { account, key } => {
-                    accounts.insert(account.clone());
-                    traffic.insert(*key);
-                }
-                Scope::Challenge(token) => tokens.push(*token),
-            }
-        }
-        for (token, account) in rows::owners(session, &tokens).await? {
-            working.add_owner(token, account.clone());
-            accounts.insert(account);
-        }
-        rows::lock_accounts(session, &self.keys, &accounts, &mut working, &mut locked).await?;
-        budgets.extend(working.budgets_needed());
-        rows::lock_budgets(session, &self.keys, &budgets, &mut working, &mut locked).await?;
-        traffic.extend(working.traffic_needed());
-        rows::read_traffic(session, &traffic, &mut working).await?;
-        let (enrolled, now) = rows::enrolled_and_now(session).await?;
-        working.set_enrolled(enrolled);
-        working.set_time(now);
-        locked.enrolled = enrolled;
-        Ok((working, locked))
     }
 
     /// Writes what changed and commits.
@@ -291,6 +262,9 @@ impl Postgres {
             // Whoever begins anew by it says so.
             debug!(step, "the database has gone over to other keys");
             return StoreError::Unavailable;
+        }
+        if let Trouble::Unread(unread) = trouble {
+            return unread.refused(step);
         }
         if trouble.is_full() {
             if self.shortage.set(true) {

@@ -55,6 +55,18 @@ pub enum PostgresError {
         /// The last migration that it has seen.
         found: i32,
     },
+    /// An older otpd brought its schema to where it is, and would not understand it any further.
+    #[error(
+        "{place}: hosts with an older otpd share it (its schema is {found}, this otpd makes it {SCHEMA}, and \
+         theirs would refuse every login then); install this version on all of them, then: systemctl \
+         restart otpd on each, after otpd --migrate OWNER where hosts have roles of their own"
+    )]
+    Older {
+        /// Which.
+        place: String,
+        /// The last migration that it has seen.
+        found: i32,
+    },
     /// It was made with another master key.
     #[error(
         "{place}: made with another master key (the key at hand is {found:08x}); every host of the \
@@ -103,6 +115,7 @@ impl PostgresError {
             Self::Server { away, .. } => *away,
             Self::Unusable(_)
             | Self::Newer { .. }
+            | Self::Older { .. }
             | Self::WrongKey { .. }
             | Self::NotOwner { .. }
             | Self::Moved { .. }
@@ -131,6 +144,7 @@ fn unfit(settings: &PostgresSettings, keys: Option<&Keys>, unfit: Unfit) -> Post
             PostgresError::Server { place, reason, remedy, away }
         }
         Unfit::Newer(found) => PostgresError::Newer { place, found },
+        Unfit::Older(found) => PostgresError::Older { place, found },
         Unfit::NotOwner(found) => {
             let found = found.map_or_else(
                 || "it has no schema of otpd yet".to_owned(),
@@ -181,6 +195,16 @@ fn with_session<T: Send>(
 pub fn key_check(settings: &PostgresSettings) -> Result<Option<Vec<u8>>, PostgresError> {
     let connector = Connector::new(settings.clone()).map_err(PostgresError::Unusable)?;
     with_session(&connector, None, schema::look)
+}
+
+/// As [`key_check`], for a start that is only thought of: one that could not be, or that other hosts
+/// would not outlive, is an error.
+///
+/// # Errors
+/// [`PostgresError`].
+pub fn examine(settings: &PostgresSettings) -> Result<Option<Vec<u8>>, PostgresError> {
+    let connector = Connector::new(settings.clone()).map_err(PostgresError::Unusable)?;
+    with_session(&connector, None, schema::examine)
 }
 
 /// Makes the schema of a database or brings it up to date, and gives the roles of the hosts their

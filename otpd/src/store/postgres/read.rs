@@ -30,7 +30,7 @@ use crate::{
         time::Timestamp,
     },
     keys::Keys,
-    store::{Counts, StoreError, Subscriber, format::NUMBER, found},
+    store::{Counts, ListedNumber, StoreError, Subscriber, damage, format::NUMBER, found},
     threads,
 };
 
@@ -91,7 +91,8 @@ impl Reads {
             let mut records = alone(session, keys, account).await?;
             let wanted = records.enrollment.iter().flat_map(TrafficKey::of).collect();
             let shares = rows::shares(session, &wanted).await?;
-            records.traffic = shares.into_iter().map(|(key, share)| (key, share.total())).collect();
+            let sums = shares.sums.into_iter();
+            records.traffic = sums.map(|(key, share)| (key, share.total())).collect();
             (records.enrolled, _) = rows::enrolled_and_now(session).await?;
             Ok(records)
         })
@@ -114,11 +115,16 @@ impl Reads {
             let found = session.query(select, &values).await?;
             let subscriber = |row: &Row| {
                 let account = rows::name(row, 0)?;
-                let enrollment = rows::enrollment(keys, &account, row, 1)?;
-                let kept = row.try_get::<_, Option<&[u8]>>(4)?.is_some();
-                let budget = kept.then(|| rows::decode::<Budget>(row, 4)).transpose()?;
-                let opted_out = budget.and_then(|budget| budget.opted_out);
-                Ok(Subscriber { account, enrollment, opted_out })
+                let read = || -> Result<_, Trouble> {
+                    let enrollment = rows::enrollment(keys, &account, row, 1)?;
+                    let kept = row.try_get::<_, Option<&[u8]>>(4)?.is_some();
+                    let budget = kept.then(|| rows::decode::<Budget>(row, 4)).transpose()?;
+                    let opted_out = budget.and_then(|budget| budget.opted_out);
+                    Ok(ListedNumber { enrollment, opted_out })
+                };
+                let number = read();
+                let number = number.inspect_err(|error| damage::listed(&account, error)).ok();
+                Ok(Subscriber { account, number })
             };
             found.iter().map(subscriber).collect()
         })
@@ -144,7 +150,13 @@ impl Reads {
             let select = "SELECT account, number, number_index, details FROM otpd.enrollment";
             each(session, select, |row| {
                 let account = rows::name(&row, 0)?;
-                counts.add(&rows::enrollment(keys, &account, &row, 1)?);
+                match rows::enrollment(keys, &account, &row, 1) {
+                    Ok(enrollment) => counts.add(&enrollment),
+                    Err(error) => {
+                        damage::listed(&account, &error);
+                        counts.unreadable.add(account.as_str());
+                    }
+                }
                 Ok(())
             })
             .await?;
@@ -279,6 +291,9 @@ fn failed(purpose: Purpose, trouble: &Trouble) -> StoreError {
         // Whoever needs the server says why there is none.
         debug!(error = %trouble, "the other hosts are not told of this one");
         return StoreError::Unavailable;
+    }
+    if let Trouble::Unread(unread) = trouble {
+        return unread.refused("read");
     }
     if !matches!(trouble, Trouble::Rekeyed) {
         error!(error = %trouble, remedy = trouble.remedy(), "a read of the store failed");

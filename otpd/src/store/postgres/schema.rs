@@ -27,6 +27,8 @@ pub(super) enum Unfit {
     Trouble(Trouble),
     /// A later version has brought it further, up to this.
     Newer(i32),
+    /// An older otpd made it, this one, and its hosts could not use it any more.
+    Older(i32),
     /// It belongs to another key.
     WrongKey,
     /// It is not there yet, or that of an older otpd, and this role may not change that.
@@ -99,6 +101,27 @@ pub(super) async fn look(session: &mut Session) -> Result<Option<Vec<u8>>, Unfit
     session.rollback().await?;
     Ok(check)
 }
+
+/// As [`look`], and whether a daemon can start with this role without changing what other hosts work with.
+pub(super) async fn examine(session: &mut Session) -> Result<Option<Vec<u8>>, Unfit> {
+    session.begin(Purpose::Greet).await?;
+    let found = version(session).await?;
+    let may_make = match found {
+        Some(_) => true,
+        None => session.one(MAY_MAKE, &[]).await?.try_get(0)?,
+    };
+    session.rollback().await?;
+    match found {
+        Some(found) if found < SCHEMA => Err(Unfit::Older(found)),
+        None if !may_make => Err(Unfit::NotOwner(None)),
+        Some(_) | None => look(session).await,
+    }
+}
+
+/// Whether this role may make a schema where there is none yet, or its tables in one that is empty.
+const MAY_MAKE: &str = "SELECT CASE WHEN to_regnamespace('otpd') IS NULL
+  THEN has_database_privilege(current_database(), 'CREATE')
+  ELSE has_schema_privilege('otpd', 'CREATE') END";
 
 /// Brings the schema up to date and checks that it belongs to `keys`: all of it or nothing. Daemons
 /// that start at once wait for each other.

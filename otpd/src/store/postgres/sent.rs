@@ -64,7 +64,7 @@ async fn wanted(
         let enrollment = match rows::enrollment_of(session, keys, &account).await {
             Ok(Some(enrollment)) => enrollment,
             Ok(None) => continue,
-            Err(Trouble::Damaged(error)) => {
+            Err(Trouble::Unread(error)) => {
                 error!(%account, %error, "the account's messages are not followed");
                 continue;
             }

@@ -205,9 +205,24 @@ impl Session {
 
     /// Begins a transaction, after a look at the server: a pooler may have another one by now.
     pub(super) async fn begin(&mut self, purpose: Purpose) -> Result<(), Trouble> {
-        // To begin takes no longer than another, whatever comes after it.
-        self.patience = ANSWER;
+        self.set_out(purpose);
+        let answered = self.ask_to_begin(purpose).await?;
+        self.has_begun(purpose, &answered)
+    }
+
+    /// Begins a transaction as [`Self::begin`], in three steps: between this one and the last, its
+    /// first questions are asked at once with it. Their answers mean nothing before the last.
+    pub(super) fn set_out(&mut self, purpose: Purpose) {
+        // Whatever is asked at once waits for what is before it.
+        self.patience = 2 * ANSWER;
         self.until = Instant::now() + purpose.longest();
+    }
+
+    /// The second step: what the server says of itself.
+    pub(super) async fn ask_to_begin(
+        &self,
+        purpose: Purpose,
+    ) -> Result<Vec<SimpleQueryRow>, Trouble> {
         let (begin, [statement, lock, silence]) = purpose.frame();
         let (whole, schema, identity) = (purpose.lock(), purpose.schema(), purpose.identity());
         // Functions and operators are the system's own: whoever may make others in a schema that is
@@ -227,7 +242,16 @@ impl Session {
                          THEN set_config('synchronous_commit', 'on', true) END,
                     {schema}, {identity}"
         );
-        let answered = self.simple(&query).await?;
+        // To begin takes no longer than another, whatever comes after it.
+        within(ANSWER, self.client.simple_query(&query)).await.map(rows)
+    }
+
+    /// The last step: judges what the server said of itself.
+    pub(super) fn has_begun(
+        &mut self,
+        purpose: Purpose,
+        answered: &[SimpleQueryRow],
+    ) -> Result<(), Trouble> {
         let row = answered.first().ok_or(Trouble::Nonsense("no state of the server"))?;
         if row.get(0) != Some("false") {
             return Err(Trouble::Standby);
@@ -334,11 +358,18 @@ impl Session {
         &self,
         answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, Trouble> {
-        let patience = self.patience.min(self.until.saturating_duration_since(Instant::now()));
-        match timeout(patience, answer).await {
-            Ok(answered) => Ok(answered?),
-            Err(_) => Err(Trouble::Late(self.patience)),
-        }
+        within(self.patience.min(self.until.saturating_duration_since(Instant::now())), answer)
+            .await
+    }
+}
+
+async fn within<T>(
+    patience: Duration,
+    answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
+) -> Result<T, Trouble> {
+    match timeout(patience, answer).await {
+        Ok(answered) => Ok(answered?),
+        Err(_) => Err(Trouble::Late(patience)),
     }
 }
 

@@ -19,7 +19,6 @@ use super::{
 use crate::{
     domain::{
         budget::{Budget, Share},
-        enrollment::NumberIndex,
         records::TrafficKey,
         restore::Kept,
         time::Timestamp,
@@ -28,7 +27,7 @@ use crate::{
     store::{
         Imported, Piece, Snapshot, StoreError, TrailRow,
         format::{self, NUMBER},
-        snapshot::{AHEAD, ROWS},
+        snapshot::{AHEAD, LeftOut, ROWS},
     },
     threads,
 };
@@ -93,6 +92,13 @@ impl Reads {
         .await
     }
 
+    pub(in crate::store) async fn trail_moved_by(
+        &self,
+        backup: u64,
+    ) -> Result<Option<i64>, StoreError> {
+        self.read(Purpose::Read, async move |session, _| in_front(session, backup).await).await
+    }
+
     pub(in crate::store) async fn trail_before(
         &self,
         before: i64,
@@ -142,11 +148,18 @@ async fn read(
     keys: &Keys,
     pieces: &Pieces,
 ) -> Result<Result<(), Unwanted>, Trouble> {
+    let mut left_out = LeftOut::default();
     // What counts goes first, so that whoever can log in again is held by it: see crate::backup.
-    if counted(session, pieces).await?.is_err() {
+    if counted(session, pieces, &mut left_out).await?.is_err() {
         return Ok(Err(Unwanted));
     }
-    accounts(session, keys, pieces).await
+    if accounts(session, keys, pieces, &mut left_out).await?.is_err() {
+        return Ok(Err(Unwanted));
+    }
+    Ok(match left_out.piece() {
+        Some(piece) => send(pieces, piece).await,
+        None => Ok(()),
+    })
 }
 
 async fn send(pieces: &Pieces, piece: Piece) -> Result<(), Unwanted> {
@@ -158,6 +171,7 @@ async fn accounts(
     session: &Session,
     keys: &Keys,
     pieces: &Pieces,
+    left_out: &mut LeftOut,
 ) -> Result<Result<(), Unwanted>, Trouble> {
     let with_number = format!(
         "SELECT enrollment.account, state, {}, number, number_index, details
@@ -173,11 +187,21 @@ async fn accounts(
         let mut found = std::pin::pin!(session.stream(&select, &[]).await?);
         let mut accounts = Vec::with_capacity(ROWS);
         while let Some(row) = found.try_next().await? {
-            let account = rows::name(&row, 0)?;
-            let login = rows::login(&row, 1, 2)?;
-            let enrollment =
-                numbered.then(|| rows::enrollment(keys, &account, &row, 6)).transpose()?;
-            accounts.push(Kept { account, enrollment, login });
+            let read = || {
+                let account = rows::name(&row, 0)?;
+                let login = rows::login(&row, 1, 2)?;
+                let enrollment = numbered.then(|| rows::enrollment(keys, &account, &row, 6));
+                Ok((enrollment.transpose()?, account, login))
+            };
+            match rows::apart(read())? {
+                Ok((enrollment, account, login)) => {
+                    if let Some(enrollment) = &enrollment {
+                        left_out.with_number(&account, enrollment.index);
+                    }
+                    accounts.push(Kept { account, enrollment, login });
+                }
+                Err(error) => left_out.account(row.try_get(0)?, &error),
+            }
             if accounts.len() == ROWS
                 && send(pieces, Piece::Accounts(std::mem::take(&mut accounts))).await.is_err()
             {
@@ -191,14 +215,21 @@ async fn accounts(
     Ok(Ok(()))
 }
 
-async fn counted(session: &Session, pieces: &Pieces) -> Result<Result<(), Unwanted>, Trouble> {
+async fn counted(
+    session: &Session,
+    pieces: &Pieces,
+    left_out: &mut LeftOut,
+) -> Result<Result<(), Unwanted>, Trouble> {
     let select = "SELECT key, state FROM otpd.budget WHERE kind = $1";
     let mut found = std::pin::pin!(session.stream(select, &[(&NUMBER, Type::INT2)]).await?);
     let mut numbers = Vec::with_capacity(ROWS);
     while let Some(row) = found.try_next().await? {
-        let key = <[u8; 16]>::try_from(row.try_get::<_, &[u8]>(0)?);
-        let key = key.map_err(|_| Trouble::Nonsense("a budget's name is damaged"))?;
-        numbers.push((NumberIndex(key), rows::decode::<Budget>(&row, 1)?));
+        let key = row.try_get::<_, &[u8]>(0)?;
+        let read = || Ok((format::number_index(key)?, rows::decode::<Budget>(&row, 1)?));
+        match rows::apart(read())? {
+            Ok(read) => numbers.push(read),
+            Err(error) => left_out.counted(NUMBER, key.to_vec(), &error),
+        }
         if numbers.len() == ROWS
             && send(pieces, Piece::Budgets(std::mem::take(&mut numbers))).await.is_err()
         {
@@ -213,8 +244,12 @@ async fn counted(session: &Session, pieces: &Pieces) -> Result<Result<(), Unwant
     let select = "SELECT kind, key, state FROM otpd.budget WHERE kind <> $1";
     let mut found = std::pin::pin!(session.stream(select, &[(&NUMBER, Type::INT2)]).await?);
     while let Some(row) = found.try_next().await? {
-        let key = format::traffic_of(row.try_get(0)?, row.try_get(1)?)?;
-        sums.entry(key).or_default().add(&rows::decode(&row, 2)?);
+        let (kind, key) = (row.try_get(0)?, row.try_get::<_, &[u8]>(1)?);
+        let read = || Ok((format::traffic_of(kind, key)?, rows::decode::<Share>(&row, 2)?));
+        match rows::apart(read())? {
+            Ok((key, share)) => sums.entry(key).or_default().add(&share),
+            Err(error) => left_out.counted(kind, key.to_vec(), &error),
+        }
     }
     let together = sums.into_iter().map(|(key, sum)| (key, sum.total())).collect::<Vec<_>>();
     for piece in together.chunks(ROWS) {
@@ -275,10 +310,7 @@ async fn moved(
     backup: u64,
     (newest, ended): (i64, Timestamp),
 ) -> Result<Option<i64>, Trouble> {
-    let select = "SELECT value FROM otpd.meta WHERE name = 'trail-in-front'";
-    let before = session.query(select, &[]).await?;
-    let before = before.first().map(|row| rows::decode::<InFront>(row, 0)).transpose()?;
-    if let Some(InFront { moved, .. }) = before.filter(|front| front.backup == backup) {
+    if let Some(moved) = in_front(session, backup).await? {
         return Ok(Some(moved));
     }
     let first = "SELECT id, at FROM otpd.audit ORDER BY id LIMIT 1";
@@ -296,4 +328,12 @@ async fn moved(
                ON CONFLICT (name) DO UPDATE SET value = excluded.value";
     session.execute(put, &[(&front, Type::BYTEA)]).await?;
     Ok(Some(moved))
+}
+
+/// By how much this backup's ids were moved, if they were.
+async fn in_front(session: &Session, backup: u64) -> Result<Option<i64>, Trouble> {
+    let select = "SELECT value FROM otpd.meta WHERE name = 'trail-in-front'";
+    let front = session.query(select, &[]).await?;
+    let front = front.first().map(|row| rows::decode::<InFront>(row, 0)).transpose()?;
+    Ok(front.filter(|front| front.backup == backup).map(|front| front.moved))
 }

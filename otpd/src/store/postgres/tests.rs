@@ -9,6 +9,7 @@ mod lines;
 mod roles;
 mod rotation;
 mod servers;
+mod troubles;
 
 use std::sync::Arc;
 

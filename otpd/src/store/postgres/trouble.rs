@@ -4,7 +4,10 @@ use std::{error::Error as StdError, fmt::Write, io, sync::Arc, time::Duration};
 
 use tokio_postgres::error::SqlState;
 
-use crate::store::format::Damaged;
+use crate::store::{
+    damage::{REMEDY, Unread},
+    format::Damaged,
+};
 
 /// Why the database did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +18,9 @@ pub(super) enum Trouble {
     /// A row that is not what it should be.
     #[error(transparent)]
     Damaged(#[from] Damaged),
+    /// The same, and whose it is.
+    #[error(transparent)]
+    Unread(#[from] Unread),
     /// No way to the server.
     #[error("cannot be reached: {0}")]
     Unreachable(#[source] io::Error),
@@ -239,7 +245,7 @@ impl Trouble {
             Self::Newer(_) => "install the version that the other hosts have",
             Self::TooOld(_) => "upgrade the server",
             Self::Encoding(_) => "make a new database: createdb --encoding UTF8 --owner ROLE NAME",
-            Self::Damaged(_) => "otpctl restore your last backup, or enroll the account again",
+            Self::Damaged(_) | Self::Unread(_) => REMEDY,
             Self::Overtaken | Self::Nonsense(_) | Self::TooMany(_) => "see the error",
         }
     }

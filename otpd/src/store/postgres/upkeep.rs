@@ -103,10 +103,10 @@ impl Postgres {
             | Chore::Budgets { .. }
             | Chore::Agreed { .. }
             | Chore::Trail { .. }
-            | Chore::Imported(_)
+            | Chore::Imported { .. }
             | Chore::Reserve => {}
             Chore::Rotate(rotation) => return self.rotate(rotation).await,
-            Chore::Retired(_) => {}
+            Chore::Retired(_) | Chore::Discard(_) => {}
         }
         let mut session = self.begun().await.map_err(Uncommitted::Refused)?;
         match self.in_transaction(&session, chore).await {
@@ -117,7 +117,13 @@ impl Postgres {
             }
             Ok(rows) => {
                 self.finish(session).await?;
-                if matches!(chore, Chore::Retired(_)) {
+                let learned = match chore {
+                    Chore::Retired(_) => true,
+                    // Besides the row that says how far it is.
+                    Chore::Imported { .. } => rows > 1,
+                    _ => false,
+                };
+                if learned {
                     self.connector.rekeyed.set();
                 }
                 if self.shortage.set(false) {
@@ -149,9 +155,12 @@ impl Postgres {
             Chore::Trail { backup, newest, rows } => {
                 snapshot::put_in_front(session, *backup, *newest, rows).await
             }
-            Chore::Imported(imported) => {
+            Chore::Imported { imported, retired } => {
                 put_meta(session, snapshot::IMPORTED, &format::encode(imported)?).await?;
-                Ok(1)
+                match retired {
+                    Some(sealed) => Ok(1 + self.retire(session, sealed).await?),
+                    None => Ok(1),
+                }
             }
             Chore::Reserve => {
                 // More than a page has left, and nothing that compresses.
@@ -161,6 +170,7 @@ impl Postgres {
                 Ok(1)
             }
             Chore::Retired(sealed) => self.retire(session, sealed).await,
+            Chore::Discard(event) => self.discard(session, event).await,
             Chore::Index | Chore::Rotate(_) => Ok(0),
         }
     }

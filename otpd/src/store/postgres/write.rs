@@ -1,21 +1,26 @@
 //! What a commit writes: the rows that differ, each once.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
+use futures_util::future::try_join5;
 use rand::RngExt;
 use tokio_postgres::types::Type;
 
 use super::{
     ATTEMPTS, BYTES, NUMBERS, Site, TEXTS, audit, given,
-    rows::{self, Locked},
-    session::Session,
+    lock::Locked,
+    rows,
+    session::{Parameter, Session},
     trouble::Trouble,
 };
 use crate::{
     domain::{
         account::Account,
         audit::{AuditEvent, Event},
-        budget::{SHARES, Share},
+        budget::{SHARES, Share, Traffic},
         enrollment::Enrollment,
         login::LoginState,
         records::TrafficKey,
@@ -25,7 +30,7 @@ use crate::{
     random,
     store::{
         Working,
-        format::{self, CountedKey, Enrolled, NUMBER},
+        format::{self, CountedKey, Enrolled},
         working::{Changes, Slot},
     },
 };
@@ -56,20 +61,25 @@ pub(super) async fn write(
         return Ok(Written::Nothing);
     }
     put_enrollments(session, keys, &changes.enrollments).await?;
-    put_logins(session, keys, &changes.logins, locked).await?;
     given::put(session, &changes.logins).await?;
-    put_budgets(session, keys, &changes, locked).await?;
-    put_challenges(session, &changes).await?;
     // One share for all of them, so that two who write never wait for each other crosswise.
     let share = i16::from(random::system().random_range(0..SHARES));
     let now = working.time().unwrap_or_default();
-    put_traffic(session, keys, share, now, &changes.traffic).await?;
+    let attack = changes.audit.iter().find(|event| is_attack(event));
+    // Whether it is written down depends on others.
+    let events = if attack.is_none() { changes.audit } else { &[] };
+    // Asked at once, and done one after another.
+    try_join5(
+        put_logins(session, keys, &changes.logins, locked),
+        put_numbers(session, keys, &changes, locked),
+        put_challenges(session, &changes),
+        put_traffic(session, keys, share, now, &changes.traffic, locked),
+        audit::append(session, site, events),
+    )
+    .await?;
     put_enrolled(session, share, i64::from(working.enrolled()) - i64::from(locked.enrolled))
         .await?;
-    let Some(attack) = changes.audit.iter().find(|event| is_attack(event)) else {
-        audit::append(session, site, changes.audit).await?;
-        return Ok(Written::All);
-    };
+    let Some(attack) = attack else { return Ok(Written::All) };
     if tell_of_attack(session, attack.at).await? {
         audit::append(session, site, changes.audit).await?;
         return Ok(Written::All);
@@ -92,7 +102,7 @@ async fn tell_of_attack(session: &Session, now: Timestamp) -> Result<bool, Troub
                  ON CONFLICT (name) DO UPDATE SET value = excluded.value
                  WHERE meta.value NOT BETWEEN $2 AND $1";
     let (to, from) = (now.0.to_be_bytes(), now.before(SAME_ATTACK).0.to_be_bytes());
-    let values: [super::session::Parameter<'_>; 2] =
+    let values: [Parameter<'_>; 2] =
         [(&to.as_slice(), Type::BYTEA), (&from.as_slice(), Type::BYTEA)];
     Ok(session.execute(claim, &values).await? > 0)
 }
@@ -135,7 +145,7 @@ async fn put_enrollments(
                   ON CONFLICT (account) DO UPDATE SET key_id = excluded.key_id,
                     number = excluded.number, number_index = excluded.number_index,
                     details = excluded.details";
-    let values: [super::session::Parameter<'_>; 5] = [
+    let values: [Parameter<'_>; 5] = [
         (&names, TEXTS),
         (&i64::from(keys.id), Type::INT8),
         (&numbers, BYTES),
@@ -164,23 +174,17 @@ async fn put_logins(
             states.push(format::encode(&given::without(&login.now))?);
         }
     }
-    if !names.is_empty() {
-        let update = "UPDATE otpd.login SET key_id = $2, state = new.state
-                      FROM unnest($1, $3) AS new (account, state)
-                      WHERE login.account = new.account";
-        let values: [super::session::Parameter<'_>; 3] =
-            [(&names, TEXTS), (&i64::from(keys.id), Type::INT8), (&states, BYTES)];
-        expect(session.execute(update, &values).await?, names.len())?;
+    if names.is_empty() && gone.is_empty() {
+        return Ok(());
     }
-    if !gone.is_empty() {
-        let gone = gone.into_iter().collect::<Vec<_>>();
-        let delete = "DELETE FROM otpd.login WHERE account = ANY($1)";
-        session.execute(delete, &[(&gone, TEXTS)]).await?;
-    }
-    Ok(())
+    let gone = gone.into_iter().collect::<Vec<_>>();
+    let values: [Parameter<'_>; 4] =
+        [(&names, TEXTS), (&i64::from(keys.id), Type::INT8), (&states, BYTES), (&gone, TEXTS)];
+    let written = session.one("SELECT otpd.put_logins($1, $2, $3, $4)", &values).await?;
+    expect(written.try_get::<_, i64>(0)?, names.len())
 }
 
-async fn put_budgets(
+async fn put_numbers(
     session: &Session,
     keys: &Keys,
     changes: &Changes<'_>,
@@ -197,110 +201,87 @@ async fn put_budgets(
     for name in &names {
         gone.remove(name);
     }
-    if !names.is_empty() {
-        let update = "UPDATE otpd.budget SET key_id = $2, state = new.state, idle_at = new.idle_at
-                      FROM unnest($1, $3, $4) AS new (key, state, idle_at)
-                      WHERE budget.kind = $5 AND budget.key = new.key AND budget.share = 0";
-        let values: [super::session::Parameter<'_>; 5] = [
-            (&names, BYTES),
-            (&i64::from(keys.id), Type::INT8),
-            (&states, BYTES),
-            (&idle, NUMBERS),
-            (&NUMBER, Type::INT2),
-        ];
-        expect(session.execute(update, &values).await?, names.len())?;
+    if names.is_empty() && gone.is_empty() {
+        return Ok(());
     }
-    if !gone.is_empty() {
-        let gone = gone.into_iter().collect::<Vec<_>>();
-        let delete = "DELETE FROM otpd.budget WHERE kind = $2 AND key = ANY($1) AND share = 0";
-        session.execute(delete, &[(&gone, BYTES), (&NUMBER, Type::INT2)]).await?;
-    }
-    Ok(())
+    let gone = gone.into_iter().collect::<Vec<_>>();
+    let values: [Parameter<'_>; 5] = [
+        (&names, BYTES),
+        (&i64::from(keys.id), Type::INT8),
+        (&states, BYTES),
+        (&idle, NUMBERS),
+        (&gone, BYTES),
+    ];
+    let written = session.one("SELECT otpd.put_numbers($1, $2, $3, $4, $5)", &values).await?;
+    expect(written.try_get::<_, i64>(0)?, names.len())
 }
 
 async fn put_challenges(session: &Session, changes: &Changes<'_>) -> Result<(), Trouble> {
-    if !changes.gone.is_empty() {
-        let gone = changes.gone.iter().map(|token| token.0.as_slice()).collect::<Vec<_>>();
-        let delete = "DELETE FROM otpd.challenge WHERE token = ANY($1)";
-        session.execute(delete, &[(&gone, BYTES)]).await?;
+    if changes.gone.is_empty() && changes.born.is_empty() {
+        return Ok(());
     }
-    if !changes.born.is_empty() {
-        let tokens = changes.born.iter().map(|(token, _)| token.0.as_slice()).collect::<Vec<_>>();
-        let names = changes.born.iter().map(|(_, account)| account.as_str()).collect::<Vec<_>>();
-        let insert = "INSERT INTO otpd.challenge (token, account)
-                      SELECT * FROM unnest($1, $2) AS new (token, account)";
-        session.execute(insert, &[(&tokens, BYTES), (&names, TEXTS)]).await?;
-    }
-    Ok(())
+    let gone = changes.gone.iter().map(|token| token.0.as_slice()).collect::<Vec<_>>();
+    let born = changes.born.iter().map(|(token, _)| token.0.as_slice()).collect::<Vec<_>>();
+    let names = changes.born.iter().map(|(_, account)| account.as_str()).collect::<Vec<_>>();
+    let values: [Parameter<'_>; 3] = [(&gone, BYTES), (&born, BYTES), (&names, TEXTS)];
+    session.execute("SELECT otpd.put_challenges($1, $2, $3)", &values).await.map(drop)
 }
 
 /// Adds what changed to one share of each row, whatever others have added meanwhile.
-async fn put_traffic(
+pub(super) async fn put_traffic(
     session: &Session,
     keys: &Keys,
     share: i16,
     now: Timestamp,
-    changed: &[(TrafficKey, &Slot<crate::domain::budget::Traffic>)],
+    changed: &[(TrafficKey, &Slot<Traffic>)],
+    locked: &Locked,
 ) -> Result<(), Trouble> {
     let more = changed
         .iter()
         .map(|(key, slot)| (format::traffic_key(*key), Share::between(&slot.read, &slot.now)));
-    // By the table's order, in which all lock them.
     let more = more.filter(|(_, more)| *more != Share::default());
-    let more = more.collect::<std::collections::BTreeMap<CountedKey, Share>>();
-    if more.is_empty() {
-        return Ok(());
-    }
-    let kinds = more.keys().map(|(kind, _)| *kind).collect::<Vec<_>>();
-    let names = more.keys().map(|(_, key)| key.as_slice()).collect::<Vec<_>>();
-    let empty = format::encode(&Share::default())?;
-    let key_id = i64::from(keys.id);
+    // By the table's order, in which all lock them: what is there, and what is to be added.
+    let mut left = more
+        .map(|(key, more)| (key, (locked.shares.get(&(key, share)).cloned(), more)))
+        .collect::<BTreeMap<CountedKey, (Option<Vec<u8>>, Share)>>();
     for _ in 0..ATTEMPTS {
-        let make = "INSERT INTO otpd.budget (kind, key, share, key_id, state, idle_at)
-                    SELECT kind, key, $3, $4, $5, 0
-                    FROM unnest($1, $2) WITH ORDINALITY AS wanted (kind, key, place)
-                    ORDER BY place ON CONFLICT DO NOTHING";
-        let values: [super::session::Parameter<'_>; 5] = [
-            (&kinds, Type::INT2_ARRAY),
-            (&names, BYTES),
-            (&share, Type::INT2),
-            (&key_id, Type::INT8),
-            (&empty, Type::BYTEA),
-        ];
-        session.execute(make, &values).await?;
-        let lock = "SELECT kind, key, state FROM otpd.budget
-                    WHERE share = $3 AND (kind, key) IN (SELECT * FROM unnest($1, $2))
-                    ORDER BY kind, key FOR UPDATE";
-        let found = session.query(lock, &values[..3]).await?;
-        if found.len() < more.len() {
-            // Upkeep has just deleted one in which nothing counted.
-            continue;
+        if left.is_empty() {
+            return Ok(());
         }
-        let (mut states, mut idle) = (Vec::new(), Vec::new());
-        for (row, more) in found.iter().zip(more.values()) {
-            let mut sum: Share = rows::decode(row, 2)?;
+        let kinds = left.keys().map(|(kind, _)| *kind).collect::<Vec<_>>();
+        let names = left.keys().map(|(_, key)| key.as_slice()).collect::<Vec<_>>();
+        let (mut before, mut states, mut idle) = (Vec::new(), Vec::new(), Vec::new());
+        for (stored, more) in left.values() {
+            let sum = stored.as_deref().map(format::decode::<Share>).transpose()?;
+            let mut sum = sum.unwrap_or_default();
             sum.settle(now);
             sum.add(more);
+            before.push(stored.as_deref());
             states.push(format::encode(&sum)?);
             idle.push(sum.idle_at().0);
         }
-        let update = "UPDATE otpd.budget SET key_id = $4, state = new.state, idle_at = new.idle_at
-                      FROM unnest($1, $2, $5, $6) AS new (kind, key, state, idle_at)
-                      WHERE budget.share = $3 AND budget.kind = new.kind AND budget.key = new.key";
-        let values: [super::session::Parameter<'_>; 6] = [
+        let values: [Parameter<'_>; 7] = [
+            (&share, Type::INT2),
+            (&i64::from(keys.id), Type::INT8),
             (&kinds, Type::INT2_ARRAY),
             (&names, BYTES),
-            (&share, Type::INT2),
-            (&key_id, Type::INT8),
+            (&before, BYTES),
             (&states, BYTES),
             (&idle, NUMBERS),
         ];
-        return expect(session.execute(update, &values).await?, more.len());
+        let put = "SELECT * FROM otpd.put_shares($1, $2, $3, $4, $5, $6, $7)";
+        // Another host was there, or upkeep, since they were read.
+        let mut others = BTreeMap::new();
+        for row in session.query(put, &values).await? {
+            others.insert(rows::counted_key(&row)?, row.try_get::<_, Option<Vec<u8>>>(2)?);
+        }
+        left.retain(|key, (stored, _)| others.remove(key).map(|found| *stored = found).is_some());
     }
-    Err(Trouble::Overtaken)
+    if left.is_empty() { Ok(()) } else { Err(Trouble::Overtaken) }
 }
 
-async fn put_enrolled(session: &Session, share: i16, more: i64) -> Result<(), Trouble> {
+/// Counts enrollments that are new, or gone.
+pub(super) async fn put_enrolled(session: &Session, share: i16, more: i64) -> Result<(), Trouble> {
     if more == 0 {
         return Ok(());
     }
@@ -310,8 +291,11 @@ async fn put_enrolled(session: &Session, share: i16, more: i64) -> Result<(), Tr
 }
 
 /// What is locked is there: an update that misses a row must not be committed.
-pub(super) fn expect(touched: u64, rows: usize) -> Result<(), Trouble> {
-    if usize::try_from(touched) == Ok(rows) {
+pub(super) fn expect<N>(touched: N, rows: usize) -> Result<(), Trouble>
+where
+    usize: TryFrom<N>,
+{
+    if usize::try_from(touched).is_ok_and(|touched| touched == rows) {
         Ok(())
     } else {
         Err(Trouble::Nonsense("a locked row is gone"))

@@ -1,6 +1,7 @@
 //! The embedded engine: SQLite in WAL mode, every commit on disk before it is answered.
 
 mod audit;
+mod discard;
 mod read;
 mod recent;
 mod reserve;
@@ -18,6 +19,7 @@ use std::{
     time::Duration,
 };
 
+use nix::unistd::{AccessFlags, access};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use tracing::error;
 
@@ -26,7 +28,7 @@ pub(super) use recent::Recent;
 
 use reserve::Reserve;
 
-use super::{Chore, Engine, Rekeyed, Scope, Shortage, StoreError, Working};
+use super::{Chore, Engine, Rekeyed, Scope, Shortage, StoreError, Working, damage};
 use crate::{
     domain::{
         account::Account,
@@ -174,16 +176,23 @@ fn schema(db: &Connection) -> rusqlite::Result<Option<i64>> {
     db.query_row("SELECT max(version) FROM refinery_schema_history", [], |row| row.get(0))
 }
 
+/// Sees to it that there is a file which may be read and written. SQLite would make it by the umask; it
+/// holds who may log in.
+///
+/// One that is there is never opened: to close it again would end the locks that all connections of this
+/// process have on it, as POSIX has it, and the next program that looks into the database would take its
+/// log away from under them.
+fn make(path: &Path) -> io::Result<()> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            access(path, AccessFlags::R_OK | AccessFlags::W_OK).map_err(io::Error::from)
+        }
+        made => made.map(drop),
+    }
+}
+
 fn open(path: &Path) -> Result<Connection, OpenError> {
-    // SQLite would make the file by the umask; it holds who may log in.
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)
-        .map_err(|source| OpenError::File { path: path.into(), source })?;
+    make(path).map_err(|source| OpenError::File { path: path.into(), source })?;
     let configure = || {
         let db = Connection::open(path)?;
         db.busy_timeout(BUSY)?;
@@ -301,7 +310,10 @@ impl Sqlite {
         traffic.extend(working.traffic_needed());
         for key in traffic {
             let recent = self.recent.traffic.take(&key);
-            working.add_traffic(key, recent.map_or_else(|| rows::traffic(&self.db, key), Ok)?);
+            match rows::apart(recent.map_or_else(|| rows::traffic(&self.db, key), Ok))? {
+                Ok(traffic) => working.add_traffic(key, traffic),
+                Err(error) => damage::held(key, &error),
+            }
         }
         let enrolled = match self.enrolled.take() {
             Some(enrolled) => enrolled,
@@ -406,11 +418,12 @@ impl Engine for Sqlite {
         }
         match chore {
             Chore::Budgets { .. } => self.recent.forget_budgets(),
+            Chore::Discard(_) => (self.recent, self.enrolled) = (Recent::default(), None),
             Chore::Audit { .. }
             | Chore::Index
             | Chore::Agreed { .. }
             | Chore::Trail { .. }
-            | Chore::Imported(_)
+            | Chore::Imported { .. }
             | Chore::Rotate(_)
             | Chore::Retired(_)
             | Chore::Reserve => {}
@@ -421,6 +434,9 @@ impl Engine for Sqlite {
 
 /// Logs the cause with its remedy; the caller learns only that nothing was committed.
 fn report(step: &'static str, error: &rusqlite::Error) -> StoreError {
+    if let Some(unread) = rows::unread(error) {
+        return unread.refused(step);
+    }
     let remedy = remedy(error);
     error!(step, error = %error, remedy, "the store failed; nothing is granted until it works");
     StoreError::Unavailable
@@ -444,3 +460,6 @@ fn remedy(error: &rusqlite::Error) -> &'static str {
         _ => "see the error",
     }
 }
+
+#[cfg(test)]
+mod tests;

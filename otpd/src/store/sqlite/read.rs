@@ -20,7 +20,7 @@ use crate::{
         time::Timestamp,
     },
     keys::Keys,
-    store::{Counts, StoreError, Subscriber, format::NUMBER, found},
+    store::{Counts, ListedNumber, StoreError, Subscriber, damage, format::NUMBER, found},
     threads,
 };
 
@@ -104,11 +104,16 @@ impl Reads {
             let after = after.as_ref().map_or("", Account::as_str);
             let found = select.query_map(params![after, limit, NUMBER], |row| {
                 let account = rows::name(row, 0)?;
-                let enrollment = rows::enrollment(keys, &account, row, 1)?;
-                let budget = row.get_ref(4)?.as_blob_or_null()?;
-                let budget = budget.map(|budget| rows::decode::<Budget>(4, budget)).transpose()?;
-                let opted_out = budget.and_then(|budget| budget.opted_out);
-                Ok(Subscriber { account, enrollment, opted_out })
+                let read = || -> rusqlite::Result<_> {
+                    let enrollment = rows::enrollment(keys, &account, row, 1)?;
+                    let budget = row.get_ref(4)?.as_blob_or_null()?;
+                    let budget = budget.map(|budget| rows::decode::<Budget>(4, budget));
+                    let opted_out = budget.transpose()?.and_then(|budget| budget.opted_out);
+                    Ok(ListedNumber { enrollment, opted_out })
+                };
+                let number = read();
+                let number = number.inspect_err(|error| damage::listed(&account, error)).ok();
+                Ok(Subscriber { account, number })
             })?;
             found.collect()
         })
@@ -137,7 +142,13 @@ impl Reads {
             let mut found = select.query([])?;
             while let Some(row) = found.next()? {
                 let account = rows::name(row, 0)?;
-                counts.add(&rows::enrollment(keys, &account, row, 1)?);
+                match rows::enrollment(keys, &account, row, 1) {
+                    Ok(enrollment) => counts.add(&enrollment),
+                    Err(error) => {
+                        damage::listed(&account, &error);
+                        counts.unreadable.add(account.as_str());
+                    }
+                }
             }
             each_login_under_way(db, |login| counts.add_login(&login, now))?;
             Ok(counts)
@@ -205,6 +216,9 @@ impl Reads {
                 return;
             }
             let result = read(db, keys).map_err(|error| {
+                if let Some(unread) = rows::unread(&error) {
+                    return unread.refused("read");
+                }
                 error!(%error, "a read of the store failed");
                 StoreError::Unavailable
             });

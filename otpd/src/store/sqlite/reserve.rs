@@ -149,7 +149,7 @@ impl Reserve {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::MetadataExt;
+    use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
     use super::{Reserve, SIZE};
 
@@ -158,7 +158,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("otpd.db.reserve");
         let reserve = Reserve::open(&dir.path().join("otpd.db"));
-        let file = std::fs::metadata(&path).unwrap();
+        let file = fs::metadata(&path).unwrap();
         assert!(reserve.held && !reserve.shortage().holds());
         assert_eq!((file.len(), file.mode() & 0o7777), (u64::from(SIZE), 0o600));
         assert!(file.blocks() * 512 >= u64::from(SIZE), "{} blocks", file.blocks());
@@ -168,9 +168,9 @@ mod tests {
     fn holes_are_filled() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("otpd.db.reserve");
-        std::fs::File::create(&path).unwrap().set_len(u64::from(SIZE) * 2).unwrap();
+        fs::File::create(&path).unwrap().set_len(u64::from(SIZE) * 2).unwrap();
         let reserve = Reserve::open(&dir.path().join("otpd.db"));
-        let file = std::fs::metadata(&path).unwrap();
+        let file = fs::metadata(&path).unwrap();
         assert!(reserve.held && file.len() == u64::from(SIZE));
         assert!(file.blocks() * 512 >= u64::from(SIZE), "{} blocks", file.blocks());
     }
@@ -184,6 +184,30 @@ mod tests {
         assert!(reserve.release() && shortage.holds() && !reserve.path.exists());
         assert!(!reserve.release(), "there is nothing more to give up");
         assert!(reserve.regain() && !shortage.holds() && reserve.path.exists());
+    }
+
+    #[test]
+    fn what_is_gone_has_made_room_and_what_stays_has_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut reserve = Reserve::open(&dir.path().join("otpd.db"));
+        fs::remove_file(&reserve.path).unwrap();
+        assert!(reserve.release(), "somebody else was quicker");
+        assert!(reserve.regain());
+        fs::remove_file(&reserve.path).unwrap();
+        fs::create_dir(&reserve.path).unwrap();
+        assert!(!reserve.release() && reserve.shortage().holds(), "it cannot be removed");
+    }
+
+    #[test]
+    fn that_of_an_earlier_run_stays_while_there_is_room() {
+        let dir = tempfile::tempdir().unwrap();
+        let database = dir.path().join("otpd.db");
+        let reserve = Reserve::open(&database);
+        assert!(!Reserve::spare(&database) && reserve.path.exists());
+        // There is no room there at all, and no reserve.
+        let nowhere = Path::new("/proc/otpd.db");
+        assert_eq!(Reserve::of(nowhere).room(), 0);
+        assert!(!Reserve::spare(nowhere), "nothing was given up");
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub(super) fn leaves_stale_pages(db: &Connection) -> rusqlite::Result<bool> {
 }
 
 impl Sqlite {
-    /// Keeps further code keys from before; whether there were any.
+    /// Keeps further code keys from before; whether there were any: then this run is over.
     pub(super) fn retire(&self, sealed: &[u8]) -> rusqlite::Result<u32> {
         let Ok(joined) = rotation::joined(&self.keys, retired(&self.db)?.as_deref(), sealed) else {
             error!("the keys from before of a backup are damaged, and left out");
@@ -40,7 +40,6 @@ impl Sqlite {
         let Some(joined) = joined else { return Ok(0) };
         let put = "INSERT OR REPLACE INTO meta (name, value) VALUES ('retired-keys', ?1)";
         self.db.execute(put, [joined])?;
-        self.rekeyed.set();
         Ok(1)
     }
 

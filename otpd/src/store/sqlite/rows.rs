@@ -1,7 +1,7 @@
 //! Rows to values and back.
 
 use minicbor::{Decode, Encode};
-use rusqlite::{Connection, OptionalExtension, Row, params, types::Type};
+use rusqlite::{Connection, Error, OptionalExtension, Row, params, types::Type};
 
 use crate::{
     domain::{
@@ -14,12 +14,47 @@ use crate::{
         time::Timestamp,
     },
     keys::Keys,
-    store::format::{self, Counted, CountedKey, Damaged, Enrolled},
+    store::{
+        Damage,
+        damage::Unread,
+        format::{self, Counted, CountedKey, Damaged, Enrolled},
+    },
 };
 
 /// A damaged value is an error, never a guess.
 pub(super) fn damaged(column: usize, kind: Type, error: Damaged) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, kind, Box::new(error))
+}
+
+/// Says whose a row is that cannot be read. What the database says stays as it is.
+fn of<T>(
+    account: Option<&Account>,
+    what: Damage,
+    read: rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    read.map_err(|error| match error {
+        Error::FromSqlConversionFailure(column, kind, cause) => {
+            let (account, cause) = (account.cloned(), cause.to_string());
+            Error::FromSqlConversionFailure(column, kind, Box::new(Unread { account, what, cause }))
+        }
+        other => other,
+    })
+}
+
+/// The row that could not be read, if it was that.
+pub(super) fn unread(error: &Error) -> Option<&Unread> {
+    match error {
+        Error::FromSqlConversionFailure(_, _, cause) => cause.downcast_ref(),
+        _ => None,
+    }
+}
+
+/// Sets what cannot be read apart from what the database says: other rows can be read all the same.
+pub(super) fn apart<T>(read: rusqlite::Result<T>) -> rusqlite::Result<Result<T, Error>> {
+    match read {
+        Err(error @ Error::FromSqlConversionFailure(..)) => Ok(Err(error)),
+        read => read.map(Ok),
+    }
 }
 
 /// A value that cannot be stored.
@@ -47,12 +82,14 @@ pub(super) fn account(
     keys: &Keys,
     account: &Account,
 ) -> rusqlite::Result<(Option<Enrollment>, LoginState)> {
-    let enrollment = enrollment_of(db, keys, account)?;
+    Ok((enrollment_of(db, keys, account)?, login_of(db, account)?))
+}
+
+/// The login row alone; an empty one when there is none.
+pub(super) fn login_of(db: &Connection, account: &Account) -> rusqlite::Result<LoginState> {
     let mut select = db.prepare_cached("SELECT state FROM login WHERE account = ?1")?;
-    let login = select
-        .query_row([account.as_str()], |row| decode(0, row.get_ref(0)?.as_blob()?))
-        .optional()?;
-    Ok((enrollment, login.unwrap_or_default()))
+    let read = select.query_row([account.as_str()], |row| login(row, 0)).optional();
+    Ok(of(Some(account), Damage::Logins, read)?.unwrap_or_default())
 }
 
 /// The enrollment row alone.
@@ -64,7 +101,8 @@ pub(super) fn enrollment_of(
     let mut select = db.prepare_cached(
         "SELECT number, number_index, details FROM enrollment WHERE account = ?1",
     )?;
-    select.query_row([account.as_str()], |row| enrollment(keys, account, row, 0)).optional()
+    let read = select.query_row([account.as_str()], |row| enrollment(keys, account, row, 0));
+    of(Some(account), Damage::Number, read.optional())
 }
 
 /// `number, number_index, details`, beginning at `column`.
@@ -100,7 +138,7 @@ pub(super) fn put_enrollment(
     upsert.execute(params![account.as_str(), keys.id, number, index.as_slice(), details]).map(drop)
 }
 
-/// The login row alone.
+/// `state` of a login, in a column.
 pub(super) fn login(row: &Row<'_>, column: usize) -> rusqlite::Result<LoginState> {
     decode(column, row.get_ref(column)?.as_blob()?)
 }
@@ -155,7 +193,7 @@ fn put_counted(
 }
 
 pub(super) fn budget(db: &Connection, key: BudgetKey) -> rusqlite::Result<Budget> {
-    counted(db, format::budget_key(key))
+    of(None, Damage::Limits, counted(db, format::budget_key(key)))
 }
 
 pub(super) fn put_budget(

@@ -4,7 +4,7 @@
 //! log of the database cannot be cut off, and grows: so whoever takes one reads it in time or drops it.
 
 use minicbor::{Decode, Encode};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
@@ -15,7 +15,7 @@ use crate::{
     store::{
         Imported, Piece, Snapshot, StoreError, TrailRow,
         format::Counted,
-        snapshot::{AHEAD, ROWS},
+        snapshot::{AHEAD, LeftOut, ROWS},
     },
     threads,
 };
@@ -66,6 +66,13 @@ impl Reads {
         .await
     }
 
+    pub(in crate::store) async fn trail_moved_by(
+        &self,
+        backup: u64,
+    ) -> Result<Option<i64>, StoreError> {
+        self.read(move |db, _| in_front(db, backup)).await
+    }
+
     pub(in crate::store) async fn trail_before(
         &self,
         before: i64,
@@ -103,11 +110,15 @@ fn start(db: &Connection) -> Begun {
 /// Reads everything, as far as somebody takes it.
 fn read(db: &Connection, keys: &Keys, pieces: &Pieces) {
     let all = || -> rusqlite::Result<()> {
+        let mut left_out = LeftOut::default();
         // What counts goes first, so that whoever can log in again is held by it: see crate::backup.
         for pass in [counted, with_number, without_number] {
-            if let Wanted(false) = pass(db, keys, pieces)? {
+            if let Wanted(false) = pass(db, keys, pieces, &mut left_out)? {
                 return Ok(());
             }
+        }
+        if let Some(piece) = left_out.piece() {
+            let Wanted(_) = send(pieces, piece);
         }
         Ok(())
     };
@@ -123,18 +134,38 @@ fn send(pieces: &Pieces, piece: Piece) -> Wanted {
     Wanted(pieces.blocking_send(Ok(Some(piece))).is_ok())
 }
 
-fn with_number(db: &Connection, keys: &Keys, pieces: &Pieces) -> rusqlite::Result<Wanted> {
+/// The name of an account whose row cannot be read, however much of that can.
+fn named(row: &Row<'_>) -> rusqlite::Result<String> {
+    let bytes = row.get_ref(0)?.as_bytes().unwrap_or_default();
+    Ok(String::from_utf8_lossy(bytes).into_owned())
+}
+
+fn with_number(
+    db: &Connection,
+    keys: &Keys,
+    pieces: &Pieces,
+    left_out: &mut LeftOut,
+) -> rusqlite::Result<Wanted> {
     let select = "SELECT enrollment.account, state, number, number_index, details FROM enrollment
                   LEFT JOIN login ON login.account = enrollment.account";
     let mut select = db.prepare(select)?;
     let mut found = select.query([])?;
     let mut accounts = Vec::with_capacity(ROWS);
     while let Some(row) = found.next()? {
-        let account = rows::name(row, 0)?;
-        let state = row.get_ref(1)?.as_blob_or_null()?;
-        let login = state.map(|state| rows::decode::<LoginState>(1, state)).transpose()?;
-        let enrollment = Some(rows::enrollment(keys, &account, row, 2)?);
-        accounts.push(Kept { account, enrollment, login: login.unwrap_or_default() });
+        let read = || {
+            let account = rows::name(row, 0)?;
+            let state = row.get_ref(1)?.as_blob_or_null()?;
+            let login = state.map(|state| rows::decode::<LoginState>(1, state)).transpose()?;
+            Ok((rows::enrollment(keys, &account, row, 2)?, account, login))
+        };
+        match rows::apart(read())? {
+            Ok((enrollment, account, login)) => {
+                left_out.with_number(&account, enrollment.index);
+                let login = login.unwrap_or_default();
+                accounts.push(Kept { account, enrollment: Some(enrollment), login });
+            }
+            Err(error) => left_out.account(&named(row)?, &error),
+        }
         if accounts.len() == ROWS
             && let Wanted(false) = send(pieces, Piece::Accounts(std::mem::take(&mut accounts)))
         {
@@ -144,15 +175,23 @@ fn with_number(db: &Connection, keys: &Keys, pieces: &Pieces) -> rusqlite::Resul
     Ok(send(pieces, Piece::Accounts(accounts)))
 }
 
-fn without_number(db: &Connection, _: &Keys, pieces: &Pieces) -> rusqlite::Result<Wanted> {
+fn without_number(
+    db: &Connection,
+    _: &Keys,
+    pieces: &Pieces,
+    left_out: &mut LeftOut,
+) -> rusqlite::Result<Wanted> {
     let select = "SELECT account, state FROM login
                   WHERE account NOT IN (SELECT account FROM enrollment)";
     let mut select = db.prepare(select)?;
     let mut found = select.query([])?;
     let mut accounts = Vec::with_capacity(ROWS);
     while let Some(row) = found.next()? {
-        let (account, login) = (rows::name(row, 0)?, rows::login(row, 1)?);
-        accounts.push(Kept { account, enrollment: None, login });
+        let read = || Ok((rows::name(row, 0)?, rows::login(row, 1)?));
+        match rows::apart(read())? {
+            Ok((account, login)) => accounts.push(Kept { account, enrollment: None, login }),
+            Err(error) => left_out.account(&named(row)?, &error),
+        }
         if accounts.len() == ROWS
             && let Wanted(false) = send(pieces, Piece::Accounts(std::mem::take(&mut accounts)))
         {
@@ -162,14 +201,20 @@ fn without_number(db: &Connection, _: &Keys, pieces: &Pieces) -> rusqlite::Resul
     Ok(send(pieces, Piece::Accounts(accounts)))
 }
 
-fn counted(db: &Connection, _: &Keys, pieces: &Pieces) -> rusqlite::Result<Wanted> {
+fn counted(
+    db: &Connection,
+    _: &Keys,
+    pieces: &Pieces,
+    left_out: &mut LeftOut,
+) -> rusqlite::Result<Wanted> {
     let mut select = db.prepare("SELECT kind, key, state FROM budget ORDER BY kind, key")?;
     let mut found = select.query([])?;
     let (mut numbers, mut together) = (Vec::with_capacity(ROWS), Vec::with_capacity(ROWS));
     while let Some(row) = found.next()? {
-        match rows::any_counted(row)? {
-            Counted::Number(number, budget) => numbers.push((number, budget)),
-            Counted::Together(key, traffic) => together.push((key, traffic)),
+        match rows::apart(rows::any_counted(row))? {
+            Ok(Counted::Number(number, budget)) => numbers.push((number, budget)),
+            Ok(Counted::Together(key, traffic)) => together.push((key, traffic)),
+            Err(error) => left_out.counted(row.get(0)?, row.get(1)?, &error),
         }
         if numbers.len() == ROWS
             && let Wanted(false) = send(pieces, Piece::Budgets(std::mem::take(&mut numbers)))
@@ -237,10 +282,7 @@ fn moved(
     backup: u64,
     (newest, ended): (i64, Timestamp),
 ) -> rusqlite::Result<Option<i64>> {
-    let before = "SELECT value FROM meta WHERE name = 'trail-in-front'";
-    let before =
-        db.query_row(before, [], |row| rows::decode::<InFront>(0, row.get_ref(0)?.as_blob()?));
-    if let Some(InFront { moved, .. }) = before.optional()?.filter(|front| front.backup == backup) {
+    if let Some(moved) = in_front(db, backup)? {
         return Ok(Some(moved));
     }
     let first = "SELECT id, at FROM audit ORDER BY id LIMIT 1";
@@ -254,6 +296,15 @@ fn moved(
     let put = "INSERT OR REPLACE INTO meta (name, value) VALUES ('trail-in-front', ?1)";
     db.execute(put, [front])?;
     Ok(Some(moved))
+}
+
+/// By how much this backup's ids were moved, if they were.
+fn in_front(db: &Connection, backup: u64) -> rusqlite::Result<Option<i64>> {
+    let select = "SELECT value FROM meta WHERE name = 'trail-in-front'";
+    let front =
+        db.query_row(select, [], |row| rows::decode::<InFront>(0, row.get_ref(0)?.as_blob()?));
+    let front = front.optional()?.filter(|front| front.backup == backup);
+    Ok(front.map(|front| front.moved))
 }
 
 #[cfg(test)]

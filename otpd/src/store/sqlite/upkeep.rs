@@ -103,7 +103,14 @@ impl Sqlite {
             Chore::Audit { until, now } => return index::cut_off(db, *until, *now),
             Chore::Index => return index::enter(db),
             Chore::Rotate(rotation) => return self.rotate(rotation),
-            Chore::Retired(sealed) => return self.retire(sealed),
+            Chore::Retired(sealed) => {
+                let learned = self.retire(sealed)?;
+                if learned > 0 {
+                    self.rekeyed.set();
+                }
+                return Ok(learned);
+            }
+            Chore::Discard(event) => return self.discard(event),
             Chore::Trail { backup, newest, rows } => {
                 return snapshot::put_in_front(db, *backup, *newest, rows);
             }
@@ -118,12 +125,19 @@ impl Sqlite {
                 db.prepare_cached("COMMIT")?.execute([])?;
                 deleted
             }
-            Chore::Imported(imported) => {
+            Chore::Imported { imported, retired } => {
                 let imported = rows::encode(imported)?;
+                db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
                 db.execute(
                     "INSERT OR REPLACE INTO meta (name, value) VALUES ('imported', ?1)",
                     [imported],
-                )?
+                )?;
+                let learned = retired.as_deref().map_or(Ok(0), |sealed| self.retire(sealed))?;
+                db.prepare_cached("COMMIT")?.execute([])?;
+                if learned > 0 {
+                    self.rekeyed.set();
+                }
+                return Ok(1 + learned);
             }
             Chore::Agreed { agreement, event } => {
                 let agreement = rows::encode(agreement)?;

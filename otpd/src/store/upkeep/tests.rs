@@ -1,4 +1,5 @@
 use std::{
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -6,7 +7,7 @@ use std::{
 use rusqlite::params;
 
 use crate::{
-    clock::Clock,
+    clock::{Clock, Readings},
     domain::{
         account::Account,
         budget::Purse,
@@ -14,8 +15,10 @@ use crate::{
         time::{DAY, Timestamp},
     },
     keys::MasterKey,
-    store::{Deleted, Reader, Scope, Sqlite, Store, StoreError},
+    store::{Deleted, Reader, Scope, Sqlite, Store, StoreError, Trail},
 };
+
+const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
 /// How long a decision takes, over and over, until `stop` says so: how many, and the longest.
 #[expect(clippy::disallowed_methods, reason = "it is a measurement")]
@@ -36,14 +39,9 @@ async fn decisions(store: &Store, mut stop: tokio::sync::oneshot::Receiver<()>) 
     (number, longest)
 }
 
-#[expect(clippy::disallowed_methods, reason = "it is a measurement")]
-async fn measure(events: i64) -> (u32, Duration) {
-    const NOW: Timestamp = Timestamp(1_800_000_000_000);
-    let dir = tempfile::tempdir().expect("a directory");
-    let path = dir.path().join("otpd.db");
-    let keys = MasterKey::from_bytes([1; 32]).derive();
-    let sqlite = Sqlite::open(&path, keys.clone()).expect("a database");
-    let mut db = rusqlite::Connection::open(&path).expect("the same");
+/// Puts events into a trail.
+fn fill(path: &Path, events: i64) {
+    let mut db = rusqlite::Connection::open(path).expect("the same");
     let fill = db.transaction().expect("a transaction");
     {
         let insert = "INSERT INTO audit (at, request, account, actor, event) VALUES
@@ -55,7 +53,15 @@ async fn measure(events: i64) -> (u32, Duration) {
         }
     }
     fill.commit().expect("a commit");
-    drop(db);
+}
+
+#[expect(clippy::disallowed_methods, reason = "it is a measurement")]
+async fn measure(events: i64) -> (u32, Duration) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("otpd.db");
+    let keys = MasterKey::from_bytes([1; 32]).derive();
+    let sqlite = Sqlite::open(&path, keys.clone()).expect("a database");
+    fill(&path, events);
     let reader = Reader::sqlite(&path, keys).expect("the same");
     let clock = Clock::from_fn(|| NOW);
     let (store, _) = Store::start(sqlite, clock.clone(), Arc::new(|_| ())).expect("a thread");
@@ -84,7 +90,7 @@ async fn what_can_wait_is_refused_while_the_disk_is_full() {
     std::fs::create_dir(&reserve).expect("a directory");
     let keys = MasterKey::from_bytes([1; 32]).derive();
     let sqlite = Sqlite::open(&dir.path().join("otpd.db"), keys).expect("a database");
-    let clock = Clock::from_fn(|| Timestamp(1_800_000_000_000));
+    let clock = Clock::from_fn(|| NOW);
     let (store, thread) = Store::start(sqlite, clock, Arc::new(|_| ())).expect("a thread");
     assert_eq!(store.has_room().await, Ok(()));
     assert!(store.shortage().set(true) && !store.shortage().set(true), "a change is told once");
@@ -95,6 +101,46 @@ async fn what_can_wait_is_refused_while_the_disk_is_full() {
     assert!(!store.shortage().holds());
     drop(store);
     thread.join().expect("the store's thread ends in order");
+}
+
+#[tokio::test]
+async fn every_event_is_entered_where_it_is_found_and_none_while_the_disk_is_full() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("otpd.db");
+    let keys = MasterKey::from_bytes([1; 32]).derive();
+    let sqlite = Sqlite::open(&path, keys).expect("a database");
+    let clock = Clock::from_fn(|| NOW);
+    let (store, _) = Store::start(sqlite, clock, Arc::new(|_| ())).expect("a thread");
+    fill(&path, 2001);
+    let db = rusqlite::Connection::open(&path).expect("the same");
+    let entered = || {
+        let count = "SELECT count(*) FROM audit_account";
+        db.query_row(count, [], |row| row.get::<_, i64>(0)).expect("a number")
+    };
+    for (full, expected) in [(true, 0), (false, 2001)] {
+        store.shortage().set(full);
+        store.index().await.expect("a transaction");
+        assert_eq!(entered(), expected);
+    }
+}
+
+#[tokio::test]
+async fn an_hours_upkeep_deletes_what_is_old_and_writes_down_when_the_clocks_agreed() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("otpd.db");
+    let keys = MasterKey::from_bytes([1; 32]).derive();
+    let sqlite = Sqlite::open(&path, keys.clone()).expect("a database");
+    let reader = Reader::sqlite(&path, keys.clone()).expect("the same");
+    let clock = Clock::from_readings(None, None, || Readings { wall: NOW, uptime: DAY });
+    let (store, thread) = Store::start(sqlite, clock.clone(), Arc::new(|_| ())).expect("a thread");
+    fill(&path, 3);
+    store.keep_up(&reader, &clock, DAY).await;
+    let events = reader.events(Trail::default(), 0, i64::MAX, 9).await.expect("a read");
+    assert_eq!(events.len(), 1, "the newest stays");
+    drop(store);
+    thread.join().expect("the store's thread ends in order");
+    let agreement = Sqlite::open(&path, keys).expect("the same").agreement().expect("a read");
+    assert_eq!(agreement.map(|agreement| agreement.wall), Some(NOW));
 }
 
 #[tokio::test]

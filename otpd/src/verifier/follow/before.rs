@@ -29,7 +29,7 @@ impl Courier {
         let vendor_id = sent.vendor_id.clone().map(VendorMessageId);
         let site = self.sites.now();
         let Some(names) = Names::of(&site, sent.channel, gateway, vendor_id, id) else { return };
-        self.ask_after(self.enter(What::Before(Box::new(sent)), names));
+        self.follow(Arc::new(Taken::new(What::Before(Box::new(sent)), names)));
     }
 
     /// Asks a vendor that reported a loss whether it is so. A report that is wrong would end a code that

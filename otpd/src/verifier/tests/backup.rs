@@ -65,7 +65,7 @@ async fn a_backup_has_its_end_once() {
 }
 
 /// All lines of a backup.
-async fn lines(house: &House) -> Vec<String> {
+pub(super) async fn lines(house: &House) -> Vec<String> {
     let mut backup = house.verifier.backup(true, 0).await.expect("begun");
     let mut lines = Vec::new();
     while let Some(line) = backup.next().await.expect("a line") {
@@ -110,7 +110,7 @@ async fn what_counts_is_back_before_the_first_account() {
 }
 
 impl House {
-    fn at(&self, minutes: i64) {
+    pub(super) fn at(&self, minutes: i64) {
         *self.now.lock().expect("no panic") = Timestamp(NOW.0 + minutes * 60_000);
     }
 

@@ -7,15 +7,18 @@ use otp_proto::login::Verdict;
 use super::{Asked, Attendance, Handed, House, Status, accepted, code};
 use crate::{
     domain::{
+        account::Account,
         audit::Event,
         challenge::Delivery,
         login::{Cause, Typed},
+        records::{Decided, Records},
         time::Timestamp,
     },
     gateway::{GatewayName, VendorMessageId},
+    store::Scope,
     verifier::{
         follow::FOLLOWED,
-        taken::{Key, What},
+        taken::{Code, Key, Names, Taken, What},
     },
 };
 
@@ -198,6 +201,27 @@ async fn of_a_login_that_ended_before_its_vendors_reply_no_plain_code_is_kept() 
 }
 
 #[tokio::test]
+async fn of_a_login_that_ends_while_its_message_is_written_down_no_plain_code_is_kept() {
+    let mut house = house().await;
+    let (token, _, _) = house.begin().await;
+    let key = Key::Theirs(GatewayName("first".into()), VendorMessageId("id-1".into()));
+    let messages = &house.verifier.courier.messages;
+    let What::Code(code) = &messages.get(&key).expect("it is listened to").what else {
+        panic!("a code was sent")
+    };
+    assert!(!code.order().code.is_wiped());
+    let names = Names { gateway: GatewayName("first".into()), id: None, ours: None };
+    let again = Code::new(Arc::clone(&code.site), code.order());
+    let again = Arc::new(Taken::new(What::Code(Box::new(again)), names));
+    // Written down from here, and found under its names not before the end.
+    messages.hold(&again);
+    house.verifier.courier.wipe(token);
+    messages.enter(&again, *house.now.lock().unwrap());
+    let What::Code(code) = &again.what else { panic!("a code was sent") };
+    assert!(code.order().code.is_wiped() && !messages.holds_code(token));
+}
+
+#[tokio::test]
 async fn a_name_that_a_vendor_gives_twice_keeps_no_code_for_ever() {
     let mut house = house().await;
     let (first, _, typed) = house.begin().await;
@@ -214,6 +238,42 @@ async fn a_name_that_a_vendor_gives_twice_keeps_no_code_for_ever() {
     *house.now.lock().unwrap() = Timestamp(1_800_003_600_000);
     house.verifier.courier.forget();
     assert!(!holds(&house, second));
+}
+
+#[tokio::test]
+async fn a_code_that_expired_is_wiped_while_the_store_is_busy_with_something_else() {
+    let mut house = house().await;
+    let (token, _, _) = house.begin().await;
+    house.verifier.drained().await;
+    let holds = |house: &House| house.verifier.courier.messages.holds_code(token);
+    assert!(holds(&house));
+    // The engine stands in a decision, and upkeep waits for it behind that.
+    let (open, opened) = std::sync::mpsc::channel::<()>();
+    let (arrive, mut arrival) = tokio::sync::mpsc::unbounded_channel();
+    let opened = std::sync::Mutex::new(opened);
+    let wait = move |records: &Records, _| {
+        let _ = arrive.send(());
+        let _ = opened.lock().expect("one decision").recv();
+        Decided::unchanged(records, ())
+    };
+    let store = house.verifier.store.clone();
+    tokio::spawn(async move { store.transact(Scope::Account(Account::host()), wait).await });
+    arrival.recv().await.expect("the engine arrives");
+    let verifier = Arc::clone(&house.verifier);
+    let upkeep = tokio::spawn(async move { verifier.look_after().await });
+    pass(61).await;
+    tokio::task::yield_now().await;
+    assert!(holds(&house), "it is good still");
+    *house.now.lock().unwrap() = Timestamp(1_800_003_600_000);
+    tokio::time::pause();
+    for _ in 0..10 {
+        // Paused, time passes when nothing is left to do but to wait for it.
+        tokio::time::sleep(Duration::from_secs(30)).await;
+    }
+    tokio::time::resume();
+    assert!(!holds(&house), "five minutes later");
+    drop(open);
+    upkeep.abort();
 }
 
 #[tokio::test]

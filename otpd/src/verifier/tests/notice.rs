@@ -43,7 +43,7 @@ impl House {
         self.verifier.notice(&GatewayName(gateway.into()), Notice::Hint { id }).await;
     }
 
-    async fn writes(&self, from: &str, keyword: Keyword) {
+    pub(super) async fn writes(&self, from: &str, keyword: Keyword) {
         let from = from.parse().expect("a number");
         let (mark, id) = (Mark(random::system().random()), None);
         let notice = Notice::Inbound { from, keyword, mark, id };

@@ -109,9 +109,7 @@ impl Parts {
 
     fn buckets(&self, width: i64) -> Buckets {
         let list = self.0.iter().map(Part::bucket);
-        let empty =
-            |bucket: &Bucket| *bucket == Bucket { minute: bucket.minute, ..Bucket::default() };
-        Buckets { list: list.filter(|bucket| !empty(bucket)).collect(), width }
+        Buckets { list: list.filter(|bucket| !bucket.is_empty()).collect(), width }
     }
 
     fn end(&self, width: i64, span: std::time::Duration) -> Option<Timestamp> {

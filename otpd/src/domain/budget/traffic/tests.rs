@@ -122,6 +122,25 @@ fn answered_and_refunded_messages_do_not_count_as_unanswered() {
     assert_eq!(traffic.capped(&capped, NOW), None);
 }
 
+/// A store that keeps what changed knows nothing of it either.
+#[test]
+fn a_message_that_was_given_back_leaves_nothing() {
+    let mut traffic = Traffic::default();
+    traffic.charge_all(NOW);
+    traffic.refund(NOW, Refunded { answered: false });
+    traffic.settle(NOW.after(MINUTE));
+    assert_eq!(traffic, Traffic::default());
+    traffic.charge_proof(NOW);
+    traffic.refund_proof(NOW);
+    traffic.settle(NOW);
+    assert_eq!(traffic, Traffic::default());
+    // Nor where the clock was ahead.
+    traffic.charge(NOW);
+    traffic.refund(NOW, Refunded { answered: false });
+    traffic.settle(NOW.before(HOUR));
+    assert_eq!(traffic, Traffic::default());
+}
+
 #[test]
 fn an_answered_one_that_is_given_back_stands_for_no_other() {
     let at = NOW.before(MINUTE);

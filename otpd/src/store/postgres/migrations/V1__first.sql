@@ -149,6 +149,188 @@ CREATE POLICY append ON otpd.audit FOR INSERT WITH CHECK (
   OR has_table_privilege('otpd.audit', 'DELETE'));
 CREATE POLICY cut_off ON otpd.audit FOR DELETE USING (true);
 
+-- What a decision locks, reads and writes, in functions: of what is in them a server keeps the plans,
+-- also for a pooler, where nothing else of a connection can be kept. They decide nothing, and do what
+-- whoever calls them may do. Each statement sees what was committed before it: what is read after a
+-- lock is what the lock holds. Rows are looked up one by one (LATERAL, LOOP), so that there is but one
+-- plan: one that joins may read a table wholly for ever, made when the table was empty.
+
+-- Accounts that are named, and those of challenges: makes the rows of those that have none, locks all,
+-- and reads them. One whose row was deleted meanwhile has no state.
+CREATE FUNCTION otpd.lock_accounts(tokens bytea[], names text[], by_key bigint, empty bytea)
+RETURNS TABLE (
+  account text, made boolean, state bytea, number bytea, number_index bytea, details bytea,
+  codes bytea[], bypasses bytea[], uses_left smallint[], used bigint[])
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+  wanted text[] := ARRAY(
+    SELECT name COLLATE "C" FROM unnest(names) AS name
+    UNION SELECT account FROM otpd.challenge WHERE token = ANY(tokens)
+    ORDER BY 1);
+BEGIN
+  INSERT INTO otpd.login (account, key_id, state)
+  SELECT name, by_key, empty FROM unnest(wanted) AS name ON CONFLICT DO NOTHING;
+  PERFORM FROM unnest(wanted) AS name,
+          LATERAL (SELECT FROM otpd.login WHERE account = name FOR UPDATE) AS login;
+  RETURN QUERY
+  SELECT name, coalesce(login.made, false), login.state, number, number_index, enrollment.details,
+         ARRAY(SELECT hash FROM otpd.recovery_code AS given
+               WHERE given.account = name ORDER BY place),
+         ARRAY(SELECT given.details FROM otpd.bypass AS given
+               WHERE given.account = name ORDER BY id),
+         ARRAY(SELECT given.uses_left FROM otpd.bypass AS given
+               WHERE given.account = name ORDER BY id),
+         ARRAY(SELECT given.used FROM otpd.bypass AS given
+               WHERE given.account = name ORDER BY id)
+  FROM unnest(wanted) AS name
+       LEFT JOIN LATERAL (SELECT state, xmin = pg_current_xact_id()::xid AS made
+                          FROM otpd.login WHERE account = name LIMIT 1) AS login ON true
+       LEFT JOIN LATERAL (SELECT number, number_index, details
+                          FROM otpd.enrollment WHERE account = name LIMIT 1) AS enrollment ON true;
+END $$;
+
+-- The same of numbers' budgets: of numbers that are named, and of those that accounts have.
+CREATE FUNCTION otpd.lock_numbers(
+  tokens bytea[], names text[], numbers bytea[], by_key bigint, empty bytea)
+RETURNS TABLE (key bytea, made boolean, state bytea)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+  wanted bytea[] := ARRAY(
+    SELECT unnest(numbers)
+    UNION SELECT number_index FROM otpd.enrollment WHERE account = ANY(names)
+    UNION SELECT number_index FROM otpd.enrollment
+          WHERE account = ANY(ARRAY(SELECT account FROM otpd.challenge WHERE token = ANY(tokens)))
+    ORDER BY 1);
+BEGIN
+  INSERT INTO otpd.budget (kind, key, share, key_id, state, idle_at)
+  SELECT 1, name, 0, by_key, empty, 0 FROM unnest(wanted) AS name ON CONFLICT DO NOTHING;
+  PERFORM FROM unnest(wanted) AS name,
+          LATERAL (SELECT FROM otpd.budget
+                   WHERE kind = 1 AND key = name AND share = 0 FOR UPDATE) AS budget;
+  RETURN QUERY
+  SELECT name, coalesce(budget.made, false), budget.state
+  FROM unnest(wanted) AS name
+       LEFT JOIN LATERAL (SELECT state, xmin = pg_current_xact_id()::xid AS made
+                          FROM otpd.budget WHERE kind = 1 AND key = name AND share = 0
+                          LIMIT 1) AS budget ON true;
+END $$;
+
+-- All shares of what many accounts do together, without a lock.
+CREATE FUNCTION otpd.read_shares(kinds smallint[], keys bytea[])
+RETURNS TABLE (kind smallint, key bytea, share smallint, state bytea)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY SELECT wanted.kind, wanted.key, budget.share, budget.state
+  FROM unnest(kinds, keys) AS wanted (kind, key),
+       LATERAL (SELECT share, state FROM otpd.budget
+                WHERE kind = wanted.kind AND key = wanted.key OFFSET 0) AS budget;
+END $$;
+
+-- Writes logins that are locked, and deletes those with nothing in them; how many were written.
+CREATE FUNCTION otpd.put_logins(names text[], by_key bigint, states bytea[], gone text[])
+RETURNS bigint
+LANGUAGE plpgsql AS $$
+DECLARE
+  written bigint := 0;
+BEGIN
+  FOR place IN 1 .. cardinality(names) LOOP
+    UPDATE otpd.login SET key_id = by_key, state = states[place] WHERE account = names[place];
+    written := written + FOUND::int;
+  END LOOP;
+  DELETE FROM otpd.login WHERE account = ANY(gone);
+  RETURN written;
+END $$;
+
+-- The same of numbers' budgets.
+CREATE FUNCTION otpd.put_numbers(
+  numbers bytea[], by_key bigint, states bytea[], idle bigint[], gone bytea[])
+RETURNS bigint
+LANGUAGE plpgsql AS $$
+DECLARE
+  written bigint := 0;
+  name bytea;
+BEGIN
+  FOR place IN 1 .. cardinality(numbers) LOOP
+    UPDATE otpd.budget SET key_id = by_key, state = states[place], idle_at = idle[place]
+    WHERE kind = 1 AND key = numbers[place] AND share = 0;
+    written := written + FOUND::int;
+  END LOOP;
+  FOREACH name IN ARRAY gone LOOP
+    DELETE FROM otpd.budget WHERE kind = 1 AND key = name AND share = 0;
+  END LOOP;
+  RETURN written;
+END $$;
+
+CREATE FUNCTION otpd.put_challenges(gone bytea[], born bytea[], names text[]) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+  DELETE FROM otpd.challenge WHERE token = ANY(gone);
+  INSERT INTO otpd.challenge (token, account) SELECT * FROM unnest(born, names);
+END $$;
+
+-- Writes one share of each row, made of what was read there (null: no row). Those that are another by
+-- now are left, locked, and told as they are. All are to be in the order of their keys.
+CREATE FUNCTION otpd.put_shares(
+  one smallint, by_key bigint, kinds smallint[], keys bytea[], before bytea[], states bytea[],
+  idle bigint[])
+RETURNS TABLE (kind smallint, key bytea, state bytea)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+  there bytea;
+BEGIN
+  FOR place IN 1 .. cardinality(kinds) LOOP
+    IF before[place] IS NULL THEN
+      INSERT INTO otpd.budget (kind, key, share, key_id, state, idle_at)
+      VALUES (kinds[place], keys[place], one, by_key, states[place], idle[place])
+      ON CONFLICT DO NOTHING;
+      CONTINUE WHEN FOUND;
+    END IF;
+    SELECT budget.state INTO there FROM otpd.budget
+    WHERE kind = kinds[place] AND key = keys[place] AND share = one FOR UPDATE;
+    IF there = before[place] THEN
+      UPDATE otpd.budget SET key_id = by_key, state = states[place], idle_at = idle[place]
+      WHERE kind = kinds[place] AND key = keys[place] AND share = one;
+    ELSE
+      RETURN QUERY SELECT kinds[place], keys[place], there;
+    END IF;
+  END LOOP;
+END $$;
+
+CREATE FUNCTION otpd.append_events(
+  at bigint[], requests bigint[], accounts text[], actors text[], events text[])
+RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO otpd.audit (id, at, request, account, actor, event)
+  SELECT (SELECT base FROM otpd.audit_base)
+         + (pg_current_xact_id()::text::bigint << 16) + place,
+         new.at, request, account, actor, event
+  FROM unnest(at, requests, accounts, actors, events) WITH ORDINALITY
+       AS new (at, request, account, actor, event, place);
+END $$;
+
+-- Their plans are made once, and find rows by keys also in a table of which nothing is known yet. What
+-- is not the system's own is named with its schema.
+DO $$
+DECLARE
+  routine regprocedure;
+BEGIN
+  FOR routine IN
+    SELECT oid FROM pg_proc WHERE pronamespace = 'otpd'::regnamespace
+    AND proname IN ('lock_accounts', 'lock_numbers', 'read_shares', 'put_logins', 'put_numbers',
+                    'put_challenges', 'put_shares', 'append_events')
+  LOOP
+    EXECUTE format('ALTER FUNCTION %s SET search_path = pg_catalog, pg_temp
+                    SET plan_cache_mode = force_generic_plan
+                    SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off', routine);
+    EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', routine);
+  END LOOP;
+END $$;
+
 -- Gives the roles of packaging/postgres/roles.sql what each needs, where there are such roles. A host
 -- of administrators does all that a login host does; the owner of the schema needs nothing given.
 CREATE FUNCTION otpd.grant_rights() RETURNS void
@@ -166,6 +348,9 @@ BEGIN
   GRANT INSERT ON otpd.audit TO otpd_login, otpd_admin;
   GRANT DELETE ON otpd.recovery_code, otpd.bypass TO otpd_login, otpd_admin;
   GRANT UPDATE (uses_left, used) ON otpd.bypass TO otpd_login, otpd_admin;
+  GRANT EXECUTE ON FUNCTION
+    otpd.lock_accounts, otpd.lock_numbers, otpd.read_shares, otpd.put_logins, otpd.put_numbers,
+    otpd.put_challenges, otpd.put_shares, otpd.append_events TO otpd_login, otpd_admin;
   GRANT INSERT, UPDATE, DELETE ON otpd.enrollment, otpd.bypass, otpd.rekeyed TO otpd_admin;
   GRANT INSERT ON otpd.recovery_code TO otpd_admin;
   GRANT INSERT, UPDATE ON otpd.enrolled TO otpd_admin;

@@ -1,23 +1,30 @@
 //! What many accounts do together, and a disk without room.
 
-use std::sync::{Arc, Mutex, mpsc};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, mpsc},
+};
 
 use tokio::{
     sync::mpsc::{UnboundedReceiver, unbounded_channel},
     task::JoinHandle,
 };
 
-use super::{Store, StoreError, alice, charge, charged, open, serve, testing};
+use super::{
+    super::{connect::Connector, lock::Locked, rows::shares, session::Purpose, write::put_traffic},
+    NOW, Store, StoreError, alice, charge, keys, open, serve, testing,
+};
 use crate::{
     clock::Clock,
     domain::{
         account::Account,
         audit::{Actor, AuditEvent, Event},
-        records::{Decided, Records},
+        budget::{Share, Traffic},
+        records::{Decided, Records, TrafficKey},
         time::Timestamp,
     },
     postgres_server::Server,
-    store::AuditSink,
+    store::{AuditSink, working::Slot},
 };
 
 /// Counts a wrong code of the whole site, which has nobody; whether it brings eight digits.
@@ -45,15 +52,28 @@ async fn what_counts_by_the_believed_time_is_not_forgotten_by_the_databases() {
 }
 
 #[tokio::test]
-async fn a_damaged_share_of_the_site_stops_no_decision() {
+async fn what_another_host_counted_in_a_share_since_it_was_read_is_kept() {
     let server = Server::start();
-    let store = serve(open(testing::settings(&server)));
-    assert_eq!(guess(&store).await, Ok(false));
-    server.execute("otpd", "UPDATE otpd.budget SET state = '\\xff' WHERE kind = 4");
-    assert_eq!(charge(&store, "alice").await, Ok(1));
-    let site = |records: &Records, _| Decided::unchanged(records, records.clone().site().is_some());
-    assert_eq!(store.transact(alice(), site).await, Ok(false), "not read: what it limits is held");
-    assert_eq!(charged(&store, "alice").await, Ok(1));
+    drop(open(testing::settings(&server)));
+    let connector = Connector::new(testing::settings(&server)).expect("a way");
+    let mut session = connector.connect().await.expect("a server");
+    let mut slot = Slot::new(Traffic::default());
+    slot.now.charge_wrong(0, NOW);
+    let one = Share::between(&slot.read, &slot.now);
+    let (mut stale, mut expected) = (Locked::default(), Share::default());
+    // By what was read: no row twice, then a row of which one was counted, twice again.
+    for round in 0..4 {
+        session.begin(Purpose::Decide).await.expect("a transaction");
+        let changed = [(TrafficKey::All, &slot)];
+        put_traffic(&session, &keys(), 3, NOW, &changed, &stale).await.expect("a write");
+        let stored = shares(&session, &BTreeSet::from([TrafficKey::All])).await.expect("a read");
+        session.commit().await.expect("a commit");
+        expected.add(&one);
+        assert_eq!(stored.sums.get(&TrafficKey::All), Some(&expected), "round {round}");
+        if round == 1 {
+            stale.shares = stored.each;
+        }
+    }
 }
 
 #[tokio::test]
@@ -116,13 +136,13 @@ fn guess_as_a_login(store: &Store, name: &str, hold: bool) -> (Held, JoinHandle<
 /// Two hosts that may only log people in, their logs, and so many wrong codes before.
 async fn besieged(server: &Server, codes: usize) -> ([Store; 2], Arc<Mutex<Vec<Event>>>) {
     let told = Arc::new(Mutex::new(Vec::new()));
-    testing::divide(server, &super::keys());
+    testing::divide(server, &keys());
     let stores = [1, 2].map(|number| {
         let told = Arc::clone(&told);
         let sink: AuditSink =
             Arc::new(move |event| told.lock().expect("a list").push(event.event.clone()));
-        let engine = testing::open_as(server, "web", super::keys(), number).expect("a database");
-        Store::start(engine, Clock::from_fn(|| super::NOW), sink).expect("a thread").0
+        let engine = testing::open_as(server, "web", keys(), number).expect("a database");
+        Store::start(engine, Clock::from_fn(|| NOW), sink).expect("a thread").0
     });
     for _ in 0..codes {
         let (_, decided) = guess_as_a_login(&stores[0], "alice", false);

@@ -3,9 +3,16 @@
 use super::{Postgres, StoreError, charge, charged, keys, scope, serve, testing};
 use crate::{
     clock::Clock,
-    domain::records::{Decided, Records},
+    domain::{
+        account::Account,
+        budget::Purse,
+        challenge::Channel,
+        enrollment::NumberIndex,
+        passcode::ChallengeToken,
+        records::{Decided, Records},
+    },
     postgres_server::Server,
-    store::{Chore, Store},
+    store::{Chore, Damage, Scope, Store},
 };
 
 fn opened(server: &Server) -> Postgres {
@@ -69,11 +76,46 @@ async fn a_damaged_row_is_one_accounts_alone() {
     // Together in one batch, and one by one.
     for count in 2..6 {
         let (alice, bob) = tokio::join!(charge(&store, "alice"), charge(&store, "bob"));
-        assert_eq!((alice, bob), (Err(StoreError::Unavailable), Ok(count)));
+        assert_eq!((alice, bob), (Err(StoreError::Damaged(Damage::Logins)), Ok(count)));
     }
     let reader = testing::reader(&server, keys(), 1);
     assert_eq!(reader.bypasses(super::NOW).await.map(|all| all.len()), Ok(0));
     assert!(reader.stale(None, super::NOW).await.is_ok_and(|page| page.stale.is_empty()));
+}
+
+#[tokio::test]
+async fn a_write_that_misses_a_row_is_not_committed() {
+    let server = Server::start();
+    let store = serve(opened(&server));
+    let number = NumberIndex([7; 16]);
+    // Of the account, and of the number: how many messages there are then.
+    let count = async || {
+        let account = Account::new("alice").expect("a name");
+        let decide = move |records: &Records, now| {
+            let mut records = records.clone();
+            let token = ChallengeToken([9; 16]);
+            records.login.messages.charge(token, Channel::Sms, Purse::Common, now);
+            let of_account = records.login.messages.in_a_day(now);
+            let budget = records.number_budget(number).expect("it is named");
+            budget.messages.charge(token, Channel::Sms, Purse::Common, now);
+            let answer = (of_account, budget.messages.in_a_day(now));
+            Decided { records, audit: Vec::new(), answer }
+        };
+        store.transact(Scope::Number { account, number }, decide).await
+    };
+    assert_eq!(count().await, Ok((1, 1)));
+    let miss = "CREATE FUNCTION miss() RETURNS trigger LANGUAGE plpgsql AS
+                $$ BEGIN RETURN NULL; END $$";
+    server.execute("otpd", miss);
+    for table in ["login", "budget"] {
+        let trigger = format!(
+            "CREATE TRIGGER miss BEFORE UPDATE ON otpd.{table} FOR EACH ROW EXECUTE FUNCTION miss()"
+        );
+        server.execute("otpd", &trigger);
+        assert_eq!(count().await, Err(StoreError::Unavailable), "{table}");
+        server.execute("otpd", &format!("DROP TRIGGER miss ON otpd.{table}"));
+    }
+    assert_eq!(count().await, Ok((2, 2)));
 }
 
 #[tokio::test]

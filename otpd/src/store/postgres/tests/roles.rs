@@ -18,7 +18,8 @@ use crate::{
     postgres_server::Server,
     random,
     store::{
-        Chore, Engine, Postgres, PostgresSettings, Presence, Reader, Trail, Word, migrate_postgres,
+        Chore, Engine, Postgres, PostgresSettings, Presence, Reader, Trail, Word, examine_postgres,
+        migrate_postgres,
     },
 };
 
@@ -269,6 +270,29 @@ async fn a_login_hosts_role_is_refused_what_it_need_not_do() {
 }
 
 #[tokio::test]
+async fn what_decisions_call_is_for_hosts_alone_and_does_what_they_may_do() {
+    let server = Server::start();
+    divide(&server, &keys());
+    server.execute("otpd", "CREATE ROLE mallory; GRANT USAGE ON SCHEMA otpd TO mallory");
+    // Triggers call what is theirs, and nobody else can.
+    let of = |role: &str| {
+        let select = format!(
+            "SELECT string_agg(proname, ' ' ORDER BY proname) FROM pg_proc
+             WHERE pronamespace = 'otpd'::regnamespace AND prorettype <> 'trigger'::regtype
+             AND has_function_privilege('{role}', oid, 'EXECUTE')"
+        );
+        server.sql("otpd", &select)
+    };
+    let calls = "append_events lock_accounts lock_numbers put_challenges put_logins put_numbers \
+                 put_shares read_shares";
+    assert_eq!(["mallory", "web", "office"].map(of), ["", calls, calls]);
+    let careless = "SELECT count(*) FROM pg_proc WHERE pronamespace = 'otpd'::regnamespace
+                    AND prorettype <> 'trigger'::regtype
+                    AND (prosecdef OR 'search_path=pg_catalog, pg_temp' <> ALL(proconfig))";
+    assert_eq!(server.sql("otpd", careless), "0");
+}
+
+#[tokio::test]
 async fn the_trail_is_cut_off_by_administrators_alone() {
     let server = Server::start();
     let (office, web) = hosts(&server);
@@ -291,7 +315,13 @@ fn refused(opened: Result<Postgres, crate::store::PostgresError>) -> String {
 async fn the_owner_alone_makes_the_schema_and_others_say_so() {
     let server = Server::start();
     server.divide();
+    let examined = |role: &str| {
+        let settings = PostgresSettings { user: role.to_owned(), ..settings(&server) };
+        examine_postgres(&settings).map_err(|error| error.to_string())
+    };
+    assert_eq!(examined("otpd_owner"), Ok(None));
     for role in ["web", "office"] {
+        assert_eq!(examined(role), Err(refused(open_as(&server, role, keys(), 1))), "foreseen");
         let told = refused(open_as(&server, role, keys(), 1));
         for part in ["has no schema of otpd yet", role, "otpd --migrate OWNER"] {
             assert!(told.contains(part), "{told}");
@@ -303,7 +333,12 @@ async fn the_owner_alone_makes_the_schema_and_others_say_so() {
     server.execute("otpd", older);
     let told = refused(open_as(&server, "web", keys(), 1));
     assert!(told.contains("of an older otpd (0)") && told.contains("otpd --migrate"), "{told}");
+    for role in ["web", "otpd_owner"] {
+        let told = examined(role).expect_err("the others would be refused");
+        assert!(told.contains("older otpd share it (its schema is 0"), "{told}");
+    }
     server.execute("otpd", "UPDATE otpd.refinery_schema_history SET version = 1");
+    assert_eq!(examined("web"), Ok(Some(keys().check.to_vec())));
 
     // Whoever is not its owner is told so, and changes nothing.
     let mut hers = settings(&server);

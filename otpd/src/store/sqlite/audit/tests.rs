@@ -3,7 +3,7 @@
 use rusqlite::{Connection, params};
 use serde_json::json;
 
-use super::{Order, Reads, Trail};
+use super::{FIRST, Order, Reads, Trail, before};
 use crate::{
     domain::{account::Account, audit::Actor, passcode::RequestId, time::Timestamp},
     keys::MasterKey,
@@ -118,6 +118,23 @@ async fn assert_lists(house: &House) {
     }
 }
 
+#[test]
+fn where_a_time_begins_is_found_by_halving() {
+    let house = house();
+    for (since, last, expected) in [
+        (100, 9, FIRST),
+        (300, 9, 3),
+        (400, 9, 8),
+        (401, 9, 9),
+        (301, 5, 5),
+        (i64::MIN, 9, FIRST),
+        (i64::MAX, 0, FIRST),
+    ] {
+        let found = before(&house.db, Timestamp(since), last);
+        assert_eq!(found, Ok(expected), "since {since} up to {last}");
+    }
+}
+
 #[tokio::test]
 async fn a_row_reads_as_it_was_written() {
     let house = house();
@@ -156,16 +173,6 @@ async fn what_is_entered_is_entered_once_and_goes_with_its_events() {
     assert_eq!(house.sqlite.tidy(&until(i64::MAX)).await, Ok(2), "the newest stays");
     assert_eq!(house.list(Trail::default(), None).await, [9]);
     assert_eq!((count(&house, "audit_account"), count(&house, "audit_request")), (1, 0));
-}
-
-#[tokio::test]
-async fn one_event_of_a_clock_that_was_ahead_keeps_no_others() {
-    let mut house = house();
-    let put = "UPDATE audit SET at = 999 WHERE id = 1";
-    house.db.execute(put, []).expect("a clock that was ahead");
-    let until = |at| Chore::Audit { until: Timestamp(at), now: Timestamp(500) };
-    assert_eq!(house.sqlite.tidy(&until(100)).await, Ok(0), "nothing after it is old");
-    assert_eq!(house.sqlite.tidy(&until(200)).await, Ok(3), "it goes with them");
 }
 
 #[test]

@@ -1,9 +1,12 @@
 use std::{path::Path, time::Duration};
 
 use minicbor::bytes::ByteVec;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Error, ffi, params};
 
-use super::{super::SCHEMA, Sqlite};
+use super::{
+    super::{SCHEMA, reserve::Reserve},
+    CHECKPOINT, CHECKPOINT_WHEN_FULL, Sqlite,
+};
 use crate::{
     clock::{Agreement, BootId},
     domain::{
@@ -17,7 +20,7 @@ use crate::{
         time::{DAY, HOUR, Timestamp},
     },
     keys::{Keys, MasterKey},
-    store::{Chore, Engine, Reader, Scope},
+    store::{Chore, Engine, Reader, Scope, StoreError},
 };
 
 const NOW: Timestamp = Timestamp(1_800_000_000_000);
@@ -162,4 +165,57 @@ fn a_damaged_agreement_is_an_error() {
     let damaged = minicbor::to_vec(ByteVec::from(vec![1])).unwrap();
     db.execute("INSERT INTO meta VALUES ('clock', ?1)", [damaged]).unwrap();
     assert!(open(&path).agreement().is_err());
+}
+
+fn failure(code: i32) -> Error {
+    Error::SqliteFailure(ffi::Error::new(code), None)
+}
+
+/// After how many pages the log is moved into the database.
+fn log_length(sqlite: &Sqlite) -> u32 {
+    let told = sqlite.db.query_row("PRAGMA wal_autocheckpoint", [], |row| row.get(0));
+    told.expect("a number")
+}
+
+#[tokio::test]
+async fn a_commit_that_failed_is_surely_not_made_or_in_doubt() {
+    use StoreError::{Unavailable, Unknown};
+    for (name, code, open, answer, full) in [
+        ("full", ffi::SQLITE_FULL, false, Unavailable, true),
+        ("full, with the transaction open", ffi::SQLITE_FULL, true, Unavailable, true),
+        ("busy, which leaves it open", ffi::SQLITE_BUSY, true, Unavailable, false),
+        ("a disk that fails", ffi::SQLITE_IOERR, false, Unknown, false),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut sqlite = self::open(&dir.path().join("otpd.db"));
+        if open {
+            sqlite.load(&[]).await.expect("a transaction");
+        }
+        assert_eq!(sqlite.failed_to_commit("commit", &failure(code)), answer, "{name}");
+        sqlite.abort().await;
+        // Only for want of room is the reserve given up, and the log kept short.
+        assert_eq!((sqlite.relieve(), sqlite.shortage().holds()), (full, full), "{name}");
+        let pages = if full { CHECKPOINT_WHEN_FULL } else { CHECKPOINT };
+        assert_eq!(log_length(&sqlite), pages, "{name}");
+        assert!(!sqlite.relieve(), "{name}: there is nothing more to give up");
+        sqlite.load(&[]).await.expect("a transaction");
+        assert!(!sqlite.shortage().holds(), "{name}: there is room again");
+        assert_eq!(log_length(&sqlite), CHECKPOINT, "{name}");
+    }
+}
+
+#[test]
+fn a_disk_that_fails_without_any_room_is_full() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut sqlite = open(&dir.path().join("otpd.db"));
+    // There is no room at all.
+    sqlite.reserve = Reserve::open(Path::new("/proc/otpd.db"));
+    for (code, full) in [(ffi::SQLITE_BUSY, false), (ffi::SQLITE_IOERR, true)] {
+        assert_eq!(sqlite.failed("write", &failure(code)), StoreError::Unavailable);
+        assert!(!sqlite.relieve(), "there is nothing to give up");
+        assert_eq!(sqlite.shortage().holds(), full, "{code}");
+    }
+    assert_eq!(log_length(&sqlite), CHECKPOINT);
+    sqlite.settle_in();
+    assert_eq!(log_length(&sqlite), CHECKPOINT_WHEN_FULL, "short from the start");
 }

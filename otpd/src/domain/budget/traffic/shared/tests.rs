@@ -132,6 +132,30 @@ proptest! {
     }
 }
 
+proptest! {
+    /// A row of a store that keeps it whole, in one that keeps shares: it says the same there.
+    #[test]
+    fn a_row_that_moves_is_the_same_row(
+        site in any::<bool>(),
+        deeds in prop::collection::vec(deed(), 0..80),
+    ) {
+        let (mut row, mut now, mut sent) = (Traffic::default(), NOW, Vec::new());
+        for deed in deeds {
+            if let Deed::Pass(minutes) = deed {
+                now = now.after(MINUTE * u32::try_from(minutes.abs()).expect("few"));
+            }
+            apply(site, &mut row, deed, &sent, (now, now));
+            if matches!(deed, Deed::Charge) {
+                sent.push(now);
+            }
+        }
+        let mut moved = Share::between(&Traffic::default(), &row).total();
+        moved.settle(now);
+        row.settle(now);
+        prop_assert_eq!(moved, row);
+    }
+}
+
 #[test]
 fn a_share_forgets_what_counts_no_more() {
     let (before, mut after) = (Traffic::default(), Traffic::default());

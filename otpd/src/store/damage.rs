@@ -1,0 +1,169 @@
+//! Rows that cannot be read: whose they are, and what of it.
+//!
+//! One account's damage is its own: it is refused, and everybody else is served, listed and backed up.
+
+use std::fmt;
+
+use tracing::error;
+
+use super::StoreError;
+use crate::domain::{account::Account, records::TrafficKey};
+
+/// How many accounts are named; the rest is counted, and the journal names them.
+const NAMED: usize = 20;
+
+/// What an administrator does about it.
+pub(super) const REMEDY: &str =
+    "otpctl remove the user, then otpctl restore your last backup, or enroll the user again";
+
+/// What of an account cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Damage {
+    /// Its number.
+    Number,
+    /// Its logins: recovery codes, bypasses and what counts against guessing among them.
+    Logins,
+    /// What counts for its number, whoever else has that.
+    Limits,
+}
+
+impl Damage {
+    /// In a word, as the trail has it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Number => "number",
+            Self::Logins => "logins",
+            Self::Limits => "limits",
+        }
+    }
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Number => "the number",
+            Self::Logins => "the state of the logins",
+            Self::Limits => "what counts for the number",
+        })
+    }
+}
+
+/// A row that cannot be read; nothing of what it holds.
+#[derive(Debug, thiserror::Error)]
+#[error("{what} of {} cannot be read ({cause})", account.as_ref().map_or("an account", Account::as_str))]
+pub(super) struct Unread {
+    /// Whose it is, where the row says so.
+    pub(super) account: Option<Account>,
+    /// What it holds.
+    pub(super) what: Damage,
+    /// Why.
+    pub(super) cause: String,
+}
+
+impl Unread {
+    /// Logs it; the caller learns what it was.
+    pub(super) fn refused(&self, step: &'static str) -> StoreError {
+        error!(step, error = %self, remedy = REMEDY, "what is stored of an account is damaged");
+        StoreError::Damaged(self.what)
+    }
+}
+
+/// Logs that a row of an account cannot be read, and that others can.
+pub(super) fn listed(account: &Account, error: &impl fmt::Display) {
+    error!(%account, %error, remedy = REMEDY, "what is stored of an account is damaged");
+}
+
+/// Logs that what many accounts did together cannot be read, and is left out as if it had not been
+/// named: that holds the messages that it would have counted, but not the answers to those that were
+/// sent.
+pub(super) fn held(key: TrafficKey, error: &impl fmt::Display) {
+    let counted = match key {
+        TrafficKey::Range(_) => "a range",
+        TrafficKey::Country(_) => "a country",
+        TrafficKey::All => "the site",
+    };
+    error!(
+        counted, %error,
+        "what many accounts did together is damaged; messages that it limits are held"
+    );
+}
+
+/// What a store cannot read of all that it holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Accounts.
+    pub accounts: u64,
+    /// The first of them.
+    pub first: Vec<String>,
+    /// What counts for numbers of nobody, and for many accounts together.
+    pub sums: u64,
+}
+
+impl Unreadable {
+    /// Adds an account, as its row is named.
+    pub(super) fn add(&mut self, name: impl Into<String>) {
+        self.accounts += 1;
+        if self.first.len() < NAMED {
+            self.first.push(name.into());
+        }
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.accounts == 0 && self.sums == 0
+    }
+}
+
+/// `2 users (alice, bob)`, with `and 3 more` where not all are named.
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { accounts, first, sums } = self;
+        if *accounts > 0 {
+            write!(f, "{accounts} {} ({}", plural(*accounts, "user"), first.join(", "))?;
+            match accounts.saturating_sub(first.len() as u64) {
+                0 => f.write_str(")")?,
+                more => write!(f, " and {more} more)")?,
+            }
+        }
+        if *accounts > 0 && *sums > 0 {
+            f.write_str(" and ")?;
+        }
+        if *sums > 0 {
+            write!(f, "{sums} {} of nobody alone", plural(*sums, "limit"))?;
+        }
+        Ok(())
+    }
+}
+
+fn plural(count: u64, word: &str) -> String {
+    if count == 1 { word.to_owned() } else { format!("{word}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{NAMED, Unreadable};
+
+    #[test]
+    fn what_cannot_be_read_is_named_and_counted() {
+        let some = |accounts: usize, sums: u64| {
+            let mut found = Unreadable { sums, ..Unreadable::default() };
+            (0..accounts).for_each(|nth| found.add(format!("u{nth}")));
+            found
+        };
+        let cases = [
+            (some(1, 0), "1 user (u0)"),
+            (some(2, 1), "2 users (u0, u1) and 1 limit of nobody alone"),
+            (some(0, 2), "2 limits of nobody alone"),
+        ];
+        for (found, expected) in cases {
+            assert_eq!(found.to_string(), expected);
+            assert!(!found.is_empty());
+        }
+        let many = some(NAMED + 3, 0);
+        assert_eq!((many.accounts, many.first.len()), (23, 20));
+        assert!(many.to_string().ends_with("u19 and 3 more)"), "{many}");
+        assert!(some(0, 0).is_empty());
+    }
+}
