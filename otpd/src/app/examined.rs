@@ -18,7 +18,7 @@ use crate::{
 
 /// A key, as the next start would find it.
 enum Key {
-    Found(Keys),
+    Found(Box<Keys>),
     Missing,
     /// The service gets it from a place that cannot be looked at from here.
     Hidden,
@@ -95,7 +95,7 @@ fn seen(file: &Path, copy: Option<&Path>) -> Result<Key, KeyError> {
         return copied(copy);
     }
     match MasterKey::read(file) {
-        Ok(Some(master)) => Ok(Key::Found(master.derive())),
+        Ok(Some(master)) => Ok(Key::Found(master.derive().into())),
         Ok(None) => Ok(Key::Missing),
         // systemd reads it as root. That everybody may is a warning of the start.
         Err(KeyError::Io { source, .. }) if source.kind() == ErrorKind::PermissionDenied => {
@@ -120,7 +120,7 @@ fn as_handed(file: &Path, copy: Option<&Path>) -> Result<Key, KeyError> {
 /// A copy of what the service was started with, which may be gone.
 fn copied(copy: Option<&Path>) -> Result<Key, KeyError> {
     let Some(copy) = copy else { return Ok(Key::Hidden) };
-    Ok(MasterKey::read(copy)?.map_or(Key::Hidden, |key| Key::Found(key.derive())))
+    Ok(MasterKey::read(copy)?.map_or(Key::Hidden, |key| Key::Found(key.derive().into())))
 }
 
 /// Whether the administrator has the service get its key from somewhere else than `server.key-file`:
@@ -164,13 +164,17 @@ mod tests {
         }
     }
 
+    /// Its name, what is done, when the copies were handed over, whose the database is, and whether that is
+    /// well.
+    type Case = (&'static str, &'static [&'static str], Duration, [u8; 16], bool);
+
     #[test]
     fn what_the_service_was_handed_says_nothing_of_files_that_went_or_changed_since() {
         let check = |seed| MasterKey::from_bytes([seed; 32]).derive().check;
         let (old, new) = (check(1), check(2));
         let (before, after) = (Duration::ZERO, Duration::from_hours(24 * 365 * 200));
         // With both files, without the next one, with neither, and with the next one in its place.
-        let cases: [(&str, &[&str], Duration, [u8; 16], bool); 7] = [
+        let cases: [Case; 7] = [
             ("before a rotation", &[], after, old, true),
             ("after one", &[], after, new, true),
             ("before one, the next is deleted", &["rm next"], after, old, true),

@@ -152,7 +152,7 @@ async fn charge_until_served(store: &crate::store::Store) -> usize {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(60), served).await.expect("a server")
+    tokio::time::timeout(std::time::Duration::from_mins(1), served).await.expect("a server")
 }
 
 #[tokio::test]
