@@ -11,7 +11,7 @@ use crate::{
     terminal,
 };
 
-/// Longer than a million numbers take.
+/// As long as the daemon's watchdog leaves it.
 const PATIENCE: std::time::Duration = std::time::Duration::from_mins(15);
 
 /// Has the daemon rotate the key, once that is wanted for sure.
