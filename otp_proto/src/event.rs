@@ -359,7 +359,7 @@ mod tests {
         let kinds = Event::kinds();
         assert_eq!(kinds.first().map(String::as_str), Some("login-ignored"));
         assert_eq!(kinds.last().map(String::as_str), Some("refused"));
-        assert_eq!(kinds.len(), 40, "{kinds:?}");
+        assert_eq!(kinds.len(), 41, "{kinds:?}");
     }
 
     #[test]
