@@ -6,7 +6,7 @@ use rand::RngExt;
 use tokio::time::Instant;
 use tracing::error;
 
-use super::{Verifier, moving::Closed};
+use super::{Verifier, doors::Closed};
 use crate::{
     backup::{Header, Newest, Outgoing, Tally, name},
     domain::{account::Account, audit::Event, restore::Note},

@@ -9,6 +9,7 @@ mod begin;
 mod bypass;
 mod calls;
 mod deliver;
+mod doors;
 mod enroll;
 mod follow;
 mod hosts;
@@ -44,11 +45,12 @@ pub use backup::{Backup, BackupError};
 pub use begin::Claim;
 pub use bypass::BypassFailure;
 pub use calls::{CallToken, Words};
+pub use doors::Doors;
 pub use enroll::{EnrollRequest, Failure, Placed, stopped};
 pub use hosts::Member;
 pub use key::{KeyRotated, NextKey, NotRotated};
 pub use log::Position;
-pub use moving::{Doors, Import, ImportError, ImportProgress};
+pub use moving::{Import, ImportError, ImportProgress};
 pub use readiness::Readiness;
 pub use restore::{Progress as RestoreProgress, Restore, RestoreError};
 pub use test_message::{Arrival, TestFailure, TestRequest, Tested};
@@ -131,10 +133,10 @@ pub struct Verifier {
     wishes: wishes::Wishes,
     connections: AtomicUsize,
     /// Closed while a store moves.
-    doors: moving::Doors,
+    doors: Doors,
     /// Keeps them so while an import is not whole. Locked by whoever finds out whether one is, and while
     /// old rows are deleted.
-    unfinished: tokio::sync::Mutex<Option<moving::Closed>>,
+    unfinished: tokio::sync::Mutex<Option<doors::Closed>>,
     machine: String,
     begun: Timestamp,
     /// Another daemon that passes for this one.

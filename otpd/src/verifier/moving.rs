@@ -4,19 +4,12 @@
 //! there afterwards is what was exported, and that is looked at before it is said to be done. Until
 //! then nobody is let in.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
-use super::{Verifier, backup::count, restore::RestoreError};
+use super::{Verifier, backup::count, doors::Closed, restore::RestoreError};
 use crate::{
     backup::{FormatError, Header, Incoming, Line, Page, Tally, name},
     domain::{
@@ -30,73 +23,13 @@ use crate::{
         },
         time::Timestamp,
     },
-    store::{Chore, Imported, Piece, Scope, Store, StoreError, Trail, Unreadable},
+    store::{Chore, Imported, Piece, Scope, StoreError, Trail, Unreadable},
 };
 
 /// How often it is looked whether an import has become whole, be it by another host.
 const LOOK: Duration = Duration::from_secs(2);
 /// Events that are read back at once.
 const EVENTS: u32 = 1000;
-
-/// Whether anybody is let in, and anything changed; cheap to clone.
-#[derive(Clone, Default)]
-pub struct Doors(Arc<AtomicUsize>);
-
-impl Doors {
-    /// Lets nobody in, and nothing be changed, for as long as what this returns lives.
-    pub(super) fn close(&self) -> Closed {
-        self.0.fetch_add(1, Ordering::AcqRel);
-        Closed(self.clone())
-    }
-
-    /// Whether nobody is let in.
-    pub(super) fn are_closed(&self) -> bool {
-        self.0.load(Ordering::Acquire) > 0
-    }
-
-    /// Has it decided, unless they are closed, or closed before its turn has come: whoever closes them
-    /// and then has an answer of the store knows that all is decided that will be.
-    pub(super) async fn transact<A, D>(
-        &self,
-        store: &Store,
-        scope: Scope,
-        decide: D,
-    ) -> Result<A, StoreError>
-    where
-        A: Send + 'static,
-        D: Fn(&Records, Timestamp) -> Decided<A> + Send + 'static,
-    {
-        if self.are_closed() {
-            return Err(StoreError::Moving);
-        }
-        let doors = self.clone();
-        let decide = move |records: &Records, now| {
-            if doors.are_closed() {
-                return Decided::unchanged(records, None);
-            }
-            let Decided { records, audit, answer } = decide(records, now);
-            Decided { records, audit, answer: Some(answer) }
-        };
-        store.transact(scope, decide).await?.ok_or(StoreError::Moving)
-    }
-}
-
-/// Keeps the doors closed.
-pub(super) struct Closed(Doors);
-
-impl Closed {
-    /// Until the daemon ends.
-    pub(super) fn for_good(self) {
-        warn!("all was exported for good: nobody is let in here until otpd is started again");
-        std::mem::forget(self);
-    }
-}
-
-impl Drop for Closed {
-    fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::AcqRel);
-    }
-}
 
 /// Why an import stopped.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -2,7 +2,7 @@
 
 use tracing::{error, info};
 
-use super::{Verifier, moving::Doors, wishes::Heard};
+use super::{Doors, Verifier, wishes::Heard};
 use crate::{
     domain::{
         account::Account,
