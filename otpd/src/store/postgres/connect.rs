@@ -177,6 +177,8 @@ impl Connector {
                 self.rekeyed.set();
                 Err(Trouble::Rekeyed)
             }
+            // One that has lost what it is known by is none that anybody knows.
+            (None, Some(_)) => Err(Trouble::OtherDatabase),
             _ => Ok(()),
         }
     }

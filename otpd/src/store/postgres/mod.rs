@@ -141,9 +141,9 @@ impl Postgres {
                 Ok(session)
             }
             Err(trouble) => {
-                let doubled = |rest: &Rest| (rest.length * 2).min(LONGEST_REST);
                 let cause = Arc::new(trouble);
-                self.pause(self.rest.as_ref().map_or(REST, doubled), cause.clone());
+                let before = self.rest.as_ref().map(|rest| rest.length);
+                self.pause(rest_after(before), cause.clone());
                 Err(Trouble::NoEntry(cause))
             }
         }
@@ -356,6 +356,11 @@ impl Engine for Postgres {
         let done = self.carry_out(chore).await;
         done.map_err(|uncommitted| self.not_committed("upkeep", &uncommitted))
     }
+}
+
+/// How long nobody tries after another failure, where it was so long before it.
+fn rest_after(before: Option<Duration>) -> Duration {
+    before.map_or(REST, |before| (before * 2).min(LONGEST_REST))
 }
 
 /// A parameter that is a list of texts.

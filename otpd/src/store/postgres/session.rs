@@ -20,7 +20,7 @@ use super::{connect::Way, schema::SCHEMA, trouble::Trouble};
 const ANSWER: Duration = Duration::from_secs(6);
 /// How long a decision, or a piece of upkeep, may take from its begin to the COMMIT.
 const DECISION: Duration = Duration::from_secs(16);
-/// How long a COMMIT may take. With what comes before it less than anybody waits for a decision.
+/// How long a decision's COMMIT may take. With what comes before it less than anybody waits for one.
 const COMMIT: Duration = Duration::from_secs(8);
 
 /// A value and its type, for a statement without a name.
@@ -281,7 +281,9 @@ impl Session {
         let query = "SET LOCAL statement_timeout = 0;
                      SELECT pg_current_xact_id_if_assigned()::text;
                      COMMIT";
-        let answered = match timeout(COMMIT, self.client.simple_query(query)).await {
+        // What rewrote every row has more to make durable than a decision.
+        let patience = COMMIT.max(self.patience);
+        let answered = match timeout(patience, self.client.simple_query(query)).await {
             Ok(Ok(answered)) => rows(answered),
             Ok(Err(error)) => {
                 let trouble = Trouble::from(error);
@@ -291,7 +293,7 @@ impl Session {
                     Uncommitted::Unknown(trouble)
                 });
             }
-            Err(_) => return Err(Uncommitted::Unknown(Trouble::Late(COMMIT))),
+            Err(_) => return Err(Uncommitted::Unknown(Trouble::Late(patience))),
         };
         match answered.first().map(|row| row.get(0).is_some()) {
             Some(true) => Ok(()),

@@ -156,7 +156,8 @@ CREATE POLICY cut_off ON otpd.audit FOR DELETE USING (true);
 -- plan: one that joins may read a table wholly for ever, made when the table was empty.
 
 -- Accounts that are named, and those of challenges: makes the rows of those that have none, locks all,
--- and reads them. One whose row was deleted meanwhile has no state.
+-- and reads them. If a row was deleted while it was waited for, none has a state: there may be another in
+-- its place by now, which is not locked.
 CREATE FUNCTION otpd.lock_accounts(tokens bytea[], names text[], by_key bigint, empty bytea)
 RETURNS TABLE (
   account text, made boolean, state bytea, number bytea, number_index bytea, details bytea,
@@ -168,13 +169,16 @@ DECLARE
     SELECT name COLLATE "C" FROM unnest(names) AS name
     UNION SELECT account FROM otpd.challenge WHERE token = ANY(tokens)
     ORDER BY 1);
+  held bigint;
 BEGIN
   INSERT INTO otpd.login (account, key_id, state)
   SELECT name, by_key, empty FROM unnest(wanted) AS name ON CONFLICT DO NOTHING;
   PERFORM FROM unnest(wanted) AS name,
           LATERAL (SELECT FROM otpd.login WHERE account = name FOR UPDATE) AS login;
+  GET DIAGNOSTICS held = ROW_COUNT;
   RETURN QUERY
-  SELECT name, coalesce(login.made, false), login.state, number, number_index, enrollment.details,
+  SELECT name, coalesce(login.made, false),
+         CASE WHEN held = cardinality(wanted) THEN login.state END, number, number_index, enrollment.details,
          ARRAY(SELECT hash FROM otpd.recovery_code AS given
                WHERE given.account = name ORDER BY place),
          ARRAY(SELECT given.details FROM otpd.bypass AS given
@@ -203,14 +207,17 @@ DECLARE
     UNION SELECT number_index FROM otpd.enrollment
           WHERE account = ANY(ARRAY(SELECT account FROM otpd.challenge WHERE token = ANY(tokens)))
     ORDER BY 1);
+  held bigint;
 BEGIN
   INSERT INTO otpd.budget (kind, key, share, key_id, state, idle_at)
   SELECT 1, name, 0, by_key, empty, 0 FROM unnest(wanted) AS name ON CONFLICT DO NOTHING;
   PERFORM FROM unnest(wanted) AS name,
           LATERAL (SELECT FROM otpd.budget
                    WHERE kind = 1 AND key = name AND share = 0 FOR UPDATE) AS budget;
+  GET DIAGNOSTICS held = ROW_COUNT;
   RETURN QUERY
-  SELECT name, coalesce(budget.made, false), budget.state
+  SELECT name, coalesce(budget.made, false),
+         CASE WHEN held = cardinality(wanted) THEN budget.state END
   FROM unnest(wanted) AS name
        LEFT JOIN LATERAL (SELECT state, xmin = pg_current_xact_id()::xid AS made
                           FROM otpd.budget WHERE kind = 1 AND key = name AND share = 0
@@ -272,7 +279,7 @@ BEGIN
 END $$;
 
 -- Writes one share of each row, made of what was read there (null: no row). Those that are another by
--- now are left, locked, and told as they are. All are to be in the order of their keys.
+-- now are left, locked where there are any, and told as they are. All are to be in the order of their keys.
 CREATE FUNCTION otpd.put_shares(
   one smallint, by_key bigint, kinds smallint[], keys bytea[], before bytea[], states bytea[],
   idle bigint[])

@@ -2,13 +2,17 @@
 
 use std::{sync::Arc, thread};
 
-use super::{NOW, Store, StoreError, alice, charge, charged, keys, scope, serve, testing};
+use super::{
+    super::{connect::Connector, lock::Wanted, session::Purpose},
+    NOW, Store, StoreError, alice, charge, charged, keys, scope, serve, testing,
+};
 use crate::{
     clock::Clock,
     domain::{
         account::Account,
         audit::{Actor, AuditEvent, Event},
         challenge::{Challenge, End, Instance, Issuer, Judgement},
+        enrollment::NumberIndex,
         passcode::{ChallengeToken, Passcode},
         records::{Decided, Records},
         time::{DAY, Timestamp},
@@ -130,6 +134,65 @@ async fn rows_that_come_and_go_keep_their_locks() {
     assert_eq!((made - deleted).to_string(), left, "{made} made, {deleted} deleted");
 }
 
+/// Rows of a table, of which one goes while it is waited for, and is there again, made by somebody else,
+/// by the time that the other is locked; the states that are told then.
+async fn told_of(scope: &[Scope], table: &str, rows: [&str; 2]) -> Vec<Option<Vec<u8>>> {
+    let server = Server::start();
+    drop(testing::open(&server, keys(), 1).expect("a database"));
+    let connector = Connector::new(testing::settings(&server)).expect("a way");
+    let begin = async || {
+        let mut session = connector.connect().await.expect("a server");
+        // The one that waits for minutes.
+        session.begin(Purpose::Migrate).await.expect("a transaction");
+        let pid = session.simple("SELECT pg_backend_pid()").await.expect("a number");
+        (session, pid[0].get(0).expect("a number").to_owned())
+    };
+    let [first, second] = rows.map(|row| format!("FROM otpd.{table} WHERE {row}"));
+    let make = match table {
+        "login" => "INSERT INTO otpd.login VALUES ('alice', 1, '')",
+        _ => "INSERT INTO otpd.budget VALUES (1, decode(repeat('0a', 16), 'hex'), 0, 1, '', 0)",
+    };
+    server.execute("otpd", make);
+    let ((mut one, one_pid), (mut two, two_pid)) = (begin().await, begin().await);
+    one.simple(&format!("SELECT {first} FOR UPDATE")).await.expect("a lock");
+    server.execute("otpd", &make.replace("alice", "bob").replace("0a", "0b"));
+    two.simple(&format!("SELECT {second} FOR UPDATE")).await.expect("a lock");
+    let (late, pid) = begin().await;
+    let blocked_by = async |by: &str| {
+        let asked = format!("SELECT {by} = ANY(pg_blocking_pids({pid}))");
+        while server.sql("otpd", &asked) != "t" {
+            tokio::task::yield_now().await;
+        }
+    };
+    let (wanted, keys) = (Wanted::of(scope), keys());
+    let others = async {
+        blocked_by(&one_pid).await;
+        one.simple(&format!("DELETE {first}")).await.expect("it was locked");
+        one.commit().await.expect("a commit");
+        blocked_by(&two_pid).await;
+        server.execute("otpd", make);
+        two.rollback().await.expect("the end");
+    };
+    let (rows, ()) = tokio::join!(wanted.lock(&late, &keys), others);
+    let (accounts, numbers) = rows.expect("no error");
+    let told = if table == "login" { accounts } else { numbers };
+    told.iter().map(|row| row.get::<_, Option<Vec<u8>>>(2)).collect()
+}
+
+#[tokio::test]
+async fn a_row_that_was_made_anew_meanwhile_is_not_taken_for_locked() {
+    let accounts = [alice(), scope("bob")];
+    let told = told_of(&accounts, "login", ["account = 'alice'", "account = 'bob'"]).await;
+    assert_eq!(told, [None, None]);
+    let number = |byte| Scope::Number {
+        account: Account::new("alice").expect("a name"),
+        number: NumberIndex([byte; 16]),
+    };
+    let rows = ["get_byte(key, 0) = 10", "get_byte(key, 0) = 11"];
+    let told = told_of(&[number(10), number(11)], "budget", rows).await;
+    assert_eq!(told, [None, None]);
+}
+
 #[test]
 fn hosts_that_start_at_once_make_one_schema() {
     let server = Server::start();
@@ -164,6 +227,28 @@ async fn a_host_takes_up_its_own_lost_codes_and_no_others() {
     assert_eq!(lost(2, 9).await, [other]);
     assert_eq!(lost(1, 7).await, [], "the run that holds it");
     assert_eq!(lost(3, 9).await, [], "a host that never issued one");
+}
+
+#[tokio::test]
+async fn a_host_tells_who_was_let_in_by_it_and_nobody_else() {
+    let server = Server::start();
+    let hosts = hosts(&server, 2);
+    for (host, user) in [(1_u8, "alice"), (2, "bob")] {
+        let (issued, _) = challenge(u64::from(host), host, 7);
+        let decide = move |records: &Records, _| {
+            let mut records = records.clone();
+            records.login.recovery.tell(issued.token);
+            // One that another host issued lies beside it.
+            let (other, _) = challenge(u64::from(10 + host), 3 - host, 7);
+            records.login.challenges = [other, issued.clone()].into();
+            Decided { records, audit: Vec::new(), answer: () }
+        };
+        hosts[0].transact(scope(user), decide).await.expect("a commit");
+    }
+    let untold = async |host| testing::reader(&server, keys(), host).untold().await;
+    assert_eq!(untold(1).await, Ok(vec![challenge(1, 1, 7).0.token]));
+    assert_eq!(untold(2).await, Ok(vec![challenge(2, 2, 7).0.token]));
+    assert_eq!(untold(3).await, Ok(vec![]));
 }
 
 fn unlocked(at: Timestamp) -> AuditEvent {
@@ -219,10 +304,10 @@ async fn an_event_that_is_committed_late_is_not_passed_over() {
         let (settings, slow) = (testing::settings(&server), &hosts[1]);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let held = scope.spawn(move || {
-            let connector = super::super::connect::Connector::new(settings).expect("a way");
+            let connector = Connector::new(settings).expect("a way");
             runtime.expect("a runtime").block_on(async {
                 let mut session = connector.connect().await.expect("a server");
-                session.begin(super::super::Purpose::Decide).await.expect("a transaction");
+                session.begin(Purpose::Decide).await.expect("a transaction");
                 let insert = "INSERT INTO otpd.audit SELECT
                               (pg_current_xact_id()::text::bigint << 16) + 1, 1, NULL, 'late',
                               '\"daemon\"', '{\"event\":\"unlocked\"}'";

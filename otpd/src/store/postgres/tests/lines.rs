@@ -11,7 +11,8 @@ use std::{
 };
 
 use super::{
-    Postgres, PostgresSettings, Server, StoreError, charge, charged, keys, open, serve, testing,
+    super::rest_after, Postgres, PostgresSettings, Server, StoreError, charge, charged, keys, open,
+    serve, testing,
 };
 use crate::postgres_server::Server as TestServer;
 
@@ -200,4 +201,11 @@ async fn commits_that_wait_for_a_standby_that_is_gone_do_not_pile_up() {
     };
     let ended = tokio::time::timeout(std::time::Duration::from_mins(1), ended).await;
     assert!(ended.is_ok(), "it waits with its locks");
+}
+
+#[test]
+fn a_server_that_stays_away_is_looked_for_less_often_and_never_seldom() {
+    let rests = std::iter::successors(Some(rest_after(None)), |rest| Some(rest_after(Some(*rest))));
+    let milliseconds = rests.map(|rest| rest.as_millis()).take(8).collect::<Vec<_>>();
+    assert_eq!(milliseconds, [100, 200, 400, 800, 1600, 2000, 2000, 2000]);
 }
