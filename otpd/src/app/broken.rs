@@ -74,7 +74,7 @@ pub(super) async fn serve(
         match tried {
             Ok(Ok(daemon)) => return Some(daemon),
             Ok(Err(error)) => why = error,
-            Err(error) => error!(%error, "an attempt to start panicked"),
+            Err(_) => error!("an attempt to start panicked"),
         }
     }
 }

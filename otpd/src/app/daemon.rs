@@ -8,7 +8,10 @@ use std::{
 
 use jiff::tz::TimeZone;
 use rand::RngExt;
-use tokio::net::UnixListener;
+use tokio::{
+    net::UnixListener,
+    task::{JoinHandle, JoinSet},
+};
 use tracing::{error, info, warn};
 
 use super::{
@@ -73,10 +76,8 @@ pub(super) struct Daemon {
     /// What of it is bound, for as long as the daemon runs.
     bound: Listening,
     gate: Option<Arc<Gate>>,
-    acting: Option<tokio::task::JoinHandle<()>>,
-    seen: Option<tokio::task::JoinHandle<()>>,
     /// What serves HTTP: its ports are free for the next run once it has ended.
-    web: tokio::task::JoinSet<()>,
+    web: JoinSet<()>,
     store: std::thread::JoinHandle<()>,
 }
 
@@ -127,9 +128,7 @@ impl Daemon {
             listeners,
             bound,
             gate: None,
-            acting: None,
-            seen: None,
-            web: tokio::task::JoinSet::new(),
+            web: JoinSet::new(),
             store: thread,
         })
     }
@@ -144,7 +143,8 @@ impl Daemon {
         info!("the keys of the database are others now; otpd begins anew with them");
         let (path, doors) = (path.to_owned(), doors.clone());
         let started = tokio::task::spawn_blocking(move || Self::start(&path, config, &doors));
-        started.await.unwrap_or_else(|error| Err(StartError::Thread(std::io::Error::other(error))))
+        // Without what a panic said, which may quote a secret.
+        started.await.unwrap_or_else(|error| Err(StartError::Thread(error.into())))
     }
 
     /// Serves until `stop`, or until the store went over to another key.
@@ -163,20 +163,21 @@ impl Daemon {
         info!(host, version = env!("CARGO_PKG_VERSION"), "ready");
         systemd::notify_ready("answers logins");
         let verifier = Arc::clone(&self.verifier);
-        let mut tasks = tokio::task::JoinSet::new();
-        tasks.spawn(async move { verifier.recover_lost().await });
+        let mut tasks = JoinSet::new();
+        tasks.spawn(told("sends lost codes again", async move { verifier.recover_lost().await }));
         let verifier = Arc::clone(&self.verifier);
-        tasks.spawn(async move { verifier.look_after().await });
+        tasks.spawn(told("looks after the store", async move { verifier.look_after().await }));
         let verifier = Arc::clone(&self.verifier);
-        tasks.spawn(async move { verifier.follow_import().await });
+        tasks.spawn(told("follows an import", async move { verifier.follow_import().await }));
         let verifier = Arc::clone(&self.verifier);
         tasks.spawn(watchdog::feed(move || {
             let verifier = Arc::clone(&verifier);
             async move { verifier.store_answers().await }
         }));
         let (verifier, until) = (Arc::clone(&self.verifier), stop.clone());
-        self.seen = Some(tokio::spawn(async move { verifier.be_seen(until).await }));
-        self.listen(&stop);
+        let seen = async move { verifier.be_seen(until).await };
+        let seen = tokio::spawn(told("tells the other hosts of this one", seen));
+        let acting = self.listen(&stop);
         let backend = Backend::Working(Arc::clone(&self.verifier));
         let mut served = std::pin::pin!(ipc::serve(listener, backend, stop.clone()));
         let rekeyed = self.verifier.rekeyed().clone();
@@ -202,24 +203,18 @@ impl Daemon {
         enough.pull();
         // With the gate goes the last way in; what came through it was answered with a yes.
         self.gate = None;
-        let acting = self.acting.take();
         // What was handed to a vendor is waited for, so that the next run need not send it again.
         let farewell = async {
             if !ended {
                 served.await;
             }
-            if let Some(acting) = acting
-                && acting.await.is_err()
-            {
-                error!("what acts on vendors' notices panicked");
+            if let Some(acting) = acting {
+                let _ = acting.await;
             }
             self.verifier.drained().await;
             while self.web.join_next().await.is_some() {}
-            if let Some(seen) = self.seen.take()
-                && !ended
-                && seen.await.is_err()
-            {
-                error!("what tells the other hosts of this one panicked");
+            if !ended {
+                let _ = seen.await;
             }
         };
         if tokio::time::timeout(FAREWELL, farewell).await.is_err() {
@@ -229,15 +224,17 @@ impl Daemon {
         if again { End::Rekeyed(Box::new(self.config)) } else { End::Stopped(self.store) }
     }
 
-    /// Starts what serves HTTP.
-    fn listen(&mut self, stop: &Shutdown) {
+    /// Starts what serves HTTP; the task that acts on what vendors tell.
+    fn listen(&mut self, stop: &Shutdown) -> Option<JoinHandle<()>> {
+        let mut acting = None;
         let listeners = std::mem::take(&mut self.listeners);
         if let Some(listener) = listeners.public.and_then(registered) {
             let public = public_of(&self.config);
             let limits = http::Limits::new(&public.trusted_proxies);
             let (verifier, clock) = (Arc::clone(&self.verifier), self.clock.clone());
             let (gate, notices) = Gate::new(verifier, clock, self.metrics.clone(), public);
-            self.acting = Some(tokio::spawn(notices.act(Arc::clone(&self.verifier))));
+            let act = notices.act(Arc::clone(&self.verifier));
+            acting = Some(tokio::spawn(told("acts on what vendors tell", act)));
             let router = http::public(Arc::clone(&gate));
             self.web.spawn(http::serve(listener, router, limits, stop.clone()));
             self.gate = Some(gate);
@@ -246,6 +243,7 @@ impl Daemon {
             let router = http::admin(Arc::clone(&self.verifier), self.metrics.clone());
             self.web.spawn(http::serve(listener, router, http::Limits::default(), stop.clone()));
         }
+        acting
     }
 
     /// Reads the configuration again; a wrong one changes nothing.
@@ -286,6 +284,19 @@ impl Daemon {
         }
         self.config = config;
         Ok(())
+    }
+}
+
+/// Does something beside the logins. If it panics they go on, and an operator has to be told at once
+/// what is not done any more: nobody would miss it for days.
+async fn told(what: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+    let mut task = JoinSet::new();
+    task.spawn(work);
+    if let Some(Err(error)) = task.join_next().await
+        && error.is_panic()
+    {
+        let remedy = "systemctl restart otpd";
+        error!(task = what, remedy, "a task of the daemon panicked, and is not done any more");
     }
 }
 

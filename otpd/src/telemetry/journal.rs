@@ -6,6 +6,8 @@ use std::{
     io,
     os::unix::net::UnixDatagram,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
 };
 
 use tracing::{
@@ -31,10 +33,16 @@ const ALWAYS: [(&str, &str); 2] = [("SYSLOG_IDENTIFIER", "otpd"), ("SYSLOG_FACIL
 /// Bytes of one field: all of an entry goes in one datagram, of some 200 kB at most.
 const LONGEST: usize = 16 * 1024;
 
+/// How long an entry waits for a journal that has no room for it: what is logged is logged by the one
+/// thread that answers logins.
+const PATIENCE: Duration = Duration::from_millis(250);
+
 /// Writes events to the journal.
 pub(super) struct Journal {
     socket: UnixDatagram,
     path: PathBuf,
+    /// Entries that were not taken since the last that was.
+    lost: AtomicU64,
 }
 
 impl Journal {
@@ -49,16 +57,32 @@ impl Journal {
     fn at(path: &Path) -> io::Result<Self> {
         let socket = UnixDatagram::unbound()?;
         socket.connect(path)?;
-        Ok(Self { socket, path: path.to_owned() })
+        socket.set_write_timeout(Some(PATIENCE))?;
+        Ok(Self { socket, path: path.to_owned(), lost: AtomicU64::new(0) })
     }
 
-    /// A journal that was started anew may have another socket.
+    /// Sends an entry, and behind the first that is taken again how many were not. Logins do not wait
+    /// for a journal that hangs: after the first entry that it left waiting none waits.
     fn send(&self, entry: &[u8]) -> io::Result<()> {
-        let sent = self.socket.send(entry).or_else(|_| {
-            self.socket.connect(&self.path)?;
-            self.socket.send(entry)
+        let sent = self.socket.send(entry).or_else(|error| match error.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Err(error),
+            // A journal that was started anew may have another socket.
+            _ => {
+                self.socket.connect(&self.path)?;
+                self.socket.send(entry)
+            }
         });
-        sent.map(drop)
+        if let Err(error) = sent {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+            self.socket.set_nonblocking(true)?;
+            return Err(error);
+        }
+        let lost = self.lost.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            self.socket.set_nonblocking(false)?;
+            self.socket.send(&Entry::of_lost(lost).0)?;
+        }
+        Ok(())
     }
 }
 
@@ -73,8 +97,23 @@ impl<S: Subscriber> Layer<S> for Journal {
 struct Entry(Vec<u8>);
 
 impl Entry {
-    fn of(event: &Event<'_>) -> Self {
+    fn new(priority: &str) -> Self {
         let mut entry = Self(Vec::with_capacity(1024));
+        entry.add("PRIORITY", priority);
+        for (name, value) in ALWAYS {
+            entry.add(name, value);
+        }
+        entry
+    }
+
+    /// What the journal did not take.
+    fn of_lost(entries: u64) -> Self {
+        let mut entry = Self::new("4");
+        entry.add("MESSAGE", &format!("the journal did not take {entries} entries before this"));
+        entry
+    }
+
+    fn of(event: &Event<'_>) -> Self {
         let about = event.metadata();
         let priority = match *about.level() {
             Level::ERROR => "3",
@@ -82,10 +121,7 @@ impl Entry {
             Level::INFO => "6",
             Level::DEBUG | Level::TRACE => "7",
         };
-        entry.add("PRIORITY", priority);
-        for (name, value) in ALWAYS {
-            entry.add(name, value);
-        }
+        let mut entry = Self::new(priority);
         entry.add("TARGET", about.target());
         if let (Some(file), Some(line)) = (about.file(), about.line()) {
             entry.add("CODE_FILE", file);
@@ -101,7 +137,7 @@ impl Entry {
 
     /// Adds a field; one of several lines has its length in front.
     fn add(&mut self, name: &str, value: &str) {
-        let value = &value.as_bytes()[..value.len().min(LONGEST)];
+        let value = &value.as_bytes()[..value.floor_char_boundary(LONGEST)];
         self.0.extend(name.as_bytes());
         if value.contains(&b'\n') {
             self.0.push(b'\n');
@@ -210,6 +246,38 @@ mod tests {
         let long = "x".repeat(1 << 20);
         let entry = logged(|| tracing::warn!(%long, also = long.as_str(), "long"));
         assert_eq!((entry["OTPD_LONG"].len(), entry["MESSAGE"].len()), (LONGEST, LONGEST));
+    }
+
+    #[test]
+    fn what_is_cut_is_still_text() {
+        let long = format!("a{}", "é".repeat(1 << 19));
+        let entry = logged(|| tracing::warn!(%long, "long"));
+        assert_eq!(entry["OTPD_LONG"].len(), LONGEST - 1);
+    }
+
+    #[test]
+    fn nobody_waits_for_a_journal_that_hangs_and_it_says_afterwards_what_was_lost() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("socket");
+        let inbox = UnixDatagram::bind(&path).expect("a socket");
+        let journal = Journal::at(&path).expect("a way to it");
+        let taken = (0..100_000).take_while(|_| journal.send(b"A=1\n").is_ok()).count();
+        // Each of them would wait for its time, and all for four hours.
+        let lost = (0..50_000).filter(|_| journal.send(b"A=2\n").is_err()).count();
+        assert_eq!(lost, 50_000);
+        let mut entry = [0; 1024];
+        for _ in 0..taken {
+            inbox.recv(&mut entry).expect("an entry");
+        }
+        journal.send(b"A=3\n").expect("there is room");
+        assert_eq!(inbox.recv(&mut entry).expect("an entry"), 4);
+        let length = inbox.recv(&mut entry).expect("an entry");
+        let said = fields(&entry[..length]);
+        assert_eq!(said["MESSAGE"], "the journal did not take 50001 entries before this");
+        journal.send(b"A=4\n").expect("there is room");
+        assert_eq!(inbox.recv(&mut entry).expect("an entry"), 4);
+        inbox.set_nonblocking(true).expect("a socket");
+        assert!(inbox.recv(&mut entry).is_err(), "it is said once");
     }
 
     #[test]

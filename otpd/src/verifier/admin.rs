@@ -115,6 +115,8 @@ async fn told(
             Err(error) => {
                 let task = error.id();
                 let gateway = names.get(&task).map(|name| name.0.as_str());
+                // What a panic said may quote a secret.
+                let error = std::io::Error::from(error);
                 error!(%error, gateway, "a gateway's check came to no end");
                 let reason = "the check failed inside otpd; the journal says how".to_owned();
                 (task, Some(Standing::Unclear(reason)))
