@@ -211,9 +211,7 @@ impl Verifier {
         };
         match line {
             Line::Header(header) => {
-                // Before it is looked what is here.
-                let closed = self.doors.close();
-                let begun = self.opened_import(&header, import.dry_run).await?;
+                let (begun, closed) = self.opened_import(&header, import.dry_run).await?;
                 let known = begun.known;
                 import.closed = Some(closed).filter(|_| import.dry_run && !known);
                 import.begun = Some(begun);
@@ -229,10 +227,17 @@ impl Verifier {
         }
     }
 
-    async fn opened_import(&self, header: &Header, dry_run: bool) -> Result<Begun, ImportError> {
+    /// Begins one, with nobody let in.
+    async fn opened_import(
+        &self,
+        header: &Header,
+        dry_run: bool,
+    ) -> Result<(Begun, Closed), ImportError> {
         self.store.may_administer()?;
         // None is begun while it is looked for one, or while old rows are deleted.
         let mut unfinished = self.unfinished.lock().await;
+        // Before it is looked what is here; and behind a clean-up, which may take minutes.
+        let closed = self.doors.close();
         let export = header.backup;
         let newest = header.newest.ok_or(ImportError::Partial)?;
         let before = self.reader.imported().await?.filter(|imported| imported.export == export);
@@ -258,7 +263,7 @@ impl Verifier {
         }
         let tally = Tally::new(self.keys.clone());
         let together = BTreeMap::new();
-        Ok(Begun { header: header.clone(), known, tally, together })
+        Ok((Begun { header: header.clone(), known, tally, together }, closed))
     }
 }
 
@@ -400,6 +405,10 @@ impl Verifier {
         let (mut tally, mut together) = (Tally::new(self.keys.clone()), 0);
         let mut snapshot = self.reader.snapshot().await?;
         while let Some(piece) = snapshot.next().await? {
+            // What cannot be read is there as well, and could never be read back.
+            if let Piece::Unreadable(unreadable) = piece {
+                return Err(ImportError::Unreadable(unreadable));
+            }
             count(&mut tally, &mut together, &piece).map_err(|error| unreadable(&error))?;
             if !tally.is_empty() || together > 0 {
                 return Ok(false);
