@@ -20,9 +20,12 @@ use serde_json::json;
 
 use super::people::{PEOPLE, relay};
 
-/// What others may cost a login of root's, from `Begin` to the verdict, whatever they do: in half of
-/// the logins, and in all but a hundredth. On a machine of its own 300 ms hold for those as well; here
-/// the attackers take the processors that are left.
+/// The longest that a login of root's takes, from `Begin` to the verdict, but for one in a hundred,
+/// while users besiege the socket. They get the processors that nobody else wants: what is measured is
+/// what the daemon makes of them, and not how a machine shares its processors.
+const BESIEGED: Duration = Duration::from_millis(300);
+/// What a flood may cost such a login, that runs beside it at the same priority: in half of the logins,
+/// and in all but a hundredth.
 const TYPICAL: Duration = Duration::from_millis(300);
 const WORST: Duration = Duration::from_secs(1);
 /// The most memory the daemon may ever have had, KiB.
@@ -42,8 +45,13 @@ struct Times {
 }
 
 impl Times {
-    /// Whether they are bearable, where this is what nobody's doing costs.
-    fn are_bearable(self, quiet: Self) -> bool {
+    /// Whether they are bearable in a siege.
+    fn besieged(self, _: Self) -> bool {
+        self.p99 < BESIEGED
+    }
+
+    /// Whether they are bearable in a flood, where this is what nobody's doing costs.
+    fn flooded(self, quiet: Self) -> bool {
         self.median < quiet.median + TYPICAL && self.p99 < quiet.p99 + WORST
     }
 
@@ -73,19 +81,19 @@ fn log_in(daemon: &Daemon, phone: &Phone, number: usize) -> Times {
 /// Has something done while people log in, until their times are bearable or it was tried so often.
 fn bearable(
     name: &str,
-    tries: u32,
+    are_bearable: fn(Times, Times) -> bool,
     quiet: impl Fn() -> Times,
     mut disturbed: impl FnMut() -> Times,
 ) {
     let mut before = quiet();
-    let borne = (0..tries).any(|_| {
+    let borne = (0..TRIES).any(|_| {
         let times = disturbed();
         // The machine may have become slower meanwhile.
         let after = quiet();
         let alone = before.or_longer(after);
         println!("{name}: {times:?}, and {alone:?} without");
         before = after;
-        times.are_bearable(alone)
+        are_bearable(times, alone)
     });
     assert!(borne, "{name}: unbearable");
 }
@@ -104,7 +112,9 @@ fn descriptors(daemon: &Daemon) -> usize {
 /// A process of `uid` that besieges the daemon; it has tried every connection once.
 fn besiege(place: &Place, relay: &Path, uid: u32, siege: &Siege) -> Besieger {
     let (_, _, number, pause, how) = siege;
-    let mut child = Command::new(relay)
+    let mut child = Command::new("chrt")
+        .args(["--idle", "0"])
+        .arg(relay)
         .arg(place.socket())
         .args([number.to_string(), pause.to_string()])
         .args(*how)
@@ -143,7 +153,7 @@ const SIEGES: [Siege; 4] = [
     ("four users who send all the calls they can", 4, 8, 0, Some("calls")),
 ];
 
-fn besieged(siege: &Siege, logins: usize, tries: u32) {
+fn besieged(siege: &Siege, logins: usize) {
     let (name, users, connections, ..) = *siege;
     let phone = Phone::start();
     let place = Place::new(&phone);
@@ -154,7 +164,7 @@ fn besieged(siege: &Siege, logins: usize, tries: u32) {
     let relay = relay(&place);
     let log_in = || log_in(&daemon, &phone, logins);
     let said = daemon.log().lines().count();
-    bearable(name, tries, log_in, || {
+    bearable(name, Times::besieged, log_in, || {
         let besiegers = (0..users).map(|user| besiege(&place, &relay, 21_000 + user, siege));
         let besiegers = besiegers.collect::<Vec<_>>();
         let times = log_in();
@@ -180,7 +190,7 @@ fn besieged(siege: &Siege, logins: usize, tries: u32) {
 #[test]
 fn a_siege_keeps_nobody_from_logging_in() {
     for siege in &SIEGES {
-        besieged(siege, 100, TRIES);
+        besieged(siege, 100);
     }
 }
 
@@ -188,7 +198,7 @@ fn a_siege_keeps_nobody_from_logging_in() {
 #[ignore = "long: fifteen hundred logins for each siege"]
 fn a_long_siege_keeps_nobody_from_logging_in() {
     for siege in &SIEGES {
-        besieged(siege, 500, 1);
+        besieged(siege, 500);
     }
 }
 
@@ -256,7 +266,7 @@ fn ten_thousand_calls_in_one_write_are_answered_and_keep_nobody_waiting() {
     for (name, call, reply, root) in floods() {
         let uid = if root { 0 } else { 21_000 };
         let mut wire = daemon.connect_as(&relay, uid, uid);
-        bearable(name, TRIES, log_in, || {
+        bearable(name, Times::flooded, log_in, || {
             std::thread::scope(|scope| {
                 let flooding = scope.spawn(|| flood(&mut wire, &call, reply, CALLS));
                 let times = log_in();

@@ -26,25 +26,30 @@ fn named(section: &str) -> Vec<(&str, &str)> {
     tests
 }
 
-/// Whether the file has a test or a scenario of that name.
-fn is_there(root: &Path, file: &str, name: &str) -> bool {
+/// When a test runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Runs {
+    Always,
+    /// With `--long` only.
+    Long,
+}
+
+/// When the test or the scenario of that name in this file runs; `None` where there is none.
+fn runs(root: &Path, file: &str, name: &str) -> Option<Runs> {
     let source = fs::read_to_string(root.join(file)).unwrap_or_default();
-    let lines = source.lines().collect::<Vec<_>>();
-    lines.iter().enumerate().any(|(place, line)| {
-        let line = line.trim_start();
-        let function = [format!("fn {name}("), format!("async fn {name}(")];
-        let tested = || {
-            // Attributes stand before it, without an empty line between.
-            let before = lines[..place].iter().rev().take_while(|line| !line.trim().is_empty());
-            before.take(8).any(|line| {
-                let line = line.trim_start();
-                line.starts_with("#[test]") || line.starts_with("#[tokio::test")
-            })
-        };
-        line.starts_with(&format!("def {name}("))
-            // A behaviour of all stores gets the name of its test in a table.
-            || (!line.starts_with("//") && line.ends_with(&format!(" as {name},")))
-            || (function.iter().any(|function| line.starts_with(function)) && tested())
+    let lines = source.lines().map(str::trim_start).collect::<Vec<_>>();
+    let starts = [format!("fn {name}("), format!("async fn {name}("), format!("def {name}(")];
+    lines.iter().enumerate().find_map(|(place, line)| {
+        // A behaviour of all stores gets the name of its test in a table.
+        if !line.starts_with("//") && line.ends_with(&format!(" as {name},")) {
+            return Some(Runs::Always);
+        }
+        // Attributes and decorators stand before it, without an empty line between.
+        let before = || lines[..place].iter().rev().take_while(|line| !line.is_empty()).take(8);
+        let has = |what: &str| before().any(|line| line.starts_with(what));
+        let tested = starts.iter().any(|start| line.starts_with(start))
+            && ["#[test]", "#[tokio::test", "@scenario"].into_iter().any(has);
+        tested.then(|| if has("#[ignore") { Runs::Long } else { Runs::Always })
     })
 }
 
@@ -70,10 +75,14 @@ fn every_threat_has_a_test_and_every_test_that_is_named_exists() {
                 wrong.push(format!("{number}: no test"));
             }
         }
-        for (file, name) in tests {
-            if !is_there(root, file, name) {
+        let found = tests.iter().map(|(file, name)| runs(root, file, name)).collect::<Vec<_>>();
+        for ((file, name), found) in tests.iter().zip(&found) {
+            if found.is_none() {
                 wrong.push(format!("{number}: no {name} in {file}"));
             }
+        }
+        if !tests.is_empty() && !found.contains(&Some(Runs::Always)) {
+            wrong.push(format!("{number}: no test but with --long"));
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
@@ -87,11 +96,16 @@ fn a_name_that_is_wrong_would_be_seen() {
         named(section),
         [("tests/daemon.rs", "one_test"), ("tests/daemon.rs", "another"), ("src/lib.rs", "third")]
     );
-    assert!(!is_there(root, "tests/daemon.rs", "one_test"));
-    assert!(!is_there(root, "tests/nowhere.rs", "one_test"));
+    assert_eq!(runs(root, "tests/daemon.rs", "one_test"), None);
+    assert_eq!(runs(root, "tests/nowhere.rs", "one_test"), None);
     let own = "tests/daemon/threat_model.rs";
-    assert!(is_there(root, own, "a_name_that_is_wrong_would_be_seen"));
-    assert!(!is_there(root, own, "is_there"), "no test");
+    assert_eq!(runs(root, own, "a_name_that_is_wrong_would_be_seen"), Some(Runs::Always));
+    assert_eq!(runs(root, own, "runs"), None, "no test");
+    let long = runs(root, "tests/daemon/kill_loop.rs", "killed_2500_times_under_load");
+    assert_eq!(long, Some(Runs::Long));
+    let doctor = |name| runs(root, "e2e/scenarios/doctor.py", name);
+    assert_eq!(doctor("a_key_alone_confirms_nothing"), Some(Runs::Always));
+    assert_eq!(doctor("good_machine"), None, "no scenario");
     let twice = format!("{section}\nShown by: `a.rs` fourth.\n");
     assert_eq!(named(&twice).last(), Some(&("a.rs", "fourth")));
 }

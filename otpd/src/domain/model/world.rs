@@ -37,7 +37,7 @@ pub(super) struct World {
 
 impl World {
     /// Each small in another respect, so that all of them are explored in less than a minute.
-    pub(super) fn small() -> [(&'static str, Self); 6] {
+    pub(super) fn small() -> [(&'static str, Self); 7] {
         let protocol = Protocol::CommitsFirst;
         let alone = Self { protocol, sessions: 1, answers: [1, 0], faults: 0, ticks: 2 };
         let meet = Self { sessions: 2, answers: [1, 1], ..alone };
@@ -47,6 +47,10 @@ impl World {
             ("a session and two faults", Self { faults: 2, ticks: 0, ..alone }),
             ("two sessions and a fault", Self { faults: 1, ticks: 0, ..meet }),
             ("two sessions and time", meet),
+            (
+                "two sessions of which one types, a fault and time",
+                Self { answers: [1, 0], faults: 1, ticks: 1, ..meet },
+            ),
             ("three sessions", Self { sessions: 3, ticks: 0, ..alone }),
         ]
     }
@@ -64,7 +68,7 @@ impl World {
 
     /// Explored in minutes.
     pub(super) fn large() -> [(&'static str, Self); 3] {
-        let [(_, twice), .., (_, meet), _] = Self::small();
+        let [(_, twice), _, _, _, (_, meet), ..] = Self::small();
         [
             ("a session that answers twice, two faults and time", Self { faults: 2, ..twice }),
             (

@@ -43,6 +43,7 @@ const MET: &[&str] = &[
     "login-denied not-verified",
     "login-denied tries-used-up",
     "login-denied unanswered-per-hour",
+    "login-denied wrong-codes-per-day",
     "login-denied wrong-codes-per-hour",
     "login-granted",
     "login-resumed",

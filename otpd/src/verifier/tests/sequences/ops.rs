@@ -40,6 +40,11 @@ pub(super) enum Op {
         who: usize,
         connection: u8,
     },
+    /// Logins that are guessed at for so many hours, until every limit of an hour is met in each.
+    Besiege {
+        who: usize,
+        hours: u8,
+    },
     /// The newest login waits, and has its code sent again.
     Resend {
         who: usize,
@@ -113,6 +118,7 @@ pub(super) fn op() -> impl Strategy<Value = Op> {
         6 => (who(), which(), [typed(), typed()])
             .prop_map(|(who, which, typed)| Op::Pair { who, which, typed }),
         10 => (who(), 0u8..8).prop_map(|(who, connection)| Op::Guess { who, connection }),
+        1 => (who(), 2u8..4).prop_map(|(who, hours)| Op::Besiege { who, hours }),
         8 => who().prop_map(|who| Op::Resend { who }),
         6 => who().prop_map(|who| Op::Expire { who }),
         2 => (who(), which()).prop_map(|(who, which)| Op::Abandon { who, which }),

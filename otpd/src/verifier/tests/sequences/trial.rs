@@ -77,6 +77,15 @@ impl Trial {
             }
             Op::Pair { who, which, typed } => self.pair(who, which, typed),
             Op::Guess { who, connection } => self.guess(who, connection),
+            Op::Besiege { who, hours } => {
+                for _ in 0..hours {
+                    for connection in 0..5 {
+                        self.run(Op::Guess { who, connection })?;
+                    }
+                    self.run(Op::Advance { seconds: 3601 })?;
+                }
+                Ok(())
+            }
             Op::Resend { who } => self.wait(who, 60, Typed::Resend),
             Op::Expire { who } => self.wait(who, 300, Typed::Help("?")),
             Op::Abandon { who, which } => self.abandon(who, which),
@@ -127,6 +136,7 @@ impl Trial {
             | Op::Answer { who, .. }
             | Op::Pair { who, .. }
             | Op::Guess { who, .. }
+            | Op::Besiege { who, .. }
             | Op::Resend { who }
             | Op::Expire { who }
             | Op::Abandon { who, .. }
