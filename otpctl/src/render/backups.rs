@@ -86,7 +86,8 @@ fn used(of: &Restored) -> String {
     let back = if of.dry_run { "comes back" } else { "came back" };
     format!(
         "Recovery codes that were used after the backup was taken may work again for those whose \
-         number {back}: make new ones where that matters (otpctl recovery-codes USER).\n"
+         number {back}: make new ones where that matters (otpctl recovery-codes USER). Of whom the log \
+         says that codes were used or made since, none {back}.\n"
     )
 }
 
@@ -162,7 +163,11 @@ fn said(of: &Restored, back: &str, changed: &str) -> String {
     }
     if !of.left_removed.is_empty() {
         let names = names(&of.left_removed);
-        let _ = writeln!(text, "Removed after it was taken, and left so: {names}.");
+        let _ = writeln!(
+            text,
+            "Not brought back, for the number was removed or replaced after it was taken: {names}. Who is \
+             to log in is enrolled by otpctl enroll USER PHONE."
+        );
     }
     if !of.damaged.is_empty() {
         let names = names(&of.damaged);
@@ -244,7 +249,7 @@ mod tests {
             "Numbers that would come back: u0, u1, u2, u3, u4, u5, u6, u7, u8, u9 and 2 more.",
             "Limits or numbers of 3 users would be changed.",
             "Disabled by it, to be ended with otpctl enable USER: u0.",
-            "Removed after it was taken, and left so: u0, u1.",
+            "for the number was removed or replaced after it was taken: u0, u1. Who is to log in",
             "Damaged, and left so: u0. Run otpctl remove USER for each of them, and this again.",
         ] {
             assert!(text.contains(part), "{part}: {text}");

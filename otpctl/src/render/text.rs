@@ -111,7 +111,9 @@ pub(crate) fn removed(user: &str, damaged: bool) -> String {
         return format!(
             "What was stored of {user} was damaged, and is taken away; number, recovery codes and \
              bypasses are gone.\n\
-             Bring {user} back with otpctl restore and your last backup, or enroll again.\n",
+             Bring {user} back with otpctl restore and your last backup, or enroll again.\n\
+             Where the log says that the number was replaced after the backup, it does not come back: \
+             enroll the new one.\n",
             user = visible(user)
         );
     }
