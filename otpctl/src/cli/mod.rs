@@ -177,6 +177,10 @@ Examples:
     /// The next key is made by otpd --make-next-key and copied to every host that shares the database,
     /// as otpd.key.next beside the key; otpctl status says who holds it. Then rotate, at one host, puts
     /// all that is stored under it, in one step, and every daemon goes on with it. Root only.
+    ///
+    /// What ends it on every host, as root, and harms nothing when it is run again: cd /etc/otpd && if [
+    /// -e otpd.key.next ]; then ln --backup=numbered otpd.key otpd.key.old && mv -f otpd.key.next
+    /// otpd.key; fi && systemctl restart otpd
     #[command(after_help = "\
 Examples:
   otpd --make-next-key             once, then copy the file to every host
