@@ -22,8 +22,8 @@ pub use recovery::{
 };
 pub use subscriber::{
     Changed, Channel, Delivery, DeliveryStatus, Disable, Enable, Enroll, Enrolled, Limit, List,
-    Listed, OptOut, Register, Registered, Remove, Removed, Resend, Resent, Reveal, Revealed, Show,
-    Shown, State, Subscriber, Unlock, Unlocked, Verify,
+    Listed, MEND_DAMAGED, OptOut, Register, Registered, Remove, Removed, Resend, Resent, Reveal,
+    Revealed, Show, Shown, State, Subscriber, Unlock, Unlocked, Verify,
 };
 pub use trail::{Log, Logged, Record, Watch, Watched};
 

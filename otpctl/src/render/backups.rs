@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use otp_proto::admin::Tally;
+use otp_proto::admin::{MEND_DAMAGED, Tally};
 
 use super::{
     json::{Exported, Moved, NotBackedUp, Restored},
@@ -42,8 +42,8 @@ pub(crate) fn missing(damaged: &NotBackedUp) -> Option<String> {
     }
     (!what.is_empty()).then(|| {
         format!(
-            "the backup is complete but for what is damaged: {}; keep earlier backups, and for each \
-             user run: otpctl remove USER; otpctl restore an earlier backup",
+            "the backup is complete but for what is damaged: {}; keep earlier backups; for each \
+             user: {MEND_DAMAGED}",
             what.join(" and ")
         )
     })
@@ -52,8 +52,7 @@ pub(crate) fn missing(damaged: &NotBackedUp) -> Option<String> {
 /// Who is not in a list, because what is stored of them is damaged.
 pub(crate) fn not_listed(damaged: &[String]) -> String {
     format!(
-        "what is stored of {} is damaged, and not in the list: {}; for each of them run: otpctl remove \
-         USER; otpctl restore your last backup, or enroll again",
+        "what is stored of {} is damaged, and not in the list: {}; for each of them: {MEND_DAMAGED}",
         users_of(damaged.len() as u64),
         names(damaged)
     )
@@ -171,10 +170,7 @@ fn said(of: &Restored, back: &str, changed: &str) -> String {
     }
     if !of.damaged.is_empty() {
         let names = names(&of.damaged);
-        let _ = writeln!(
-            text,
-            "Damaged, and left so: {names}. Run otpctl remove USER for each of them, and this again."
-        );
+        let _ = writeln!(text, "Damaged, and left so: {names}. For each of them: {MEND_DAMAGED}.");
     }
     text
 }
@@ -250,7 +246,7 @@ mod tests {
             "Limits or numbers of 3 users would be changed.",
             "Disabled by it, to be ended with otpctl enable USER: u0.",
             "for the number was removed or replaced after it was taken: u0, u1. Who is to log in",
-            "Damaged, and left so: u0. Run otpctl remove USER for each of them, and this again.",
+            "Damaged, and left so: u0. For each of them: otpctl remove USER, then otpctl restore",
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }

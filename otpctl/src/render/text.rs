@@ -112,6 +112,8 @@ pub(crate) fn removed(user: &str, damaged: bool) -> String {
             "What was stored of {user} was damaged, and is taken away; number, recovery codes and \
              bypasses are gone.\n\
              Bring {user} back with otpctl restore and your last backup, or enroll again.\n\
+             Until then logins of {user} go by policy.unenrolled: where that is \"ignore\", they ask for no code. \
+             Set \"deny\", or do it at once.\n\
              Where the log says that the number was replaced after the backup, it does not come back: \
              enroll the new one.\n",
             user = visible(user)

@@ -276,8 +276,11 @@ fn remove_needs_a_yes() {
     assert_eq!(run, Run::new(0, json, ""));
     let damaged = Daemon::replies(r#"{"damaged":true}"#);
     let (_, run) = damaged.run(&["remove", "alice", "--yes"], "");
-    for words in ["Bring alice back with otpctl restore", "replaced after the backup, it does not"]
-    {
+    for words in [
+        "Bring alice back with otpctl restore",
+        "replaced after the backup, it does not",
+        "\"ignore\", they ask for no code",
+    ] {
         assert!(run.stdout.contains(words), "{words}: {}", run.stdout);
     }
 }
