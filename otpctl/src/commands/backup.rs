@@ -137,7 +137,7 @@ impl Draft {
         self.keep_by(path, force, failed, sync)
     }
 
-    fn keep_by(
+    pub(super) fn keep_by(
         self,
         path: &Path,
         force: bool,
@@ -159,7 +159,7 @@ impl Draft {
 }
 
 /// Has a folder's names written to the disk.
-fn sync(folder: &Path) -> io::Result<()> {
+pub(super) fn sync(folder: &Path) -> io::Result<()> {
     match File::open(folder)?.sync_all() {
         // Some file systems have nothing to write for a directory, and say so by this.
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
