@@ -49,10 +49,10 @@ pub(crate) fn missing(damaged: &NotBackedUp) -> Option<String> {
     })
 }
 
-/// Who is not in a list, because what is stored of them is damaged.
+/// Of whom a list says nothing, because what is stored of them is damaged.
 pub(crate) fn not_listed(damaged: &[String]) -> String {
     format!(
-        "what is stored of {} is damaged, and not in the list: {}; for each of them: {MEND_DAMAGED}",
+        "what is stored of {} is damaged, and cannot be listed: {}; for each of them: {MEND_DAMAGED}",
         users_of(damaged.len() as u64),
         names(damaged)
     )
