@@ -44,8 +44,8 @@ pub enum StartError {
     Key(#[from] KeyError),
     /// There is no key for a database that needs one.
     #[error(
-        "{key}: no such file, but {database} was made with a key; restore the key from your backup, \
-         then systemctl restart otpd",
+        "{key}: no such file, but {database} was made with a key; restore the key from your backup, or \
+         from {key}.old, where a rotation puts it; then systemctl restart otpd",
         key = key.display()
     )]
     KeyMissing {

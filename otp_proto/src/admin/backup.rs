@@ -151,7 +151,8 @@ pub struct RestoredPiece {
     pub enrolled: Vec<String>,
     /// Those that are switched off, and were not.
     pub disabled: Vec<String>,
-    /// Those whose number did not come back, since it was removed after the backup was taken.
+    /// Those whose number did not come back, since it was removed or replaced after the backup
+    /// was taken.
     pub left_removed: Vec<String>,
     /// Those that stay as they are, because what is stored of them cannot be read.
     #[serde(default)]

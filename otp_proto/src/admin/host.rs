@@ -166,6 +166,11 @@ pub struct HostListed {
 #[serde(deny_unknown_fields)]
 pub struct RotateKey {}
 
+/// What ends a rotation on a host, as root. It is told until it is done, and done by people: once more, or
+/// after another rotation, it overwrites no key, and at no moment there is none.
+pub const FINISH_ROTATION: &str = "cd /etc/otpd && if [ -e otpd.key.next ]; then ln --backup=numbered otpd.key otpd.key.old && \
+     mv -f otpd.key.next otpd.key; fi && systemctl restart otpd";
+
 /// Reply to [`RotateKey`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyRotated {

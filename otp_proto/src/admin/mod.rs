@@ -13,17 +13,17 @@ pub use backup::{
 };
 pub use error::{AdminError, NoLiveCode};
 pub use host::{
-    Arrival, CheckGateways, ConfirmClock, Credentials, Gateway, GatewayChecked, GatewayState,
-    GatewaysChecked, Host, HostListed, HostState, Hosts, KeyRotated, Policy, PolicyReply,
-    RotateKey, Status, StatusReply, TestMessage, Tested, Unenrolled,
+    Arrival, CheckGateways, ConfirmClock, Credentials, FINISH_ROTATION, Gateway, GatewayChecked,
+    GatewayState, GatewaysChecked, Host, HostListed, HostState, Hosts, KeyRotated, Policy,
+    PolicyReply, RotateKey, Status, StatusReply, TestMessage, Tested, Unenrolled,
 };
 pub use recovery::{
     Bypass, BypassListed, Bypasses, Grant, Granted, MadeCodes, RecoveryCodes, RevokeBypass, Revoked,
 };
 pub use subscriber::{
     Changed, Channel, Delivery, DeliveryStatus, Disable, Enable, Enroll, Enrolled, Limit, List,
-    Listed, OptOut, Register, Registered, Remove, Removed, Resend, Resent, Reveal, Revealed, Show,
-    Shown, State, Subscriber, Unlock, Unlocked, Verify,
+    Listed, MEND_DAMAGED, OptOut, Register, Registered, Remove, Removed, Resend, Resent, Reveal,
+    Revealed, Show, Shown, State, Subscriber, Unlock, Unlocked, Verify,
 };
 pub use trail::{Log, Logged, Record, Watch, Watched};
 

@@ -271,6 +271,11 @@ pub struct Remove {
     pub user: String,
 }
 
+/// What brings an account back whose rows cannot be read, in words for an administrator. Between the two
+/// steps nobody is enrolled, which some sites let in.
+pub const MEND_DAMAGED: &str = "otpctl remove USER, then otpctl restore the last backup that has USER, or enroll again; where \
+     policy.unenrolled is \"ignore\", set \"deny\" before: USER is asked for no code in between";
+
 /// Reply to [`Remove`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Removed {

@@ -94,7 +94,8 @@ Examples:
     /// Forget the number of USER, and the recovery codes and bypasses
     ///
     /// Where what is stored of USER is damaged, that is taken away without being read, and otpctl
-    /// restore brings USER back from a backup; whom you remove otherwise stays removed.
+    /// restore brings USER back from a backup, but for a number that was replaced since by the log;
+    /// whom you remove otherwise stays removed.
     #[command(after_help = "\
 Examples:
   otpctl remove alice              asks first
@@ -176,6 +177,10 @@ Examples:
     /// The next key is made by otpd --make-next-key and copied to every host that shares the database,
     /// as otpd.key.next beside the key; otpctl status says who holds it. Then rotate, at one host, puts
     /// all that is stored under it, in one step, and every daemon goes on with it. Root only.
+    ///
+    /// What ends it on every host, as root, and harms nothing when it is run again: cd /etc/otpd && if [
+    /// -e otpd.key.next ]; then ln --backup=numbered otpd.key otpd.key.old && mv -f otpd.key.next
+    /// otpd.key; fi && systemctl restart otpd
     #[command(after_help = "\
 Examples:
   otpd --make-next-key             once, then copy the file to every host
@@ -236,9 +241,10 @@ Examples:
     /// Merge a backup that otpctl backup has written into what otpd stores
     ///
     /// Who is missing is enrolled again. Nothing is taken back: a number that was changed since stays,
-    /// who was removed since stays removed as far as the log reaches back, and whatever the backup or
-    /// otpd holds against somebody holds afterwards, wrong codes, limits, locks and an end to messages
-    /// among it. Of whom otpd has damaged rows nothing is changed: they are named, and the exit status
+    /// as far as the log reaches back nobody who was removed since comes back, no number that was replaced
+    /// and no recovery code where some were used or made anew, and whatever the backup or otpd holds
+    /// against somebody holds afterwards, wrong codes, limits, locks and an end to messages among it. Of
+    /// whom otpd has damaged rows nothing is changed: they are named, and the exit status
     /// is 4. The whole file is checked first; then it asks. Restoring again, or after an
     /// interruption, does no harm. Root only.
     #[command(after_help = "\

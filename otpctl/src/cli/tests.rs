@@ -20,6 +20,14 @@ fn every_verb_has_an_example_of_itself() {
 }
 
 #[test]
+fn what_ends_a_rotation_is_in_its_help() {
+    let command = Cli::command();
+    let key = command.find_subcommand("key").expect("a verb");
+    let about = key.get_long_about().map(ToString::to_string).unwrap_or_default();
+    assert!(about.contains(otp_proto::admin::FINISH_ROTATION), "{about}");
+}
+
+#[test]
 fn examples_parse_and_lines_fit() {
     let command = Cli::command();
     let texts = command.get_subcommands().chain([&command]).filter_map(|c| c.get_after_help());

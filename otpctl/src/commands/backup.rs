@@ -1,7 +1,7 @@
 //! `otpctl backup`: all that is stored, as a file.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File, OpenOptions, TryLockError},
     io::{self, BufWriter, IsTerminal, Write},
     os::unix::{
         ffi::OsStrExt,
@@ -106,6 +106,8 @@ pub(super) fn root_only(failure: Failure) -> Failure {
 
 /// What the names of drafts begin with; the rest is random.
 const DRAFT: &str = ".otpctl-draft-";
+/// How many are made until one stays: each that does not is removed by another run that has just begun.
+const DRAFTS: usize = 100;
 
 /// A file that has no name of its own yet, and gets one when it is whole.
 pub(super) struct Draft(pub(super) BufWriter<NamedTempFile>);
@@ -117,13 +119,9 @@ impl Draft {
         }
         path.file_name().ok_or(io::ErrorKind::IsADirectory)?;
         let folder = folder(path);
-        // Nobody looks for what is left over while another makes its own, and has not locked it yet.
-        let alone = File::open(folder)?;
-        alone.lock()?;
         sweep(folder);
         // For root alone, like everything that the crate makes.
-        let draft = tempfile::Builder::new().prefix(DRAFT).tempfile_in(folder)?;
-        draft.as_file().lock()?;
+        let draft = locked(|| tempfile::Builder::new().prefix(DRAFT).tempfile_in(folder))?;
         Ok(Self(BufWriter::new(draft)))
     }
 
@@ -137,7 +135,7 @@ impl Draft {
         self.keep_by(path, force, failed, sync)
     }
 
-    fn keep_by(
+    pub(super) fn keep_by(
         self,
         path: &Path,
         force: bool,
@@ -158,8 +156,29 @@ impl Draft {
     }
 }
 
+/// A draft that no other run takes for left over. Before it is locked one may, and remove it: then another
+/// is made. The folder itself is not locked, which anybody could who may read it.
+fn locked(make: impl Fn() -> io::Result<NamedTempFile>) -> io::Result<NamedTempFile> {
+    for _ in 0..DRAFTS {
+        let draft = make()?;
+        // Where the file system has no locks nobody removes what another run has made.
+        let taken = matches!(draft.as_file().try_lock(), Err(TryLockError::WouldBlock));
+        if !taken && is_there(&draft)? {
+            return Ok(draft);
+        }
+    }
+    Err(io::Error::other("what is written there is removed at once by somebody else"))
+}
+
+/// Whether a draft still has its name.
+fn is_there(draft: &NamedTempFile) -> io::Result<bool> {
+    let own = draft.as_file().metadata()?;
+    let found = draft.path().symlink_metadata();
+    Ok(found.is_ok_and(|found| (found.dev(), found.ino()) == (own.dev(), own.ino())))
+}
+
 /// Has a folder's names written to the disk.
-fn sync(folder: &Path) -> io::Result<()> {
+pub(super) fn sync(folder: &Path) -> io::Result<()> {
     match File::open(folder)?.sync_all() {
         // Some file systems have nothing to write for a directory, and say so by this.
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
@@ -226,13 +245,19 @@ pub(super) fn unwritten(path: &Path, command: &str, smaller: &str, error: &io::E
 #[cfg(test)]
 mod tests {
     use std::{
-        fs::{self, File},
+        cell::RefCell,
+        fs::{self, File, OpenOptions},
         io,
-        os::unix::fs::{PermissionsExt, symlink},
+        os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink},
         path::Path,
+        sync::mpsc,
+        thread,
+        time::Duration,
     };
 
-    use super::{DRAFT, Draft, Failure, unwritten};
+    use tempfile::NamedTempFile;
+
+    use super::{DRAFT, Draft, Failure, locked, unwritten};
 
     fn keep(draft: Draft, path: &Path, force: bool) -> Result<u64, Failure> {
         draft.keep(path, force, &|error| {
@@ -274,6 +299,62 @@ mod tests {
         keep(at_work, &place("other.backup"), false).expect("kept");
         // With its name a file is no draft, whoever holds a lock.
         assert!(File::open(place("a.backup")).is_ok_and(|file| file.try_lock().is_ok()));
+    }
+
+    #[test]
+    fn nobody_holds_a_backup_up_by_a_lock_on_its_directory() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let held = File::open(dir.path()).expect("a directory");
+        held.lock().expect("a lock");
+        let (begun, told) = mpsc::channel();
+        let path = dir.path().join("a.backup");
+        thread::spawn(move || begun.send(Draft::begin(&path, false).is_ok()));
+        assert_eq!(told.recv_timeout(Duration::from_mins(1)), Ok(true));
+    }
+
+    #[test]
+    fn a_draft_that_another_run_removes_or_looks_at_is_made_anew() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (paths, looks) = (RefCell::new(Vec::new()), RefCell::new(Vec::new()));
+        let make = || {
+            let draft = NamedTempFile::new_in(dir.path())?;
+            let nth = paths.borrow().len();
+            paths.borrow_mut().push(draft.path().to_owned());
+            if nth == 0 {
+                fs::remove_file(draft.path())?;
+            } else if nth == 1 {
+                let other = File::open(draft.path())?;
+                other.lock()?;
+                looks.borrow_mut().push(other);
+            }
+            Ok(draft)
+        };
+        let draft = locked(make).expect("a draft");
+        assert_eq!(paths.borrow().len(), 3);
+        assert_eq!(paths.borrow().last().map(AsRef::as_ref), Some(draft.path()));
+        let other = File::open(draft.path()).expect("its file");
+        assert!(other.try_lock().is_err(), "it is locked");
+        // Where one is removed each time, that has an end.
+        let removed = || {
+            let draft = NamedTempFile::new_in(dir.path())?;
+            fs::remove_file(draft.path())?;
+            Ok(draft)
+        };
+        assert!(locked(removed).is_err());
+    }
+
+    #[test]
+    fn where_there_are_no_locks_there_is_a_draft_all_the_same() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let make = || {
+            let path = NamedTempFile::new_in(dir.path())?.into_temp_path();
+            // Nothing can be locked by such a descriptor.
+            let flags = rustix::fs::OFlags::PATH.bits().cast_signed();
+            let file = OpenOptions::new().read(true).custom_flags(flags).open(&path)?;
+            assert!(matches!(file.try_lock(), Err(fs::TryLockError::Error(_))));
+            Ok(NamedTempFile::from_parts(file, path))
+        };
+        assert!(locked(make).is_ok_and(|draft| draft.path().exists()));
     }
 
     #[test]

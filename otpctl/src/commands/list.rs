@@ -19,8 +19,9 @@ pub(crate) fn run(session: &Session) -> Result<Outcome, Failure> {
         damaged.extend(reply.damaged);
     })?;
     let mut outcome = if session.json {
-        let rows: Vec<_> = rows.iter().map(json::Listed::new).collect();
-        Outcome::done(json::text(&rows))
+        let sound = rows.iter().map(|row| json::ListRow::Sound(json::Listed::new(row)));
+        let unread = damaged.iter().map(|user| json::ListRow::Damaged(json::Unlisted::new(user)));
+        Outcome::done(json::text(&sound.chain(unread).collect::<Vec<_>>()))
     } else {
         Outcome::done(text::list(&rows, &session.zone, session.width))
     };

@@ -11,7 +11,7 @@ use crate::{
     failure::Failure,
     pam,
     rehearsal::{self, Performed},
-    render::{io_reason, json, visible},
+    render::{error::Asked, io_reason, json, visible},
     session::Session,
     stack::{judge, read},
     terminal,
@@ -53,9 +53,17 @@ pub(crate) fn run(session: &Session, arguments: cli::Rehearse) -> Result<Outcome
     );
     terminal::say(&announcement)?;
     let before = newest(session);
-    let performed = rehearsal::perform(&service, &user, key)?;
+    let performed = rehearsal::perform(&service, &user, key);
+    // However it ended: a code that was right was a login for otpd, whatever another module said after it.
+    let told = note(session, &service, before);
+    let performed = performed?;
     let Performed { authentication, account } = performed;
-    let told = if authentication.is_ok() { note(session, &service, before) } else { Ok(()) };
+    // Where otpd was away all the time, it let nobody in.
+    let away = before.is_none() && authentication.is_err();
+    let told = told.or_else(|failure| match failure {
+        Failure::Connect(_) if away => Ok(()),
+        other => Err(other),
+    });
     let granted = authentication.is_ok() && account.is_some_and(|account| account.is_ok());
     let value = json::Rehearsed {
         user: &user,
@@ -65,10 +73,9 @@ pub(crate) fn run(session: &Session, arguments: cli::Rehearse) -> Result<Outcome
         account: account.map(rehearsal::name),
     };
     let stdout = if session.json { json::text(&value) } else { words(performed) };
-    let exit = if granted { Exit::Done } else { Exit::Refused };
-    let stderr = told.err().map_or_else(String::new, |why| {
-        format!("it is not written down that this was no login, so otpctl pam confirm may take it for one: {why}")
-    });
+    let exit = if granted && told.is_ok() { Exit::Done } else { Exit::Refused };
+    let stderr =
+        told.err().map_or_else(String::new, |failure| unnoted(session, &service, &failure));
     Ok(Outcome { stdout, stderr, exit })
 }
 
@@ -81,24 +88,32 @@ fn newest(session: &Session) -> Option<i64> {
 }
 
 /// Writes down which events after `before` are this rehearsal's: to the daemon it was a login. Somebody
-/// else's by the same service in the same moment is taken for one as well, which proves too little and
-/// never too much.
-fn note(session: &Session, service: &str, before: Option<i64>) -> Result<(), String> {
+/// else's by the same service in the same moment is taken for one as well, which proves too little. One
+/// that is killed after its code was right, before this, is taken for a login.
+fn note(session: &Session, service: &str, before: Option<i64>) -> Result<(), Failure> {
     let log = admin::Log { limit: Some(LOOKED_AT), ..admin::Log::default() };
     let mut events = Vec::new();
     let each = |reply: admin::Logged| {
         events
             .extend(reply.record.filter(|record| is_by(record, service, before)).map(|one| one.id));
     };
-    session.call_more(&log, each).map_err(|failure| format!("{failure:?}"))?;
+    session.call_more(&log, each)?;
     if events.is_empty() {
-        // No code was asked for.
+        // No code was asked for, or none was right.
         return Ok(());
     }
-    pam::was_rehearsed(&events).map_err(|failure| match failure {
-        Failure::Host(why) => why,
-        other => format!("{other:?}"),
-    })
+    pam::was_rehearsed(&events)
+}
+
+/// It could not be written down.
+fn unnoted(session: &Session, service: &str, failure: &Failure) -> String {
+    let asked = Asked { socket: &session.socket, user: None, changes: false, zone: &session.zone };
+    format!(
+        "it is not written down that this was no login, and otpctl pam confirm may take it for one: {why}; \
+         confirm no trial of {service} before a new login by it was asked for a code",
+        why = asked.text(failure),
+        service = visible(service)
+    )
 }
 
 fn is_by(record: &admin::Record, service: &str, before: Option<i64>) -> bool {
@@ -139,9 +154,27 @@ fn words(performed: Performed) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
+    use jiff::tz::TimeZone;
     use serde_json::json;
 
-    use super::{admin::Record, is_by};
+    use super::{Failure, Session, admin::Record, is_by, unnoted};
+
+    #[test]
+    fn what_was_not_written_down_is_said_in_words() {
+        let socket = "/run/otpd/otpd.sock".into();
+        let session = Session { socket, json: false, zone: TimeZone::UTC, width: None };
+        let gone = || Failure::Connect(io::Error::from(io::ErrorKind::ConnectionRefused));
+        for (failure, reason) in [
+            (gone(), "/run/otpd/otpd.sock"),
+            (Failure::Host("rehearsed: it is damaged".to_owned()), "rehearsed: it is damaged"),
+        ] {
+            let told = unnoted(&session, "sudo", &failure);
+            assert!(told.contains(reason) && told.contains("confirm no trial of sudo"), "{told}");
+            assert!(!told.contains("Connect(") && !told.contains("Host("), "{told}");
+        }
+    }
 
     #[test]
     fn events_of_a_rehearsal_are_those_of_its_service_after_it_began() {

@@ -18,6 +18,7 @@ pub(crate) fn run(session: &Session, arguments: cli::Remove) -> Result<Outcome, 
     terminal::confirm(yes, &format!("Remove {user} and forget the number?"), &command)?;
     let request = admin::Remove { user };
     let admin::Removed { damaged } = session.call(&request)?;
-    let value = json::Removed { user: &request.user, removed: true, damaged };
+    let names = damaged.then_some(&*request.user);
+    let value = json::Removed { user: &request.user, removed: true, damaged: names.as_slice() };
     Ok(Outcome::either(session, &value, || text::removed(&request.user, damaged)))
 }

@@ -3,13 +3,13 @@
 //! An export is a backup that is whole, and that goes into an empty store alone. Both sides say what
 //! they had, so that people see that it is the same.
 
-use std::{io, time::Duration};
+use std::{io, path::Path, time::Duration};
 
 use otp_proto::{Client, admin};
 
 use super::{
     Outcome,
-    backup::{Draft, root_only, unwritten},
+    backup::{Draft, root_only, sync, unwritten},
     pieces::{Pieces, Sent},
     progress::Progress,
 };
@@ -64,13 +64,24 @@ fn export(session: &Session, arguments: &cli::Export) -> Result<Outcome, Failure
     let Some(tally) = tally.filter(|_| whole) else {
         return Err(Failure::Malformed("an export without an end".to_owned()));
     };
-    let kept = draft.keep(&arguments.file, arguments.force, &failed);
-    let bytes = kept.map_err(|failure| match failure {
-        Failure::Host(why) if arguments.r#final => Failure::Host(format!("{why}; {SHUT}")),
-        other => other,
-    })?;
+    let bytes = keep(draft, arguments, why, sync)?;
     let value = json::Exported { file: &name, bytes, r#final: arguments.r#final, tally: &tally };
     Ok(Outcome::either(session, &value, || backups::exported(&value)))
+}
+
+/// Gives an export its name; `why` words what kept it from that. There is none then, and where it was the
+/// last one that is said.
+fn keep(
+    draft: Draft,
+    arguments: &cli::Export,
+    why: impl Fn(io::Error) -> String,
+    sync: impl Fn(&Path) -> io::Result<()>,
+) -> Result<u64, Failure> {
+    let unnamed = |error| {
+        let why = why(error);
+        Failure::Host(if arguments.r#final { format!("{why}; {SHUT}") } else { why })
+    };
+    draft.keep_by(&arguments.file, arguments.force, &unnamed, sync)
 }
 
 fn import(session: &Session, arguments: &cli::Import) -> Result<Outcome, Failure> {
@@ -116,4 +127,31 @@ fn pass(
         ))?;
     }
     result.map(|client| (imported, client))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io, path::Path};
+
+    use super::{Draft, Failure, SHUT, cli, keep};
+
+    #[test]
+    fn an_export_that_is_there_is_not_said_to_be_none() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let file = folder.path().join("all.export");
+        let arguments = cli::Export { file, r#final: true, force: false, yes: true };
+        let said = || {
+            let draft = Draft::begin(&arguments.file, true).expect("a draft");
+            let fails = |_: &Path| Err(io::Error::from(io::ErrorKind::StorageFull));
+            match keep(draft, &arguments, |error| error.to_string(), fails) {
+                Err(Failure::Host(why)) => why,
+                other => panic!("it is not said: {other:?}"),
+            }
+        };
+        let there = said();
+        assert!(there.contains("is there and whole") && !there.contains(SHUT), "{there}");
+        // Its name is taken now.
+        let none = said();
+        assert!(none.ends_with(SHUT), "{none}");
+    }
 }

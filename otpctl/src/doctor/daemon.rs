@@ -2,7 +2,7 @@
 
 use std::{io, path::Path};
 
-use otp_proto::admin::{GatewayState, StatusReply};
+use otp_proto::admin::{FINISH_ROTATION, GatewayState, MEND_DAMAGED, StatusReply};
 
 use super::finding::Finding;
 use crate::{failure::Failure, render};
@@ -33,7 +33,9 @@ fn well(socket: &Path, status: &StatusReply) -> Vec<Finding> {
         let remedy = if clock(&problem) {
             "look at `date` and at what sets the clock, then: otpctl confirm-clock"
         } else if problem.starts_with("what is stored of ") {
-            "for each of them: otpctl remove USER; then otpctl restore your last backup, or enroll again"
+            MEND_DAMAGED
+        } else if problem.starts_with("the key was rotated") {
+            FINISH_ROTATION
         } else if problem.starts_with("gateway ") {
             "see: journalctl -u otpd; then try: otpctl test-message PHONE --gateway NAME"
         } else {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use otp_proto::admin::Tally;
+use otp_proto::admin::{MEND_DAMAGED, Tally};
 
 use super::{
     json::{Exported, Moved, NotBackedUp, Restored},
@@ -42,18 +42,17 @@ pub(crate) fn missing(damaged: &NotBackedUp) -> Option<String> {
     }
     (!what.is_empty()).then(|| {
         format!(
-            "the backup is complete but for what is damaged: {}; keep earlier backups, and for each \
-             user run: otpctl remove USER; otpctl restore an earlier backup",
+            "the backup is complete but for what is damaged: {}; keep earlier backups; for each \
+             user: {MEND_DAMAGED}",
             what.join(" and ")
         )
     })
 }
 
-/// Who is not in a list, because what is stored of them is damaged.
+/// Of whom a list says nothing, because what is stored of them is damaged.
 pub(crate) fn not_listed(damaged: &[String]) -> String {
     format!(
-        "what is stored of {} is damaged, and not in the list: {}; for each of them run: otpctl remove \
-         USER; otpctl restore your last backup, or enroll again",
+        "what is stored of {} is damaged, and cannot be listed: {}; for each of them: {MEND_DAMAGED}",
         users_of(damaged.len() as u64),
         names(damaged)
     )
@@ -86,7 +85,8 @@ fn used(of: &Restored) -> String {
     let back = if of.dry_run { "comes back" } else { "came back" };
     format!(
         "Recovery codes that were used after the backup was taken may work again for those whose \
-         number {back}: make new ones where that matters (otpctl recovery-codes USER).\n"
+         number {back}: make new ones where that matters (otpctl recovery-codes USER). Of whom the log \
+         says that codes were used or made since, none {back}.\n"
     )
 }
 
@@ -162,14 +162,15 @@ fn said(of: &Restored, back: &str, changed: &str) -> String {
     }
     if !of.left_removed.is_empty() {
         let names = names(&of.left_removed);
-        let _ = writeln!(text, "Removed after it was taken, and left so: {names}.");
+        let _ = writeln!(
+            text,
+            "Not brought back, for the number was removed or replaced after it was taken: {names}. Who is \
+             to log in is enrolled by otpctl enroll USER PHONE."
+        );
     }
     if !of.damaged.is_empty() {
         let names = names(&of.damaged);
-        let _ = writeln!(
-            text,
-            "Damaged, and left so: {names}. Run otpctl remove USER for each of them, and this again."
-        );
+        let _ = writeln!(text, "Damaged, and left so: {names}. For each of them: {MEND_DAMAGED}.");
     }
     text
 }
@@ -244,8 +245,8 @@ mod tests {
             "Numbers that would come back: u0, u1, u2, u3, u4, u5, u6, u7, u8, u9 and 2 more.",
             "Limits or numbers of 3 users would be changed.",
             "Disabled by it, to be ended with otpctl enable USER: u0.",
-            "Removed after it was taken, and left so: u0, u1.",
-            "Damaged, and left so: u0. Run otpctl remove USER for each of them, and this again.",
+            "for the number was removed or replaced after it was taken: u0, u1. Who is to log in",
+            "Damaged, and left so: u0. For each of them: otpctl remove USER, then otpctl restore",
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }

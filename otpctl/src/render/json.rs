@@ -1,13 +1,17 @@
 //! What `--json` prints: `snake_case` keys that stay, times in UTC.
 
 mod copies;
+mod listed;
 
 use std::fmt::Write;
 
-use otp_proto::admin::{self, Arrival, Channel, DeliveryStatus, HostState, OptOut, State};
+use otp_proto::admin::{self, Arrival, Channel, DeliveryStatus, HostState, State};
 use serde::Serialize;
 
-pub(crate) use self::copies::{BackedUp, BackupSeen, Exported, Moved, NotBackedUp, Restored};
+pub(crate) use self::{
+    copies::{BackedUp, BackupSeen, Exported, Moved, NotBackedUp, Restored},
+    listed::{ListRow, Listed, Unlisted},
+};
 use super::{is_hidden, text::Lock, time::utc};
 use crate::doctor::{Beside, Finding};
 
@@ -66,21 +70,6 @@ impl<'a> Subscriber<'a> {
             created_at: utc(*created_at),
             verified_at: verified_at.map(utc),
         }
-    }
-}
-
-/// A row of `list`.
-#[derive(Serialize)]
-pub(crate) struct Listed<'a> {
-    #[serde(flatten)]
-    subscriber: Subscriber<'a>,
-    opted_out_at: Option<String>,
-}
-
-impl<'a> Listed<'a> {
-    pub(crate) fn new((subscriber, opted_out): &'a (admin::Subscriber, Option<OptOut>)) -> Self {
-        let opted_out_at = opted_out.as_ref().map(|opted_out| utc(opted_out.at));
-        Self { subscriber: Subscriber::new(subscriber), opted_out_at }
     }
 }
 
@@ -331,7 +320,7 @@ impl<'a> Tested<'a> {
 pub(crate) struct Removed<'a> {
     pub(crate) user: &'a str,
     pub(crate) removed: bool,
-    pub(crate) damaged: bool,
+    pub(crate) damaged: &'a [&'a str],
 }
 
 /// An event of the audit trail.

@@ -2,8 +2,8 @@
 
 use jiff::tz::TimeZone;
 use otp_proto::admin::{
-    Channel, Delivery, DeliveryStatus, Enrolled, Gateway, GatewayState, Host, HostState,
-    KeyRotated, Limit, OptOut, Shown, State, StatusReply, Subscriber, Unlocked,
+    Channel, Delivery, DeliveryStatus, Enrolled, FINISH_ROTATION, Gateway, GatewayState, Host,
+    HostState, KeyRotated, Limit, OptOut, Shown, State, StatusReply, Subscriber, Unlocked,
 };
 
 pub(crate) use super::bypass::{bypassed, bypasses, hand_over, no_bypass, recovery_codes, revoked};
@@ -111,7 +111,11 @@ pub(crate) fn removed(user: &str, damaged: bool) -> String {
         return format!(
             "What was stored of {user} was damaged, and is taken away; number, recovery codes and \
              bypasses are gone.\n\
-             Bring {user} back with otpctl restore and your last backup, or enroll again.\n",
+             Bring {user} back with otpctl restore and your last backup, or enroll again.\n\
+             Until then logins of {user} go by policy.unenrolled: where that is \"ignore\", they ask for no code. \
+             Set \"deny\", or do it at once.\n\
+             Where the log says that the number was replaced after the backup, it does not come back: \
+             enroll the new one.\n",
             user = visible(user)
         );
     }
@@ -238,8 +242,8 @@ pub(crate) fn key_rotated(done: &KeyRotated) -> String {
     let KeyRotated { key, numbers, without } = done;
     let mut text = format!(
         "Everything is under the key {key}; numbers among it: {numbers}. Now, on every host:\n\
-         mv /etc/otpd/otpd.key /etc/otpd/otpd.key.old\n\
-         mv /etc/otpd/otpd.key.next /etc/otpd/otpd.key, and keep a copy where the database is not.\n\
+         {FINISH_ROTATION}\n\
+         Keep a copy of /etc/otpd/otpd.key where the database is not.\n\
          Backups from before need the key from before, otpd.key.old: keep it with them, and nowhere else.\n\
          Take a new one (otpctl backup).\n"
     );

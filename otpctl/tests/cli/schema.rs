@@ -32,7 +32,7 @@ const VERBS: [(&str, &[&str], &str); 24] = [
     ),
     ("disable", &["alice"], "SUBSCRIBER"),
     ("enable", &["alice"], "SUBSCRIBER"),
-    ("remove", &["alice", "--yes"], "user:text removed:flag damaged:flag"),
+    ("remove", &["alice", "--yes"], "user:text removed:flag damaged[]"),
     ("unlock", &["alice"], "SUBSCRIBER opted_in:flag"),
     ("recovery-codes", &["alice"], "user:text codes[text]"),
     ("bypass", &["alice", "--for", "1h", "--reason", "lost phone"], "GRANT"),
@@ -67,7 +67,7 @@ const VERBS: [(&str, &[&str], &str); 24] = [
     (
         "backup",
         &[concat!(env!("CARGO_TARGET_TMPDIR"), "/schema.backup"), "--force"],
-        "file:text users:number bytes:number log:flag damaged:number damaged_users[] \
+        "file:text users:number bytes:number log:flag damaged[] damaged_users:number \
          damaged_limits:number",
     ),
     (

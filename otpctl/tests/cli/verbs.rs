@@ -173,11 +173,20 @@ fn a_list_names_who_is_damaged_and_says_that_it_is_not_whole() {
     let alice = format!(r#"{{"parameters":{{"subscriber":{ALICE}}},"continues":true}}"#);
     let bob = r#"{"parameters":{"subscriber":null,"damaged":"bob"},"continues":true}"#;
     let end = r#"{"parameters":{"subscriber":null,"damaged":null}}"#;
-    for arguments in [&["list"][..], &["list", "--json"]] {
+    for (arguments, named) in [(&["list"][..], false), (&["list", "--json"], true)] {
         let (_, run) = Daemon::frames(&[&alice, bob, end]).run(arguments, "");
         assert_eq!(run.exit, Some(4), "{}", run.stdout);
-        assert!(run.stdout.contains("alice") && !run.stdout.contains("bob"), "{}", run.stdout);
-        assert!(run.stderr.contains("not in the list: bob;"), "{}", run.stderr);
+        assert!(run.stdout.contains("alice"), "{}", run.stdout);
+        assert_eq!(run.stdout.contains("bob"), named, "{}", run.stdout);
+        assert!(run.stderr.contains("cannot be listed: bob;"), "{}", run.stderr);
+        if named {
+            let rows = serde_json::from_str::<serde_json::Value>(&run.stdout).expect("JSON");
+            let keys = |row: &serde_json::Value| {
+                row.as_object().expect("a row").keys().cloned().collect::<Vec<_>>()
+            };
+            assert_eq!(keys(&rows[0]), keys(&rows[1]));
+            assert_eq!((&rows[1]["state"], &rows[1]["phone"]), (&"damaged".into(), &().into()));
+        }
     }
 }
 
@@ -272,11 +281,19 @@ fn remove_needs_a_yes() {
          Logins go by policy.unenrolled from now on; unless it is set, they are denied.\n";
     assert_eq!(run, Run::new(0, stdout, ""));
     let (_, run) = Daemon::replies("{}").run(&["remove", "alice", "--yes", "--json"], "");
-    let json = "{\n  \"user\": \"alice\",\n  \"removed\": true,\n  \"damaged\": false\n}\n";
+    let json = "{\n  \"user\": \"alice\",\n  \"removed\": true,\n  \"damaged\": []\n}\n";
     assert_eq!(run, Run::new(0, json, ""));
-    let damaged = Daemon::replies(r#"{"damaged":true}"#);
-    let (_, run) = damaged.run(&["remove", "alice", "--yes"], "");
-    assert!(run.stdout.contains("Bring alice back with otpctl restore"), "{}", run.stdout);
+    let damaged = || Daemon::replies(r#"{"damaged":true}"#);
+    let (_, run) = damaged().run(&["remove", "alice", "--yes", "--json"], "");
+    assert!(run.stdout.contains("\"damaged\": [\n    \"alice\"\n  ]"), "{}", run.stdout);
+    let (_, run) = damaged().run(&["remove", "alice", "--yes"], "");
+    for words in [
+        "Bring alice back with otpctl restore",
+        "replaced after the backup, it does not",
+        "\"ignore\", they ask for no code",
+    ] {
+        assert!(run.stdout.contains(words), "{words}: {}", run.stdout);
+    }
 }
 
 #[test]

@@ -30,13 +30,26 @@ pub struct Kept {
     pub login: LoginState,
 }
 
+/// What became of a number that is lost, after the backup was taken and as far as the trail tells. What
+/// was damaged and taken away cannot say it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Since {
+    /// It was removed, or another took its place: that is no loss to be made good, and the backup's may
+    /// be in the hands of a thief.
+    pub gone: bool,
+    /// The account was switched off, and not on again.
+    pub disabled: bool,
+    /// Recovery codes were used or made anew: nobody knows which of the backup's are good.
+    pub codes: bool,
+}
+
 /// An account comes back from a backup.
 #[derive(Clone, Debug)]
 pub struct RestoreAccount {
     /// As the backup has it.
     pub kept: Kept,
-    /// Its number was removed after the backup was taken: that is no loss to be made good.
-    pub removed: bool,
+    /// What became of its number after the backup was taken, where it is lost.
+    pub since: Since,
     /// It had a number when that was looked up. Where it has none when this is decided, somebody
     /// removed it in between.
     pub had: bool,
@@ -52,7 +65,7 @@ pub enum Fate {
     Kept,
     /// It is the backup's.
     Restored,
-    /// The backup's does not come back, because it was removed after the backup was taken.
+    /// The backup's does not come back, because it was removed or replaced after the backup was taken.
     LeftRemoved,
 }
 
@@ -75,17 +88,24 @@ impl RestoreAccount {
         let before = (ledger.records.enrollment.clone(), ledger.records.login.clone());
         let mut login = login.clone().at_rest();
         login.prune(now);
+        if self.since.codes {
+            login.recovery.forget();
+        }
 
         let was_off = before.0.as_ref().is_some_and(Enrollment::is_disabled);
         let mut restored = Restored::default();
         let enrollment = match (before.0.clone(), kept) {
-            (None, Some(_)) if self.removed || self.had => {
+            (None, Some(_)) if self.since.gone || self.had => {
                 restored.number = Fate::LeftRemoved;
                 None
             }
             (None, Some(kept)) => {
                 restored.number = Fate::Restored;
-                Some(kept.clone())
+                let mut kept = kept.clone();
+                if self.since.disabled {
+                    kept.disable();
+                }
+                Some(kept)
             }
             (Some(mut own), Some(kept)) => {
                 if own.merge(kept) {
@@ -209,7 +229,7 @@ impl ImportAccount {
         }
         if records.enrollment.is_some() || stored != LoginState::default() {
             let kept = self.kept.clone();
-            let merge = RestoreAccount { kept, removed: false, had: false, uid: self.uid };
+            let merge = RestoreAccount { kept, since: Since::default(), had: false, uid: self.uid };
             let Decided { records, audit, answer: _ } = merge.decide(records, now);
             return Decided { records, audit, answer: () };
         }

@@ -13,8 +13,7 @@ use crate::domain::{account::Account, records::TrafficKey};
 const NAMED: usize = 20;
 
 /// What an administrator does about it.
-pub(super) const REMEDY: &str =
-    "otpctl remove the user, then otpctl restore your last backup, or enroll the user again";
+pub(super) const REMEDY: &str = otp_proto::admin::MEND_DAMAGED;
 
 /// What of an account cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -25,6 +25,7 @@ mod conformance;
 
 use std::{sync::Arc, time::Duration};
 
+use otp_proto::admin::MEND_DAMAGED;
 use prometheus_client::metrics::histogram::Histogram;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -106,10 +107,7 @@ pub enum StoreError {
     #[error("the store did not say whether the change was made")]
     Unknown,
     /// Surely not committed, and no better by trying again: a row of the account cannot be read.
-    #[error(
-        "what is stored of this user is damaged, {0} cannot be read: take it away with otpctl remove \
-         USER, then otpctl restore your last backup, or enroll the user again"
-    )]
+    #[error("what is stored of this user is damaged, {0} cannot be read: {MEND_DAMAGED}")]
     Damaged(Damage),
     /// Surely not committed, because it can wait: the disk is full.
     #[error("the disk of the store is full; nothing was changed: free space and try again")]

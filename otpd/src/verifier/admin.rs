@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use otp_proto::admin::MEND_DAMAGED;
 use tokio::task::{Id, JoinSet};
 use tracing::error;
 
@@ -98,8 +99,8 @@ fn undelivered(login: &LoginState) -> Option<String> {
 /// What an administrator reads of rows that cannot be read.
 fn damaged(unreadable: &Unreadable) -> String {
     format!(
-        "what is stored of {unreadable} is damaged, and no backup has it: take it away with otpctl \
-         remove USER, then otpctl restore your last backup, or enroll again"
+        "what is stored of {unreadable} is damaged, and no new backup has it; for each of them: \
+         {MEND_DAMAGED}"
     )
 }
 

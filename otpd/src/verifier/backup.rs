@@ -2,6 +2,7 @@
 
 use std::{collections::VecDeque, time::Duration};
 
+use otp_proto::admin::MEND_DAMAGED;
 use rand::RngExt;
 use tokio::time::Instant;
 use tracing::error;
@@ -34,9 +35,8 @@ pub enum BackupError {
     Slow,
     /// It promises to be all that is stored.
     #[error(
-        "what is stored of {0} is damaged, and an export is of all: otpctl remove each user who is \
-         named, then otpctl restore your last backup, or enroll them again; a limit is deleted when \
-         nothing counts in it any more"
+        "what is stored of {0} is damaged, and an export is of all: for each of them {MEND_DAMAGED}; a \
+         limit is deleted when nothing counts in it any more"
     )]
     Incomplete(Unreadable),
     /// What is stored has no written form.

@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use otp_proto::admin::FINISH_ROTATION;
 use tokio::{task::spawn_blocking, time::timeout};
 use tracing::{debug, error};
 
@@ -104,8 +105,7 @@ pub enum NotRotated {
     Unreadable(#[from] KeyError),
     /// It is the one in use.
     #[error(
-        "the database is under this key already: on every host mv otpd.key otpd.key.old, mv \
-         otpd.key.next otpd.key, then systemctl restart otpd"
+        "the database is under this key already; what is left to do, on every host: {FINISH_ROTATION}"
     )]
     InUse,
     /// Some host would be without its key.
@@ -139,11 +139,11 @@ impl Verifier {
     pub(super) async fn leftover_key(&self) -> Option<String> {
         let left = self.held.look().await == Some(self.keys.id);
         left.then(|| {
-            "the key was rotated, and this host holds the new one as otpd.key.next: on every host, mv \
-             otpd.key otpd.key.old in /etc/otpd (or where server.key-file is), for the old backups need \
-             it, mv otpd.key.next otpd.key, keep a copy where the database is not, then systemctl \
-             restart otpd"
-                .to_owned()
+            format!(
+                "the key was rotated, and this host holds the new one as otpd.key.next; on every host, in \
+                 /etc/otpd or where server.key-file is: {FINISH_ROTATION}; keep a copy of the new key \
+                 where the database is not, and otpd.key.old with the old backups, which need it"
+            )
         })
     }
 

@@ -1,6 +1,6 @@
 //! A backup comes back, a line after the other; everything is decided in the core.
 
-mod removed;
+mod since;
 
 use tokio::task::JoinSet;
 use tracing::{error, info};
@@ -14,7 +14,9 @@ use crate::{
         enrollment::Enrollment,
         phone::Destination,
         records::TrafficKey,
-        restore::{Fate, Kept, Note, RestoreAccount, RestoreBudget, RestoreTraffic, Restored},
+        restore::{
+            Fate, Kept, Note, RestoreAccount, RestoreBudget, RestoreTraffic, Restored, Since,
+        },
         time::Timestamp,
     },
     store::{Chore, Scope, StoreError, Trail},
@@ -100,7 +102,7 @@ impl Verifier {
         match restore.incoming.feed(piece)? {
             None => {}
             Some(Line::Header(header)) => {
-                let since = Some(removed::earliest(header.taken_at));
+                let since = Some(since::earliest(header.taken_at));
                 let trail = Trail { since, ..Trail::default() };
                 let newest = self.reader.newest_event().await?;
                 restore.since = self.reader.before_events(trail, newest, None).await?;
@@ -208,8 +210,12 @@ impl Verifier {
             };
             let had = stored.enrollment.is_some();
             let lost = !had && kept.enrollment.is_some();
-            let removed = lost && self.was_removed(&kept, taken_at, restore.since).await?;
-            decisions.push((RestoreAccount { kept, removed, had, uid: restore.uid }, stored));
+            let since = if lost {
+                self.since(&kept, taken_at, restore.since).await?
+            } else {
+                Since::default()
+            };
+            decisions.push((RestoreAccount { kept, since, had, uid: restore.uid }, stored));
         }
         let mut done = Vec::with_capacity(decisions.len());
         if restore.dry_run {

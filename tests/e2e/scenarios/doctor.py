@@ -227,10 +227,15 @@ def a_key_alone_confirms_nothing(g):
 
     # sudo asks alice for nothing here, and to otpd its rehearsal is a login like any other.
     run("otpctl", "pam", "enable", "sudo", "--trial", "10m")
-    show = g.terminal("otpctl", "rehearse", "alice", "--service", "sudo")
-    show.answer("Password: ", g.passwords["alice"])
-    show.answer("Code: ", g.code_for("alice"))
-    check("PAM_SUCCESS" in show.end()[1], show.transcript)
+    stack = open("/etc/pam.d/sudo").read()
+    # Nor is it one where what stands below the code refuses.
+    for below in ("auth requisite pam_deny.so\n", ""):
+        write("/etc/pam.d/sudo", stack + below)
+        show = g.terminal("otpctl", "rehearse", "alice", "--service", "sudo")
+        show.answer("Password: ", g.passwords["alice"])
+        show.answer("Code: ", g.code_for("alice"))
+        show.end()
+        equal("PAM_SUCCESS" in show.transcript, not below, show.transcript)
     by_rehearsal = g.ssh("alice", command="sudo otpctl pam confirm sudo")
     by_rehearsal.expect("otpd has let nobody in by sudo")
 

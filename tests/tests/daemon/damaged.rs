@@ -101,7 +101,7 @@ fn brought_back(keeper: Keeper, damage: (&str, &str, &str)) {
     says(&place, &["show", USER], 1, &["is damaged", "otpctl remove USER"]);
     says(&place, &["enroll", USER, PEOPLE[0].1, "--replace", "--yes"], 1, &["is damaged"]);
     if damage.0 != "login" {
-        says(&place, &["list"], 4, &[OTHER, &format!("not in the list: {USER};")]);
+        says(&place, &["list"], 4, &[OTHER, &format!("cannot be listed: {USER};")]);
     }
     if damage.0 == "enrollment" {
         says(&place, &["status"], 0, &[&named]);

@@ -1,8 +1,11 @@
 //! The master key is replaced while logins go on.
 
-use std::{fs, os::unix::process::ExitStatusExt, path::PathBuf};
+use std::{fs, os::unix::process::ExitStatusExt, path::PathBuf, process::Command};
 
-use otp_proto::{admin::RotateKey, login::Step};
+use otp_proto::{
+    admin::{FINISH_ROTATION, RotateKey},
+    login::Step,
+};
 use otpd_tests::{
     daemon::{Daemon, Place, failpoints},
     phone::Phone,
@@ -43,8 +46,36 @@ fn answer(daemon: &Daemon, wire: &mut Wire, challenge: &str, code: &str) -> Step
     told.expect("the daemon comes back").expect("a step").step
 }
 
+/// Does what is told to be done on every host, but for the restart.
 fn finish(place: &Place) {
-    fs::rename(place.file("otpd.key.next"), place.file("otpd.key")).expect("the next key");
+    let folder = place.file("otpd.key").with_file_name("");
+    let command = FINISH_ROTATION.replace("/etc/otpd", folder.to_str().expect("UTF-8"));
+    let (command, restart) = command.rsplit_once(" && ").expect("several steps");
+    assert_eq!(restart, "systemctl restart otpd");
+    let done = Command::new("sh").args(["-c", command]).status().expect("a shell");
+    assert!(done.success(), "{command}");
+}
+
+/// Until otpd is restarted it is told to be done, and another rotation comes: no key is overwritten.
+#[test]
+fn a_rotation_that_is_finished_twice_and_again_loses_no_key() {
+    let phone = Phone::start();
+    let place = Place::new(&phone);
+    let guide = include_str!("../../../packaging/doc/guide.md");
+    assert!(guide.contains(&format!("\n{FINISH_ROTATION}\n")));
+    let key = |name: &str| fs::read(place.file(name)).expect("a key");
+    fs::write(place.file("otpd.key"), "first").expect("a key");
+    fs::write(place.file("otpd.key.next"), "second").expect("a key");
+    for _ in 0..2 {
+        finish(&place);
+        assert_eq!((key("otpd.key"), key("otpd.key.old")), (b"second".into(), b"first".into()));
+    }
+    fs::write(place.file("otpd.key.next"), "third").expect("a key");
+    for _ in 0..2 {
+        finish(&place);
+        let kept = ["otpd.key", "otpd.key.old", "otpd.key.old.~1~"].map(key);
+        assert_eq!(kept, ["third", "second", "first"].map(Vec::from));
+    }
 }
 
 #[test]
@@ -83,9 +114,10 @@ fn the_key_of_two_hosts_is_rotated_while_logins_go_on() {
         let told = hosts_come_to(host, |hosts| hosts[1]["next_key"].is_null());
         assert_eq!(told["hosts"][0]["key"], told["hosts"][1]["key"]);
         let problem = told["problems"][0].as_str().unwrap_or_default();
-        assert!(problem.contains("mv"), "{told}");
+        assert!(problem.contains(FINISH_ROTATION), "{told}");
         let (done, told) = rotate(&host.place);
         assert!(!done && told.contains("is under this key already"), "{told}");
+        assert!(told.contains(FINISH_ROTATION), "{told}");
     }
     let log = hosts[1].otpctl(&["log"]);
     assert!(log.contains("master key rotated"), "{log}");
@@ -113,8 +145,10 @@ fn a_host_alone_rotates_its_key_too() {
     let mut wire = daemon.connect();
     let challenge = wire.prompt(&login(USER, None)).challenge;
     let code = phone.next().code();
+    let before = fs::read(place.file("otpd.key")).expect("a key");
     let (done, told) = rotate(&place);
     assert!(done && told.contains("numbers among it: 1"), "{told}");
+    assert!(told.contains(FINISH_ROTATION), "{told}");
     assert!(is_granted(&answer(&daemon, &mut wire, &challenge, &code)), "{}", daemon.log());
     daemon.wait_for_count(": ready ", 2);
     let health = get(admin, "/healthz").expect("its port is its own again");
@@ -127,6 +161,7 @@ fn a_host_alone_rotates_its_key_too() {
     log_in(&daemon, &phone);
     drop(daemon);
     finish(&place);
+    assert_eq!(fs::read(place.file("otpd.key.old")).expect("a key"), before);
     log_in(&place.start(), &phone);
 }
 

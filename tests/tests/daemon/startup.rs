@@ -155,7 +155,7 @@ fn a_used_database_is_not_opened_with_another_key_or_none() {
 
     let (key, saved) = (place.file("otpd.key"), place.file("saved.key"));
     fs::rename(&key, &saved).expect("a file");
-    starts_broken(&place, &["otpd.key: no such file", "restore the key"]).kill();
+    starts_broken(&place, &["otpd.key: no such file", "restore the key", "otpd.key.old"]).kill();
     assert!(!key.exists(), "none was made");
 
     assert_eq!(run(&place, "--make-key").0, Some(0));
@@ -243,7 +243,7 @@ fn a_credential_that_says_none_is_no_key() {
     daemon.kill();
 
     fs::write(&credential, "none").expect("a file");
-    starts_broken(&place, &["otpd.key: no such file", "restore the key"]).kill();
+    starts_broken(&place, &["otpd.key: no such file", "restore the key", "otpd.key.old"]).kill();
     assert!(!key.exists(), "none was made");
 }
 

@@ -19,10 +19,10 @@ pub(crate) struct BackedUp<'a> {
 /// What is stored and cannot be read.
 #[derive(Default, Serialize)]
 pub(crate) struct NotBackedUp {
-    #[serde(rename = "damaged")]
+    #[serde(rename = "damaged_users")]
     pub(crate) users: u64,
     /// The first of them.
-    #[serde(rename = "damaged_users")]
+    #[serde(rename = "damaged")]
     pub(crate) names: Vec<String>,
     #[serde(rename = "damaged_limits")]
     pub(crate) limits: u64,

@@ -4,7 +4,7 @@
 mod ages;
 mod laws;
 
-use super::{Fate, Kept, Note, RestoreAccount, RestoreBudget, RestoreTraffic, Restored};
+use super::{Fate, Kept, Note, RestoreAccount, RestoreBudget, RestoreTraffic, Restored, Since};
 use crate::domain::{
     account::Account,
     audit::Event,
@@ -50,7 +50,8 @@ impl Backup {
         let mut alice = Restored::default();
         for kept in &self.accounts {
             let whose = kept.account.clone();
-            let decision = RestoreAccount { kept: kept.clone(), removed, had: false, uid: 0 };
+            let since = Since { gone: removed, ..Since::default() };
+            let decision = RestoreAccount { kept: kept.clone(), since, had: false, uid: 0 };
             let done = scene
                 .decide(Some(whose.clone()), None, |records, now| decision.decide(records, now));
             if whose == account("alice") {
@@ -189,7 +190,7 @@ fn who_is_removed_while_a_restore_looks_stays_removed() {
         let kept = backup.accounts.remove(0);
         assert_eq!(kept.account, account("alice"));
         scene.manage("alice", Verb::Remove);
-        let decision = RestoreAccount { kept, removed: false, had, uid: 0 };
+        let decision = RestoreAccount { kept, since: Since::default(), had, uid: 0 };
         let alice = scene
             .decide(Some(account("alice")), None, |records, now| decision.decide(records, now));
         assert_eq!(alice.number, fate, "{name}");

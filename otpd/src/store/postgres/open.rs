@@ -70,7 +70,8 @@ pub enum PostgresError {
     /// It was made with another master key.
     #[error(
         "{place}: made with another master key (the key at hand is {found:08x}); every host of the \
-         database needs the same one: copy the key file that belongs to it"
+         database needs the same one: copy the key file that belongs to it; a rotation \
+         puts the one before beside it, as otpd.key.old"
     )]
     WrongKey {
         /// Which.

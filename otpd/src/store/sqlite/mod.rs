@@ -95,7 +95,7 @@ pub enum OpenError {
     /// It was made with another master key.
     #[error(
         "{path}: made with another master key (the key at hand is {found:08x}); restore the key \
-         file that belongs to this database",
+         file that belongs to this database; a rotation puts the one before beside it, as otpd.key.old",
         path = path.display()
     )]
     WrongKey {

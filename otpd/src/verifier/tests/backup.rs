@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use otp_proto::login::Verdict;
+use otp_proto::{Secret, login::Verdict};
 
 use super::{House, NOW};
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
         time::Timestamp,
     },
     store::{Scope, Trail},
-    verifier::BackupError,
+    verifier::{BackupError, EnrollRequest, Gone},
 };
 
 #[tokio::test]
@@ -162,6 +162,77 @@ async fn who_was_entered_again_before_the_backup_comes_back() {
     let changes = restored(&older, &lines, false).await;
     let fates = changes.iter().map(|restored| restored.number).collect::<Vec<_>>();
     assert_eq!(fates, [Fate::Restored]);
+}
+
+/// What an administrator does after a backup was taken, and before a row is damaged.
+#[derive(Clone, Copy)]
+enum Act {
+    /// `enroll --replace`, as after the phone was stolen.
+    Replace,
+    /// A verb.
+    Verb(Verb),
+    /// `recovery-codes`.
+    Codes,
+}
+
+impl House {
+    async fn act(&self, act: Act) {
+        match act {
+            Act::Replace => {
+                let phone = Secret::new("+12025550143".into());
+                let request = EnrollRequest { phone, channel: None, replace: true };
+                self.verifier.register(&self.root, request, 0).await.expect("a good number");
+            }
+            Act::Verb(verb) => {
+                let done = self.verifier.manage(&self.root, verb, 0).await;
+                done.expect("a commit").expect("enrolled");
+            }
+            Act::Codes => {
+                self.verifier.recovery_codes(&self.root, 0).await.expect("enrolled");
+            }
+        }
+    }
+
+    /// Damages what is stored of root's logins, and has all of root taken away as the daemon says.
+    async fn lose_root(&self) {
+        let db = rusqlite::Connection::open(self.dir.path().join("otpd.db")).expect("the database");
+        let spoil = "UPDATE login SET state = x'85' WHERE account = 'root'";
+        assert_eq!(db.execute(spoil, []), Ok(1));
+        drop(db);
+        assert_eq!(self.verifier.remove(&self.root, 0).await, Ok(Some(Gone::Discarded)));
+    }
+}
+
+/// The way out of a damaged row brings back no phone that was stolen, nobody who was switched off, and
+/// no recovery code of which nobody knows whether it was used.
+#[tokio::test]
+async fn what_was_damaged_comes_back_no_laxer_than_it_was() {
+    let (off, on) = (Act::Verb(Verb::Disable), Act::Verb(Verb::Enable));
+    let cases: [(&str, &[Act], Fate, bool, u8); 6] = [
+        ("nothing", &[], Fate::Restored, false, 8),
+        ("replaced", &[off, Act::Replace, on], Fate::LeftRemoved, false, 0),
+        ("switched off", &[off, on, off], Fate::Restored, true, 8),
+        ("switched on again", &[off, on], Fate::Restored, false, 8),
+        ("other codes", &[Act::Codes], Fate::Restored, false, 0),
+        ("unlocked", &[Act::Verb(Verb::Unlock)], Fate::Restored, false, 8),
+    ];
+    for (name, acts, fate, disabled, codes) in cases {
+        let house = House::new().await;
+        house.act(Act::Codes).await;
+        house.at(600);
+        let lines = lines(&house).await;
+        for (minute, act) in (610..).zip(acts) {
+            house.at(minute);
+            house.act(*act).await;
+        }
+        house.at(700);
+        house.lose_root().await;
+        let changes = restored(&house, &lines, false).await;
+        let fates = changes.iter().map(|restored| (restored.number, restored.disabled));
+        assert_eq!(fates.collect::<Vec<_>>(), [(fate, disabled)], "{name}");
+        let shown = house.verifier.show(&house.root).await.expect("read");
+        assert_eq!(shown.map_or(0, |shown| shown.recovery), codes, "{name}");
+    }
 }
 
 #[tokio::test]
