@@ -28,7 +28,7 @@ use std::{sync::Arc, time::Duration};
 use prometheus_client::metrics::histogram::Histogram;
 use tokio::sync::{mpsc, oneshot, watch};
 
-pub use damage::{Damage, Unreadable};
+pub use damage::{Damage, LostName, Unreadable};
 pub use found::{
     AuditRow, BudgetId, Counts, Idle, ListedNumber, OUT_OF_ORDER, Stale, Subscriber, Trail,
 };
