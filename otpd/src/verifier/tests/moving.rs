@@ -16,8 +16,8 @@ use crate::{
         StoreError::{self, Moving},
     },
     verifier::{
-        BypassFailure, Failure, Import, ImportError, ImportProgress, NotRotated, RestoreError,
-        TestFailure, TestRequest, Unconfirmed,
+        BackupError, BypassFailure, Failure, Import, ImportError, ImportProgress, NotRotated,
+        RestoreError, TestFailure, TestRequest, Unconfirmed,
     },
 };
 
@@ -226,6 +226,28 @@ async fn an_export_that_was_not_taken_whole_locks_nobody_out() {
             assert_eq!(house.verdict().await, Some(Verdict::Granted));
         }
     }
+}
+
+/// Half a store would pass for a whole one.
+#[tokio::test]
+async fn what_is_not_all_here_yet_is_not_exported() {
+    let old = House::new().await;
+    let lines = lines(&old).await;
+    let new = House::empty().await;
+    let mut import = new.verifier.begin_import(false, 0);
+    feed(&new, &mut import, interrupted(&lines)).await.expect("good");
+    for last in [false, true] {
+        let refused = new.verifier.export(last, 0).await.err();
+        assert_eq!(refused, Some(BackupError::Importing), "{last}");
+    }
+    // As after an interruption, at this host or another.
+    drop(import);
+    assert_eq!(new.verifier.export(false, 0).await.err(), Some(BackupError::Importing));
+    imported(&new, &lines).await;
+    assert!(new.verifier.export(false, 0).await.is_ok());
+    let house = House::empty().await;
+    house.elsewhere(false).await;
+    assert_eq!(house.verifier.export(false, 0).await.err(), Some(BackupError::Importing));
 }
 
 #[tokio::test]
