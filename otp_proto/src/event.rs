@@ -206,8 +206,11 @@ pub enum Event {
     Removed {},
     /// What was stored of the account could not be read, and was taken away.
     DamagedRemoved {
-        /// What could not be read: `number`, `logins` or `limits`.
+        /// What could not be read: `number`, `logins`, `limits`, or `name`: then nobody can say whose.
         what: String,
+        /// What was in the place of the name, as lists show it.
+        #[serde(default)]
+        name: Option<String>,
     },
     /// Another master key took the place of the one before.
     KeyRotated {

@@ -54,6 +54,19 @@ pub enum StartError {
         /// The database that needs it.
         database: String,
     },
+    /// There is no key at hand for a new database that is to be made by hand.
+    #[error(
+        "{key}: no such file, and {database} is new: it is made for one key. If systemd alone hands the \
+         key to otpd, run this again while otpd.service runs, whose credentials are looked at; if other \
+         hosts have the key, copy it here; if there is none yet: otpd --make-key",
+        key = key.display()
+    )]
+    NoKeyForNew {
+        /// Where the key could be.
+        key: PathBuf,
+        /// The database that is to be made.
+        database: String,
+    },
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] store::OpenError),

@@ -363,8 +363,8 @@ pub struct Export {
     /// Where to, mode 0600; it gets its name once it is whole
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// Let nobody in and nothing be changed from then on, until otpd is started again: what is decided
-    /// after an export is not in it
+    /// Let nobody in but who is exempt, and nothing be changed from then on, until otpd is started
+    /// again: what is decided after an export is not in it
     #[arg(long)]
     pub r#final: bool,
     /// Put it in the place of a file that is there

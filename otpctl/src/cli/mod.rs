@@ -95,11 +95,13 @@ Examples:
     ///
     /// Where what is stored of USER is damaged, that is taken away without being read, and otpctl
     /// restore brings USER back from a backup, but for a number that was replaced since by the log;
-    /// whom you remove otherwise stays removed.
+    /// whom you remove otherwise stays removed. A damaged name is shown as / and what is left of it:
+    /// give it as it is shown.
     #[command(after_help = "\
 Examples:
   otpctl remove alice              asks first
-  otpctl remove alice --yes        does not ask (for scripts)")]
+  otpctl remove alice --yes        does not ask (for scripts)
+  otpctl remove /al%2Fice          by a damaged name, as list shows it")]
     Remove(Remove),
     /// End the limits that wrong codes brought upon USER, and an end to messages (STOP)
     #[command(after_help = "Example:\n  otpctl unlock alice")]

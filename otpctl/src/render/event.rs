@@ -150,7 +150,10 @@ fn known(event: &Event) -> (Tone, &'static str, String) {
         Event::Disabled {} => (Plain, "disabled", String::new()),
         Event::Enabled {} => (Plain, "enabled", String::new()),
         Event::Removed {} => (Plain, "number removed", String::new()),
-        Event::DamagedRemoved { what } => (Bad, "damaged rows taken away", what.clone()),
+        Event::DamagedRemoved { what, name } => {
+            let of = name.as_ref().map_or_else(|| what.clone(), |name| format!("{what} {name}"));
+            (Bad, "damaged rows taken away", of)
+        }
         Event::RecoveryCodesMade { codes, replaced } => {
             (Plain, "recovery codes made", made(*codes, *replaced))
         }

@@ -1,6 +1,6 @@
 //! The key that the store belongs to, and the one that is to come after it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use tracing::{info, warn};
 
@@ -15,24 +15,8 @@ use crate::{
 /// another one.
 pub(super) fn of_store(config: &Config) -> Result<Keys, StartError> {
     let path = &config.server.key_file;
-    let key = read(path, credential("otpd.key").as_deref())?;
-    if let Some(mode) = MasterKey::exposed(path) {
-        // A credential is a copy, and says nothing about who reads what it was copied from.
-        let (path, mode) = (path.display(), format_args!("{mode:04o}"));
-        warn!(%path, %mode, "everybody may read the master key: chmod 0600");
-    }
-    // With the next key at hand it is the store that says which of them it belongs to.
-    let next = next(path).unwrap_or_else(|error| {
-        warn!(%error, "the next key cannot be read");
-        None
-    });
-    if let Some(next) = next.map(|next| next.derive())
-        && opened::key_check(&config.store)?.as_deref() == Some(next.check.as_slice())
-    {
-        return Ok(next);
-    }
-    if let Some(master) = key {
-        return Ok(master.derive());
+    if let Some(keys) = at_hand(config, systemd::credentials_directory().as_deref())? {
+        return Ok(keys);
     }
     if opened::key_check(&config.store)?.is_some() {
         let database = opened::name(&config.store);
@@ -41,6 +25,32 @@ pub(super) fn of_store(config: &Config) -> Result<Keys, StartError> {
     let master = MasterKey::make(path)?;
     info!(path = %path.display(), "made the master key; keep a copy where the database is not");
     Ok(master.derive())
+}
+
+/// The key that the store belongs to, among the files and these `credentials`; none is ever made.
+pub(super) fn at_hand(
+    config: &Config,
+    credentials: Option<&Path>,
+) -> Result<Option<Keys>, StartError> {
+    let path = &config.server.key_file;
+    let credential = |name: &str| credentials.map(|folder| folder.join(name));
+    let key = read(path, credential("otpd.key").as_deref())?;
+    if let Some(mode) = MasterKey::exposed(path) {
+        // A credential is a copy, and says nothing about who reads what it was copied from.
+        let (path, mode) = (path.display(), format_args!("{mode:04o}"));
+        warn!(%path, %mode, "everybody may read the master key: chmod 0600");
+    }
+    // With the next key at hand it is the store that says which of them it belongs to.
+    let next = next_of(path, credential("otpd.key.next").as_deref()).unwrap_or_else(|error| {
+        warn!(%error, "the next key cannot be read");
+        None
+    });
+    if let Some(next) = next.map(|next| next.derive())
+        && opened::key_check(&config.store)?.as_deref() == Some(next.check.as_slice())
+    {
+        return Ok(Some(next));
+    }
+    Ok(key.map(|master| master.derive()))
 }
 
 /// A key in a file, or before that in its credential.
@@ -53,14 +63,10 @@ fn read(path: &Path, credential: Option<&Path>) -> Result<Option<MasterKey>, Key
     MasterKey::read(path)
 }
 
-/// Where systemd puts a credential of this name.
-fn credential(name: &str) -> Option<PathBuf> {
-    systemd::credentials_directory().map(|folder| folder.join(name))
-}
-
 /// The key that is to come after the one in this file.
 pub(super) fn next(path: &Path) -> Result<Option<MasterKey>, KeyError> {
-    next_of(path, credential("otpd.key.next").as_deref())
+    let credentials = systemd::credentials_directory();
+    next_of(path, credentials.map(|folder| folder.join("otpd.key.next")).as_deref())
 }
 
 fn next_of(path: &Path, credential: Option<&Path>) -> Result<Option<MasterKey>, KeyError> {

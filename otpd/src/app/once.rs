@@ -2,8 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{StartError, examined, key, load, opened, routes};
-use crate::{config, keys::MasterKey, store, systemd};
+use super::{StartError, examined, key, opened, routes};
+use crate::{
+    config,
+    keys::MasterKey,
+    store::{self, PostgresError},
+    systemd,
+};
 
 /// Checks the configuration as the start does, gateways and all, and that the store can be worked with;
 /// its warnings. The service's own is read as the service reads it, by root too, which is another user
@@ -44,21 +49,28 @@ pub fn make_key(path: &Path) -> Result<PathBuf, StartError> {
 }
 
 /// Makes the schema of a PostgreSQL database, or brings it up to date, as a role that owns it; which
-/// database that is.
+/// database that is. It is run by hand, where systemd hands over no credential: a key that is not seen
+/// may be there all the same, and none is made.
 ///
 /// # Errors
 /// [`StartError`]; nothing was changed then.
 pub fn migrate(path: &Path, role: &str, password: Option<&Path>) -> Result<String, StartError> {
-    let mut config = load(path)?;
+    let credentials = systemd::credentials_directory().or_else(systemd::credentials_of_service);
+    let credentials = credentials.as_deref();
+    let mut config = config::load(path, credentials, &config::host_name())?;
     let config::Store::Postgres(settings) = &mut config.store else {
         return Err(StartError::NotShared);
     };
     role.clone_into(&mut settings.user);
     settings.password = password.map(config::password).transpose()?;
     let settings = settings.clone();
-    let keys = key::of_store(&config)?;
-    store::migrate_postgres(&settings, &keys)?;
-    Ok(settings.to_string())
+    let keys = key::at_hand(&config, credentials)?;
+    match store::migrate_postgres(&settings, keys.as_ref()) {
+        Err(PostgresError::NoKey { place }) => {
+            Err(StartError::NoKeyForNew { key: config.server.key_file, database: place })
+        }
+        done => Ok(done.map(|()| settings.to_string())?),
+    }
 }
 
 /// Makes the key that is to come after the one in use.

@@ -233,8 +233,11 @@ pub enum Event {
     /// What was stored of an account could not be read, and an administrator had it taken away. A
     /// backup brings it back.
     DamagedRemoved {
-        /// What could not be read: `number`, `logins` or `limits`.
+        /// What could not be read: `number`, `logins`, `limits`, or `name`: then nobody can say whose.
         what: &'static str,
+        /// What was in the place of the name, as lists show it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
     },
     /// An administrator had another master key take the place of the one before.
     KeyRotated {

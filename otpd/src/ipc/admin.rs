@@ -193,10 +193,30 @@ impl Connection {
     }
 
     async fn remove(&mut self, v: &Verifier, r: wire::Remove) -> Result<wire::Removed, Fault> {
+        if r.user.starts_with('/') {
+            return self.remove_lost(v, r).await;
+        }
         let identity = self.target(v, Right::Revoke, &r.user).await?;
         let gone = v.remove(&identity, self.peer.uid).await?;
         let gone = gone.ok_or_else(|| not_enrolled(&identity.account))?;
         Ok(wire::Removed { damaged: gone == Gone::Discarded })
+    }
+
+    /// Removes by a damaged name, as it is shown: it begins as no account's does.
+    async fn remove_lost(
+        &mut self,
+        verifier: &Verifier,
+        request: wire::Remove,
+    ) -> Result<wire::Removed, Fault> {
+        // It may be anybody's, an administrator's too.
+        if !self.may(verifier, Right::Revoke, Target::Gone).await {
+            return Err(Fault::Service(ServiceError::PermissionDenied {}));
+        }
+        if verifier.remove_lost(&request.user, self.peer.uid).await? {
+            Ok(wire::Removed { damaged: true })
+        } else {
+            Err(AdminError::NoSuchUser { user: request.user }.into())
+        }
     }
 
     async fn manage(
@@ -361,10 +381,20 @@ impl Connection {
                 };
                 self.reply(&listed, true).await?;
             }
-            let Some(last) = page.into_iter().last() else {
-                return self.reply(&wire::Listed::default(), false).await;
-            };
+            let Some(last) = page.into_iter().last() else { break };
             after = Some(last.account);
         }
+        let lost = match verifier.lost_names().await {
+            Ok(lost) => lost,
+            Err(error) => {
+                let reason = error.to_string();
+                return self.error(&AdminError::Unavailable { reason }).await;
+            }
+        };
+        for name in lost {
+            let damaged = Some(name.to_string());
+            self.reply(&wire::Listed { damaged, ..wire::Listed::default() }, true).await?;
+        }
+        self.reply(&wire::Listed::default(), false).await
     }
 }

@@ -252,9 +252,10 @@ impl From<BackupError> for Fault {
     fn from(error: BackupError) -> Self {
         match error {
             BackupError::Store(error) => error.into(),
-            BackupError::Slow | BackupError::Incomplete(_) | BackupError::Unwritten => {
-                AdminError::Refused { reason: error.to_string() }.into()
-            }
+            BackupError::Slow
+            | BackupError::Incomplete(_)
+            | BackupError::Importing
+            | BackupError::Unwritten => AdminError::Refused { reason: error.to_string() }.into(),
         }
     }
 }

@@ -58,6 +58,9 @@ trait Subject {
     /// Puts nonsense into this column of the rows of a table that are named so, behind the engine's back.
     fn spoil(&self, table: &str, column: &str, rows: &str);
 
+    /// Has Alice's rows bear a name that no account has, behind the engine's back; as it is shown.
+    fn misname_alice(&self) -> &'static str;
+
     /// This machine, where others may share the database.
     fn host(&self) -> Option<Host>;
 
@@ -163,6 +166,16 @@ impl Subject for SqliteFile {
         assert_ne!(db.execute(&update, []), Ok(0), "{rows}");
     }
 
+    fn misname_alice(&self) -> &'static str {
+        let db = rusqlite::Connection::open(self.path()).expect("the database");
+        for table in ["enrollment", "login"] {
+            let update = "SET account = CAST(x'616cff696365' AS TEXT) WHERE account = 'alice'";
+            let done = db.execute(&format!("UPDATE {table} {update}"), []);
+            assert_ne!(done, Ok(0), "{table}");
+        }
+        "/al%FFice"
+    }
+
     fn bytes(&self) -> Vec<u8> {
         let files = std::fs::read_dir(self.0.path()).expect("the directory");
         files.flat_map(|file| std::fs::read(file.expect("a file").path()).expect("bytes")).collect()
@@ -217,6 +230,10 @@ impl Subject for Divided {
         self.0.spoil(table, column, rows);
     }
 
+    fn misname_alice(&self) -> &'static str {
+        self.0.misname_alice()
+    }
+
     fn bytes(&self) -> Vec<u8> {
         self.0.bytes()
     }
@@ -249,6 +266,15 @@ impl Subject for Shared {
     fn spoil(&self, table: &str, column: &str, rows: &str) {
         let update = format!("UPDATE {table} SET {column} = '\\x85' WHERE {rows}");
         self.0.execute("otpd", &format!("SET search_path = otpd; {update}"));
+    }
+
+    fn misname_alice(&self) -> &'static str {
+        for table in ["enrollment", "login", "recovery_code", "bypass"] {
+            let update = "SET account = 'al/ice' WHERE account = 'alice'";
+            let all = format!("UPDATE otpd.{table} {update} RETURNING account");
+            assert!(self.0.sql("otpd", &all).contains("al/ice"), "{table}");
+        }
+        "/al%2Fice"
     }
 
     fn bytes(&self) -> Vec<u8> {
@@ -298,6 +324,8 @@ conformance! {
     super::retention::an_enrolled_account_keeps_its_row as an_enrolled_account_keeps_its_row,
     super::retention::many_pieces as many_events_go_piece_by_piece,
     super::damaged::what_is_lost_can_be_taken_away as what_is_damaged_can_be_taken_away,
+    super::damaged::a_name_that_is_lost as a_damaged_name_is_shown_left_out_and_taken_away,
+    super::damaged::a_lost_name_at_a_rotation as a_damaged_name_stops_no_rotation,
     super::rotation::everything_goes_along as another_key_takes_over_everything,
     super::rotation::what_nobody_has_goes as what_is_counted_for_nobody_does_not_go_along,
 }
@@ -358,6 +386,8 @@ engines! {
     super::damaged::a_crowd as damaged_accounts_are_refused_and_nobody_beside_them,
     super::damaged::what_is_lost_can_be_taken_away as what_is_damaged_can_be_taken_away,
     super::damaged::what_is_sound_is_found as what_is_damaged_is_named_and_all_else_is_read,
+    super::damaged::a_name_that_is_lost as a_damaged_name_is_shown_left_out_and_taken_away,
+    super::damaged::a_lost_name_at_a_rotation as a_damaged_name_stops_no_rotation,
     super::damaged::what_is_of_all as damaged_sums_of_all_stop_no_decision,
     super::damaged::upkeep as what_is_damaged_keeps_no_upkeep_from_the_rest,
     super::rotation::what_nobody_has_goes as what_is_counted_for_nobody_does_not_go_along,

@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use sha2::{Digest, Sha256};
 use tracing::error;
 
 use super::StoreError;
@@ -45,6 +46,52 @@ impl fmt::Display for Damage {
             Self::Logins => "the state of the logins",
             Self::Limits => "what counts for the number",
         })
+    }
+}
+
+/// What is in the place of an account's name, and no account is called by: whose its rows are, nobody
+/// can say. It is shown by a `/`, which is in no account's name, and its bytes, percent-encoded, so that
+/// it can be named in its turn; of a long one the first, and a hash of all.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LostName(Vec<u8>);
+
+impl LostName {
+    /// An account's name as a column has it, or what is in its place.
+    pub(super) fn or_account(column: &[u8]) -> Result<Account, Self> {
+        let name = std::str::from_utf8(column).ok().and_then(|name| Account::new(name).ok());
+        name.ok_or_else(|| Self(column.to_owned()))
+    }
+
+    /// As the column has it.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Logs that rows of this name are left out.
+    pub(super) fn left_out(&self) {
+        let remedy = format_args!("otpctl remove {self}");
+        error!(row = %self, %remedy, "the name of an account is damaged; its rows are left out");
+    }
+
+    /// The bytes of a long one that are shown.
+    const SHOWN: usize = 48;
+}
+
+impl fmt::Display for LostName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("/")?;
+        for &byte in self.0.iter().take(Self::SHOWN) {
+            if byte.is_ascii_alphanumeric() || b"-._@".contains(&byte) {
+                write!(f, "{}", char::from(byte))?;
+            } else {
+                write!(f, "%{byte:02X}")?;
+            }
+        }
+        if self.0.len() > Self::SHOWN {
+            f.write_str("~")?;
+            Sha256::digest(&self.0).iter().take(8).try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        }
+        Ok(())
     }
 }
 
@@ -142,7 +189,26 @@ fn plural(count: u64, word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{NAMED, Unreadable};
+    use super::{LostName, NAMED, Unreadable};
+
+    #[test]
+    fn what_is_no_name_is_shown_so_that_it_can_be_named() {
+        let shown = |column: &[u8]| LostName::or_account(column).map_err(|lost| lost.to_string());
+        let cases: [(&[u8], &str); 5] = [
+            (b"al/ice", "/al%2Fice"),
+            (b"", "/"),
+            (b"al\xffice", "/al%FFice"),
+            (b"al\nice 1%", "/al%0Aice%201%25"),
+            (b"al\xc2\x9bice", "/al%C2%9Bice"),
+        ];
+        for (column, expected) in cases {
+            assert_eq!(shown(column), Err(expected.to_owned()));
+        }
+        assert!(shown("\u{e4}nne@corp".as_bytes()).is_ok());
+        let [one, other] = [b"x", b"y"].map(|end| [&[b'x'; 300][..], end].concat());
+        let (one, other) = (shown(&one).unwrap_err(), shown(&other).unwrap_err());
+        assert!(one != other && one.len() < 80 && one.starts_with("/xxx"), "{one} {other}");
+    }
 
     #[test]
     fn what_cannot_be_read_is_named_and_counted() {

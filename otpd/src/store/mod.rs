@@ -29,7 +29,7 @@ use otp_proto::admin::MEND_DAMAGED;
 use prometheus_client::metrics::histogram::Histogram;
 use tokio::sync::{mpsc, oneshot, watch};
 
-pub use damage::{Damage, Unreadable};
+pub use damage::{Damage, LostName, Unreadable};
 pub use found::{
     AuditRow, BudgetId, Counts, Idle, ListedNumber, OUT_OF_ORDER, Stale, Subscriber, Trail,
 };

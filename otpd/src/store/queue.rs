@@ -228,7 +228,7 @@ async fn tidy<E: Engine>(engine: &mut E, sink: &AuditSink, busy: &Busy, errand: 
     match (&done, &chore) {
         (Ok(_), Chore::Agreed { event: Some(event), .. }) => sink(event),
         (Ok(numbers), Chore::Rotate(rotation)) => sink(&rotation.done(*numbers)),
-        (Ok(1..), Chore::Discard(event)) => sink(event),
+        (Ok(1..), Chore::Discard(event) | Chore::DiscardLost { event, .. }) => sink(event),
         (Ok(_), _) => {}
         (Err(_), _) => {
             engine.abort().await;

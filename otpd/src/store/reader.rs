@@ -2,11 +2,12 @@
 //!
 //! Which database answers is known here and nowhere behind.
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use super::{
-    AuditRow, BudgetId, Counts, HostSeen, Idle, Imported, OpenError, Postgres, PostgresError,
-    Snapshot, Stale, StoreError, Subscriber, Told, Trail, TrailRow, Word, postgres, sqlite,
+    AuditRow, BudgetId, Counts, HostSeen, Idle, Imported, LostName, OpenError, Postgres,
+    PostgresError, Snapshot, Stale, StoreError, Subscriber, Told, Trail, TrailRow, Word, postgres,
+    sqlite,
 };
 use crate::{
     domain::{
@@ -133,6 +134,17 @@ impl Reader {
         match &self.0 {
             Source::Sqlite(reads) => reads.subscribers(after, limit).await,
             Source::Postgres(reads) => reads.subscribers(after, limit).await,
+        }
+    }
+
+    /// What is in the place of accounts' names, and no account is called by. It goes through all names.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn lost_names(&self) -> Result<BTreeSet<LostName>, StoreError> {
+        match &self.0 {
+            Source::Sqlite(reads) => reads.lost_names().await,
+            Source::Postgres(reads) => reads.lost_names().await,
         }
     }
 

@@ -15,8 +15,8 @@ use tokio::sync::oneshot;
 use tracing::{error, info};
 
 use super::{
-    BudgetId, HostSeen, Idle, Imported, Life, Reader, Rotation, Scope, Store, StoreError, TrailRow,
-    queue,
+    BudgetId, HostSeen, Idle, Imported, Life, LostName, Reader, Rotation, Scope, Store, StoreError,
+    TrailRow, queue,
 };
 use crate::{
     clock::{Agreement, Clock},
@@ -80,6 +80,14 @@ pub enum Chore {
     /// the number and what stands in for it. The event is written down with it. How many rows could not
     /// be read; where all can, nothing is done.
     Discard(Box<AuditEvent>),
+    /// Takes away all rows of a name that no account has, and writes the event down with it. How many
+    /// there were.
+    DiscardLost {
+        /// Which.
+        name: LostName,
+        /// Who wanted it.
+        event: Box<AuditEvent>,
+    },
     /// Puts another master key in the place of the one that everything is under; how many numbers there
     /// are. Nothing is decided with the one before from then on.
     Rotate(Box<Rotation>),

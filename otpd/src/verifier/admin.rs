@@ -1,6 +1,9 @@
 //! What an administrator looks at and switches.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use otp_proto::admin::MEND_DAMAGED;
 use tokio::task::{Id, JoinSet};
@@ -23,7 +26,7 @@ use crate::{
         time::DAY,
     },
     gateway::{GatewayName, Standing, route::GatewayHealth},
-    store::{Chore, Counts, SHORTAGE, Scope, StoreError, Subscriber, Unreadable},
+    store::{Chore, Counts, LostName, SHORTAGE, Scope, StoreError, Subscriber, Unreadable},
 };
 
 /// Everything about one account.
@@ -218,13 +221,45 @@ impl Verifier {
                 request: None,
                 account: identity.account.clone(),
                 actor: Actor::Uid(uid),
-                event: Event::DamagedRemoved { what: what.as_str() },
+                event: Event::DamagedRemoved { what: what.as_str(), name: None },
             };
             if self.store.tidy(Chore::Discard(Box::new(event))).await? > 0 {
                 return Ok(Some(Gone::Discarded));
             }
             // It was mended meanwhile.
         }
+    }
+
+    /// What is stored under names that no account has: who may name them may have it removed.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn lost_names(&self) -> Result<BTreeSet<LostName>, StoreError> {
+        self.reader.lost_names().await
+    }
+
+    /// Has what is stored under such a name taken away, by the name as it is shown; false when there is
+    /// nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn remove_lost(&self, shown: &str, uid: u32) -> Result<bool, StoreError> {
+        self.store.may_administer()?;
+        self.store_stays()?;
+        self.store.has_room().await?;
+        let lost = self.lost_names().await?;
+        let Some(name) = lost.into_iter().find(|name| name.to_string() == shown) else {
+            return Ok(false);
+        };
+        let event = AuditEvent {
+            at: self.clock.now(),
+            request: None,
+            account: Account::host(),
+            actor: Actor::Uid(uid),
+            event: Event::DamagedRemoved { what: "name", name: Some(shown.to_owned()) },
+        };
+        let event = Box::new(event);
+        Ok(self.store.tidy(Chore::DiscardLost { name, event }).await? > 0)
     }
 
     /// The site's rules that hold now.

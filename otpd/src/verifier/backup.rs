@@ -39,6 +39,12 @@ pub enum BackupError {
          limit is deleted when nothing counts in it any more"
     )]
     Incomplete(Unreadable),
+    /// What is stored is not all that is to be here.
+    #[error(
+        "an import into this store is not whole, and an export is of all: run the import again, otpctl \
+         store import FILE, and this when it is done"
+    )]
+    Importing,
     /// What is stored has no written form.
     #[error("the backup could not be written; the journal says why")]
     Unwritten,
@@ -128,7 +134,15 @@ impl Verifier {
             // What was let through before is decided before that answer.
             return Err(StoreError::Unavailable.into());
         }
+        let before = self.reader.imported().await?;
+        if before.is_some_and(|imported| !imported.whole) {
+            return Err(BackupError::Importing);
+        }
         let backup = self.backup(true, uid).await?;
+        // One that began since may have had half of its rows here at that moment, and all of them now.
+        if self.reader.imported().await? != before {
+            return Err(BackupError::Importing);
+        }
         Ok(Backup { closed, whole: true, ..backup })
     }
 

@@ -320,6 +320,21 @@ impl Messages {
         self.table().codes.contains_key(&challenge)
     }
 
+    /// The challenges of an account of which a plain code is kept.
+    #[cfg(test)]
+    pub(super) fn plain_codes_of(&self, account: &Account) -> Vec<ChallengeToken> {
+        let plain = |taken: &Arc<Taken>| match &taken.what {
+            What::Code(code) => {
+                let order = code.lock();
+                order.account == *account && !order.code.is_wiped()
+            }
+            What::Before(_) | What::Test { .. } => false,
+        };
+        let table = self.table();
+        let codes = table.codes.iter().filter(|(_, own)| own.iter().any(plain));
+        codes.map(|(token, _)| *token).collect()
+    }
+
     /// How often something was told about a message that is not here.
     pub(super) fn strangers(&self) -> u64 {
         self.0.strangers.load(Ordering::Relaxed)

@@ -1,6 +1,6 @@
 //! Hosts that share a PostgreSQL with as few rights as each needs.
 
-use std::fs;
+use std::{fs, os::unix::fs::PermissionsExt};
 
 use otp_proto::{
     admin::{Bypass, RecoveryCodes, Resend, Verify},
@@ -14,6 +14,7 @@ use otpd_tests::{
 };
 
 use super::{
+    check::check,
     people::{PEOPLE, outcome},
     postgres::{Host, hosts_come_to},
     rotation::{log_in_at_last, make_next_key, rotate},
@@ -239,6 +240,41 @@ fn the_schema_is_made_by_a_role_that_may_and_by_no_other() {
     let (exit, told, stderr) = try_as("otpd_owner", &["--password-file", &file("right")]);
     assert_eq!((exit, stderr.as_str()), (Some(0), ""), "{told}");
     assert_eq!(server.sql("otpd", "SELECT to_regclass('otpd.login') IS NULL"), "f");
+}
+
+/// Who runs it by hand is handed no credential: a key made then would lie beside the right one.
+#[test]
+fn a_schema_that_is_made_by_hand_makes_no_key() {
+    let phone = Phone::start();
+    let (server, office, web) = divided(&phone);
+    let key = office.place.file("otpd.key");
+    let whole = fs::read(&key).expect("the key");
+    fs::remove_file(&key).expect("its file");
+    let (exit, told, stderr) = migrate(&office);
+    assert_eq!((exit, told.as_str()), (Some(2), ""), "{stderr}");
+    let key_named = key.to_str().expect("a path");
+    for part in [key_named, "is new", "while otpd.service runs", "otpd --make-key"] {
+        assert!(stderr.contains(part), "{part}: {stderr}");
+    }
+    assert_eq!(server.sql("otpd", "SELECT to_regclass('otpd.login') IS NULL"), "t");
+
+    let handed = office.place.credentials();
+    fs::write(handed.join("otpd.key"), whole).expect("a file");
+    fs::set_permissions(handed.join("otpd.key"), fs::Permissions::from_mode(0o600))
+        .expect("a mode");
+    let (exit, _, stderr) = migrate(&office);
+    assert_eq!((exit, stderr.as_str()), (Some(0), ""));
+    // It belongs to its key now, and an upgrade asks for none.
+    fs::remove_dir_all(handed).expect("no credentials");
+    let (exit, _, stderr) = migrate(&office);
+    assert_eq!((exit, stderr.as_str()), (Some(0), ""));
+    let _ = check(&office.place);
+    assert!(!key.exists(), "a key was made");
+    office.place.keep("otpd.key", "another key of thirty-two bytes!");
+    let (exit, _, stderr) = migrate(&office);
+    assert_eq!(exit, Some(2));
+    assert!(stderr.contains("made with another master key"), "{stderr}");
+    drop(web.start());
 }
 
 #[test]

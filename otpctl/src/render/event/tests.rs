@@ -222,6 +222,11 @@ fn numbers() -> Vec<Case> {
         ("removed", json!({}), "number removed"),
         ("damaged-removed", json!({ "what": "logins" }), "damaged rows taken away: logins"),
         (
+            "damaged-removed",
+            json!({ "what": "name", "name": "/al%2Fice" }),
+            "damaged rows taken away: name /al%2Fice",
+        ),
+        (
             "key-rotated",
             json!({ "key": "00c0ffee", "numbers": 3 }),
             "master key rotated: to 00c0ffee, numbers: 3",

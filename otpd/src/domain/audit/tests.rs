@@ -86,7 +86,9 @@ fn next(event: &Event) -> Option<Event> {
         Event::Verified { .. } => Event::Disabled {},
         Event::Disabled {} => Event::Enabled {},
         Event::Enabled {} => Event::Removed {},
-        Event::Removed {} => Event::DamagedRemoved { what: "number" },
+        Event::Removed {} => {
+            Event::DamagedRemoved { what: "name", name: Some("/al%2Fice".to_owned()) }
+        }
         Event::DamagedRemoved { .. } => {
             Event::KeyRotated { key: "00c0ffee".to_owned(), numbers: 3 }
         }

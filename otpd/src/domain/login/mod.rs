@@ -138,6 +138,16 @@ pub struct LoginState {
 }
 
 impl LoginState {
+    /// The challenges that are live here, and not any more after this.
+    pub fn ended_by<'a>(&'a self, after: &'a Self) -> impl Iterator<Item = ChallengeToken> + 'a {
+        let lives = |token| {
+            let mut kept = after.challenges.iter();
+            kept.any(|challenge| challenge.token == token && challenge.is_live())
+        };
+        let live = self.challenges.iter().filter(|challenge| challenge.is_live());
+        live.map(|challenge| challenge.token).filter(move |token| !lives(*token))
+    }
+
     /// Puts there what administrators gave the account, where that is stored apart; whatever else
     /// there was of it counts for nothing.
     pub fn set_given(&mut self, codes: Vec<RecoveryHash>, bypasses: Bypasses) {

@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use super::{NOW, Running, Subject, account, changing, faults::Gate, keys, town::Town};
+use super::{
+    NOW, Running, Subject, account, changing, faults::Gate, keys, rotation::rotation, town::Town,
+};
 use crate::{
     domain::{
         audit::{Actor, AuditEvent, Event},
@@ -82,7 +84,7 @@ fn discard(what: Damage) -> AuditEvent {
         request: None,
         account: account("alice"),
         actor: Actor::Uid(7),
-        event: Event::DamagedRemoved { what: what.as_str() },
+        event: Event::DamagedRemoved { what: what.as_str(), name: None },
     }
 }
 
@@ -205,6 +207,61 @@ pub(super) async fn what_is_sound_is_found(subject: &impl Subject) {
         town.running.stop();
         clear(subject, &["alice", "bob"]).await;
     }
+}
+
+/// Nobody can say whose such rows are. They stop nothing that is about others.
+pub(super) async fn a_name_that_is_lost(subject: &impl Subject) {
+    let town = town(subject).await;
+    let shown = subject.misname_alice();
+    let (store, reader) = (&town.running.store, subject.reader(keys(1)));
+    let lost = reader.lost_names().await.expect("a read");
+    assert_eq!(lost.iter().map(ToString::to_string).collect::<Vec<_>>(), [shown]);
+    let (names, unreadable) = snapshot(&reader).await;
+    assert_eq!(names, BTreeSet::from(["bob".to_owned()]));
+    assert_eq!((unreadable.accounts, &*unreadable.first), (1, &[shown.to_owned()][..]));
+    // The page is filled by those who have a name, whoever stands before them.
+    let listed = reader.subscribers(None, 1).await.expect("a read");
+    assert_eq!(listed.iter().map(|row| row.account.as_str()).collect::<Vec<_>>(), ["bob"]);
+    let counts = reader.counts(NOW).await.expect("a read");
+    assert_eq!((counts.active, &*counts.unreadable.first), (1, &[shown.to_owned()][..]));
+    let bypasses = reader.bypasses(NOW).await.expect("a read");
+    assert_eq!(bypasses.iter().map(|(whose, _)| whose.as_str()).collect::<Vec<_>>(), ["bob"]);
+    assert_eq!(reader.accounts_with(index("+13125550123")).await, Ok(Vec::new()));
+    assert_eq!(reader.untold().await, Ok(Vec::new()));
+    store.forget(&reader, &town.clock(), DAY).await.expect("upkeep");
+
+    let event = AuditEvent {
+        account: account("-"),
+        event: Event::DamagedRemoved { what: "name", name: Some(shown.to_owned()) },
+        ..discard(Damage::Number)
+    };
+    let name = lost.into_iter().next().expect("one");
+    let chore = || Chore::DiscardLost { name: name.clone(), event: Box::new(event.clone()) };
+    assert!(store.tidy(chore()).await.expect("away") >= 2);
+    assert_eq!(store.tidy(chore()).await, Ok(0), "once");
+    assert_eq!(reader.lost_names().await, Ok(BTreeSet::new()));
+    assert_eq!(snapshot(&reader).await.1, Unreadable::default());
+    assert!(reader.counts(NOW).await.expect("a read").unreadable.is_empty());
+    let bob = town.decide(scope("bob"), changing(|records| records.clone())).await;
+    assert_eq!((bob.enrolled, bob.login.recovery.left()), (1, 8));
+    town.give("alice", "+13125550123").await;
+    let trail = reader.events(Trail::default(), i64::MIN, i64::MAX, 10_000).await;
+    let kept = trail.expect("a read").into_iter().filter(|row| row.event == "damaged-removed");
+    let kept = kept.map(|row| row.details["name"].clone()).collect::<Vec<_>>();
+    assert_eq!(kept, [serde_json::Value::from(shown)]);
+    let told = town.running.stop();
+    assert_eq!(told.iter().filter(|told| **told == event).count(), 1);
+}
+
+pub(super) async fn a_lost_name_at_a_rotation(subject: &impl Subject) {
+    let town = town(subject).await;
+    let shown = subject.misname_alice();
+    let plan = rotation(&keys(1), keys(2));
+    let reader = subject.reader(keys(1));
+    assert_eq!(reader.prepare_rotation(plan.next.clone()).await, Ok(()), "{shown}");
+    let rotated = town.running.store.tidy(Chore::Rotate(Box::new(plan))).await;
+    assert_eq!(rotated, Ok(1), "{shown}: Bob's number");
+    town.running.stop();
 }
 
 pub(super) async fn what_is_of_all(subject: &impl Subject) {

@@ -12,7 +12,10 @@ use super::{
 use crate::{
     domain::{audit::AuditEvent, budget::SHARES, login::LoginState, records::BudgetKey},
     random,
-    store::format::{self, NUMBER},
+    store::{
+        LostName,
+        format::{self, NUMBER},
+    },
 };
 
 impl Postgres {
@@ -57,7 +60,7 @@ impl Postgres {
             let share = i16::from(random::system().random_range(0..SHARES));
             write::put_enrolled(session, share, -1).await?;
         }
-        for table in ["challenge", "recovery_code", "bypass"] {
+        for table in GIVEN {
             let delete = format!("DELETE FROM otpd.{table} WHERE account = $1");
             session.execute(&delete, &own).await?;
         }
@@ -80,4 +83,35 @@ impl Postgres {
         audit::append(session, &self.site, std::slice::from_ref(event)).await?;
         Ok(rows)
     }
+
+    /// See [`crate::store::Chore::DiscardLost`].
+    pub(super) async fn discard_lost(
+        &self,
+        session: &Session,
+        name: &LostName,
+        event: &AuditEvent,
+    ) -> Result<u32, Trouble> {
+        // Text is UTF-8 there.
+        let Ok(name) = std::str::from_utf8(name.bytes()) else { return Ok(0) };
+        let mut gone = 0;
+        for table in NAMED_BY_ACCOUNT {
+            let delete = format!("DELETE FROM otpd.{table} WHERE account = $1");
+            let rows = session.execute(&delete, &[(&name, Type::TEXT)]).await?;
+            if table == "enrollment" && rows > 0 {
+                let share = i16::from(random::system().random_range(0..SHARES));
+                write::put_enrolled(session, share, -1).await?;
+            }
+            gone += rows;
+        }
+        if gone > 0 {
+            audit::append(session, &self.site, std::slice::from_ref(event)).await?;
+        }
+        Ok(u32::try_from(gone).unwrap_or(u32::MAX))
+    }
 }
+
+/// What belongs to a number or to a login, by the account's name.
+const GIVEN: [&str; 3] = ["challenge", "recovery_code", "bypass"];
+/// All that is found by the account's name; what a decision locks first comes first.
+pub(super) const NAMED_BY_ACCOUNT: [&str; 5] =
+    ["login", "enrollment", GIVEN[0], GIVEN[1], GIVEN[2]];

@@ -140,7 +140,7 @@ impl Wanted {
         working: &mut Working,
         locked: &mut Locked,
     ) -> Result<(), Trouble> {
-        let account = rows::name(row, 0)?;
+        let account = rows::of(None, Damage::Logins, rows::name(row, 0))?;
         let Some(state) = row.try_get::<_, Option<&[u8]>>(2)? else {
             // It was deleted by whoever held it.
             return Err(Trouble::Overtaken);

@@ -38,7 +38,8 @@ impl Memory {
     /// Keeps a newer one.
     pub(super) fn keep(&self, database: &str, timeline: u32) {
         let Some(path) = &self.0 else { return };
-        if self.recall(database) == timeline {
+        // Of two that learn of a failover each, the later one stays.
+        if self.recall(database) >= timeline {
             return;
         }
         if let Err(error) = write(path, &format!("{database} {timeline}\n")) {
@@ -81,6 +82,7 @@ mod tests {
         let memory = Memory::new(Some(folder.path()));
         assert_eq!(memory.recall("ab12"), 0);
         memory.keep("ab12", 3);
+        memory.keep("ab12", 2);
         assert_eq!((memory.recall("ab12"), memory.recall("ab13")), (3, 0));
         assert_eq!(Memory::new(None).recall("ab12"), 0);
     }

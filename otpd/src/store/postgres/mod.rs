@@ -214,6 +214,8 @@ impl Postgres {
             }
             Ok(written @ (Written::All | Written::AllButAttack)) => {
                 failpoint::reach(Point::Written);
+                // Another server may have been found to be the primary since this began.
+                self.connector.accept(&session).map_err(Uncommitted::Refused)?;
                 self.finish(session).await.map(|()| written)
             }
             Err(trouble) => {

@@ -79,6 +79,12 @@ pub enum PostgresError {
         /// The id of the key at hand.
         found: u32,
     },
+    /// It is a new one, and there is no key that it could be made for.
+    #[error("{place}: it is new, and there is no key at hand that it could be made for")]
+    NoKey {
+        /// Which.
+        place: String,
+    },
     /// Its schema is not there yet, or that of an older otpd, and the role may not change that.
     #[error(
         "{place}: {found}, and the role {role} may not change that; let the role own the database or \
@@ -118,6 +124,7 @@ impl PostgresError {
             | Self::Newer { .. }
             | Self::Older { .. }
             | Self::WrongKey { .. }
+            | Self::NoKey { .. }
             | Self::NotOwner { .. }
             | Self::Moved { .. }
             | Self::Thread(_) => false,
@@ -154,6 +161,7 @@ fn unfit(settings: &PostgresSettings, keys: Option<&Keys>, unfit: Unfit) -> Post
             PostgresError::NotOwner { place, found, role }
         }
         Unfit::Moved => PostgresError::Moved { place, role },
+        Unfit::NoKey => PostgresError::NoKey { place },
         Unfit::WrongKey => PostgresError::WrongKey { place, found: keys.map_or(0, |keys| keys.id) },
     }
 }
@@ -209,13 +217,13 @@ pub fn examine(settings: &PostgresSettings) -> Result<Option<Vec<u8>>, PostgresE
 }
 
 /// Makes the schema of a database or brings it up to date, and gives the roles of the hosts their
-/// rights.
+/// rights. A new one is made for `keys`; one that has its key already can do without them.
 ///
 /// # Errors
 /// [`PostgresError`]; nothing is changed then.
-pub fn migrate(settings: &PostgresSettings, keys: &Keys) -> Result<(), PostgresError> {
+pub fn migrate(settings: &PostgresSettings, keys: Option<&Keys>) -> Result<(), PostgresError> {
     let connector = Connector::new(settings.clone()).map_err(PostgresError::Unusable)?;
-    with_session(&connector, Some(keys), async |session| {
+    with_session(&connector, keys, async |session| {
         schema::prepare(session, keys).await?;
         match schema::grant(session).await {
             Err(Unfit::Trouble(trouble)) if trouble.is_forbidden() => {
@@ -240,7 +248,7 @@ impl Postgres {
             if let Some(database) = schema::name(session).await? {
                 connector.recall(&database, session)?;
             }
-            schema::prepare(session, &keys).await?;
+            schema::prepare(session, Some(&keys)).await?;
             session.begin(Purpose::Read).await?;
             connector.settle_on(session);
             let times = times(session, &site).await?;

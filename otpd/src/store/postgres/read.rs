@@ -1,6 +1,6 @@
 //! Reads that decide nothing, on a connection of their own: a long list never holds up a login.
 
-use std::{pin::Pin, sync::Arc};
+use std::{collections::BTreeSet, pin::Pin, sync::Arc};
 
 use futures_util::TryStreamExt;
 use tokio::sync::{mpsc, oneshot};
@@ -10,6 +10,7 @@ use tracing::{debug, error};
 use super::{
     Site,
     connect::Connector,
+    discard::NAMED_BY_ACCOUNT,
     given,
     open::PostgresError,
     rows,
@@ -30,7 +31,9 @@ use crate::{
         time::Timestamp,
     },
     keys::Keys,
-    store::{Counts, ListedNumber, StoreError, Subscriber, damage, format::NUMBER, found},
+    store::{
+        Counts, ListedNumber, LostName, StoreError, Subscriber, damage, format::NUMBER, found,
+    },
     threads,
 };
 
@@ -109,12 +112,9 @@ impl Reads {
                           FROM otpd.enrollment LEFT JOIN otpd.budget
                                ON budget.kind = $3 AND budget.key = number_index AND share = 0
                           WHERE account > $1 ORDER BY account LIMIT $2";
-            let after = after.as_ref().map_or("", Account::as_str);
-            let values: [super::session::Parameter<'_>; 3] =
-                [(&after, Type::TEXT), (&i64::from(limit), Type::INT8), (&NUMBER, Type::INT2)];
-            let found = session.query(select, &values).await?;
+            let mut after = after.map_or_else(String::new, |after| after.as_str().to_owned());
             let subscriber = |row: &Row| {
-                let account = rows::name(row, 0)?;
+                let Some(account) = rows::whose(row, 0)? else { return Ok(None) };
                 let read = || -> Result<_, Trouble> {
                     let enrollment = rows::enrollment(keys, &account, row, 1)?;
                     let kept = row.try_get::<_, Option<&[u8]>>(4)?.is_some();
@@ -124,11 +124,26 @@ impl Reads {
                 };
                 let number = read();
                 let number = number.inspect_err(|error| damage::listed(&account, error)).ok();
-                Ok(Subscriber { account, number })
+                Ok(Some(Subscriber { account, number }))
             };
-            found.iter().map(subscriber).collect()
+            loop {
+                let values: [super::session::Parameter<'_>; 3] =
+                    [(&after, Type::TEXT), (&i64::from(limit), Type::INT8), (&NUMBER, Type::INT2)];
+                let found = session.query(select, &values).await?;
+                let page = found.iter().filter_map(|row| subscriber(row).transpose());
+                let page = page.collect::<Result<Vec<_>, Trouble>>()?;
+                match found.last() {
+                    // None of them has a name; there may be more.
+                    Some(last) if page.is_empty() => after = last.try_get(0)?,
+                    _ => return Ok(page),
+                }
+            }
         })
         .await
+    }
+
+    pub(in crate::store) async fn lost_names(&self) -> Result<BTreeSet<LostName>, StoreError> {
+        self.read(Purpose::Read, async |session, _| lost_names(session).await).await
     }
 
     pub(in crate::store) async fn accounts_with(
@@ -139,7 +154,7 @@ impl Reads {
             let select =
                 "SELECT account FROM otpd.enrollment WHERE number_index = $1 ORDER BY account";
             let found = session.query(select, &[(&number.0.as_slice(), Type::BYTEA)]).await?;
-            found.iter().map(|row| rows::name(row, 0)).collect()
+            found.iter().filter_map(|row| rows::whose(row, 0).transpose()).collect()
         })
         .await
     }
@@ -149,7 +164,7 @@ impl Reads {
             let mut counts = Counts::default();
             let select = "SELECT account, number, number_index, details FROM otpd.enrollment";
             each(session, select, |row| {
-                let account = rows::name(&row, 0)?;
+                let Some(account) = rows::whose(&row, 0)? else { return Ok(()) };
                 match rows::enrollment(keys, &account, &row, 1) {
                     Ok(enrollment) => counts.add(&enrollment),
                     Err(error) => {
@@ -160,6 +175,9 @@ impl Reads {
                 Ok(())
             })
             .await?;
+            for lost in lost_names(session).await? {
+                counts.unreadable.add(lost.to_string());
+            }
             each_login_under_way(session, |_, login| counts.add_login(&login, now)).await?;
             Ok(counts)
         })
@@ -332,6 +350,18 @@ pub(super) async fn each_login_under_way(
     each_login(session, "WHERE account IN (SELECT account FROM otpd.challenge)", see).await
 }
 
+/// What is in the place of accounts' names.
+async fn lost_names(session: &Session) -> Result<BTreeSet<LostName>, Trouble> {
+    let tables = NAMED_BY_ACCOUNT.map(|table| format!("SELECT account FROM otpd.{table}"));
+    let mut lost = BTreeSet::new();
+    each(session, &tables.join(" UNION ALL "), |row| {
+        lost.extend(rows::name_or_lost(&row, 0)?.err());
+        Ok(())
+    })
+    .await?;
+    Ok(lost)
+}
+
 /// Logins, of those that are named so. A damaged row keeps no other account from what it waits for.
 async fn each_login(
     session: &Session,
@@ -341,7 +371,7 @@ async fn each_login(
     let given = given::columns("login.account");
     let select = format!("SELECT account, state, {given} FROM otpd.login {which}");
     each(session, &select, |row| {
-        let account = rows::name(&row, 0)?;
+        let Some(account) = rows::whose(&row, 0)? else { return Ok(()) };
         match rows::login(&row, 1, 2) {
             Ok(login) => see(account, login),
             Err(error) => error!(%account, %error, "the account's logins are damaged"),

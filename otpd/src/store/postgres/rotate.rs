@@ -92,7 +92,9 @@ async fn keep(session: &Session, found: &[Row], before: &Keys, next: &Keys) -> R
     let (mut old_indexes, mut indexes) = (Vec::new(), Vec::new());
     let mut ranges = [Vec::new(), Vec::new()];
     for row in found {
-        let (account, old) = (rows::name(row, 0)?, row.try_get::<_, &[u8]>(1)?);
+        // One without a name stays as it is, and can be removed.
+        let Some(account) = rows::whose(row, 0)? else { continue };
+        let old = row.try_get::<_, &[u8]>(1)?;
         let renewed = match Renewed::of(before, next, &account, old) {
             Ok(renewed) => renewed,
             Err(error) => {

@@ -17,7 +17,7 @@ use crate::{
     },
     keys::Keys,
     store::{
-        Damage,
+        Damage, LostName,
         damage::{self, Unread},
         format::{self, CountedKey},
     },
@@ -52,6 +52,16 @@ pub(super) fn apart<T>(read: Result<T, Trouble>) -> Result<Result<T, Trouble>, T
 /// An account's name in a column.
 pub(super) fn name(row: &Row, column: usize) -> Result<Account, Trouble> {
     Ok(format::account(row.try_get(column)?)?)
+}
+
+/// The same, or what is in its place.
+pub(super) fn name_or_lost(row: &Row, column: usize) -> Result<Result<Account, LostName>, Trouble> {
+    Ok(LostName::or_account(row.try_get::<_, &str>(column)?.as_bytes()))
+}
+
+/// The account whose row it is; `None`, which is logged, where its name is damaged.
+pub(super) fn whose(row: &Row, column: usize) -> Result<Option<Account>, Trouble> {
+    Ok(name_or_lost(row, column)?.inspect_err(LostName::left_out).ok())
 }
 
 /// A login's state in one column, and what was given to its account in those from another on.

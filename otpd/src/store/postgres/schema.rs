@@ -31,6 +31,8 @@ pub(super) enum Unfit {
     Older(i32),
     /// It belongs to another key.
     WrongKey,
+    /// It belongs to none yet, and there is none at hand.
+    NoKey,
     /// It is not there yet, or that of an older otpd, and this role may not change that.
     NotOwner(Option<i32>),
     /// It came from another server, and this role may not have the trail go on here.
@@ -123,9 +125,9 @@ const MAY_MAKE: &str = "SELECT CASE WHEN to_regnamespace('otpd') IS NULL
   THEN has_database_privilege(current_database(), 'CREATE')
   ELSE has_schema_privilege('otpd', 'CREATE') END";
 
-/// Brings the schema up to date and checks that it belongs to `keys`: all of it or nothing. Daemons
-/// that start at once wait for each other.
-pub(super) async fn prepare(session: &mut Session, keys: &Keys) -> Result<(), Unfit> {
+/// Brings the schema up to date and checks that it belongs to `keys`, where they are at hand: all of it
+/// or nothing. Daemons that start at once wait for each other.
+pub(super) async fn prepare(session: &mut Session, keys: Option<&Keys>) -> Result<(), Unfit> {
     for _ in 1..ATTEMPTS {
         match prepare_once(session, keys).await {
             // Of two that make the schema one waits, and is told that it is there.
@@ -138,7 +140,7 @@ pub(super) async fn prepare(session: &mut Session, keys: &Keys) -> Result<(), Un
     prepare_once(session, keys).await
 }
 
-async fn prepare_once(session: &mut Session, keys: &Keys) -> Result<(), Unfit> {
+async fn prepare_once(session: &mut Session, keys: Option<&Keys>) -> Result<(), Unfit> {
     session.begin(Purpose::Migrate).await?;
     let found = version(session).await?;
     match found {
@@ -151,10 +153,11 @@ async fn prepare_once(session: &mut Session, keys: &Keys) -> Result<(), Unfit> {
             done => done?,
         },
     }
-    match meta(session, KEY_CHECK).await? {
-        Some(check) if check == keys.check => {}
-        Some(_) => return Err(Unfit::WrongKey),
-        None => put_meta(session, KEY_CHECK, &keys.check).await?,
+    match (meta(session, KEY_CHECK).await?, keys) {
+        (Some(check), Some(keys)) if check != keys.check => return Err(Unfit::WrongKey),
+        (Some(_), _) => {}
+        (None, Some(keys)) => put_meta(session, KEY_CHECK, &keys.check).await?,
+        (None, None) => return Err(Unfit::NoKey),
     }
     match audit::settle_base(session).await {
         Err(trouble) if trouble.is_forbidden() => return Err(Unfit::Moved),

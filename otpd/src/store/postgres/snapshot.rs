@@ -200,7 +200,10 @@ async fn accounts(
                     }
                     accounts.push(Kept { account, enrollment, login });
                 }
-                Err(error) => left_out.account(row.try_get(0)?, &error),
+                Err(error) => match rows::name_or_lost(&row, 0)? {
+                    Ok(account) => left_out.account(account.as_str(), &error),
+                    Err(lost) => left_out.account(&lost.to_string(), &error),
+                },
             }
             if accounts.len() == ROWS
                 && send(pieces, Piece::Accounts(std::mem::take(&mut accounts))).await.is_err()

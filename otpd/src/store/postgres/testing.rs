@@ -45,7 +45,7 @@ pub(in crate::store) fn open_as(
 pub(in crate::store) fn divide(server: &TestServer, keys: &Keys) {
     server.divide();
     let owner = PostgresSettings { user: "otpd_owner".to_owned(), ..settings(server) };
-    migrate(&owner, keys).expect("the owner may");
+    migrate(&owner, Some(keys)).expect("the owner may");
 }
 
 /// The same for what decides nothing.

@@ -66,23 +66,29 @@ impl Reads {
                  FROM otpd.login WHERE account > $1 ORDER BY account LIMIT $2",
                 given::columns("login.account")
             );
-            let after = after.as_ref().map_or("", Account::as_str);
-            let found =
-                session.query(&select, &[(&after, Type::TEXT), (&PAGE, Type::INT8)]).await?;
+            let mut after = after.map_or_else(String::new, |after| after.as_str().to_owned());
             let mut page = Stale::default();
-            for row in found {
-                let account = rows::name(&row, 0)?;
-                // One damaged row must not keep all the others.
-                match rows::login(&row, 1, 3) {
-                    Ok(login) if is_stale(row.try_get(2)?, &login, now) => {
-                        page.stale.push(account.clone());
+            loop {
+                let values: [Parameter<'_>; 2] = [(&after, Type::TEXT), (&PAGE, Type::INT8)];
+                let found = session.query(&select, &values).await?;
+                for row in &found {
+                    let Some(account) = rows::whose(row, 0)? else { continue };
+                    // One damaged row must not keep all the others.
+                    match rows::login(row, 1, 3) {
+                        Ok(login) if is_stale(row.try_get(2)?, &login, now) => {
+                            page.stale.push(account.clone());
+                        }
+                        Ok(_) => {}
+                        Err(error) => error!(%account, %error, "the account's logins are damaged"),
                     }
-                    Ok(_) => {}
-                    Err(error) => error!(%account, %error, "the account's logins are damaged"),
+                    page.last = Some(account);
                 }
-                page.last = Some(account);
+                match found.last() {
+                    // None of them has a name; there may be more.
+                    Some(last) if page.last.is_none() => after = last.try_get(0)?,
+                    _ => return Ok(page),
+                }
             }
-            Ok(page)
         })
         .await
     }
@@ -106,7 +112,7 @@ impl Postgres {
             | Chore::Imported { .. }
             | Chore::Reserve => {}
             Chore::Rotate(rotation) => return self.rotate(rotation).await,
-            Chore::Retired(_) | Chore::Discard(_) => {}
+            Chore::Retired(_) | Chore::Discard(_) | Chore::DiscardLost { .. } => {}
         }
         let mut session = self.begun().await.map_err(Uncommitted::Refused)?;
         match self.in_transaction(&session, chore).await {
@@ -171,6 +177,7 @@ impl Postgres {
             }
             Chore::Retired(sealed) => self.retire(session, sealed).await,
             Chore::Discard(event) => self.discard(session, event).await,
+            Chore::DiscardLost { name, event } => self.discard_lost(session, name, event).await,
             Chore::Index | Chore::Rotate(_) => Ok(0),
         }
     }

@@ -2,10 +2,16 @@
 
 use rusqlite::{OptionalExtension, params};
 
-use super::{Sqlite, rows};
+use super::{
+    Sqlite,
+    rows::{self, Text},
+};
 use crate::{
     domain::{audit::AuditEvent, records::BudgetKey},
-    store::format::{self, NUMBER},
+    store::{
+        LostName,
+        format::{self, NUMBER},
+    },
 };
 
 impl Sqlite {
@@ -37,5 +43,27 @@ impl Sqlite {
         rows::append(db, event)?;
         db.prepare_cached("COMMIT")?.execute([])?;
         Ok(rows)
+    }
+
+    /// See [`crate::store::Chore::DiscardLost`].
+    pub(super) fn discard_lost(
+        &self,
+        name: &LostName,
+        event: &AuditEvent,
+    ) -> rusqlite::Result<u32> {
+        let db = &self.db;
+        db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        let mut gone = 0;
+        for table in ["enrollment", "login", "challenge"] {
+            let delete = format!("DELETE FROM {table} WHERE account = ?1");
+            gone += db.execute(&delete, [Text(name.bytes())])?;
+        }
+        if gone == 0 {
+            db.execute_batch("ROLLBACK")?;
+            return Ok(0);
+        }
+        rows::append(db, event)?;
+        db.prepare_cached("COMMIT")?.execute([])?;
+        Ok(u32::try_from(gone).unwrap_or(u32::MAX))
     }
 }

@@ -28,7 +28,7 @@ pub(super) use recent::Recent;
 
 use reserve::Reserve;
 
-use super::{Chore, Engine, Rekeyed, Scope, Shortage, StoreError, Working, damage};
+use super::{Chore, Damage, Engine, Rekeyed, Scope, Shortage, StoreError, Working, damage};
 use crate::{
     domain::{
         account::Account,
@@ -329,7 +329,8 @@ impl Sqlite {
         }
         let mut select =
             self.db.prepare_cached("SELECT account FROM challenge WHERE token = ?1")?;
-        select.query_row([token.0.as_slice()], |row| rows::name(row, 0)).optional()
+        let read = select.query_row([token.0.as_slice()], |row| rows::name(row, 0)).optional();
+        rows::of(None, Damage::Logins, read)
     }
 
     fn write(&self, working: &Working) -> rusqlite::Result<()> {
@@ -418,7 +419,9 @@ impl Engine for Sqlite {
         }
         match chore {
             Chore::Budgets { .. } => self.recent.forget_budgets(),
-            Chore::Discard(_) => (self.recent, self.enrolled) = (Recent::default(), None),
+            Chore::Discard(_) | Chore::DiscardLost { .. } => {
+                (self.recent, self.enrolled) = (Recent::default(), None);
+            }
             Chore::Audit { .. }
             | Chore::Index
             | Chore::Agreed { .. }

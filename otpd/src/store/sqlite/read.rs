@@ -1,6 +1,6 @@
 //! Reads that decide nothing, on a connection of their own: a long list never holds up a login.
 
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use rusqlite::{Connection, params};
 use tokio::sync::{mpsc, oneshot};
@@ -20,7 +20,9 @@ use crate::{
         time::Timestamp,
     },
     keys::Keys,
-    store::{Counts, ListedNumber, StoreError, Subscriber, damage, format::NUMBER, found},
+    store::{
+        Counts, ListedNumber, LostName, StoreError, Subscriber, damage, format::NUMBER, found,
+    },
     threads,
 };
 
@@ -98,12 +100,16 @@ impl Reads {
         self.read(move |db, keys| {
             let mut select = db.prepare_cached(
                 "SELECT account, number, number_index, details, budget.state FROM enrollment
-                 LEFT JOIN budget ON budget.kind = ?3 AND budget.key = number_index
-                 WHERE account > ?1 ORDER BY account LIMIT ?2",
+                 LEFT JOIN budget ON budget.kind = ?2 AND budget.key = number_index
+                 WHERE account > ?1 ORDER BY account",
             )?;
             let after = after.as_ref().map_or("", Account::as_str);
-            let found = select.query_map(params![after, limit, NUMBER], |row| {
-                let account = rows::name(row, 0)?;
+            let mut found = select.query(params![after, NUMBER])?;
+            let (mut page, limit) = (Vec::new(), limit.try_into().unwrap_or(usize::MAX));
+            while page.len() < limit
+                && let Some(row) = found.next()?
+            {
+                let Some(account) = rows::whose(row, 0)? else { continue };
                 let read = || -> rusqlite::Result<_> {
                     let enrollment = rows::enrollment(keys, &account, row, 1)?;
                     let budget = row.get_ref(4)?.as_blob_or_null()?;
@@ -113,11 +119,15 @@ impl Reads {
                 };
                 let number = read();
                 let number = number.inspect_err(|error| damage::listed(&account, error)).ok();
-                Ok(Subscriber { account, number })
-            })?;
-            found.collect()
+                page.push(Subscriber { account, number });
+            }
+            Ok(page)
         })
         .await
+    }
+
+    pub(in crate::store) async fn lost_names(&self) -> Result<BTreeSet<LostName>, StoreError> {
+        self.read(|db, _| lost_names(db)).await
     }
 
     pub(in crate::store) async fn accounts_with(
@@ -128,8 +138,8 @@ impl Reads {
             let mut select = db.prepare_cached(
                 "SELECT account FROM enrollment WHERE number_index = ?1 ORDER BY account",
             )?;
-            let found = select.query_map([number.0.as_slice()], |row| rows::name(row, 0))?;
-            found.collect()
+            let found = select.query_map([number.0.as_slice()], |row| rows::whose(row, 0))?;
+            found.filter_map(Result::transpose).collect()
         })
         .await
     }
@@ -141,7 +151,7 @@ impl Reads {
                 db.prepare_cached("SELECT account, number, number_index, details FROM enrollment")?;
             let mut found = select.query([])?;
             while let Some(row) = found.next()? {
-                let account = rows::name(row, 0)?;
+                let Some(account) = rows::whose(row, 0)? else { continue };
                 match rows::enrollment(keys, &account, row, 1) {
                     Ok(enrollment) => counts.add(&enrollment),
                     Err(error) => {
@@ -150,6 +160,7 @@ impl Reads {
                     }
                 }
             }
+            lost_names(db)?.iter().for_each(|lost| counts.unreadable.add(lost.to_string()));
             each_login_under_way(db, |login| counts.add_login(&login, now))?;
             Ok(counts)
         })
@@ -189,7 +200,7 @@ impl Reads {
                 db.prepare_cached("SELECT account, state FROM login ORDER BY account")?;
             let (mut found, mut bypasses) = (select.query([])?, Vec::new());
             while let Some(row) = found.next()? {
-                let account = rows::name(row, 0)?;
+                let Some(account) = rows::whose(row, 0)? else { continue };
                 let login = match rows::login(row, 1) {
                     Ok(login) => login,
                     Err(error) => {
@@ -243,12 +254,23 @@ fn each_login_under_way(db: &Connection, mut see: impl FnMut(LoginState)) -> rus
         match rows::login(row, 1) {
             Ok(login) => see(login),
             Err(error) => {
-                let account = rows::name(row, 0)?;
-                error!(%account, %error, "the account's logins are damaged");
+                if let Some(account) = rows::whose(row, 0)? {
+                    error!(%account, %error, "the account's logins are damaged");
+                }
             }
         }
     }
     Ok(())
+}
+
+/// What is in the place of accounts' names.
+fn lost_names(db: &Connection) -> rusqlite::Result<BTreeSet<LostName>> {
+    let mut select = db.prepare_cached(
+        "SELECT account FROM enrollment UNION ALL SELECT account FROM login
+         UNION ALL SELECT account FROM challenge",
+    )?;
+    let found = select.query_map([], |row| rows::name_or_lost(row, 0).map(Result::err))?;
+    found.filter_map(Result::transpose).collect()
 }
 
 #[cfg(test)]

@@ -3,12 +3,15 @@
 use rusqlite::{Connection, Error, OptionalExtension, Row, params, types::Type};
 use tracing::{debug, error, warn};
 
-use super::{Sqlite, check_value, rows};
+use super::{
+    Sqlite, check_value,
+    rows::{self, Text},
+};
 use crate::{
-    domain::account::Account,
     failpoint::{self, Point},
     keys::{Keys, Unsealable},
     store::{
+        LostName,
         format::{NUMBER, RANGE},
         rotation::{self, Renewed, Rotation},
     },
@@ -108,16 +111,20 @@ fn renew_all(db: &Connection, before: &Keys, next: &Keys) -> rusqlite::Result<u3
     let mut enrollment = db.prepare(update)?;
     let update = "UPDATE budget SET key_id = ?3, key = ?4 WHERE kind = ?1 AND key = ?2";
     let mut budget = db.prepare(update)?;
-    let (mut numbers, mut after) = (0_u32, String::new());
+    let (mut numbers, mut after) = (0_u32, Vec::new());
     loop {
         let row = |row: &Row<'_>| {
-            Ok((rows::name(row, 0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, Vec<u8>>(2)?))
+            let name = row.get_ref(0)?.as_bytes()?.to_owned();
+            Ok((name, row.get::<_, Vec<u8>>(1)?, row.get::<_, Vec<u8>>(2)?))
         };
-        let page = select.query_map(params![after, PAGE], row)?;
-        let page: Vec<(Account, Vec<u8>, Vec<u8>)> = page.collect::<rusqlite::Result<_>>()?;
+        let page = select.query_map(params![Text(&after), PAGE], row)?;
+        let page: Vec<(Vec<u8>, Vec<u8>, Vec<u8>)> = page.collect::<rusqlite::Result<_>>()?;
         let Some((last, ..)) = page.last() else { return Ok(numbers) };
-        last.as_str().clone_into(&mut after);
-        for (account, sealed, old_index) in page {
+        last.clone_into(&mut after);
+        for (name, sealed, old_index) in page {
+            // It stays as it is, and can be removed.
+            let named = LostName::or_account(&name).inspect_err(LostName::left_out);
+            let Ok(account) = named else { continue };
             let renewed = match Renewed::of(before, next, &account, &sealed) {
                 Ok(renewed) => renewed,
                 // It can be read by no key.

@@ -1,7 +1,10 @@
 //! Rows to values and back.
 
 use minicbor::{Decode, Encode};
-use rusqlite::{Connection, Error, OptionalExtension, Row, params, types::Type};
+use rusqlite::{
+    Connection, Error, OptionalExtension, Row, ToSql, params,
+    types::{ToSqlOutput, Type, ValueRef},
+};
 
 use crate::{
     domain::{
@@ -15,7 +18,7 @@ use crate::{
     },
     keys::Keys,
     store::{
-        Damage,
+        Damage, LostName,
         damage::Unread,
         format::{self, Counted, CountedKey, Damaged, Enrolled},
     },
@@ -27,7 +30,7 @@ pub(super) fn damaged(column: usize, kind: Type, error: Damaged) -> rusqlite::Er
 }
 
 /// Says whose a row is that cannot be read. What the database says stays as it is.
-fn of<T>(
+pub(super) fn of<T>(
     account: Option<&Account>,
     what: Damage,
     read: rusqlite::Result<T>,
@@ -74,6 +77,28 @@ pub(super) fn encode(value: &impl Encode<()>) -> rusqlite::Result<Vec<u8>> {
 pub(super) fn name(row: &Row<'_>, column: usize) -> rusqlite::Result<Account> {
     let text = row.get_ref(column)?.as_str()?;
     format::account(text).map_err(|error| damaged(column, Type::Text, error))
+}
+
+/// The same, or what is in its place.
+pub(super) fn name_or_lost(
+    row: &Row<'_>,
+    column: usize,
+) -> rusqlite::Result<Result<Account, LostName>> {
+    Ok(LostName::or_account(row.get_ref(column)?.as_bytes()?))
+}
+
+/// The account whose row it is; `None`, which is logged, where its name is damaged.
+pub(super) fn whose(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Account>> {
+    Ok(name_or_lost(row, column)?.inspect_err(LostName::left_out).ok())
+}
+
+/// A text as a column has it, which need not be UTF-8.
+pub(super) struct Text<'b>(pub(super) &'b [u8]);
+
+impl ToSql for Text<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(ValueRef::Text(self.0)))
+    }
 }
 
 /// Both rows of an account; empty ones when there are none.

@@ -134,10 +134,10 @@ fn send(pieces: &Pieces, piece: Piece) -> Wanted {
     Wanted(pieces.blocking_send(Ok(Some(piece))).is_ok())
 }
 
-/// The name of an account whose row cannot be read, however much of that can.
+/// How an account is named whose row cannot be read.
 fn named(row: &Row<'_>) -> rusqlite::Result<String> {
-    let bytes = row.get_ref(0)?.as_bytes().unwrap_or_default();
-    Ok(String::from_utf8_lossy(bytes).into_owned())
+    let name = rows::name_or_lost(row, 0)?;
+    Ok(name.map_or_else(|lost| lost.to_string(), |account| account.as_str().to_owned()))
 }
 
 fn with_number(

@@ -55,13 +55,16 @@ impl Reads {
         self.read(move |db, _| {
             let mut select = db.prepare_cached(
                 "SELECT account, state, account IN (SELECT account FROM enrollment) FROM login
-                 WHERE account > ?1 ORDER BY account LIMIT ?2",
+                 WHERE account > ?1 ORDER BY account",
             )?;
             let after = after.as_ref().map_or("", Account::as_str);
-            let mut found = select.query(params![after, PAGE])?;
-            let mut page = Stale::default();
-            while let Some(row) = found.next()? {
-                let account = rows::name(row, 0)?;
+            let mut found = select.query([after])?;
+            let (mut page, mut seen) = (Stale::default(), 0);
+            while seen < PAGE
+                && let Some(row) = found.next()?
+            {
+                let Some(account) = rows::whose(row, 0)? else { continue };
+                seen += 1;
                 // One damaged row must not keep all the others.
                 match rows::login(row, 1) {
                     Ok(login) if is_stale(row.get(2)?, &login, now) => {
@@ -111,6 +114,7 @@ impl Sqlite {
                 return Ok(learned);
             }
             Chore::Discard(event) => return self.discard(event),
+            Chore::DiscardLost { name, event } => return self.discard_lost(name, event),
             Chore::Trail { backup, newest, rows } => {
                 return snapshot::put_in_front(db, *backup, *newest, rows);
             }

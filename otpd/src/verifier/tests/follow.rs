@@ -4,13 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use otp_proto::login::Verdict;
 
-use super::{Asked, Attendance, Handed, House, Status, accepted, code};
+use super::{Asked, Attendance, Claim, Handed, House, Outcome, Status, accepted, code};
 use crate::{
     domain::{
         account::Account,
         audit::Event,
         challenge::Delivery,
         login::{Cause, Typed},
+        manage::Verb,
         records::{Decided, Records},
         time::Timestamp,
     },
@@ -219,6 +220,28 @@ async fn of_a_login_that_ends_while_its_message_is_written_down_no_plain_code_is
     messages.enter(&again, *house.now.lock().unwrap());
     let What::Code(code) = &again.what else { panic!("a code was sent") };
     assert!(code.order().code.is_wiped() && !messages.holds_code(token));
+}
+
+#[tokio::test]
+async fn of_a_login_that_others_take_the_place_of_no_plain_code_is_kept() {
+    let mut house = house().await;
+    let mut begun = Vec::new();
+    for nth in 0..4 {
+        let connection = Some(format!("203.0.113.9 5000{nth} 192.0.2.1 22 471{nth}"));
+        let claim = Claim { connection, ..House::claim() };
+        let verifier = Arc::clone(&house.verifier);
+        let now = house.now.lock().unwrap().after(Duration::from_secs(1));
+        *house.now.lock().unwrap() = now;
+        let id = Some(VendorMessageId(format!("id-{nth}")));
+        let taken = house.settle(Outcome::Accepted { vendor_id: id });
+        let (login, _) = tokio::join!(verifier.begin(claim), taken);
+        house.verifier.drained().await;
+        begun.push(login.0.expect("a challenge"));
+    }
+    let held = || house.verifier.courier.messages.plain_codes_of(&house.root.account);
+    assert!(!held().contains(&begun[0]) && held().len() == 3, "a fourth ends the first");
+    house.verifier.manage(&house.root, Verb::Disable, 0).await.expect("a commit");
+    assert_eq!(held(), [], "and an administrator all of them");
 }
 
 #[tokio::test]

@@ -1,23 +1,28 @@
 //! A store that moves: what is decided meanwhile, and what the new one has then.
 
 use std::{
+    collections::BTreeSet,
     sync::{Arc, Mutex, mpsc},
     time::Duration,
 };
 
 use otp_proto::{Secret, login::Verdict};
 
-use super::{Claim, EnrollRequest, House, Typed, backup::lines, follow::pass};
+use super::{
+    Claim, EnrollRequest, House, Policy, Routes, Site, Typed, backup::lines, follow::pass,
+    site_with,
+};
 use crate::{
     domain::{account::Account, bypass::Wanted, manage::Verb, records::Decided},
     gateway::Keyword,
     store::{
         Chore, Imported, Scope,
         StoreError::{self, Moving},
+        Trail,
     },
     verifier::{
-        BypassFailure, Failure, Import, ImportError, ImportProgress, NotRotated, RestoreError,
-        TestFailure, TestRequest, Unconfirmed,
+        BackupError, BypassFailure, Failure, Import, ImportError, ImportProgress, NotRotated,
+        RestoreError, TestFailure, TestRequest, Unconfirmed,
     },
 };
 
@@ -226,6 +231,49 @@ async fn an_export_that_was_not_taken_whole_locks_nobody_out() {
             assert_eq!(house.verdict().await, Some(Verdict::Granted));
         }
     }
+}
+
+/// Half a store would pass for a whole one.
+#[tokio::test]
+async fn what_is_not_all_here_yet_is_not_exported() {
+    let old = House::new().await;
+    let lines = lines(&old).await;
+    let new = House::empty().await;
+    let mut import = new.verifier.begin_import(false, 0);
+    feed(&new, &mut import, interrupted(&lines)).await.expect("good");
+    for last in [false, true] {
+        let refused = new.verifier.export(last, 0).await.err();
+        assert_eq!(refused, Some(BackupError::Importing), "{last}");
+    }
+    // As after an interruption, at this host or another.
+    drop(import);
+    assert_eq!(new.verifier.export(false, 0).await.err(), Some(BackupError::Importing));
+    imported(&new, &lines).await;
+    assert!(new.verifier.export(false, 0).await.is_ok());
+    let house = House::empty().await;
+    house.elsewhere(false).await;
+    assert_eq!(house.verifier.export(false, 0).await.err(), Some(BackupError::Importing));
+}
+
+/// Who needs no code is said by the configuration and by NSS, and by nothing that moves.
+#[tokio::test]
+async fn who_needs_no_code_is_let_by_while_the_store_moves() {
+    let house = House::new().await;
+    let site = house.verifier.site();
+    let policy = Policy { exempt_users: BTreeSet::from(["root".to_owned()]), ..Policy::default() };
+    let routes = Routes::new(Vec::new(), &[], &[]).expect("none");
+    let closed = house.verifier.doors.close();
+    assert_eq!(house.verdict().await, Some(Verdict::Unavailable));
+    house.verifier.replace_site(Site { policy, ..site_with(&site, routes) });
+    assert_eq!(house.verdict().await, Some(Verdict::Ignored));
+    let noted = async || {
+        let kept = house.verifier.reader.events(Trail::default(), i64::MIN, i64::MAX, 100).await;
+        kept.expect("a read").iter().filter(|row| row.event == "login-ignored").count()
+    };
+    assert_eq!(noted().await, 0, "what is written down now would not come along");
+    drop(closed);
+    assert_eq!(house.verdict().await, Some(Verdict::Ignored));
+    assert_eq!(noted().await, 1);
 }
 
 #[tokio::test]

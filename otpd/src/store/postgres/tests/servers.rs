@@ -2,7 +2,11 @@
 //! changes; and those that can.
 
 use super::{Postgres, PostgresSettings, StoreError, charge, charged, keys, open, serve, testing};
-use crate::{postgres_server::Server as TestServer, store::Site};
+use crate::{
+    domain::{account::Account, budget::Purse, time::Timestamp},
+    postgres_server::Server as TestServer,
+    store::{Engine, Scope, Site},
+};
 
 fn both(first: &TestServer, second: &TestServer) -> PostgresSettings {
     let mut settings = testing::settings(first);
@@ -95,6 +99,27 @@ async fn a_host_whose_connection_stays_leaves_a_primary_from_before_a_failover()
     let found = "SELECT count(*) FROM otpd.login WHERE account = 'bob'";
     let counts = [&primary, &standby].map(|server| server.sql("otpd", found));
     assert_eq!(counts, ["0", "1"], "on the new one alone");
+}
+
+#[tokio::test]
+async fn what_was_begun_on_a_primary_from_before_a_failover_is_not_committed() {
+    let primary = TestServer::start();
+    drop(testing::open(&primary, keys(), 1).expect("a schema"));
+    let standby = primary.standby();
+    let mut engine = open(both(&primary, &standby));
+    let scope = Scope::Account(Account::new("alice").expect("a name"));
+    let mut working = engine.load(std::slice::from_ref(&scope)).await.expect("begun");
+    standby.promote();
+    let connector = engine.connector.clone();
+    super::super::watch::look(&connector).await;
+    let mut records = working.view(&scope);
+    records.login.failures.charge(Purse::Common, Timestamp(1));
+    working.put(&scope, records, Vec::new());
+    assert_eq!(engine.commit(&mut working).await, Err(StoreError::Unavailable));
+    engine.abort().await;
+    let found = "SELECT count(*) FROM otpd.login";
+    let counts = [&primary, &standby].map(|server| server.sql("otpd", found));
+    assert_eq!(counts, ["0", "0"], "nobody heard of it");
 }
 
 #[tokio::test]

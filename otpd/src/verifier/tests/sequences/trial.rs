@@ -15,6 +15,7 @@ use super::{
 use crate::{
     domain::{
         audit::{AuditEvent, Event},
+        challenge::Challenge,
         manage::Verb,
         passcode::ChallengeToken,
         time::DAY,
@@ -158,6 +159,19 @@ impl Trial {
         let identity = self.host.people[who].clone();
         let shown = self.host.serve(|verifier| async move { verifier.show(&identity).await });
         let shown = shown.expect("a working store");
+        let account = self.host.people[who].account.clone();
+        let (plain, live) = self.host.serve(|verifier| async move {
+            let stored = verifier.reader.account(account.clone()).await.expect("a working store");
+            let challenges = stored.login.challenges.into_iter();
+            let live = challenges.filter(Challenge::is_live).map(|challenge| challenge.token);
+            let courier = &verifier.courier;
+            let mut plain = courier.messages.plain_codes_of(&account);
+            // What comes of those that are on their way is still to be recorded.
+            plain.retain(|token| !courier.in_flight.holds(*token));
+            (plain, live.collect::<Vec<_>>())
+        });
+        let over = plain.iter().find(|token| !live.contains(token));
+        claim!(over.is_none(), "of a login that is over a plain code is kept: {over:?}");
         self.people[who].compare(shown.as_ref(), self.host.now(), self.steady)
     }
 
