@@ -64,10 +64,11 @@ mod tests {
             host("here", HostState::Here, Some("b")),
             host("runs", HostState::Running, Some("b")),
             host("ready", HostState::Stopped, Some("b")),
+            host("late", HostState::Running, None),
             host("off", HostState::Stopped, None),
             host("silent", HostState::Silent, Some("a")),
         ];
         assert!(question(&hosts).ends_with("will not work there: off, silent."));
-        assert!(!question(&hosts[..3]).contains("do not run"));
+        assert!(!question(&hosts[..4]).contains("do not run"));
     }
 }

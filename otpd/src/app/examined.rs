@@ -147,9 +147,11 @@ mod tests {
     use super::*;
 
     /// A key, in a file that only systemd reads, as far as this goes: who tests may read everything, and
-    /// otpd refuses one that everybody may read.
+    /// otpd refuses one that everybody may read. It was written at the epoch.
     fn put(path: &Path, seed: u8) {
         fs::write(path, [seed; 32]).unwrap();
+        let file = File::options().write(true).open(path).unwrap();
+        file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
         fs::set_permissions(path, Permissions::from_mode(0o604)).unwrap();
     }
 
@@ -171,7 +173,8 @@ mod tests {
     fn what_the_service_was_handed_says_nothing_of_files_that_went_or_changed_since() {
         let check = |seed| MasterKey::from_bytes([seed; 32]).derive().check;
         let (old, new) = (check(1), check(2));
-        let (before, after) = (Duration::ZERO, Duration::from_hours(24 * 365 * 200));
+        // Both after the keys were written, and one before the last change of their names.
+        let (before, after) = (Duration::from_secs(1), Duration::from_hours(24 * 365 * 200));
         // With both files, without the next one, with neither, and with the next one in its place.
         let cases: [Case; 7] = [
             ("before a rotation", &[], after, old, true),

@@ -1,6 +1,10 @@
 //! The key that the store belongs to, and the one that is to come after it.
 
-use std::path::Path;
+use std::{
+    path::{Path, PathBuf},
+    sync::mpsc,
+    time::Duration,
+};
 
 use tracing::{info, warn};
 
@@ -8,8 +12,11 @@ use super::{StartError, opened};
 use crate::{
     config::Config,
     keys::{KeyError, Keys, MasterKey},
-    systemd,
+    systemd, threads,
 };
+
+/// How long a start waits for the key that is to come.
+const LOOK: Duration = Duration::from_secs(10);
 
 /// The key that the store belongs to, made when there is none and nothing is stored that would need
 /// another one.
@@ -41,16 +48,33 @@ pub(super) fn at_hand(
         warn!(%path, %mode, "everybody may read the master key: chmod 0600");
     }
     // With the next key at hand it is the store that says which of them it belongs to.
-    let next = next_of(path, credential("otpd.key.next").as_deref()).unwrap_or_else(|error| {
-        warn!(%error, "the next key cannot be read");
-        None
-    });
-    if let Some(next) = next.map(|next| next.derive())
+    if let Some(next) = next_in_time(path, credential("otpd.key.next"))?.map(|next| next.derive())
         && opened::key_check(&config.store)?.as_deref() == Some(next.check.as_slice())
     {
         return Ok(Some(next));
     }
     Ok(key.map(|master| master.derive()))
+}
+
+/// The key that is to come, for a start: without it the one in use may do, and the store says so where it
+/// does not. A file system that hangs must not keep the daemon from logins.
+fn next_in_time(path: &Path, credential: Option<PathBuf>) -> Result<Option<MasterKey>, StartError> {
+    let (tell, told) = mpsc::channel();
+    let own = path.to_owned();
+    threads::spawn("next-key", move || {
+        // Whoever waited may be gone.
+        let _ = tell.send(next_of(&own, credential.as_deref()));
+    })?;
+    let Ok(read) = told.recv_timeout(LOOK) else {
+        let path = MasterKey::next_to(path);
+        warn!(path = %path.display(), "the next key is not read: its file system hangs");
+        return Ok(None);
+    };
+    Ok(read.unwrap_or_else(|error| {
+        warn!(%error, "the next key cannot be read");
+        None
+    }))
+}
 }
 
 /// A key in a file, or before that in its credential.

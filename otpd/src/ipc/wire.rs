@@ -202,6 +202,7 @@ pub(super) fn not_rotated(why: NotRotated) -> Fault {
         NotRotated::Store(error) => error.into(),
         why @ (NotRotated::None
         | NotRotated::Unreadable(_)
+        | NotRotated::Hangs
         | NotRotated::InUse
         | NotRotated::Without { .. }) => {
             AdminError::Refused { reason: fitting(&why.to_string()) }.into()

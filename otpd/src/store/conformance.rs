@@ -15,6 +15,7 @@ mod stolen;
 mod town;
 
 pub(super) use behaviours::issued;
+pub(super) use faults::Gate;
 pub(super) use rotation::rotation;
 use std::{
     sync::{Arc, Mutex},

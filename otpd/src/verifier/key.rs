@@ -24,6 +24,8 @@ pub type NextKey = Arc<dyn Fn() -> Result<Option<MasterKey>, KeyError> + Send + 
 
 /// How long a look at it is waited for.
 const LOOK: Duration = Duration::from_secs(2);
+/// The same where somebody wants to go over to it.
+const READ: Duration = Duration::from_secs(10);
 
 /// The next key, looked for where nothing else waits: a file system may hang.
 pub(super) struct Held {
@@ -39,13 +41,26 @@ impl Held {
         Self { key, found: Arc::default(), looking: Arc::default() }
     }
 
-    async fn read(&self) -> Result<Option<Keys>, KeyError> {
+    /// The key as it is now.
+    async fn read(&self) -> Result<Option<Keys>, NotRotated> {
         let key = Arc::clone(&self.key);
-        let read = spawn_blocking(move || key().map(|next| next.map(|next| next.derive())));
-        read.await.unwrap_or_else(|_| {
-            error!("a look at the next key panicked");
-            Ok(None)
-        })
+        let read = async {
+            let looking = Arc::clone(&self.looking).lock_owned().await;
+            let read = spawn_blocking(move || {
+                let read = key().map(|next| next.map(|next| next.derive()));
+                drop(looking);
+                read
+            });
+            read.await
+        };
+        match timeout(READ, read).await {
+            Ok(Ok(read)) => Ok(read?),
+            Ok(Err(_)) => {
+                error!("a look at the next key panicked");
+                Ok(None)
+            }
+            Err(_) => Err(NotRotated::Hangs),
+        }
     }
 
     /// Its id, as it is now, or as it was where that is not found out in time.
@@ -103,6 +118,12 @@ pub enum NotRotated {
     /// It cannot be read.
     #[error(transparent)]
     Unreadable(#[from] KeyError),
+    /// It is not read in time.
+    #[error(
+        "the next key is not read within {} s: the file system of otpd.key.next hangs; nothing was changed",
+        READ.as_secs()
+    )]
+    Hangs,
     /// It is the one in use.
     #[error(
         "the database is under this key already; what is left to do, on every host: {FINISH_ROTATION}"

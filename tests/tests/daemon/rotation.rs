@@ -1,6 +1,12 @@
 //! The master key is replaced while logins go on.
 
-use std::{fs, os::unix::process::ExitStatusExt, path::PathBuf, process::Command};
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    os::unix::process::ExitStatusExt,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+};
 
 use otp_proto::{
     admin::{FINISH_ROTATION, RotateKey},
@@ -189,8 +195,104 @@ fn a_host_that_was_exported_for_good_stays_closed_when_another_rotates_the_key()
     assert!(refused(&daemons[0]), "{}", daemons[0].log());
 }
 
+#[test]
+fn a_file_system_that_hangs_under_the_next_key_keeps_nobody_from_logging_in() {
+    let phone = Phone::start();
+    let place = Place::new(&phone);
+    let (next, aside) = (place.file("otpd.key.next"), place.file("aside"));
+    // Whoever opens it waits until somebody writes, as for a disk or a server that does not answer.
+    let hang = || {
+        let made = Command::new("mkfifo").args(["-m", "600"]).arg(&next).status();
+        assert!(made.expect("mkfifo runs").success());
+    };
+    hang();
+    let daemon = place.start();
+    daemon.wait_for("the next key is not read: its file system hangs");
+    daemon.enroll(&phone, USER, NUMBER);
+    let mut wire = daemon.connect();
+    assert!(wire.post(&RotateKey {}));
+    log_in(&daemon, &phone);
+    assert_eq!(daemon.status().problems, [""; 0]);
+    let refused = wire.reply::<RotateKey>().expect("the daemon stays").expect_err("refused");
+    let told = refused.parameters["reason"].as_str().unwrap_or_default();
+    assert!(told.contains("hangs; nothing was changed"), "{refused:?}");
+    log_in(&daemon, &phone);
+
+    // It answers again: those that waited find an empty file, and whoever looks from now on the key.
+    fs::rename(&next, &aside).expect("another name");
+    make_next_key(&place);
+    drop(fs::File::options().read(true).write(true).open(aside).expect("a writer"));
+    let (done, told) = rotate(&place);
+    assert!(done && told.contains("numbers among it: 1"), "{told}");
+    log_in_at_last(&daemon, &phone);
+    daemon.wait_for_count(": ready ", 2);
+
+    // And a daemon that looks there ends when it is told to.
+    finish(&place);
+    hang();
+    assert_eq!(daemon.status().problems, [""; 0]);
+    daemon.terminate();
+    assert!(daemon.wait().success());
+}
+
+/// Another program that reads a database, and the number in it as it is stored there.
+fn read_through(place: &Place) -> (Child, Vec<u8>) {
+    let mut child = Command::new("python3")
+        .args(["-c", READER])
+        .arg(place.file("otpd.db"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("python3 runs");
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");
+    let bytes = line.trim_end().as_bytes().chunks(2);
+    let byte = |hex: &[u8]| {
+        u8::from_str_radix(std::str::from_utf8(hex).expect("text"), 16).expect("a byte")
+    };
+    (child, bytes.map(byte).collect())
+}
+
+const READER: &str = "
+import sqlite3, sys
+database = sqlite3.connect(sys.argv[1], isolation_level=None)
+database.execute('BEGIN')
+print(database.execute('SELECT number FROM enrollment').fetchone()[0].hex(), flush=True)
+sys.stdin.read()
+";
+
+#[test]
+fn a_rotation_that_another_program_reads_through_says_what_it_leaves_and_clears_it_away() {
+    let phone = Phone::start();
+    let place = Place::new(&phone);
+    let daemon = place.start();
+    daemon.enroll(&phone, USER, NUMBER);
+    make_next_key(&place);
+    let (mut reader, before) = read_through(&place);
+    assert!(before.len() > 16, "{before:02x?}");
+    let stays = || {
+        ["otpd.db", "otpd.db-wal"].iter().any(|name| {
+            let bytes = fs::read(place.file(name)).unwrap_or_default();
+            bytes.windows(before.len()).any(|window| window == before)
+        })
+    };
+    let (done, told) = rotate(&place);
+    assert!(done && told.contains("numbers among it: 1"), "{told}");
+    daemon.wait_for("what was under the key from before stays in its files");
+    log_in_at_last(&daemon, &phone);
+    daemon.wait_for_count(": ready ", 2);
+    assert!(stays(), "the other program sees it");
+    drop(reader.stdin.take());
+    assert!(reader.wait().expect("an end").success());
+    assert!(stays(), "nobody has looked since");
+    daemon.kill();
+    let daemon = place.start();
+    assert!(!stays());
+    log_in(&daemon, &phone);
+}
+
 /// A daemon that kills itself where a file says so.
-fn mortal(place: &Place, mut command: std::process::Command) -> Daemon {
+fn mortal(place: &Place, mut command: Command) -> Daemon {
     command.env("OTPD_FAILPOINT", place.file("failpoint"));
     Daemon::spawn(command, place.socket(), ": ready ")
 }
@@ -215,7 +317,7 @@ fn a_rotation_that_is_killed_is_done_or_not() {
     killed(&place, daemon, "written");
     let daemon = start();
     log_in(&daemon, &phone);
-    assert!(!daemon.log().contains("next key"), "it is under the key from before");
+    assert_eq!(daemon.status().problems, [""; 0], "it is under the key from before");
     killed(&place, daemon, "reply");
     // Done: the file from before is of no use.
     fs::remove_file(place.file("otpd.key")).expect("the key from before");

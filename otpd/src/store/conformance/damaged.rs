@@ -3,7 +3,8 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use super::{
-    NOW, Running, Subject, account, changing, faults::Gate, keys, rotation::rotation, town::Town,
+    NOW, Running, Subject, account, behaviours::issued, changing, faults::Gate, keys,
+    rotation::rotation, town::Town,
 };
 use crate::{
     domain::{
@@ -117,6 +118,12 @@ pub(super) async fn what_is_lost_can_be_taken_away(subject: &impl Subject) {
     for (table, column, rows, what) in DAMAGES {
         let town = town(subject).await;
         let (store, name) = (&town.running.store, format!("{table}.{column}"));
+        let (challenge, _) = issued(7, &town.terms.issuer);
+        let begin = changing(move |records: &mut Records| {
+            records.login.challenges.push(challenge.clone());
+        });
+        town.decide(scope("alice"), begin).await;
+        assert_eq!(subject.count("challenge"), 1, "{name}: she waits for a code");
         let chore = || Chore::Discard(Box::new(discard(what)));
         assert_eq!(store.tidy(chore()).await, Ok(0), "{name}: all can be read");
         subject.spoil(table, column, rows);
@@ -134,6 +141,7 @@ pub(super) async fn what_is_lost_can_be_taken_away(subject: &impl Subject) {
         let left = usize::from(what != Damage::Logins);
         assert_eq!(alice.login.failures.within(DAY, NOW), left, "{name}: as far as it is known");
         assert!(alice.enrollment.is_none() && alice.login.challenges.is_empty(), "{name}");
+        assert_eq!(subject.count("challenge"), 0, "{name}");
         assert_eq!((alice.enrolled, alice.login.recovery.left()), (1, 0), "{name}");
         assert_eq!(alice.login.bypasses.all().count(), 0, "{name}");
         let bob = reader.account(account("bob")).await.expect("a read");
@@ -288,11 +296,12 @@ pub(super) async fn upkeep(subject: &impl Subject) {
     assert_eq!(wrong_codes(&town.running.store, "carol", true).await, Ok(1));
     // The number of one whose logins have something that is to be forgotten; and the limits of another.
     let (_, _, limits, _) = DAMAGES[4];
-    town.give("erin", "+13125550125").await;
-    for name in ["bob", "erin"] {
-        town.begin(name, None).await;
+    for (name, number) in [("bea", "+13125550125"), ("erin", "+13125550126")] {
+        town.give(name, number).await;
+        // With a bypass there would be nothing to forget.
+        town.start(name, None).await;
     }
-    subject.spoil("enrollment", "number", "account = 'bob'");
+    subject.spoil("enrollment", "number", "account = 'bea'");
     subject.spoil("login", "state", "account = 'carol'");
     subject.spoil("budget", "state", limits);
     let alice = wrong_codes(&town.running.store, "alice", false).await;
@@ -302,7 +311,7 @@ pub(super) async fn upkeep(subject: &impl Subject) {
     let deleted = town.running.store.forget(&reader, &clock, DAY).await.expect("upkeep");
     assert!(deleted.budgets >= 2 && deleted.logins == 1, "{deleted:?}");
     assert_eq!(wrong_codes(&town.running.store, "alice", false).await, Ok(1), "idle, and deleted");
-    for (name, what) in [("bob", Damage::Number), ("carol", Damage::Logins)] {
+    for (name, what) in [("bea", Damage::Number), ("carol", Damage::Logins)] {
         assert_eq!(wrong_codes(&town.running.store, name, false).await, Err(Damaged(what)));
     }
 }

@@ -1,7 +1,7 @@
 //! The key of the database is replaced, all of it in one transaction.
 
 use rusqlite::{Connection, Error, OptionalExtension, Row, params, types::Type};
-use tracing::{debug, error, warn};
+use tracing::{error, warn};
 
 use super::{
     Sqlite, check_value,
@@ -90,7 +90,10 @@ impl Sqlite {
         }
         let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
         match self.db.query_row(checkpoint, [], |row: &Row<'_>| row.get::<_, bool>(0)) {
-            Ok(true) => debug!("what was under the key from before is in the file yet"),
+            Ok(true) => warn!(
+                "another program reads the database: what was under the key from before stays in its \
+                 files until that has ended, and within the hour after it"
+            ),
             Ok(false) => match self.db.execute("DELETE FROM meta WHERE name = 'stale-pages'", []) {
                 Ok(_) => self.stale_pages = false,
                 Err(error) => warn!(%error, "the log is moved into the file once more"),

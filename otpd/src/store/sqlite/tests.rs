@@ -3,7 +3,12 @@
 use rusqlite::{Connection, Error, ffi};
 
 use super::{OpenError, SCHEMA, Sqlite, examine, key_check, remedy};
-use crate::keys::{Keys, MasterKey};
+use crate::{
+    clock::Agreement,
+    domain::time::Timestamp,
+    keys::{Keys, MasterKey},
+    store::{Chore, Engine, conformance},
+};
 
 fn keys(seed: u8) -> Keys {
     MasterKey::from_bytes([seed; 32]).derive()
@@ -29,6 +34,45 @@ fn a_database_tells_whose_it_is_before_it_is_opened() {
         matches!(judged, Err(OpenError::Newer { found, .. }) if found == SCHEMA + 1),
         "{judged:?}"
     );
+}
+
+#[tokio::test]
+async fn what_a_rotation_leaves_because_of_another_reader_goes_with_a_later_round_of_upkeep() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("otpd.db");
+    let mut before = Sqlite::open(&path, keys(1)).expect("a database");
+    let mut reader = Connection::open(&path).expect("the same");
+    let reads = reader.transaction().expect("a transaction");
+    let select = "SELECT count(*) FROM meta";
+    let _: i64 = reads.query_row(select, [], |row| row.get(0)).expect("a number");
+    let rotate = Chore::Rotate(Box::new(conformance::rotation(&keys(1), keys(2))));
+    assert_eq!(before.tidy(&rotate).await, Ok(0), "done, whoever reads");
+    drop(before);
+    let mut next = Sqlite::open(&path, keys(2)).expect("the next key");
+    let agreed = || Chore::Agreed {
+        agreement: Agreement {
+            wall: Timestamp(1_800_000_000_000),
+            uptime: std::time::Duration::ZERO,
+            boot: None,
+        },
+        event: None,
+    };
+    assert_eq!(next.tidy(&agreed()).await, Ok(1));
+    // What a key is known by, in the file or in its log, as whoever gets hold of them finds it.
+    let is_there = |keys: &Keys| {
+        let has = |name: &str| {
+            let bytes = std::fs::read(dir.path().join(name)).expect("bytes");
+            bytes.windows(keys.check.len()).any(|window| window == keys.check)
+        };
+        has("otpd.db") || has("otpd.db-wal")
+    };
+    assert!(next.stale_pages && is_there(&keys(1)), "it reads yet");
+    drop(reads);
+    assert_eq!(next.tidy(&agreed()).await, Ok(1));
+    assert!(!next.stale_pages && !is_there(&keys(1)) && is_there(&keys(2)));
+    drop(next);
+    let next = Sqlite::open(&path, keys(2)).expect("the same");
+    assert!(!next.stale_pages, "and is not looked for again");
 }
 
 #[test]
