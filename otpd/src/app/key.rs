@@ -75,7 +75,6 @@ fn next_in_time(path: &Path, credential: Option<PathBuf>) -> Result<Option<Maste
         None
     }))
 }
-}
 
 /// A key in a file, or before that in its credential.
 fn read(path: &Path, credential: Option<&Path>) -> Result<Option<MasterKey>, KeyError> {

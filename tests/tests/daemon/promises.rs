@@ -5,7 +5,9 @@ use std::{
     fs,
     io::{BufRead, BufReader},
     os::unix::fs::FileExt,
+    path::PathBuf,
     process::{Child, Command, Stdio},
+    sync::OnceLock,
 };
 
 use otp_proto::login::{Answer, Begin, Step, Verdict};
@@ -63,7 +65,7 @@ struct Row {
 
 use Meanwhile::{GoesOn, Refused};
 
-const FAULTS: [Row; 9] = [
+const FAULTS: [Row; 10] = [
     Row {
         fault: "the disk fails",
         begin: Refused,
@@ -82,7 +84,7 @@ const FAULTS: [Row; 9] = [
         fault: "the disk has become read-only",
         begin: Refused,
         answer: Refused,
-        cause: "the disk fails: see dmesg",
+        cause: "the disk has become read-only: see dmesg, and mount it writable again",
         stage: |place, _| failing(place, EROFS, kinds::CHANGES),
     },
     Row {
@@ -110,7 +112,7 @@ const FAULTS: [Row; 9] = [
         fault: "no descriptor is left",
         begin: Refused,
         answer: GoesOn,
-        cause: "NSS failed",
+        cause: "NSS failed error=EMFILE: Too many open files",
         stage: descriptors,
     },
     Row {
@@ -118,7 +120,14 @@ const FAULTS: [Row; 9] = [
         begin: GoesOn,
         answer: GoesOn,
         cause: "NSS did not answer within 2 s",
-        stage: directory,
+        stage: |place, _| directory(place, STRANGER),
+    },
+    Row {
+        fault: "the directory of accounts does not answer about who comes",
+        begin: Refused,
+        answer: GoesOn,
+        cause: "NSS did not answer within 2 s",
+        stage: |place, _| directory(place, COMES),
     },
     Row {
         fault: "no vendor answers",
@@ -196,12 +205,20 @@ fn descriptors(place: &Place, _: &Phone) -> Stage {
     })
 }
 
-/// A daemon on a host whose directory knows nobody, and hangs when it is asked for some.
+/// Somebody whom the host's own files do not know.
+const STRANGER: &str = "far0";
+
+/// A daemon on a host whose directory, which is asked before its files, knows nobody, and hangs when it is
+/// asked for those whom the file `hangs` names.
 fn with_directory(place: &Place) -> Daemon {
-    let test = std::env::current_exe().expect("the test's own file");
-    let beside = test.parent().expect("a file in a directory");
-    let _ = compile("faults/nss.c", beside, "libnss_far.so.2", &["-shared", "-fPIC"], &[]);
-    place.keep("nsswitch.conf", "passwd: files far\ngroup: files\n");
+    static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
+    let library = LIBRARY.get_or_init(|| {
+        let test = std::env::current_exe().expect("the test's own file");
+        let beside = test.parent().expect("a file in a directory");
+        compile("faults/nss.c", beside, "libnss_far.so.2", &["-shared", "-fPIC"], &[])
+    });
+    let beside = library.parent().expect("a file in a directory");
+    place.keep("nsswitch.conf", "passwd: far files\ngroup: files\n");
     let otpd = place.command();
     let mut command = Command::new("unshare");
     command.args(["--mount", "--propagation", "private", "sh", "-c"]);
@@ -211,12 +228,12 @@ fn with_directory(place: &Place) -> Daemon {
     Daemon::spawn(command, place.socket(), ": ready ")
 }
 
-fn directory(place: &Place, _: &Phone) -> Stage {
-    Stage::new(with_directory(place), |place, _, daemon| {
-        place.keep("hangs", "");
+/// The directory hangs when it is asked for `whom`.
+fn directory(place: &Place, whom: &'static str) -> Stage {
+    Stage::new(with_directory(place), move |place, _, daemon| {
+        place.keep("hangs", whom);
         let (file, mut wire) = (place.file("hangs"), daemon.connect());
-        // Somebody whom the host's own files do not know.
-        assert!(wire.post(&login("far0", None)));
+        assert!(wire.post(&login(whom, None)));
         Box::new(move |_| {
             let reply = wire.reply::<Begin>().expect("a reply").expect("a step");
             assert_eq!(reply.step.verdict, Some(Verdict::Unavailable), "answered in its time");
@@ -234,6 +251,13 @@ fn vendor(place: &Place, _: &Phone) -> Stage {
 
 fn is_refused(step: &Step) -> bool {
     step.verdict == Some(Verdict::Unavailable)
+}
+
+/// The code was wrong, and so many tries are left.
+fn asks_again(step: &Step, tries: u32, fault: &str) {
+    let said = step.prompt.as_ref().map(|prompt| &prompt.text);
+    let left = format!("{tries} {} left", if tries == 1 { "try" } else { "tries" });
+    assert!(said.is_some_and(|said| said.contains(&left)), "{fault}: {step:?}");
 }
 
 /// A login from its begin to its grant; nobody gets in twice.
@@ -256,6 +280,9 @@ fn keeps_its_promises(row: &Row) {
     let [mut waits, mut comes] = [daemon.connect(), daemon.connect()];
     let challenge = waits.prompt(&login(WAITS, None)).challenge;
     let code = phone.next().code();
+    // A charge that can be lost.
+    asks_again(&waits.answer(&challenge, &wrong(&code, 0)), 2, fault);
+    let before = [WAITS, COMES].map(|user| daemon.show(user).sends_24h);
     let pid = daemon.pid();
     // So that the daemon has taken both connections.
     comes.call(&otp_proto::service::GetInfo {}).expect("information");
@@ -273,25 +300,21 @@ fn keeps_its_promises(row: &Row) {
             None
         }
     };
-    let step = waits.call(&typed(&challenge, &wrong(&code, 0))).expect("a step").step;
-    let right = match answer {
-        GoesOn => {
-            let said = step.prompt.expect("the login goes on").text;
-            assert!(said.contains("2 tries left"), "{fault}: {said}");
-            waits.try_call(&typed(&challenge, &code))
-        }
-        Refused => {
-            assert!(is_refused(&step), "{fault}: {step:?}");
-            waits.try_call(&typed(&challenge, &code))
-        }
-    };
-    let right = right.expect("the daemon stays").expect("a step").step;
+    let step = waits.answer(&challenge, &wrong(&code, 1));
+    match answer {
+        GoesOn => asks_again(&step, 1, fault),
+        Refused => assert!(is_refused(&step), "{fault}: {step:?}"),
+    }
+    let right = waits.answer(&challenge, &code);
     assert_eq!(is_granted(&right), *answer == GoesOn, "{fault}: {right:?}");
     daemon.wait_for(cause);
     lift(&phone);
 
-    let charged = daemon.show(WAITS).failures_24h;
-    assert_eq!(charged, u32::from(*answer == GoesOn), "{fault}: what was told is on record");
+    let charged = 1 + u32::from(*answer == GoesOn);
+    let [after, come] = [WAITS, COMES].map(|user| daemon.show(user));
+    assert_eq!(after.failures_24h, charged, "{fault}: what was told is on record, and no more");
+    let sent = [before[0], before[1] + u32::from(*begin == GoesOn)];
+    assert_eq!([after.sends_24h, come.sends_24h], sent, "{fault}: messages");
     let again = daemon.connect().call(&typed(&challenge, &code)).expect("a step").step;
     assert_eq!(is_granted(&again), *answer == Refused, "{fault}: not used, not lost: {again:?}");
     assert!(is_denied(&daemon.connect().answer(&challenge, &code)), "{fault}: once");
@@ -404,41 +427,68 @@ database = sqlite3.connect(sys.argv[1])
 print(database.execute('SELECT rootpage FROM sqlite_schema WHERE name = ?', [sys.argv[2]]).fetchone()[0])
 ";
 
-#[test]
-fn a_damaged_page_is_met_while_running_and_grants_nothing() {
-    for table in ["enrollment", "login", "budget"] {
-        let phone = Phone::start();
-        let place = Place::new(&phone);
-        let daemon = place.start();
-        daemon.enroll(&phone, WAITS, PEOPLE[0].1);
-        let challenge = daemon.connect().prompt(&login(WAITS, None)).challenge;
-        let code = phone.next().code();
-        daemon.terminate();
-        assert!(daemon.wait().success());
-        place.settle();
-        let (database, backup) = (place.file("otpd.db"), place.file("backup.db"));
-        fs::copy(&database, &backup).expect("a copy");
-        let output = Command::new("python3").args(["-c", ROOT]).arg(&database).arg(table).output();
-        let page = String::from_utf8(output.expect("python3 runs").stdout).expect("text");
-        let page = page.trim().parse::<u64>().expect("a number");
-        let file = fs::File::options().write(true).open(&database).expect("the database");
-        file.write_all_at(&[0xa5; 4096], (page - 1) * 4096).expect("damage");
+/// A page of this table is damaged between two runs; then it is as it was again, in the file that the
+/// daemon has open or in another one, for which it is stopped.
+fn a_page_is_damaged(table: &str, in_place: bool) {
+    let phone = Phone::start();
+    let place = Place::new(&phone);
+    let daemon = place.start();
+    daemon.enroll(&phone, WAITS, PEOPLE[0].1);
+    let mut wire = daemon.connect();
+    let challenge = wire.prompt(&login(WAITS, None)).challenge;
+    let code = phone.next().code();
+    asks_again(&wire.answer(&challenge, &wrong(&code, 0)), 2, table);
+    let before = daemon.show(WAITS);
+    daemon.terminate();
+    assert!(daemon.wait().success());
+    place.settle();
+    let (database, backup) = (place.file("otpd.db"), place.file("backup.db"));
+    fs::copy(&database, &backup).expect("a copy");
+    let output = Command::new("python3").args(["-c", ROOT]).arg(&database).arg(table).output();
+    let page = String::from_utf8(output.expect("python3 runs").stdout).expect("text");
+    let at = (page.trim().parse::<u64>().expect("a number") - 1) * 4096;
+    let file = fs::File::options().read(true).write(true).open(&database).expect("the database");
+    let mut good = [0; 4096];
+    file.read_exact_at(&mut good, at).expect("a page");
+    file.write_all_at(&[0xa5; 4096], at).expect("damage");
 
-        let daemon = place.start();
-        let mut wire = daemon.connect();
-        assert!(is_refused(&wire.begin(WAITS).step), "{table}");
-        let step = wire.answer(&challenge, &code);
+    let mut daemon = place.start();
+    let pid = daemon.pid();
+    let mut wire = daemon.connect();
+    assert!(is_refused(&wire.begin(WAITS).step), "{table}");
+    for typed in [&wrong(&code, 1), &code] {
+        let step = wire.answer(&challenge, typed);
         assert!(is_refused(&step), "{table}: {step:?}");
-        daemon.wait_for("the database is damaged: stop otpd");
+    }
+    daemon.wait_for("the database is damaged: stop otpd");
+    if in_place {
+        file.write_all_at(&good, at).expect("the page");
+    } else {
         daemon.terminate();
         assert!(daemon.wait().success());
         for extra in ["otpd.db-wal", "otpd.db-shm"] {
             let _ = fs::remove_file(place.file(extra));
         }
         fs::copy(&backup, &database).expect("the backup");
-        let daemon = place.start();
-        assert!(is_granted(&daemon.connect().answer(&challenge, &code)), "{table}");
-        assert!(phone.pending().is_none(), "{table}");
+        daemon = place.start();
+    }
+    let after = daemon.show(WAITS);
+    assert_eq!(after.failures_24h, 1, "{table}: what was told is on record, and no more");
+    assert_eq!(after.sends_24h, before.sends_24h, "{table}: messages");
+    let mut wire = daemon.connect();
+    asks_again(&wire.answer(&challenge, &wrong(&code, 1)), 1, table);
+    assert!(is_granted(&wire.answer(&challenge, &code)), "{table}");
+    assert!(is_denied(&wire.answer(&challenge, &code)), "{table}: once");
+    assert_eq!(daemon.show(WAITS).failures_24h, 2, "{table}");
+    assert!(phone.pending().is_none(), "{table}");
+    assert!(daemon.is_running() && (daemon.pid() == pid) == in_place, "{table}");
+}
+
+#[test]
+fn a_damaged_page_is_met_while_running_and_grants_nothing() {
+    for table in ["enrollment", "login", "budget"] {
+        a_page_is_damaged(table, true);
+        a_page_is_damaged(table, false);
     }
 }
 
