@@ -183,6 +183,7 @@ fn whence(event: &Event) -> Option<(String, Option<String>)> {
         | Event::MessageFailed { .. }
         | Event::MessageUndelivered { .. }
         | Event::MessageStatus { .. }
+        | Event::CallKeyWrong { .. }
         | Event::OptedOut { .. }
         | Event::OptedIn { .. }
         | Event::Enrolled { .. }
@@ -253,6 +254,7 @@ fn end(events: &[Event], stale: bool) -> (End, Option<String>, Option<i64>) {
             | Event::MessageFailed { .. }
             | Event::MessageUndelivered { .. }
             | Event::MessageStatus { .. }
+            | Event::CallKeyWrong { .. }
             | Event::OptedOut { .. }
             | Event::OptedIn { .. }
             | Event::Enrolled { .. }

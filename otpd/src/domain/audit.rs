@@ -194,6 +194,11 @@ pub enum Event {
         /// `delivered`, or `unconfirmed`: the carrier does not say.
         status: &'static str,
     },
+    /// Another key was pressed in a call than the one that it named: it ended without its words.
+    CallKeyWrong {
+        /// Which gateway.
+        gateway: String,
+    },
     /// The person at a number asked for an end to messages: no more are sent to it.
     OptedOut {
         /// Last two digits.

@@ -186,6 +186,7 @@ fn messages() -> Vec<Case> {
             json!({ "gateway": "telnyx", "vendor_id": "m-1", "status": "read" }),
             "message followed: telnyx, id m-1, read",
         ),
+        ("call-key-wrong", json!({ "gateway": "plivo" }), "wrong key in a call: plivo"),
         (
             "opted-out",
             json!({ "ending": "42", "gateway": "telnyx" }),

@@ -77,7 +77,8 @@ fn next(event: &Event) -> Option<Event> {
         Event::MessageUndelivered { .. } => {
             Event::MessageStatus { gateway, vendor_id: "m-1".to_owned(), status: "delivered" }
         }
-        Event::MessageStatus { .. } => Event::OptedOut { ending, gateway },
+        Event::MessageStatus { .. } => Event::CallKeyWrong { gateway },
+        Event::CallKeyWrong { .. } => Event::OptedOut { ending, gateway },
         Event::OptedOut { .. } => Event::OptedIn { ending, gateway: Some(gateway) },
         Event::OptedIn { .. } => {
             Event::Enrolled { ending, country, channel: "sms", replaced: false }
