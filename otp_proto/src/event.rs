@@ -187,6 +187,13 @@ pub enum Event {
         /// The gateway that was told; none: an administrator unlocked the account.
         gateway: Option<String>,
     },
+    /// The same, because the gateway that had said so was not believed: it said it of everybody.
+    OptOutUndone {
+        /// Last two digits.
+        ending: String,
+        /// Which gateway.
+        gateway: String,
+    },
     /// A number was entered.
     Enrolled {
         /// Last two digits.
@@ -364,7 +371,7 @@ mod tests {
         let kinds = Event::kinds();
         assert_eq!(kinds.first().map(String::as_str), Some("login-ignored"));
         assert_eq!(kinds.last().map(String::as_str), Some("refused"));
-        assert_eq!(kinds.len(), 42, "{kinds:?}");
+        assert_eq!(kinds.len(), 43, "{kinds:?}");
     }
 
     #[test]

@@ -141,6 +141,7 @@ fn known(event: &Event) -> (Tone, &'static str, String) {
         Event::OptedIn { ending, gateway } => {
             (Plain, "messages allowed again", opted_in(ending, gateway.as_deref()))
         }
+        Event::OptOutUndone { ending, gateway } => undone(ending, gateway),
         Event::Enrolled { ending, country, channel, replaced } => {
             (Plain, "number registered", number(ending, country, channel, *replaced))
         }
@@ -185,6 +186,12 @@ fn known(event: &Event) -> (Tone, &'static str, String) {
 fn stopped(ending: &str, gateway: &str) -> (Tone, &'static str, String) {
     let details = join([format!("..{ending}"), gateway.to_owned()]);
     (Tone::Bad, "messages stopped by a reply with STOP", details)
+}
+
+/// An end to messages that was none.
+fn undone(ending: &str, gateway: &str) -> (Tone, &'static str, String) {
+    let details = join([format!("..{ending}"), format!("{gateway} is not believed")]);
+    (Tone::Plain, "messages allowed again", details)
 }
 
 /// Recovery codes that were made, and those that no longer work.

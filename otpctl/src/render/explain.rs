@@ -186,6 +186,7 @@ fn whence(event: &Event) -> Option<(String, Option<String>)> {
         | Event::CallKeyWrong { .. }
         | Event::OptedOut { .. }
         | Event::OptedIn { .. }
+        | Event::OptOutUndone { .. }
         | Event::Enrolled { .. }
         | Event::Verified { .. }
         | Event::Disabled {}
@@ -257,6 +258,7 @@ fn end(events: &[Event], stale: bool) -> (End, Option<String>, Option<i64>) {
             | Event::CallKeyWrong { .. }
             | Event::OptedOut { .. }
             | Event::OptedIn { .. }
+            | Event::OptOutUndone { .. }
             | Event::Enrolled { .. }
             | Event::Disabled {}
             | Event::Enabled {}

@@ -213,6 +213,13 @@ pub enum Event {
         /// The gateway that was told; none: an administrator unlocked the account.
         gateway: Option<String>,
     },
+    /// The same, because the gateway that had said so is not believed: it said it of everybody.
+    OptOutUndone {
+        /// Last two digits.
+        ending: String,
+        /// Which gateway.
+        gateway: String,
+    },
     /// A number was entered.
     Enrolled {
         /// Last two digits.

@@ -126,7 +126,8 @@ fn who_presses_another_key_hears_no_code_and_is_called_again() {
     let (phone, carrier) = (Phone::start(), Carrier::start(Settings::default()));
     let (_place, daemon) = calling(&phone, &carrier);
     carrier.habits(NUMBER, Habits { presses: Presses::Other, ..Habits::default() });
-    daemon.connect().prompt(&login(USER, None));
+    let mut waiting = daemon.connect();
+    let _prompted = waiting.prompt(&login(USER, None));
     let call = carrier.next(NUMBER);
     assert_eq!((call.problem.as_deref(), call.pressed.len()), (None, 1), "{}", call.text);
     assert!(call.text.ends_with("Please ask for another call."), "{}", call.text);

@@ -202,6 +202,11 @@ fn messages() -> Vec<Case> {
             json!({ "ending": "42", "gateway": null }),
             "messages allowed again: ..42, by otpctl unlock",
         ),
+        (
+            "opt-out-undone",
+            json!({ "ending": "42", "gateway": "telnyx" }),
+            "messages allowed again: ..42, telnyx is not believed",
+        ),
     ]
 }
 

@@ -80,7 +80,8 @@ fn next(event: &Event) -> Option<Event> {
         Event::MessageStatus { .. } => Event::CallKeyWrong { gateway },
         Event::CallKeyWrong { .. } => Event::OptedOut { ending, gateway },
         Event::OptedOut { .. } => Event::OptedIn { ending, gateway: Some(gateway) },
-        Event::OptedIn { .. } => {
+        Event::OptedIn { .. } => Event::OptOutUndone { ending, gateway },
+        Event::OptOutUndone { .. } => {
             Event::Enrolled { ending, country, channel: "sms", replaced: false }
         }
         Event::Enrolled { .. } => Event::Verified { ending },
