@@ -243,7 +243,9 @@ impl Courier {
         if let Some(again) = again {
             self.send(Arc::clone(site), again);
         }
-        self.undo_opt_outs(&today.routes).await;
+        // In a task of its own: this one is ended from outside, now that the message is at its end.
+        let courier = self.clone();
+        tokio::spawn(async move { courier.undo_opt_outs(&today.routes).await });
     }
 
     async fn is_awaited(&self, taken: &Taken) -> bool {
