@@ -168,6 +168,11 @@ pub enum Event {
         /// `delivered`, or `unconfirmed`: the carrier did not say.
         status: String,
     },
+    /// Another key was pressed in a call than the one that it named: it ended without its words.
+    CallKeyWrong {
+        /// Which gateway.
+        gateway: String,
+    },
     /// The person at a number asked for an end to messages: no more were sent to it.
     OptedOut {
         /// Last two digits.
@@ -181,6 +186,13 @@ pub enum Event {
         ending: String,
         /// The gateway that was told; none: an administrator unlocked the account.
         gateway: Option<String>,
+    },
+    /// The same, because the gateway that had said so was not believed: it said it of everybody.
+    OptOutUndone {
+        /// Last two digits.
+        ending: String,
+        /// Which gateway.
+        gateway: String,
     },
     /// A number was entered.
     Enrolled {
@@ -362,7 +374,7 @@ mod tests {
         let kinds = Event::kinds();
         assert_eq!(kinds.first().map(String::as_str), Some("login-ignored"));
         assert_eq!(kinds.last().map(String::as_str), Some("refused"));
-        assert_eq!(kinds.len(), 41, "{kinds:?}");
+        assert_eq!(kinds.len(), 43, "{kinds:?}");
     }
 
     #[test]

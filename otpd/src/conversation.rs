@@ -14,6 +14,7 @@ pub use recovery::{recovered, replaced_text, used_text, withheld, withheld_again
 use crate::domain::{
     account::Account,
     budget::{Held, LimitKind},
+    call_key::CallKey,
     challenge::Channel,
     login::{Denial, Notice, Progress, View},
     passcode::{Passcode, Reference, RequestId},
@@ -250,9 +251,13 @@ pub fn spoken_over(host: &str) -> String {
 
 /// What a call asks before it says its words, so that no voicemail hears them.
 #[must_use]
-pub fn spoken_question(host: &str) -> String {
-    format!("This is a call from {host}. To hear the message, press 1.")
+pub fn spoken_question(host: &str, key: CallKey) -> String {
+    format!("This is a call from {host}. To hear the message, press {key}.")
 }
+
+/// What a call says in place of its words when another key was pressed.
+pub const SPOKEN_WRONG_KEY: &str =
+    "That was not the key that was asked for. Please ask for another call.";
 
 /// The words before a repetition in what a call says.
 pub const AGAIN: [&str; 2] = ["Again: ", "Once more: "];

@@ -136,13 +136,12 @@ fn known(event: &Event) -> (Tone, &'static str, String) {
         Event::MessageStatus { gateway, vendor_id, status } => {
             followed(status, join([gateway.clone(), named(vendor_id)]))
         }
-        Event::OptedOut { ending, gateway } => {
-            let details = join([format!("..{ending}"), gateway.clone()]);
-            (Bad, "messages stopped by a reply with STOP", details)
-        }
+        Event::CallKeyWrong { gateway } => (Bad, "wrong key in a call", gateway.clone()),
+        Event::OptedOut { ending, gateway } => stopped(ending, gateway),
         Event::OptedIn { ending, gateway } => {
             (Plain, "messages allowed again", opted_in(ending, gateway.as_deref()))
         }
+        Event::OptOutUndone { ending, gateway } => undone(ending, gateway),
         Event::Enrolled { ending, country, channel, replaced } => {
             (Plain, "number registered", number(ending, country, channel, *replaced))
         }
@@ -184,6 +183,18 @@ fn known(event: &Event) -> (Tone, &'static str, String) {
         // The verb stands before it.
         Event::Refused { verb: _, reason, until: _ } => (Bad, "refused", reason.clone()),
     }
+}
+
+/// An end to messages.
+fn stopped(ending: &str, gateway: &str) -> (Tone, &'static str, String) {
+    let details = join([format!("..{ending}"), gateway.to_owned()]);
+    (Tone::Bad, "messages stopped by a reply with STOP", details)
+}
+
+/// An end to messages that was none.
+fn undone(ending: &str, gateway: &str) -> (Tone, &'static str, String) {
+    let details = join([format!("..{ending}"), format!("{gateway} is not believed")]);
+    (Tone::Plain, "messages allowed again", details)
 }
 
 /// Recovery codes that were made, and those that no longer work.

@@ -183,8 +183,10 @@ fn whence(event: &Event) -> Option<(String, Option<String>)> {
         | Event::MessageFailed { .. }
         | Event::MessageUndelivered { .. }
         | Event::MessageStatus { .. }
+        | Event::CallKeyWrong { .. }
         | Event::OptedOut { .. }
         | Event::OptedIn { .. }
+        | Event::OptOutUndone { .. }
         | Event::Enrolled { .. }
         | Event::Verified { .. }
         | Event::Disabled {}
@@ -253,8 +255,10 @@ fn end(events: &[Event], stale: bool) -> (End, Option<String>, Option<i64>) {
             | Event::MessageFailed { .. }
             | Event::MessageUndelivered { .. }
             | Event::MessageStatus { .. }
+            | Event::CallKeyWrong { .. }
             | Event::OptedOut { .. }
             | Event::OptedIn { .. }
+            | Event::OptOutUndone { .. }
             | Event::Enrolled { .. }
             | Event::Disabled {}
             | Event::Enabled {}

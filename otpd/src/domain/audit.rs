@@ -194,6 +194,11 @@ pub enum Event {
         /// `delivered`, or `unconfirmed`: the carrier does not say.
         status: &'static str,
     },
+    /// Another key was pressed in a call than the one that it named: it ended without its words.
+    CallKeyWrong {
+        /// Which gateway.
+        gateway: String,
+    },
     /// The person at a number asked for an end to messages: no more are sent to it.
     OptedOut {
         /// Last two digits.
@@ -207,6 +212,13 @@ pub enum Event {
         ending: String,
         /// The gateway that was told; none: an administrator unlocked the account.
         gateway: Option<String>,
+    },
+    /// The same, because the gateway that had said so is not believed: it said it of everybody.
+    OptOutUndone {
+        /// Last two digits.
+        ending: String,
+        /// Which gateway.
+        gateway: String,
     },
     /// A number was entered.
     Enrolled {

@@ -13,7 +13,7 @@
 //! | gateway, vendor | our port for sending, the company behind it |
 //! | E.164 | the international form of a phone number |
 //!
-//! `account`, `phone`, `time`, `passcode` are the words; `challenge`, `enrollment`, `budget`,
+//! `account`, `phone`, `time`, `passcode`, `call_key` are the words; `challenge`, `enrollment`, `budget`,
 //! `opt_out`, `recovery`, `bypass`, `policy`, `retention` the rules for one thing each; `login`, `register`,
 //! `proof`, `manage`, `reveal`, `restore`, `test_message` the decisions, each taking
 //! [`records::Records`] and the time and returning [`records::Decided`].
@@ -22,6 +22,7 @@ pub mod account;
 pub mod audit;
 pub mod budget;
 pub mod bypass;
+pub mod call_key;
 pub mod challenge;
 pub mod enrollment;
 pub mod login;

@@ -115,6 +115,48 @@ impl Inbound {
     }
 }
 
+/// A number whose owner opted out by the word of a gateway that is not believed any more.
+#[derive(Clone, Debug)]
+pub struct Disbelieved {
+    /// Whose budget it is about.
+    pub number: NumberIndex,
+    /// The number's last two digits.
+    pub ending: String,
+    /// The gateway.
+    pub gateway: String,
+    /// The accounts with this number.
+    pub accounts: Vec<Account>,
+}
+
+impl Disbelieved {
+    /// Decides on the records of [`Account::host`]: messages may go to the number again. What another
+    /// gateway said stays, and what the person wrote since.
+    pub fn decide(&self, records: &Records, now: Timestamp) -> Decided<()> {
+        let mut records = records.clone();
+        let undone = records.number_budget(self.number).is_some_and(|budget| {
+            let heard = budget.heard.as_ref();
+            let refused = budget.opted_out.take_if(|opted_out| {
+                let wrote = heard.is_some_and(|heard| heard.any_since(opted_out.at));
+                opted_out.gateway == self.gateway && !wrote
+            });
+            refused.is_some()
+        });
+        let whose = self.accounts.iter().take(if undone { NOTED } else { 0 }).cloned();
+        let event = |account| AuditEvent {
+            at: now,
+            request: None,
+            account,
+            actor: Actor::Daemon,
+            event: Event::OptOutUndone {
+                ending: self.ending.clone(),
+                gateway: self.gateway.clone(),
+            },
+        };
+        let audit = whose.map(event).collect();
+        Decided { records, audit, answer: () }
+    }
+}
+
 impl Records {
     /// Since when nothing may be sent to a number, if that is so.
     #[must_use]

@@ -13,6 +13,7 @@ mod flowroute;
 mod fuzz;
 mod http;
 mod laml;
+mod opt_outs;
 mod plivo;
 mod problem;
 mod redact;

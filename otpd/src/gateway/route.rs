@@ -1,5 +1,6 @@
 //! Which gateway carries a message, and which comes next when one fails.
 
+mod record;
 mod single;
 
 use std::{
@@ -14,6 +15,7 @@ use zeroize::Zeroizing;
 
 pub use single::Unroutable;
 
+use self::record::Record;
 use super::{
     Asking, Gateway, GatewayName, HttpError, Message, Outcome, VendorError, VendorMessageId,
     breaker::Breaker,
@@ -161,12 +163,6 @@ struct Slot {
     record: Mutex<Record>,
 }
 
-#[derive(Default)]
-struct Record {
-    breaker: Breaker,
-    last_reason: Option<String>,
-}
-
 /// Sets up the gateways of a configuration and the order in which they are used.
 ///
 /// # Errors
@@ -283,10 +279,10 @@ impl Routes {
     /// Hands a message to the first gateway that takes it.
     ///
     /// The next one gets the same message, with the same code, when one is out of order, wrongly
-    /// set up or does not answer; never when a vendor says that the person opted out or that the
-    /// number is bad. `avoid`, the route that this login used last, is tried last. Gateways that
-    /// rest are tried after all others: no login is refused because of a breaker. It ends early
-    /// when the message's `valid_for` is over.
+    /// set up or does not answer; never when a vendor says that the number is bad, or that the person
+    /// opted out, unless it says so of everybody: that counts as wrongly set up. `avoid`, the route
+    /// that this login used last, is tried last. Gateways that rest are tried after all others: no
+    /// login is refused because of a breaker. It ends early when the message's `valid_for` is over.
     ///
     /// Dropping the future abandons the rest.
     pub async fn deliver(
@@ -361,7 +357,7 @@ impl Routes {
             let answer_url = message.answer_url.clone().filter(|_| report_url.is_some());
             let message = Message { valid_for, answer_url, report_url, ..message.clone() };
             let outcome = telling_nothing(slot.gateway.send(&message).await, &message);
-            slot.record().note(&outcome, now());
+            let outcome = slot.record().note(name, &message.to, outcome, now());
             self.tally.count(name, message.channel, &outcome);
             let attempt = Attempt { gateway: name.clone(), outcome };
             let ended = is_final(&attempt.outcome);
@@ -409,26 +405,6 @@ impl Slot {
     /// Held for a moment, never across an await.
     fn record(&self) -> MutexGuard<'_, Record> {
         self.record.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Record {
-    fn note(&mut self, outcome: &Outcome, now: Timestamp) {
-        match outcome {
-            // Also a no is the work of a gateway in order.
-            Outcome::Accepted { .. } | Outcome::Rejected(_) | Outcome::OptedOut => {
-                self.breaker.succeeded();
-                self.last_reason = None;
-            }
-            Outcome::Retryable { after, reason } => {
-                self.breaker.failed(now, *after);
-                self.last_reason = Some(reason.clone());
-            }
-            Outcome::Misconfigured(reason) | Outcome::Unknown(reason) => {
-                self.breaker.failed(now, None);
-                self.last_reason = Some(reason.clone());
-            }
-        }
     }
 }
 

@@ -59,9 +59,10 @@ impl Markup {
         joined(&parts)
     }
 
-    /// Asks for a key, twice, and goes on at `action` once one is pressed, with a POST that has the
-    /// key in `Digits`. Nobody there, or a machine: hangs up about 8 s after the question, so that
-    /// no voicemail hears a code. The question must not hold it.
+    /// Asks for a key, twice, and goes on at `action` with the first that is pressed, by a POST that
+    /// has it in `Digits`; any digit is one, so that a wrong one ends the question too. Nobody there,
+    /// or a machine: hangs up about 8 s after the question, so that no voicemail hears a code. The
+    /// question must not hold it.
     ///
     /// `#` ends what is typed, so that alone it is no key for these vendors: the question should
     /// name a digit.
@@ -113,7 +114,8 @@ mod tests {
     use super::Markup;
     use crate::{
         conversation::{spoken, spoken_question, spoken_test},
-        domain::scene::code,
+        domain::{call_key::CallKey, scene::code},
+        random,
     };
 
     #[test]
@@ -143,8 +145,9 @@ mod tests {
 
     #[test]
     fn without_a_key_it_hangs_up() {
-        let question = spoken_question("web01");
-        let once = "This is a call from web01. To hear the message, press 1.";
+        let key = CallKey::draw(&mut random::system());
+        let question = spoken_question("web01", key);
+        let once = format!("This is a call from web01. To hear the message, press {key}.");
         let url = "https://otp.example.com/answer/1a?x=1&y=2";
         assert_eq!(
             *Markup::Twiml.asks(&question, url),

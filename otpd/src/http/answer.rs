@@ -40,7 +40,7 @@ pub(super) async fn answer(
         }
         return gate.refuse(checked).await;
     };
-    let words = gate.verifier.words(token, gateway, &caller.call, caller.pressed).await;
+    let words = gate.verifier.words(token, gateway, &caller.call, caller.pressed.as_deref()).await;
     let document = match words {
         Words::Question(question) => caller.markup.asks(&question, &url),
         Words::Said(words) => caller.markup.says(&words),

@@ -9,18 +9,23 @@ use std::{
 };
 
 use rand::RngExt;
-use tracing::error;
+use tracing::{error, warn};
 use zeroize::Zeroizing;
 
 use super::{Site, Verifier};
 use crate::{
     conversation,
     domain::{
-        account::Account, challenge::Channel, login::Order, passcode::ChallengeToken,
+        account::Account,
+        call_key::CallKey,
+        challenge::Channel,
+        login::{Order, WrongKey},
+        passcode::ChallengeToken,
         time::Timestamp,
     },
     gateway::{GatewayName, Message},
     hex, random,
+    store::Scope,
 };
 
 /// Calls at once whose words are kept; a further one takes the place of that which ends first.
@@ -32,11 +37,11 @@ pub struct CallToken([u8; 16]);
 
 /// What a call says.
 pub enum Words {
-    /// That a key is to be pressed first: voicemail presses none.
+    /// That a key is to be pressed first: voicemail presses none, or does not know which.
     Question(String),
     /// What the call is for.
     Said(Zeroizing<String>),
-    /// That there is nothing to say any more.
+    /// That there is nothing to say any more, or that the wrong key was pressed.
     Over(String),
     /// Nothing: it is another call's.
     NotTheirs,
@@ -48,12 +53,23 @@ pub(super) struct Calls(Arc<Mutex<HashMap<CallToken, Call>>>);
 
 struct Call {
     words: Zeroizing<String>,
+    /// The key that has the words said.
+    key: CallKey,
     question: String,
     until: Timestamp,
     purpose: Purpose,
     /// Whose call it is: with each gateway, that of the first who asked. There may be several: the
     /// same URL goes to the next gateway where it is unclear whether the one before calls.
     callers: BTreeMap<GatewayName, String>,
+}
+
+/// What a call of this run does next.
+enum Next {
+    Ask(String),
+    Say(Zeroizing<String>),
+    /// It ends, and so does every other by the same URL: a mailbox gets one try for a message.
+    WrongKey,
+    NotTheirs,
 }
 
 /// What a call is for.
@@ -95,10 +111,12 @@ impl Calls {
             Channel::Sms => return,
         }
         let Some(url) = site.public_url.as_deref() else { return };
-        let token = CallToken(random::system().random());
+        let mut rng = random::system();
+        let (token, key) = (CallToken(rng.random()), CallKey::draw(&mut rng));
         let call = Call {
             words: message.text.clone(),
-            question: conversation::spoken_question(&site.message.host),
+            key,
+            question: conversation::spoken_question(&site.message.host, key),
             until: now.after(message.valid_for),
             purpose: order.map_or(Purpose::Test, |order| {
                 let (token, at) = (order.token, order.issued_at);
@@ -143,48 +161,84 @@ impl Calls {
         calls.get(&token).map(|call| call.purpose.clone())
     }
 
-    /// What the call says to the first of a gateway's calls that asked, and to no other of them.
-    fn say(
+    /// What the first of a gateway's calls that asked does next, and no other of them.
+    fn next(
         &self,
         token: CallToken,
         gateway: &GatewayName,
         call: &str,
-        pressed: bool,
-    ) -> Option<Words> {
+        pressed: Option<&str>,
+    ) -> Option<Next> {
         let mut calls = self.lock();
-        let Call { words, question, callers, .. } = calls.get_mut(&token)?;
+        let Call { words, key, question, callers, .. } = calls.get_mut(&token)?;
         if callers.entry(gateway.clone()).or_insert_with(|| call.to_owned()) != call {
-            return Some(Words::NotTheirs);
+            return Some(Next::NotTheirs);
         }
-        Some(if pressed { Words::Said(words.clone()) } else { Words::Question(question.clone()) })
+        match pressed {
+            None => Some(Next::Ask(question.clone())),
+            Some(pressed) if key.is(pressed) => Some(Next::Say(words.clone())),
+            Some(_) => {
+                calls.remove(&token);
+                Some(Next::WrongKey)
+            }
+        }
     }
 }
 
 impl Verifier {
     /// What a call says, asked for by its vendor, whose signature was checked. `call` is the
-    /// vendor's name for it, and `pressed` whether the person has pressed a key.
+    /// vendor's name for it, and `pressed` the keys that were pressed.
+    ///
+    /// The first that are pressed decide: wrong ones end the call. Its code stays good, and who is at
+    /// the prompt may ask for another call, which names another key.
     pub async fn words(
         &self,
         token: CallToken,
         gateway: &GatewayName,
         call: &str,
-        pressed: bool,
+        pressed: Option<&str>,
     ) -> Words {
         let calls = &self.courier.calls;
         let over = || Words::Over(conversation::spoken_over(&self.site().message.host));
-        let live = match calls.purpose(token, self.clock.now()) {
-            None => return over(),
-            Some(Purpose::Test) => Some(true),
-            Some(Purpose::Code(issued)) => self.is_live(&issued).await,
+        let Some(purpose) = calls.purpose(token, self.clock.now()) else { return over() };
+        let live = match &purpose {
+            Purpose::Test => Some(true),
+            Purpose::Code(issued) => self.is_live(issued).await,
         };
         match live {
-            Some(true) => calls.say(token, gateway, call, pressed).unwrap_or_else(over),
+            Some(true) => match calls.next(token, gateway, call, pressed) {
+                Some(Next::Ask(question)) => Words::Question(question),
+                Some(Next::Say(words)) => Words::Said(words),
+                Some(Next::NotTheirs) => Words::NotTheirs,
+                Some(Next::WrongKey) => {
+                    self.wrong_key(purpose, gateway).await;
+                    Words::Over(conversation::SPOKEN_WRONG_KEY.to_owned())
+                }
+                None => over(),
+            },
             Some(false) => {
                 calls.lock().remove(&token);
                 over()
             }
             // Only for now: the vendor may ask again.
             None => over(),
+        }
+    }
+
+    /// Writes down that a call ended without its words. Where that fails the call ends no less.
+    async fn wrong_key(&self, purpose: Purpose, gateway: &GatewayName) {
+        let issued = match purpose {
+            Purpose::Code(issued) => issued,
+            Purpose::Test => {
+                warn!(%gateway, "another key than the one that it named was pressed in a test call");
+                return;
+            }
+        };
+        let Issued { account, token, at: _ } = issued;
+        let wrong = WrongKey { account: account.clone(), token, gateway: gateway.0.clone() };
+        let decide = move |records: &_, now| wrong.decide(records, now);
+        if let Err(error) = self.store.transact(Scope::Account(account), decide).await {
+            error!(%error, request = %token.request(), "a wrong key in a call was not recorded");
         }
     }
 
@@ -213,31 +267,72 @@ impl Verifier {
 #[cfg(test)]
 mod tests {
     use super::{
-        BTreeMap, Call, CallToken, Calls, GatewayName, Purpose, Timestamp, Words, Zeroizing,
+        BTreeMap, Call, CallKey, CallToken, Calls, GatewayName, Next, Purpose, Timestamp,
+        Zeroizing, random,
     };
 
-    #[test]
-    fn each_gateway_has_one_call() {
-        let (calls, token) = (Calls::default(), CallToken([7; 16]));
+    const TOKEN: CallToken = CallToken([7; 16]);
+
+    /// One call, and the key that it names.
+    fn one() -> (Calls, CallKey) {
+        let (calls, key) = (Calls::default(), CallKey::draw(&mut random::system()));
         let call = Call {
             words: Zeroizing::new("4. 8. 2.".to_owned()),
-            question: "press 1".to_owned(),
+            key,
+            question: format!("press {key}"),
             until: Timestamp(1),
             purpose: Purpose::Test,
             callers: BTreeMap::new(),
         };
-        calls.lock().insert(token, call);
-        for (name, gateway, call, theirs) in [
-            ("the first", "a", "CA1", true),
-            ("another call of its gateway", "a", "CA2", false),
-            ("the next gateway's, where the first was unclear", "b", "call-1", true),
-            ("the first again", "a", "CA1", true),
-            ("another call of the next", "b", "CA1", false),
+        calls.lock().insert(TOKEN, call);
+        (calls, key)
+    }
+
+    /// In one word.
+    fn next(calls: &Calls, gateway: &str, call: &str, pressed: Option<&str>) -> &'static str {
+        match calls.next(TOKEN, &GatewayName(gateway.to_owned()), call, pressed) {
+            Some(Next::Ask(_)) => "asks",
+            Some(Next::Say(_)) => "says",
+            Some(Next::WrongKey) => "ends",
+            Some(Next::NotTheirs) => "not theirs",
+            None => "over",
+        }
+    }
+
+    #[test]
+    fn each_gateway_has_one_call() {
+        let (calls, key) = one();
+        let key = key.to_string();
+        for (name, gateway, call, expected) in [
+            ("the first", "a", "CA1", "says"),
+            ("another call of its gateway", "a", "CA2", "not theirs"),
+            ("the next gateway's, where the first was unclear", "b", "call-1", "says"),
+            ("the first again", "a", "CA1", "says"),
+            ("another call of the next", "b", "CA1", "not theirs"),
         ] {
-            let gateway = GatewayName(gateway.to_owned());
-            let said = calls.say(token, &gateway, call, true).expect("it is there");
-            assert_eq!(matches!(said, Words::Said(_)), theirs, "{name}");
-            assert_eq!(matches!(said, Words::NotTheirs), !theirs, "{name}");
+            assert_eq!(next(&calls, gateway, call, Some(&key)), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_key_ends_all_calls_of_a_message() {
+        let all = "1234567890*#".chars().map(String::from);
+        for wrong in all.chain(["12".to_owned(), "1234567890".to_owned()]) {
+            let (calls, key) = one();
+            if key.is(&wrong) {
+                continue;
+            }
+            let key = key.to_string();
+            assert_eq!(next(&calls, "a", "CA1", None), "asks");
+            assert_eq!(next(&calls, "a", "CA1", None), "asks", "a vendor may ask again");
+            // Nor has somebody else's call ended by it.
+            assert_eq!(next(&calls, "a", "CA2", Some(&wrong)), "not theirs", "{wrong}");
+            assert_eq!(next(&calls, "a", "CA1", Some(&wrong)), "ends", "{wrong}");
+            for (gateway, call) in [("a", "CA1"), ("a", "CA2"), ("b", "call-1")] {
+                for pressed in [None, Some(key.as_str()), Some(&wrong)] {
+                    assert_eq!(next(&calls, gateway, call, pressed), "over", "{wrong}");
+                }
+            }
         }
     }
 }

@@ -35,6 +35,7 @@ use crate::{
         GatewayName, Message, MessageId, Outcome,
         route::{Delivered as Routed, Delivery},
     },
+    keys::Keys,
     store::{Reader, Scope, Store},
 };
 
@@ -117,6 +118,7 @@ pub(super) struct Courier {
     pub(super) in_flight: InFlight,
     pub(super) messages: Messages,
     pub(super) calls: Calls,
+    pub(super) keys: Keys,
     /// One for every message that is asked after.
     pub(super) followed: Arc<Semaphore>,
 }
@@ -156,11 +158,17 @@ impl Verifier {
 }
 
 impl Courier {
-    pub(super) fn new(store: Store, reader: Reader, clock: Clock, sites: Sites) -> Self {
+    pub(super) fn new(
+        store: Store,
+        reader: Reader,
+        clock: Clock,
+        sites: Sites,
+        keys: Keys,
+    ) -> Self {
         let followed = Arc::new(Semaphore::new(FOLLOWED));
         let (in_flight, messages) = (InFlight::default(), Messages::default());
         let calls = Calls::default();
-        Self { store, reader, clock, sites, in_flight, messages, calls, followed }
+        Self { store, reader, clock, sites, in_flight, messages, calls, keys, followed }
     }
 
     /// A login is over: its codes are kept in no form that could be read.
@@ -226,6 +234,7 @@ impl Courier {
                 }
                 courier.follow(taken);
             }
+            courier.undo_opt_outs(&site.routes).await;
         });
         sent
     }

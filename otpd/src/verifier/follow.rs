@@ -23,6 +23,7 @@ use crate::{
         enrollment::NumberIndex,
         login::{Arrived, Cause, Order, Undelivered},
         passcode::ChallengeToken,
+        phone::E164,
         records::{Decided, Records},
         time::Timestamp,
     },
@@ -193,6 +194,12 @@ impl Courier {
             return;
         }
         let today = self.sites.now();
+        let status = match receiver(taken) {
+            Some(number) => {
+                today.routes.believed(&taken.gateway, &number, status, self.clock.now())
+            }
+            None => status,
+        };
         let recorded = match (&taken.what, status) {
             (_, Status::UnderWay | Status::Unknown(_)) => return,
             (What::Test { tell, .. }, end) => {
@@ -236,6 +243,9 @@ impl Courier {
         if let Some(again) = again {
             self.send(Arc::clone(site), again);
         }
+        // In a task of its own: this one is ended from outside, now that the message is at its end.
+        let courier = self.clone();
+        tokio::spawn(async move { courier.undo_opt_outs(&today.routes).await });
     }
 
     async fn is_awaited(&self, taken: &Taken) -> bool {
@@ -310,6 +320,15 @@ impl Courier {
         decided
             .inspect_err(|error| error!(%error, %request, "a lost message was not recorded"))
             .map(|again| again.map(|order| *order))
+    }
+}
+
+/// Where a message went; none for a test message.
+fn receiver(taken: &Taken) -> Option<E164> {
+    match &taken.what {
+        What::Code(code) => Some(code.order().to),
+        What::Before(sent) => Some(sent.to.clone()),
+        What::Test { .. } => None,
     }
 }
 

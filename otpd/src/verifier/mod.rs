@@ -9,6 +9,7 @@ mod begin;
 mod bypass;
 mod calls;
 mod deliver;
+mod disbelieved;
 mod doors;
 mod enroll;
 mod follow;
@@ -176,9 +177,15 @@ impl Verifier {
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
         let (store, reader, clock) = (&parts.store, &parts.reader, &parts.clock);
+        let keys = parts.keys.clone();
         let sites = Sites::new(parts.site);
-        let courier =
-            deliver::Courier::new(store.clone(), reader.clone(), clock.clone(), sites.clone());
+        let courier = deliver::Courier::new(
+            store.clone(),
+            reader.clone(),
+            clock.clone(),
+            sites.clone(),
+            keys,
+        );
         Arc::new(Self {
             courier,
             machine: parts.machine,

@@ -90,6 +90,7 @@ impl Verifier {
         };
         let on_its_way = self.courier.in_flight.enter(place, sent);
         let (store, clock) = (self.store.clone(), self.clock.clone());
+        let courier = self.courier.clone();
         tokio::spawn(async move {
             let _on_its_way = on_its_way;
             let Notice { account, token, about, to, text } = notice;
@@ -124,6 +125,7 @@ impl Verifier {
             }
             failpoint::reach(Point::Recorded);
             let _ = publish.send(Some(Sent { progress: Progress::Sent, reason: None }));
+            courier.undo_opt_outs(&site.routes).await;
         });
     }
 }

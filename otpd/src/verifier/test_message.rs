@@ -167,7 +167,7 @@ impl Verifier {
         let on_its_way = self.courier.in_flight.enter(order.token, sent.clone());
         let (store, clock) = (self.store.clone(), self.clock.clone());
         let reader = self.reader.clone();
-        let calls = self.courier.calls.clone();
+        let courier = self.courier.clone();
         let unsettled = Tested {
             progress: Progress::Sending,
             channel,
@@ -182,7 +182,7 @@ impl Verifier {
         tokio::spawn(async move {
             let _on_its_way = on_its_way;
             let mut message = compose(&site, &order, own);
-            calls.place(&site, &mut message, None, clock.now());
+            courier.calls.place(&site, &mut message, None, clock.now());
             let delivery = match &named {
                 Some(name) => site.routes.deliver_by(name, &message, || clock.now()).await,
                 None => site.routes.deliver(&message, None, || clock.now()).await,
@@ -197,6 +197,7 @@ impl Verifier {
             let settled = Sent { progress: tested.progress, reason: tested.reason.clone() };
             *shared.lock().unwrap_or_else(PoisonError::into_inner) = tested;
             let _ = publish.send(Some(settled));
+            courier.undo_opt_outs(&site.routes).await;
         });
         // What is not settled by then is said to be on its way, which it is.
         let _ = tokio::time::timeout_at(begun + EXCHANGE, sent.wait_for(Option::is_some)).await;

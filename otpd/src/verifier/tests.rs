@@ -33,6 +33,7 @@ use crate::{
         login::{Progress, Terms, Typed},
         passcode::ChallengeToken,
         policy::{Policy, SharedSources, Unenrolled},
+        records::{Decided, Records},
         time::{DAY, HOUR, Timestamp},
     },
     gateway::{
@@ -40,7 +41,7 @@ use crate::{
         VendorMessageId, route::Routes,
     },
     keys::{Keys, MasterKey},
-    store::{Reader, Sqlite, Store},
+    store::{Reader, Scope, Sqlite, Store},
 };
 
 /// A message at a vendor, which waits for the test to say what becomes of it.
@@ -162,6 +163,19 @@ impl House {
 
     pub(crate) async fn empty() -> Self {
         Self::open(tempfile::tempdir().expect("a directory"), Instance(1)).await
+    }
+
+    /// All that was written down.
+    pub(crate) async fn written(&self) -> Vec<Event> {
+        // What was decided before is written down before this is.
+        let nothing = |records: &Records, _| Decided {
+            records: records.clone(),
+            audit: Vec::new(),
+            answer: (),
+        };
+        let scope = Scope::Account(self.root.account.clone());
+        self.verifier.store.transact(scope, nothing).await.expect("a commit");
+        self.audit.lock().unwrap().iter().map(|event| event.event.clone()).collect()
     }
 
     /// Makes the store fail where it reads logins, and work again.

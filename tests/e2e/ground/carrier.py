@@ -96,7 +96,7 @@ class Carrier:
             self.ask("DELETE", f"/{told}")
         self.ask("POST", "/release")
 
-    def habits(self, number="*", answers="yes", presses=None):
+    def habits(self, number="*", answers="yes", presses="nothing"):
         """What the owner of a phone does with calls."""
         self.ask("PUT", f"/phones/{number}", {"answers": answers, "presses": presses})
 

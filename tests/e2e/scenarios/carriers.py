@@ -210,10 +210,10 @@ def heard_code(heard):
 
 
 def calls(g, vendor):
-    """A login by call: the person presses a key, then hears the code; a voicemail hears none."""
+    """A login by call: the person presses the key that is named and hears the code; nobody else does."""
     carrier = machine(g, vendor, http=True, voice=True)
     number = g.number("alice")
-    carrier.habits(number, presses="1")
+    carrier.habits(number, presses="named")
     otpctl("enroll", "alice", number, "--channel", "voice")
     otpctl("verify", "alice", heard_code(carrier.heard(number)["text"]))
     person = g.ssh_to_code("alice")
@@ -222,11 +222,13 @@ def calls(g, vendor):
     equal(heard["channel"], "call", "how it came")
     person.type(heard_code(heard["text"]))
     person.granted()
-    carrier.habits(number, presses=None)
-    person = g.ssh_to_code("alice")
-    unheard = carrier.heard(number)["text"]
-    check(not re.search(r"\d\. \d", unheard), f"a voicemail heard {unheard!r}")
-    person.close()
+    for presses in ("nothing", "other"):
+        carrier.habits(number, presses=presses)
+        person = g.ssh_to_code("alice")
+        unheard = carrier.heard(number)["text"]
+        check(not re.search(r"\d\. \d", unheard), f"who pressed {presses} heard {unheard!r}")
+        person.close()
+    equal(g.wait_audit("call-key-wrong", "alice")["gateway"], vendor.kind, "whose call it was")
     no_key_in_logs(g, vendor)
 
 

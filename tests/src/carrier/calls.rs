@@ -79,7 +79,7 @@ impl Call {
                 }
             };
             let habits = world.habits(&item.to);
-            let played = play(&xml, item.vendor.document(), habits.presses.as_deref())?;
+            let played = play(&xml, item.vendor.document(), &habits.presses)?;
             self.lines.extend(played.lines);
             match played.next {
                 Next::End => return Ok(()),

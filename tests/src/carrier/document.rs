@@ -2,6 +2,8 @@
 
 use roxmltree::{Document, Node};
 
+use super::told::Presses;
+
 /// Whose words a document is written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Dialect {
@@ -43,11 +45,11 @@ const MOST_REPEATS: usize = 10;
 const SPEECH: [&str; 11] =
     ["break", "emphasis", "lang", "p", "phoneme", "prosody", "s", "say-as", "speak", "sub", "w"];
 
-/// Plays a document; `presses` are the keys that the person presses when asked.
+/// Plays a document; `presses` is what the person presses when asked.
 ///
 /// # Errors
 /// Why the vendor would end the call.
-pub(super) fn play(xml: &str, dialect: Dialect, presses: Option<&str>) -> Result<Played, String> {
+pub(super) fn play(xml: &str, dialect: Dialect, presses: &Presses) -> Result<Played, String> {
     let document =
         Document::parse(xml).map_err(|error| format!("document parse failure: {error}"))?;
     let root = document.root_element();
@@ -67,6 +69,7 @@ pub(super) fn play(xml: &str, dialect: Dialect, presses: Option<&str>) -> Result
                 return Ok(Played { lines, next });
             }
             (Dialect::Say, "Gather") | (Dialect::Speak, "GetDigits" | "GetInput") => {
+                let asked = lines.len();
                 for nested in elements(verb)? {
                     match nested.tag_name().name() {
                         "Say" | "Speak" => speak(nested, &mut lines)?,
@@ -74,7 +77,8 @@ pub(super) fn play(xml: &str, dialect: Dialect, presses: Option<&str>) -> Result
                         other => return Err(format!("<{other}> cannot stand in a question")),
                     }
                 }
-                if let Some(digits) = pressed(verb, presses)? {
+                let question = lines.get(asked..).unwrap_or_default().join("\n");
+                if let Some(digits) = pressed(verb, &question, presses)? {
                     let url = attribute("action").unwrap_or_default();
                     let next =
                         Next::Fetch { url, method: attribute("method"), digits: Some(digits) };
@@ -88,12 +92,31 @@ pub(super) fn play(xml: &str, dialect: Dialect, presses: Option<&str>) -> Result
 }
 
 /// The keys that a question gets; `None` when nobody presses any.
-fn pressed(verb: Node<'_, '_>, presses: Option<&str>) -> Result<Option<String>, String> {
-    let Some(keys) = presses.filter(|keys| !keys.is_empty()) else { return Ok(None) };
+fn pressed(
+    verb: Node<'_, '_>,
+    question: &str,
+    presses: &Presses,
+) -> Result<Option<String>, String> {
+    let keys = match presses {
+        Presses::Nothing => return Ok(None),
+        Presses::Named => named(question)?.to_string(),
+        Presses::Other => (named(question)? % 9 + 1).to_string(),
+        Presses::Keys(keys) => keys.clone(),
+    };
     let end = verb.attribute("finishOnKey").unwrap_or("#");
     let keys = keys.split(|key: char| end.contains(key)).next().unwrap_or_default();
     let most = number(verb, "numDigits")?.unwrap_or(keys.len());
     Ok(Some(keys.chars().take(most).collect()))
+}
+
+/// The key that a question tells a person to press.
+fn named(question: &str) -> Result<u32, String> {
+    let named = question
+        .to_lowercase()
+        .split("press ")
+        .nth(1)
+        .and_then(|rest| rest.chars().next()?.to_digit(10));
+    named.ok_or(format!("no key is named in {question:?}"))
 }
 
 fn speak(verb: Node<'_, '_>, lines: &mut Vec<String>) -> Result<(), String> {
@@ -226,21 +249,28 @@ mod tests {
             ),
         ];
         for (name, dialect, xml, expected) in cases {
-            assert_eq!(play(xml, dialect, None), expected, "{name}");
+            assert_eq!(play(xml, dialect, &Presses::Nothing), expected, "{name}");
         }
-        assert!(play("<Response><Say>&</Say></Response>", Dialect::Say, None).is_err());
+        let broken = "<Response><Say>&</Say></Response>";
+        assert!(play(broken, Dialect::Say, &Presses::Nothing).is_err());
     }
 
     #[test]
     fn a_key_goes_on_with_the_action() {
-        let xml = r#"<Response><GetDigits action="/a?b=1&amp;c=2" method="GET" numDigits="1"><Speak>Press</Speak></GetDigits></Response>"#;
-        let next = Next::Fetch {
-            url: "/a?b=1&c=2".to_owned(),
-            method: Some("GET".to_owned()),
-            digits: Some("1".to_owned()),
-        };
-        let played = play(xml, Dialect::Speak, Some("12")).unwrap();
-        assert_eq!(played, Played { lines: vec!["Press".to_owned()], next });
+        let xml = r#"<Response><GetDigits action="/a?b=1&amp;c=2" method="GET" numDigits="1"><Speak>Press 9.</Speak></GetDigits></Response>"#;
+        for (presses, digits) in
+            [(Presses::Keys("12".to_owned()), "1"), (Presses::Named, "9"), (Presses::Other, "1")]
+        {
+            let next = Next::Fetch {
+                url: "/a?b=1&c=2".to_owned(),
+                method: Some("GET".to_owned()),
+                digits: Some(digits.to_owned()),
+            };
+            let played = play(xml, Dialect::Speak, &presses).unwrap();
+            assert_eq!(played, Played { lines: vec!["Press 9.".to_owned()], next }, "{presses:?}");
+        }
+        let unnamed = xml.replace("Press 9.", "Press");
+        assert!(play(&unnamed, Dialect::Speak, &Presses::Named).is_err());
     }
 
     #[test]

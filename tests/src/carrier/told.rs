@@ -254,8 +254,23 @@ pub enum Event {
 pub struct Habits {
     /// Whether they take the call.
     pub answers: Answers,
-    /// The keys pressed each time a call asks for one, `None`: none. A voicemail presses none.
-    pub presses: Option<String>,
+    /// What is pressed each time a call asks for a key.
+    pub presses: Presses,
+}
+
+/// What is pressed when a call asks for a key.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Presses {
+    /// Nothing: a voicemail.
+    #[default]
+    Nothing,
+    /// The key that the question names: a person.
+    Named,
+    /// Another digit than that: a slip.
+    Other,
+    /// These, whatever the question says: a greeting that plays tones.
+    Keys(String),
 }
 
 /// What a phone does when it rings.

@@ -8,7 +8,7 @@ use otpd_tests::{
     carrier::{
         Carrier, Vendor,
         settings::Settings,
-        told::{Habits, On, Order, Told, What},
+        told::{Habits, On, Order, Presses, Told, What},
     },
     daemon::{Daemon, LONG_CODES, Place},
     wire::{frame, is_granted, login, wrong},
@@ -145,7 +145,7 @@ impl Scene {
 
     /// Calls, whose words are fetched where only the vendor is told to.
     fn calls(&mut self) {
-        let habits = Habits { presses: Some("1".to_owned()), ..Habits::default() };
+        let habits = Habits { presses: Presses::Named, ..Habits::default() };
         self.carrier.habits(LISTENERS_NUMBER, habits);
         self.prove(LISTENER, LISTENERS_NUMBER, Channel::Voice, heard);
         let mut wire = self.daemon.connect();

@@ -5,7 +5,11 @@ use otp_proto::{
     login::Step,
 };
 use otpd_tests::{
-    carrier::{Carrier, Vendor, settings::Settings},
+    carrier::{
+        Carrier, Vendor,
+        settings::Settings,
+        told::{Fate, Told},
+    },
     daemon::{Daemon, Place},
     phone::Phone,
     wire::{is_denied, is_granted, login},
@@ -144,6 +148,73 @@ fn what_one_vendor_was_told_holds_for_all_of_them() {
             scope.spawn(move || refused_by(vendor));
         }
     });
+}
+
+/// Accounts that every Debian has, and the numbers that this test gives them.
+const SIX: [(&str, &str); 6] = [
+    PEOPLE[0],
+    PEOPLE[1],
+    PEOPLE[2],
+    PEOPLE[3],
+    ("games", "+13125550146"),
+    ("uucp", "+13125550147"),
+];
+
+/// One that says so at once, and one that takes each message and says so later.
+#[test]
+fn a_vendor_that_says_it_of_everybody_is_not_believed_and_keeps_nobody_out() {
+    std::thread::scope(|scope| {
+        for vendor in [Vendor::Twilio, Vendor::Plivo] {
+            scope.spawn(move || disbelieved(vendor));
+        }
+    });
+}
+
+fn disbelieved(first: Vendor) {
+    let (web, mut accounts, second) = (Web::new(), Settings::default(), after(first));
+    accounts.twilio.inbound = Some(web.receipts(Vendor::Twilio));
+    let (place, carrier) = (Place::empty(), Carrier::start(accounts.clone()));
+    let table = |vendor| gateway(&place, &accounts, vendor, &carrier.url(vendor));
+    let settings = [web.settings(), delivery(&[first, second], &[]), table(first), table(second)];
+    place.configure(&(place.basics() + &settings.concat()));
+    let daemon = place.start();
+    let of_all = Watch { user: None, after: Some(0) };
+    let mut watcher = Watcher::new(daemon.connect(), &of_all);
+    // No report that one of these arrived comes late, between the refusals.
+    carrier.fate(Told::always(first, Fate::Sent));
+    for (user, number) in SIX {
+        daemon.prove(user, number, Channel::Sms, || carrier.next(number).code());
+        carrier.stop(first, "", number, true);
+    }
+    let gets_in = |(user, number): (&str, &str)| {
+        let mut wire = daemon.connect();
+        let challenge = wire.prompt(&login(user, None)).challenge;
+        let text = carrier.next(number);
+        assert_eq!(text.vendor, second, "{first:?} {user}");
+        assert!(is_granted(&wire.answer(&challenge, &text.code())), "{first:?} {user}");
+        assert!(daemon.show(user).opted_out.is_none(), "{first:?} {user}");
+    };
+    for (user, _) in &SIX[..4] {
+        let mut wire = daemon.connect();
+        let _begun = wire.begin(user);
+        watcher.until("opted-out", user);
+        assert!(daemon.show(user).opted_out.is_some(), "{first:?} {user}");
+    }
+    gets_in(SIX[4]);
+    for (user, _) in &SIX[..4] {
+        watcher.until("opt-out-undone", user);
+    }
+    daemon.wait_for("it says that 5 people in a row opted out");
+    // Nobody is kept out any more, nor is who comes next.
+    SIX.into_iter().for_each(gets_in);
+    if first == Vendor::Twilio {
+        // What the person writes is another matter.
+        let (user, number) = SIX[5];
+        let sender = accounts.twilio.numbers[0].as_str();
+        assert_eq!(carrier.write(first, number, sender, "STOP"), Some(200));
+        watcher.until("opted-out", user);
+        assert!(is_denied(&daemon.connect().begin(user).step));
+    }
 }
 
 /// The vendor knows of the STOP, and the daemon learns of it when it sends.

@@ -8,7 +8,7 @@ use otpd_tests::{
     carrier::{
         Carrier, Heard, Vendor,
         settings::Settings,
-        told::{Event, Fate, Flaw, Flawed, Habits, Told},
+        told::{Event, Fate, Flaw, Flawed, Habits, Presses, Told},
     },
     daemon::{Daemon, Place},
     phone::Phone,
@@ -105,7 +105,7 @@ fn calling(phone: &Phone, carrier: &Carrier) -> (Place, Daemon) {
         + &telnyx(carrier, &place)
         + &twilio(carrier, &place);
     place.configure(&settings);
-    let keys = Habits { presses: Some("1".to_owned()), ..Habits::default() };
+    let keys = Habits { presses: Presses::Named, ..Habits::default() };
     carrier.habits(NUMBER, keys);
     let daemon = place.start();
     let (user, phone) = (USER.to_owned(), Secret::new(NUMBER.to_owned()));
@@ -118,6 +118,25 @@ fn calling(phone: &Phone, carrier: &Carrier) -> (Place, Daemon) {
     // That it was taken is told too, and is the end of it.
     daemon.wait_for("event=\"message-status\"");
     (place, daemon)
+}
+
+/// As a mailbox would do that plays a tone; a person does so by a slip.
+#[test]
+fn who_presses_another_key_hears_no_code_and_is_called_again() {
+    let (phone, carrier) = (Phone::start(), Carrier::start(Settings::default()));
+    let (_place, daemon) = calling(&phone, &carrier);
+    carrier.habits(NUMBER, Habits { presses: Presses::Other, ..Habits::default() });
+    let mut waiting = daemon.connect();
+    let _prompted = waiting.prompt(&login(USER, None));
+    let call = carrier.next(NUMBER);
+    assert_eq!((call.problem.as_deref(), call.pressed.len()), (None, 1), "{}", call.text);
+    assert!(call.text.ends_with("Please ask for another call."), "{}", call.text);
+    assert!(!call.text.contains("is: "), "{}", call.text);
+    daemon.wait_for("event=\"call-key-wrong\"");
+    carrier.habits(NUMBER, Habits { presses: Presses::Named, ..Habits::default() });
+    let mut wire = daemon.connect();
+    let prompted = wire.prompt(&login(USER, None));
+    assert!(is_granted(&wire.answer(&prompted.challenge, &spoken(&carrier.next(NUMBER)))));
 }
 
 const LOST: Fate = Fate::Failed { code: None, word: None };

@@ -186,6 +186,7 @@ fn messages() -> Vec<Case> {
             json!({ "gateway": "telnyx", "vendor_id": "m-1", "status": "read" }),
             "message followed: telnyx, id m-1, read",
         ),
+        ("call-key-wrong", json!({ "gateway": "plivo" }), "wrong key in a call: plivo"),
         (
             "opted-out",
             json!({ "ending": "42", "gateway": "telnyx" }),
@@ -200,6 +201,11 @@ fn messages() -> Vec<Case> {
             "opted-in",
             json!({ "ending": "42", "gateway": null }),
             "messages allowed again: ..42, by otpctl unlock",
+        ),
+        (
+            "opt-out-undone",
+            json!({ "ending": "42", "gateway": "telnyx" }),
+            "messages allowed again: ..42, telnyx is not believed",
         ),
     ]
 }

@@ -77,9 +77,11 @@ fn next(event: &Event) -> Option<Event> {
         Event::MessageUndelivered { .. } => {
             Event::MessageStatus { gateway, vendor_id: "m-1".to_owned(), status: "delivered" }
         }
-        Event::MessageStatus { .. } => Event::OptedOut { ending, gateway },
+        Event::MessageStatus { .. } => Event::CallKeyWrong { gateway },
+        Event::CallKeyWrong { .. } => Event::OptedOut { ending, gateway },
         Event::OptedOut { .. } => Event::OptedIn { ending, gateway: Some(gateway) },
-        Event::OptedIn { .. } => {
+        Event::OptedIn { .. } => Event::OptOutUndone { ending, gateway },
+        Event::OptOutUndone { .. } => {
             Event::Enrolled { ending, country, channel: "sms", replaced: false }
         }
         Event::Enrolled { .. } => Event::Verified { ending },

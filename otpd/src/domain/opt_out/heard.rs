@@ -95,6 +95,12 @@ impl Words {
         self.words.drain(..surplus);
     }
 
+    /// Whether one was heard at this time or after it.
+    #[must_use]
+    pub fn any_since(&self, at: Timestamp) -> bool {
+        self.words.iter().any(|word| word.at >= at)
+    }
+
     /// Takes in the words that another copy of the row remembers; the newest are kept.
     pub fn merge(&mut self, other: &Self) {
         let unknown = other.words.iter().filter(|word| !self.know(&word.mark)).copied();

@@ -1,6 +1,7 @@
 //! Nothing is sent to who asked for an end to messages, until they ask again.
 
 mod again;
+mod disbelieved;
 
 use minicbor::Encode;
 use proptest::prelude::*;

@@ -295,5 +295,6 @@ fn progress(
 /// The call whose words are asked for.
 pub(super) fn caller(fields: &Fields) -> Result<Caller, Refusal> {
     let call = fields.get("CallSid").ok_or(Refusal::Unreadable)?.to_owned();
-    Ok(Caller { call, pressed: fields.get("Digits").is_some(), markup: Markup::Twiml })
+    let pressed = fields.get("Digits").map(str::to_owned);
+    Ok(Caller { call, pressed, markup: Markup::Twiml })
 }

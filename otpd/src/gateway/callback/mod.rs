@@ -75,8 +75,8 @@ pub struct Mark(pub [u8; 32]);
 pub struct Caller {
     /// The vendor's name for the call.
     pub call: String,
-    /// Whether the person has pressed a key.
-    pub pressed: bool,
+    /// The keys that were pressed; `None` where none was yet.
+    pub pressed: Option<String>,
     /// How the words are written for this vendor.
     pub markup: Markup,
 }

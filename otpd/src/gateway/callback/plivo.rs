@@ -70,7 +70,8 @@ impl Token {
         }
         let fields = callback.fields();
         let call = fields.get("CallUUID").ok_or(Refusal::Unreadable)?.to_owned();
-        Ok(Caller { call, pressed: fields.get("Digits").is_some(), markup: Markup::Plivo })
+        let pressed = fields.get("Digits").map(str::to_owned);
+        Ok(Caller { call, pressed, markup: Markup::Plivo })
     }
 
     /// What is signed, and its mark: nonce and all, so that a repeat is one however the same text

@@ -1,3 +1,4 @@
+mod opt_outs;
 mod rest;
 
 use std::{

@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use super::{Open, site_with, status, twilio};
 use crate::{
     domain::{
+        audit::Event,
         challenge::Channel,
         login::{Terms, Typed},
     },
@@ -83,25 +84,70 @@ fn spelled(code: &str) -> String {
     code.chars().map(|digit| format!("{digit}.")).collect::<Vec<_>>().join(" ")
 }
 
+/// The key that a question names.
+pub(super) fn named(question: &str) -> String {
+    let key = question.split("press ").nth(1).and_then(|rest| rest.get(..1)).expect("a key");
+    assert!("123456789".contains(key), "{question}");
+    key.to_owned()
+}
+
 const CALL: &[(&str, &str)] = &[("CallSid", "CA1")];
-const PRESSED: &[(&str, &str)] = &[("CallSid", "CA1"), ("Digits", "1")];
+
+fn pressed(key: &str) -> [(&str, &str); 2] {
+    [("CallSid", "CA1"), ("Digits", key)]
+}
 
 #[tokio::test]
-async fn the_code_is_said_after_a_key_to_the_call_that_asked_first() {
+async fn the_code_is_said_after_the_named_key_to_the_call_that_asked_first() {
     let (open, calling) = called().await;
     let (path, code) = calling.newest();
+    let mut key = None;
     for _ in 0..2 {
         let asked = open.twilio(&path, CALL).await;
         let asked = words(&asked);
-        assert!(asked.contains("<Gather") && asked.contains("press 1"), "{asked}");
+        assert!(asked.contains("<Gather") && asked.contains("numDigits=\"1\""), "{asked}");
+        let key = key.get_or_insert_with(|| named(asked));
+        assert_eq!(named(asked), *key, "a vendor that asks again hears of no other key");
         assert!(asked.contains(&format!("action=\"{}{path}\"", super::URL)), "{asked}");
         assert!(!asked.contains(&spelled(&code)), "{asked}");
-        let said = open.twilio(&path, PRESSED).await;
+        let said = open.twilio(&path, &pressed(key)).await;
         assert_eq!(words(&said).matches(&spelled(&code)).count(), 3, "{said}");
     }
-    for other in [&[("CallSid", "CA2")][..], &[("CallSid", "CA2"), ("Digits", "1")]] {
+    let key = key.expect("it was asked");
+    for other in [&[("CallSid", "CA2")][..], &[("CallSid", "CA2"), ("Digits", &key)]] {
         assert_eq!(status(&open.twilio(&path, other).await), 404, "another call");
     }
+    let wrong = |event: &Event| matches!(event, Event::CallKeyWrong { .. });
+    assert!(!open.house.written().await.iter().any(wrong));
+}
+
+/// A mailbox may play all tones that there are, and a vendor ask for the words as often as it likes.
+#[tokio::test]
+async fn another_key_ends_the_call_without_the_code_and_is_written_down_once() {
+    let (open, calling) = called().await;
+    let (path, code) = calling.newest();
+    let key = named(words(&open.twilio(&path, CALL).await));
+    let wrong = if key == "9" { "1" } else { "9" };
+    let ended = open.twilio(&path, &pressed(wrong)).await;
+    let said = words(&ended);
+    assert!(said.contains("That was not the key") && said.ends_with("<Hangup/></Response>"));
+    assert!(!said.contains("<Gather") && !said.contains(&spelled(&code)), "{said}");
+    for digit in ["1", "2", "3", "4", "5", "6", "7", "8", "9", "0", "*", "123456789"] {
+        let over = open.twilio(&path, &pressed(digit)).await;
+        assert!(words(&over).contains("nothing to say any more"), "{digit}: {over}");
+        assert!(!over.contains(&spelled(&code)), "{digit}: {over}");
+    }
+    let over = open.twilio(&path, CALL).await;
+    assert!(words(&over).contains("nothing to say any more"), "{over}");
+    let events = open.house.written().await;
+    let wrong = events.iter().filter_map(|event| match event {
+        Event::CallKeyWrong { gateway } => Some(gateway.as_str()),
+        _ => None,
+    });
+    assert_eq!(wrong.collect::<Vec<_>>(), ["twilio"]);
+    // The code itself is as good as before.
+    let root = &open.house.root;
+    open.house.verifier.verify(root, Typed::new(&code), 0).await.expect("the right code");
 }
 
 #[tokio::test]
@@ -109,12 +155,14 @@ async fn the_code_is_not_in_the_url_and_the_url_is_no_proof() {
     let (open, calling) = called().await;
     let (path, code) = calling.newest();
     assert!(path.len() == "/answer/".len() + 32 && !path.contains(&code), "{path}");
-    let (signature, body) = twilio(&path, PRESSED);
+    let key = named(words(&open.twilio(&path, CALL).await));
+    let (signature, body) = twilio(&path, &pressed(&key));
     let forged = signature.replace("x-twilio-signature: ", "x-twilio-signature: A");
     let cases = [
         ("no signature", "", body.as_str()),
         ("a wrong one", &forged, &body),
         ("another's body", &signature, "CallSid=CA9&Digits=1"),
+        ("another key", &signature, "CallSid=CA1&Digits=0"),
     ];
     for (name, headers, body) in cases {
         assert_eq!(status(&open.post(&path, headers, body).await), 404, "{name}");
@@ -123,18 +171,18 @@ async fn the_code_is_not_in_the_url_and_the_url_is_no_proof() {
         let request = format!("{method} {path} HTTP/1.1\r\nhost: h\r\n\r\n");
         assert_eq!(status(&open.exchange(&request).await), 405, "{method}");
     }
-    // None of these has taken the call for itself.
-    assert!(words(&open.twilio(&path, PRESSED).await).contains(&spelled(&code)));
+    // None of these has taken the call for itself, or ended it.
+    assert!(words(&open.twilio(&path, &pressed(&key)).await).contains(&spelled(&code)));
 }
 
 #[tokio::test]
 async fn with_the_challenge_the_words_end() {
     let (open, calling) = called().await;
     let (path, code) = calling.newest();
-    words(&open.twilio(&path, CALL).await);
+    let key = named(words(&open.twilio(&path, CALL).await));
     let root = &open.house.root;
     open.house.verifier.verify(root, Typed::new(&code), 0).await.expect("the right code");
-    let over = open.twilio(&path, PRESSED).await;
+    let over = open.twilio(&path, &pressed(&key)).await;
     assert!(words(&over).contains("nothing to say any more"), "{over}");
     assert!(!over.contains(&spelled(&code)), "{over}");
 }
@@ -143,18 +191,19 @@ async fn with_the_challenge_the_words_end() {
 async fn a_store_that_fails_once_does_not_end_the_words() {
     let (open, calling) = called().await;
     let (path, code) = calling.newest();
+    let key = named(words(&open.twilio(&path, CALL).await));
     open.house.fail_to_read(true);
-    let over = open.twilio(&path, PRESSED).await;
+    let over = open.twilio(&path, &pressed(&key)).await;
     assert!(words(&over).contains("nothing to say any more"), "{over}");
     open.house.fail_to_read(false);
-    assert!(words(&open.twilio(&path, PRESSED).await).contains(&spelled(&code)));
+    assert!(words(&open.twilio(&path, &pressed(&key)).await).contains(&spelled(&code)));
 }
 
 #[tokio::test]
 async fn after_a_restart_the_call_says_to_ask_for_another() {
     let (open, _) = called().await;
     let unknown = "/answer/0123456789abcdef0123456789abcdef";
-    let over = open.twilio(unknown, PRESSED).await;
+    let over = open.twilio(unknown, &pressed("1")).await;
     assert!(words(&over).contains("Please ask for another one."), "{over}");
     // Only to the vendor, and only for what may have been a token.
     assert_eq!(status(&open.post(unknown, "", "CallSid=CA1").await), 404);

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use super::{Open, TOKEN, URL, answers::called, signed, status, told};
+use super::{
+    Open, TOKEN, URL,
+    answers::{called, named},
+    signed, status, told,
+};
 use crate::{
     domain::login::Cause,
     gateway::{Notice, Status},
@@ -17,8 +21,6 @@ const NEW_TOKEN: &str = "canary-token-2";
 const NEARLY: Duration = Duration::from_secs(590);
 /// And what is left of them.
 const REST: Duration = Duration::from_millis(10_001);
-
-const CALL: &[(&str, &str)] = &[("CallSid", "CA1"), ("Digits", "1")];
 
 fn delivered(id: &str) -> [(&str, &str); 2] {
     [("MessageSid", id), ("MessageStatus", "delivered")]
@@ -143,10 +145,13 @@ async fn a_call_says_its_words_under_the_configuration_it_was_made_under() {
     assert_eq!(status(&asked), 200, "{asked}");
     // The next question goes where this one went: it is signed for that.
     assert!(asked.contains(&format!("action=\"{URL}{path}\"")), "{asked}");
-    assert_eq!(open.signed(TOKEN, URL, &path, CALL).await, 200);
-    assert_eq!(open.signed(TOKEN, NEW_URL, &path, CALL).await, 404, "neither of the two");
+    let key = named(&asked);
+    let call = [("CallSid", "CA1"), ("Digits", key.as_str())];
+    let (headers, body) = signed(TOKEN, URL, &path, &call);
+    assert!(open.post(&path, &headers, &body).await.contains("Your code"), "it is said");
+    assert_eq!(open.signed(TOKEN, NEW_URL, &path, &call).await, 404, "neither of the two");
     pass(Duration::from_mins(10)).await;
-    assert_eq!(open.signed(TOKEN, URL, &path, CALL).await, 404);
+    assert_eq!(open.signed(TOKEN, URL, &path, &call).await, 404);
 }
 
 #[tokio::test]

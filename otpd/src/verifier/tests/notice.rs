@@ -11,14 +11,9 @@ use rand::RngExt;
 
 use super::{House, accepted, code, follow::pass};
 use crate::{
-    domain::{
-        audit::Event,
-        login::Cause,
-        records::{Decided, Records},
-    },
+    domain::{audit::Event, login::Cause},
     gateway::{GatewayName, Keyword, Notice, Status, VendorMessageId, callback::Mark},
     random,
-    store::Scope,
     verifier::follow::FOLLOWED,
 };
 
@@ -52,15 +47,6 @@ impl House {
 
     /// What was written down about messages after vendors took them, and about opt-outs.
     async fn ends(&self) -> Vec<String> {
-        // What was decided before is written down before this is.
-        let nothing = |records: &Records, _| Decided {
-            records: records.clone(),
-            audit: Vec::new(),
-            answer: (),
-        };
-        let scope = Scope::Account(self.root.account.clone());
-        self.verifier.store.transact(scope, nothing).await.expect("a commit");
-        let events = self.audit.lock().unwrap();
         let of = |event: &Event| match event {
             Event::MessageUndelivered { gateway, then, reason, .. } => {
                 assert!(!reason.contains("5550142"), "{reason}");
@@ -71,7 +57,7 @@ impl House {
             Event::OptedIn { ending, gateway } => Some(format!("in ..{ending} {gateway:?}")),
             _ => None,
         };
-        events.iter().filter_map(|event| of(&event.event)).collect()
+        self.written().await.iter().filter_map(of).collect()
     }
 
     /// A vendor is asked, and says this.

@@ -1,7 +1,7 @@
 //! Calls: what they say is fetched or comes along, and is heard.
 
 use super::{
-    super::told::{Answers, Flaw},
+    super::told::{Answers, Flaw, Presses},
     *,
 };
 
@@ -60,7 +60,7 @@ fn a_key_is_pressed_and_the_code_is_heard() {
         assert_eq!((unheard.text.as_str(), unheard.pressed.len()), ("Press 1.", 0), "{vendor:?}");
         site.next();
 
-        carrier.habits(TO, Habits { answers: Answers::Yes, presses: Some("1".to_owned()) });
+        carrier.habits(TO, Habits { answers: Answers::Yes, presses: Presses::Named });
         ask(&carrier, vendor, &call(vendor, &site.url("/answer")));
         let made = carrier.next(TO);
         let expected =
@@ -109,7 +109,7 @@ fn calls_are_refused_and_missed() {
 
     let site = Site::start(|_| String::new());
     for (answers, word) in [(Answers::Busy, "busy"), (Answers::No, "no-answer")] {
-        carrier.habits(TO, Habits { answers, presses: None });
+        carrier.habits(TO, Habits { answers, presses: Presses::Nothing });
         let mut request = call(Vendor::Twilio, "http://x/");
         request.body = format!("{}&StatusCallback={}", request.body, site.url("/receipt"));
         ask(&carrier, Vendor::Twilio, &request);

@@ -39,8 +39,8 @@ fn signed(url: &str, body: &str, parts: &[&str]) -> Owned {
 fn the_vendors_vector_is_accepted_by_both() {
     let request = Owned::form(URL, FIELDS);
     let signature = "RSOYDt4T1cUTdK1PDd93/VVr8B8=";
-    let caller =
-        Caller { call: "CA1234567890ABCDE".to_owned(), pressed: true, markup: Markup::Twiml };
+    let (call, pressed) = ("CA1234567890ABCDE".to_owned(), Some("1234".to_owned()));
+    let caller = Caller { call, pressed, markup: Markup::Twiml };
     for (keys, header) in [
         (twilio("12345"), "x-twilio-signature"),
         (signalwire("12345"), "x-twilio-signature"),

@@ -49,7 +49,7 @@ fn the_vectors_of_version_3_are_accepted() {
         ..Owned::post("https://h.example/cb?CallUUID=x&To=1&a=1", "")
     };
     let get = version_3(get, "qPUsnr9CXltW5X56xCzOd2OzSYYOK0rp0xA7LkwnvPA=");
-    let caller = Caller { call: "x".to_owned(), pressed: false, markup: Markup::Plivo };
+    let caller = Caller { call: "x".to_owned(), pressed: None, markup: Markup::Plivo };
     assert_eq!(keys().caller(&get.borrowed()), Ok(caller));
 }
 

@@ -159,7 +159,7 @@ fn calls_are_told_in_fields() {
     let its = told(&format!("/receipts/telnyx/{name}"));
     assert_eq!(its, told(&format!("/receipts/telnyx/{name}?x=1")), "a repeat is one");
     assert_ne!(its, told(&format!("/receipts/telnyx/{other}")), "another call's uses nothing up");
-    let caller = Caller { call: "c".to_owned(), pressed: false, markup: Markup::Twiml };
+    let caller = Caller { call: "c".to_owned(), pressed: None, markup: Markup::Twiml };
     assert_eq!(keys().caller(&request.borrowed()), Ok(caller));
 }
 

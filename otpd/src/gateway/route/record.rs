@@ -1,0 +1,137 @@
+//! What is remembered of a gateway while messages go by it.
+
+use tracing::error;
+
+use super::{Routes, Slot};
+use crate::{
+    domain::{login::Cause, phone::E164, time::Timestamp},
+    gateway::{
+        GatewayName, Outcome, Status,
+        breaker::Breaker,
+        opt_outs::{OptOuts, REASON, Worth},
+    },
+};
+
+/// How a gateway fared with the messages so far.
+#[derive(Default)]
+pub(super) struct Record {
+    pub(super) breaker: Breaker,
+    /// Why the last message failed.
+    pub(super) last_reason: Option<String>,
+    opt_outs: OptOuts,
+    /// Who was taken for opted out because of it, and is not any more.
+    disbelieved: Vec<E164>,
+}
+
+impl Routes {
+    /// The end of a message that a gateway had taken, as its vendor reports it, and as far as the vendor
+    /// is believed. It may be told the same of a message more than once.
+    #[must_use]
+    pub fn believed(
+        &self,
+        gateway: &GatewayName,
+        number: &E164,
+        status: Status,
+        now: Timestamp,
+    ) -> Status {
+        let Some(slot) = self.gateways.get(gateway) else { return status };
+        slot.record().reported(gateway, number, status, now)
+    }
+
+    /// Whom a gateway had taken for opted out, that is not believed any more; each of them once.
+    #[must_use]
+    pub fn take_disbelieved(&self) -> Vec<(GatewayName, E164)> {
+        let taken = |(name, slot): (&GatewayName, &Slot)| {
+            let numbers = std::mem::take(&mut slot.record().disbelieved);
+            numbers.into_iter().map(|number| (name.clone(), number)).collect::<Vec<_>>()
+        };
+        self.gateways.iter().flat_map(taken).collect()
+    }
+}
+
+impl Record {
+    /// Notes what became of a message; what it counts as.
+    pub(super) fn note(
+        &mut self,
+        name: &GatewayName,
+        number: &E164,
+        outcome: Outcome,
+        now: Timestamp,
+    ) -> Outcome {
+        let outcome = match outcome {
+            Outcome::OptedOut => {
+                let worth = self.opt_outs.at_once.refused(number);
+                if self.believes(name, worth) {
+                    Outcome::OptedOut
+                } else {
+                    Outcome::Misconfigured(REASON.to_owned())
+                }
+            }
+            Outcome::Accepted { .. } => {
+                self.opt_outs.at_once.ended();
+                outcome
+            }
+            Outcome::Rejected(_)
+            | Outcome::Retryable { .. }
+            | Outcome::Misconfigured(_)
+            | Outcome::Unknown(_) => outcome,
+        };
+        self.count(&outcome, now);
+        outcome
+    }
+
+    /// The same of a message that it took before, once that is at its end.
+    fn reported(
+        &mut self,
+        name: &GatewayName,
+        number: &E164,
+        status: Status,
+        now: Timestamp,
+    ) -> Status {
+        match status {
+            Status::Failed { reason, cause: Cause::OptedOut } => {
+                let worth = self.opt_outs.later.refused(number);
+                if self.believes(name, worth) {
+                    return Status::Failed { reason, cause: Cause::OptedOut };
+                }
+                self.count(&Outcome::Misconfigured(REASON.to_owned()), now);
+                Status::Failed { reason: format!("{reason} ({REASON})"), cause: Cause::Route }
+            }
+            Status::Delivered | Status::Unconfirmed | Status::Failed { .. } => {
+                self.opt_outs.later.ended();
+                status
+            }
+            Status::UnderWay | Status::Unknown(_) => status,
+        }
+    }
+
+    fn believes(&mut self, name: &GatewayName, worth: Worth) -> bool {
+        match worth {
+            Worth::Believed => true,
+            Worth::NoMore(before) => {
+                error!(gateway = %name, "{REASON}; the end to messages is undone for those it said it of");
+                self.disbelieved.extend(before);
+                false
+            }
+            Worth::Nothing => false,
+        }
+    }
+
+    fn count(&mut self, outcome: &Outcome, now: Timestamp) {
+        match outcome {
+            // Also a no is the work of a gateway in order.
+            Outcome::Accepted { .. } | Outcome::Rejected(_) | Outcome::OptedOut => {
+                self.breaker.succeeded();
+                self.last_reason = None;
+            }
+            Outcome::Retryable { after, reason } => {
+                self.breaker.failed(now, *after);
+                self.last_reason = Some(reason.clone());
+            }
+            Outcome::Misconfigured(reason) | Outcome::Unknown(reason) => {
+                self.breaker.failed(now, None);
+                self.last_reason = Some(reason.clone());
+            }
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Whom gateways say to have opted out, and when that is believed.
+
+use super::{
+    Channel, Delivered, GatewayState, Message, NOW, Outcome, accepted, asked, fake, message, name,
+    routes, sent,
+};
+use crate::{domain::login::Cause, gateway::Status};
+
+/// A message to the nth of many people.
+fn to(nth: u32) -> Message {
+    Message { to: format!("+12025550{nth:03}").parse().expect("a number"), ..message(Channel::Sms) }
+}
+
+fn opted_out(by: &str) -> Delivered {
+    Delivered::OptedOut { gateway: name(by) }
+}
+
+#[tokio::test]
+async fn who_says_that_everybody_opted_out_is_not_believed_until_it_takes_a_message() {
+    let script = [vec![Outcome::OptedOut; 7], vec![accepted()], vec![Outcome::OptedOut]].concat();
+    let (liar, other) = (fake(&script), fake(&[(); 3].map(|()| accepted())));
+    let routes = routes(&[("liar", &liar), ("other", &other)]);
+    let send = async |nth| routes.deliver(&to(nth), None, || NOW).await;
+    for nth in 1..5 {
+        assert_eq!(send(nth).await.result, opted_out("liar"), "{nth}");
+        assert!(routes.take_disbelieved().is_empty());
+    }
+    let fifth = send(5).await;
+    assert_eq!((asked(&fifth), &fifth.result), (vec!["liar", "other"], &sent("other")));
+    let Some(Outcome::Misconfigured(reason)) = fifth.attempts.first().map(|a| a.outcome.clone())
+    else {
+        panic!("{fifth:?}")
+    };
+    assert!(reason.contains("5 people in a row opted out"), "{reason}");
+    let health = routes.health();
+    assert_eq!(health.first().and_then(|health| health.last_reason.as_ref()), Some(&reason));
+    let undone: Vec<_> = (1..5).map(|nth| (name("liar"), to(nth).to)).collect();
+    assert_eq!(routes.take_disbelieved(), undone);
+    assert!(routes.take_disbelieved().is_empty(), "once");
+    // Nor of those of whom it said so before.
+    for nth in [6, 1] {
+        assert_eq!(send(nth).await.result, sent("other"), "{nth}");
+    }
+    assert_eq!(send(7).await.result, sent("liar"));
+    assert_eq!(send(8).await.result, opted_out("liar"), "it is in order again");
+    assert!(routes.take_disbelieved().is_empty());
+}
+
+#[tokio::test]
+async fn one_that_nobody_believes_rests_as_any_that_fails() {
+    let liar = fake(&[(); 9].map(|()| Outcome::OptedOut));
+    let routes = routes(&[("liar", &liar)]);
+    for nth in 1..10 {
+        let delivery = routes.deliver_by(&name("liar"), &to(nth), || NOW).await;
+        assert_eq!(delivery.result == opted_out("liar"), nth < 5, "{nth}");
+    }
+    let state = routes.health().first().expect("it").state;
+    assert!(matches!(state, GatewayState::Resting { .. }), "{state:?}");
+}
+
+#[test]
+fn reports_of_opt_outs_are_believed_of_four_in_a_row() {
+    let routes = routes(&[("later", &fake(&[]))]);
+    let report = |nth, cause| {
+        let status = Status::Failed { reason: "200".to_owned(), cause };
+        routes.believed(&name("later"), &to(nth).to, status, NOW)
+    };
+    let cause = |status| match status {
+        Status::Failed { cause, .. } => cause,
+        other => panic!("{other:?}"),
+    };
+    for end in [Status::Delivered, Status::Unconfirmed] {
+        for nth in [1, 2, 3, 4, 4] {
+            assert_eq!(cause(report(nth, Cause::OptedOut)), Cause::OptedOut, "{nth}");
+        }
+        assert_eq!(routes.believed(&name("later"), &to(9).to, end.clone(), NOW), end);
+    }
+    for nth in 1..5 {
+        assert_eq!(cause(report(nth, Cause::OptedOut)), Cause::OptedOut, "{nth}");
+        // Neither is an end.
+        for other in [Status::UnderWay, Status::Unknown("no answer".to_owned())] {
+            assert_eq!(routes.believed(&name("later"), &to(9).to, other.clone(), NOW), other);
+        }
+    }
+    let Status::Failed { reason, cause: Cause::Route } = report(5, Cause::OptedOut) else {
+        panic!("the fifth is believed")
+    };
+    assert!(reason.starts_with("200 (") && reason.contains("not believed"), "{reason}");
+    let undone: Vec<_> = (1..5).map(|nth| (name("later"), to(nth).to)).collect();
+    assert_eq!(routes.take_disbelieved(), undone);
+    assert_eq!(cause(report(6, Cause::Number)), Cause::Number);
+    assert_eq!(cause(report(7, Cause::OptedOut)), Cause::OptedOut, "it is in order again");
+}
