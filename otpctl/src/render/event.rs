@@ -149,10 +149,7 @@ fn known(event: &Event) -> (Tone, &'static str, String) {
         Event::Disabled {} => (Plain, "disabled", String::new()),
         Event::Enabled {} => (Plain, "enabled", String::new()),
         Event::Removed {} => (Plain, "number removed", String::new()),
-        Event::DamagedRemoved { what, name } => {
-            let of = name.as_ref().map_or_else(|| what.clone(), |name| format!("{what} {name}"));
-            (Bad, "damaged rows taken away", of)
-        }
+        Event::DamagedRemoved { what, name } => taken_away(what, name.as_deref()),
         Event::RecoveryCodesMade { codes, replaced } => {
             (Plain, "recovery codes made", made(*codes, *replaced))
         }
@@ -183,6 +180,12 @@ fn known(event: &Event) -> (Tone, &'static str, String) {
         // The verb stands before it.
         Event::Refused { verb: _, reason, until: _ } => (Bad, "refused", reason.clone()),
     }
+}
+
+/// Rows that could not be read.
+fn taken_away(what: &str, name: Option<&str>) -> (Tone, &'static str, String) {
+    let of = name.map_or_else(|| what.to_owned(), |name| format!("{what} {name}"));
+    (Tone::Bad, "damaged rows taken away", of)
 }
 
 /// An end to messages.

@@ -201,7 +201,9 @@ impl Verifier {
             Decided { records: after, audit, answer: (answer, ended) }
         };
         let (answer, ended) = self.doors.transact(&self.store, scope, decide).await?;
-        ended.into_iter().for_each(|token| self.courier.wipe(token));
+        for token in ended {
+            self.courier.wipe(token);
+        }
         Ok(answer)
     }
 
