@@ -236,6 +236,13 @@ fn is_refused(step: &Step) -> bool {
     step.verdict == Some(Verdict::Unavailable)
 }
 
+/// The code was wrong, and so many tries are left.
+fn asks_again(step: &Step, tries: u32, fault: &str) {
+    let said = step.prompt.as_ref().map(|prompt| &prompt.text);
+    let left = format!("{tries} {} left", if tries == 1 { "try" } else { "tries" });
+    assert!(said.is_some_and(|said| said.contains(&left)), "{fault}: {step:?}");
+}
+
 /// A login from its begin to its grant; nobody gets in twice.
 fn logs_in(daemon: &Daemon, phone: &Phone, user: &str, fault: &str) {
     let mut wire = daemon.connect();
@@ -256,6 +263,9 @@ fn keeps_its_promises(row: &Row) {
     let [mut waits, mut comes] = [daemon.connect(), daemon.connect()];
     let challenge = waits.prompt(&login(WAITS, None)).challenge;
     let code = phone.next().code();
+    // A charge that can be lost.
+    asks_again(&waits.answer(&challenge, &wrong(&code, 0)), 2, fault);
+    let before = [WAITS, COMES].map(|user| daemon.show(user).sends_24h);
     let pid = daemon.pid();
     // So that the daemon has taken both connections.
     comes.call(&otp_proto::service::GetInfo {}).expect("information");
@@ -273,25 +283,21 @@ fn keeps_its_promises(row: &Row) {
             None
         }
     };
-    let step = waits.call(&typed(&challenge, &wrong(&code, 0))).expect("a step").step;
-    let right = match answer {
-        GoesOn => {
-            let said = step.prompt.expect("the login goes on").text;
-            assert!(said.contains("2 tries left"), "{fault}: {said}");
-            waits.try_call(&typed(&challenge, &code))
-        }
-        Refused => {
-            assert!(is_refused(&step), "{fault}: {step:?}");
-            waits.try_call(&typed(&challenge, &code))
-        }
-    };
-    let right = right.expect("the daemon stays").expect("a step").step;
+    let step = waits.answer(&challenge, &wrong(&code, 1));
+    match answer {
+        GoesOn => asks_again(&step, 1, fault),
+        Refused => assert!(is_refused(&step), "{fault}: {step:?}"),
+    }
+    let right = waits.answer(&challenge, &code);
     assert_eq!(is_granted(&right), *answer == GoesOn, "{fault}: {right:?}");
     daemon.wait_for(cause);
     lift(&phone);
 
-    let charged = daemon.show(WAITS).failures_24h;
-    assert_eq!(charged, u32::from(*answer == GoesOn), "{fault}: what was told is on record");
+    let charged = 1 + u32::from(*answer == GoesOn);
+    let shown = [WAITS, COMES].map(|user| daemon.show(user));
+    assert_eq!(shown[0].failures_24h, charged, "{fault}: what was told is on record, and no more");
+    let sent = [before[0], before[1] + u32::from(*begin == GoesOn)];
+    assert_eq!(shown.map(|shown| shown.sends_24h), sent, "{fault}: messages");
     let again = daemon.connect().call(&typed(&challenge, &code)).expect("a step").step;
     assert_eq!(is_granted(&again), *answer == Refused, "{fault}: not used, not lost: {again:?}");
     assert!(is_denied(&daemon.connect().answer(&challenge, &code)), "{fault}: once");
