@@ -82,7 +82,7 @@ const FAULTS: [Row; 9] = [
         fault: "the disk has become read-only",
         begin: Refused,
         answer: Refused,
-        cause: "the disk fails: see dmesg",
+        cause: "the disk has become read-only: see dmesg, and mount it writable again",
         stage: |place, _| failing(place, EROFS, kinds::CHANGES),
     },
     Row {
@@ -110,7 +110,7 @@ const FAULTS: [Row; 9] = [
         fault: "no descriptor is left",
         begin: Refused,
         answer: GoesOn,
-        cause: "NSS failed",
+        cause: "NSS failed error=EMFILE: Too many open files",
         stage: descriptors,
     },
     Row {

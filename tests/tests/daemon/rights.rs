@@ -384,7 +384,7 @@ fn a_daemon_out_of_descriptors_serves_who_is_there_and_then_the_rest() {
     let mut first = daemon.connect();
     first.call(&GetInfo {}).expect("served");
     let mut crowd = (0..100).map(|_| daemon.connect()).collect::<Vec<_>>();
-    daemon.wait_for("could not be accepted");
+    daemon.wait_for("a connection could not be accepted error=Too many open files");
     first.call(&GetInfo {}).expect("still served");
     assert!(crowd.last_mut().expect("the last one").post(&GetInfo {}));
     drop(crowd.drain(..99));

@@ -437,10 +437,16 @@ fn report(step: &'static str, error: &rusqlite::Error) -> StoreError {
     if let Some(unread) = rows::unread(error) {
         return unread.refused(step);
     }
-    let remedy = remedy(error);
+    tell(step, error, remedy(error))
+}
+
+fn tell(step: &'static str, error: &rusqlite::Error, remedy: &'static str) -> StoreError {
     error!(step, error = %error, remedy, "the store failed; nothing is granted until it works");
     StoreError::Unavailable
 }
+
+/// What an administrator does about a disk that is read-only by now.
+const READ_ONLY: &str = "the disk has become read-only: see dmesg, and mount it writable again";
 
 /// What an administrator does about a failure of the database.
 fn remedy(error: &rusqlite::Error) -> &'static str {

@@ -7,7 +7,7 @@
 use std::{
     fs::{self, OpenOptions},
     io,
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -113,6 +113,19 @@ impl Reserve {
             .map_or(0, |disk| disk.blocks_available().saturating_mul(disk.fragment_size()))
     }
 
+    /// Whether the disk has become read-only, as it may after an error. `SQLite` does not tell that from
+    /// a disk that fails, so this writes into the file, which holds nothing.
+    pub(super) fn is_read_only(&self) -> bool {
+        let write = || {
+            let mut options = OpenOptions::new();
+            let file =
+                options.write(true).custom_flags(OFlag::O_NOFOLLOW.bits()).open(&self.path)?;
+            file.write_all_at(&[0], 0)
+        };
+        let read_only = io::ErrorKind::ReadOnlyFilesystem;
+        self.held && write().is_err_and(|error: io::Error| error.kind() == read_only)
+    }
+
     fn begin_shortage(&self) {
         if self.shortage.set(true) {
             error!(
@@ -159,7 +172,7 @@ mod tests {
         let path = dir.path().join("otpd.db.reserve");
         let reserve = Reserve::open(&dir.path().join("otpd.db"));
         let file = fs::metadata(&path).unwrap();
-        assert!(reserve.held && !reserve.shortage().holds());
+        assert!(reserve.held && !reserve.shortage().holds() && !reserve.is_read_only());
         assert_eq!((file.len(), file.mode() & 0o7777), (u64::from(SIZE), 0o600));
         assert!(file.blocks() * 512 >= u64::from(SIZE), "{} blocks", file.blocks());
     }

@@ -6,7 +6,10 @@
 use rusqlite::{ErrorCode, OptionalExtension, params};
 use tracing::{debug, error, warn};
 
-use super::{OpenError, Reads, Sqlite, audit::index, report, reserve::NO_ROOM, rows, snapshot};
+use super::{
+    OpenError, READ_ONLY, Reads, Sqlite, audit::index, report, reserve::NO_ROOM, rows, snapshot,
+    tell,
+};
 use crate::{
     clock::Agreement,
     domain::{account::Account, retention::is_stale, time::Timestamp},
@@ -156,12 +159,15 @@ impl Sqlite {
     pub(super) fn failed(&mut self, step: &'static str, error: &rusqlite::Error) -> StoreError {
         let code = error.sqlite_error_code();
         let full = code == Some(ErrorCode::DiskFull);
-        let as_good_as = code == Some(ErrorCode::SystemIoFailure) && self.reserve.room() < NO_ROOM;
-        self.full = full || as_good_as;
+        let fails = code == Some(ErrorCode::SystemIoFailure);
+        self.full = full || fails && self.reserve.room() < NO_ROOM;
         if full && self.reserve.is_held() {
             // Giving the reserve up is logged, and this is tried again.
             debug!(step, %error, "the disk is full");
             return StoreError::Unavailable;
+        }
+        if fails && self.reserve.is_read_only() {
+            return tell(step, error, READ_ONLY);
         }
         report(step, error)
     }
