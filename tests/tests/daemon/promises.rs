@@ -410,41 +410,68 @@ database = sqlite3.connect(sys.argv[1])
 print(database.execute('SELECT rootpage FROM sqlite_schema WHERE name = ?', [sys.argv[2]]).fetchone()[0])
 ";
 
-#[test]
-fn a_damaged_page_is_met_while_running_and_grants_nothing() {
-    for table in ["enrollment", "login", "budget"] {
-        let phone = Phone::start();
-        let place = Place::new(&phone);
-        let daemon = place.start();
-        daemon.enroll(&phone, WAITS, PEOPLE[0].1);
-        let challenge = daemon.connect().prompt(&login(WAITS, None)).challenge;
-        let code = phone.next().code();
-        daemon.terminate();
-        assert!(daemon.wait().success());
-        place.settle();
-        let (database, backup) = (place.file("otpd.db"), place.file("backup.db"));
-        fs::copy(&database, &backup).expect("a copy");
-        let output = Command::new("python3").args(["-c", ROOT]).arg(&database).arg(table).output();
-        let page = String::from_utf8(output.expect("python3 runs").stdout).expect("text");
-        let page = page.trim().parse::<u64>().expect("a number");
-        let file = fs::File::options().write(true).open(&database).expect("the database");
-        file.write_all_at(&[0xa5; 4096], (page - 1) * 4096).expect("damage");
+/// A page of this table is damaged between two runs; then it is as it was again, in the file that the
+/// daemon has open or in another one, for which it is stopped.
+fn a_page_is_damaged(table: &str, in_place: bool) {
+    let phone = Phone::start();
+    let place = Place::new(&phone);
+    let daemon = place.start();
+    daemon.enroll(&phone, WAITS, PEOPLE[0].1);
+    let mut wire = daemon.connect();
+    let challenge = wire.prompt(&login(WAITS, None)).challenge;
+    let code = phone.next().code();
+    asks_again(&wire.answer(&challenge, &wrong(&code, 0)), 2, table);
+    let before = daemon.show(WAITS);
+    daemon.terminate();
+    assert!(daemon.wait().success());
+    place.settle();
+    let (database, backup) = (place.file("otpd.db"), place.file("backup.db"));
+    fs::copy(&database, &backup).expect("a copy");
+    let output = Command::new("python3").args(["-c", ROOT]).arg(&database).arg(table).output();
+    let page = String::from_utf8(output.expect("python3 runs").stdout).expect("text");
+    let at = (page.trim().parse::<u64>().expect("a number") - 1) * 4096;
+    let file = fs::File::options().read(true).write(true).open(&database).expect("the database");
+    let mut good = [0; 4096];
+    file.read_exact_at(&mut good, at).expect("a page");
+    file.write_all_at(&[0xa5; 4096], at).expect("damage");
 
-        let daemon = place.start();
-        let mut wire = daemon.connect();
-        assert!(is_refused(&wire.begin(WAITS).step), "{table}");
-        let step = wire.answer(&challenge, &code);
+    let mut daemon = place.start();
+    let pid = daemon.pid();
+    let mut wire = daemon.connect();
+    assert!(is_refused(&wire.begin(WAITS).step), "{table}");
+    for typed in [&wrong(&code, 1), &code] {
+        let step = wire.answer(&challenge, typed);
         assert!(is_refused(&step), "{table}: {step:?}");
-        daemon.wait_for("the database is damaged: stop otpd");
+    }
+    daemon.wait_for("the database is damaged: stop otpd");
+    if in_place {
+        file.write_all_at(&good, at).expect("the page");
+    } else {
         daemon.terminate();
         assert!(daemon.wait().success());
         for extra in ["otpd.db-wal", "otpd.db-shm"] {
             let _ = fs::remove_file(place.file(extra));
         }
         fs::copy(&backup, &database).expect("the backup");
-        let daemon = place.start();
-        assert!(is_granted(&daemon.connect().answer(&challenge, &code)), "{table}");
-        assert!(phone.pending().is_none(), "{table}");
+        daemon = place.start();
+    }
+    let after = daemon.show(WAITS);
+    assert_eq!(after.failures_24h, 1, "{table}: what was told is on record, and no more");
+    assert_eq!(after.sends_24h, before.sends_24h, "{table}: messages");
+    let mut wire = daemon.connect();
+    asks_again(&wire.answer(&challenge, &wrong(&code, 1)), 1, table);
+    assert!(is_granted(&wire.answer(&challenge, &code)), "{table}");
+    assert!(is_denied(&wire.answer(&challenge, &code)), "{table}: once");
+    assert_eq!(daemon.show(WAITS).failures_24h, 2, "{table}");
+    assert!(phone.pending().is_none(), "{table}");
+    assert!(daemon.is_running() && (daemon.pid() == pid) == in_place, "{table}");
+}
+
+#[test]
+fn a_damaged_page_is_met_while_running_and_grants_nothing() {
+    for table in ["enrollment", "login", "budget"] {
+        a_page_is_damaged(table, true);
+        a_page_is_damaged(table, false);
     }
 }
 

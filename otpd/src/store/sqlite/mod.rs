@@ -21,7 +21,7 @@ use std::{
 
 use nix::unistd::{AccessFlags, access};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
-use tracing::error;
+use tracing::{error, warn};
 
 pub(super) use read::Reads;
 pub(super) use recent::Recent;
@@ -443,6 +443,17 @@ fn report(step: &'static str, error: &rusqlite::Error) -> StoreError {
 fn tell(step: &'static str, error: &rusqlite::Error, remedy: &'static str) -> StoreError {
     error!(step, error = %error, remedy, "the store failed; nothing is granted until it works");
     StoreError::Unavailable
+}
+
+/// Has pages read anew after an error that says one is damaged: the disk may have it right, and it was
+/// read wrongly once. `SQLite` keeps what it has read.
+fn forget_damage(db: &Connection, error: &rusqlite::Error) {
+    let code = error.sqlite_error_code();
+    if let Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) = code
+        && let Err(error) = db.execute_batch("PRAGMA shrink_memory")
+    {
+        warn!(%error, "what was read of a damaged database is kept");
+    }
 }
 
 /// What an administrator does about a disk that is read-only by now.

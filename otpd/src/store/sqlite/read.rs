@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
-use super::{OpenError, open, rows};
+use super::{OpenError, forget_damage, open, rows};
 use crate::{
     domain::{
         account::Account,
@@ -220,6 +220,7 @@ impl Reads {
                     return unread.refused("read");
                 }
                 error!(%error, "a read of the store failed");
+                forget_damage(db, &error);
                 StoreError::Unavailable
             });
             let _ = reply.send(result);

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use rusqlite::{Connection, Row, params};
 use tracing::error;
 
-use super::{Reads, audit::before, rows};
+use super::{Reads, audit::before, forget_damage, rows};
 use crate::{
     domain::{account::Account, login::SentBefore, time::Timestamp},
     keys::Keys,
@@ -61,6 +61,7 @@ fn wanted(
             Ok(None) => continue,
             Err(error) => {
                 error!(%account, %error, "the account's messages are not followed");
+                forget_damage(db, &error);
                 continue;
             }
         };

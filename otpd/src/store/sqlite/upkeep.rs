@@ -7,8 +7,8 @@ use rusqlite::{ErrorCode, OptionalExtension, params};
 use tracing::{debug, error, warn};
 
 use super::{
-    OpenError, READ_ONLY, Reads, Sqlite, audit::index, report, reserve::NO_ROOM, rows, snapshot,
-    tell,
+    OpenError, READ_ONLY, Reads, Sqlite, audit::index, forget_damage, report, reserve::NO_ROOM,
+    rows, snapshot, tell,
 };
 use crate::{
     clock::Agreement,
@@ -166,6 +166,7 @@ impl Sqlite {
             debug!(step, %error, "the disk is full");
             return StoreError::Unavailable;
         }
+        forget_damage(&self.db, error);
         if fails && self.reserve.is_read_only() {
             return tell(step, error, READ_ONLY);
         }
