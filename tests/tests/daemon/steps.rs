@@ -13,7 +13,8 @@ use otpd_tests::{
 use super::people::PEOPLE;
 
 const USER: &str = PEOPLE[0].0;
-const HOUR: i64 = 3600;
+const MINUTE: i64 = 60;
+const HOUR: i64 = 60 * MINUTE;
 const YEAR: i64 = 365 * 24 * HOUR;
 
 struct Scene {
@@ -57,6 +58,32 @@ impl Scene {
         let mut wire = self.daemon.connect();
         let challenge = wire.prompt(&login(USER, None)).challenge;
         (wire, challenge, self.phone.next().code())
+    }
+
+    /// Types this many wrong codes, each in a login of its own.
+    fn guess(&self, number: u32) {
+        for _ in 0..number {
+            let (mut wire, challenge, code) = self.begun();
+            assert!(!is_granted(&wire.answer(&challenge, &wrong(&code, 0))));
+        }
+    }
+
+    /// No login begins for all the wrong codes, of which so many count.
+    fn is_locked(&self, counted: u32, name: &str) {
+        let begun = self.daemon.connect().begin(USER);
+        let said = format!("{name}: {:?}", begun.step);
+        assert_eq!(begun.step.verdict, Some(Verdict::Denied), "{said}");
+        assert!(begun.step.text.is_some_and(|text| text.starts_with("Too many wrong")), "{said}");
+        assert_eq!(self.daemon.show(USER).failures_24h, counted, "{said}");
+        assert!(self.phone.pending().is_none(), "{said}");
+    }
+
+    /// Nothing is sent for all the messages, of which so many count.
+    fn sends_nothing(&self, counted: u32, name: &str) {
+        let begun = self.daemon.connect().begin(USER);
+        assert!(begun.challenge.is_none(), "{name}: {:?}", begun.step);
+        assert!(self.phone.pending().is_none(), "{name}: nothing is sent");
+        assert_eq!(self.daemon.show(USER).sends_24h, counted, "{name}");
     }
 
     /// Whether this answer lets in; a login that is forgotten lets nobody in.
@@ -133,45 +160,91 @@ const BACK: [(i64, bool); 7] = [
     (0, true),
 ];
 
+/// Steps on, the same way.
+const ON: [(i64, bool); 7] = [
+    (HOUR, false),
+    (YEAR, false),
+    (2 * YEAR, false),
+    (0, false),
+    (YEAR, true),
+    (HOUR, true),
+    (0, true),
+];
+
 #[test]
 fn wrong_codes_count_as_before_when_the_clock_goes_back() {
     let mut scene = Scene::new();
-    for _ in 0..10 {
-        let (mut wire, challenge, code) = scene.begun();
-        let _ = wire.answer(&challenge, &wrong(&code, 0));
-    }
+    scene.guess(10);
     for (seconds, restart) in BACK {
         scene = scene.after(seconds, restart);
-        let begun = scene.daemon.connect().begin(USER);
-        let said = format!("{seconds} s {restart}: {:?}", begun.step);
-        assert_eq!(begun.step.verdict, Some(Verdict::Denied), "{said}");
-        assert!(begun.step.text.is_some_and(|text| text.starts_with("Too many wrong")), "{said}");
-        assert_eq!(scene.daemon.show(USER).failures_24h, 10, "{said}");
-        assert!(scene.phone.pending().is_none(), "{said}");
+        scene.is_locked(10, &format!("{seconds} s {restart}"));
+    }
+}
+
+/// Of all that follows no more than an hour is believed: the second pause, begun after 40 minutes of it,
+/// lasts for 30.
+#[test]
+fn wrong_codes_count_as_before_when_the_clock_goes_on() {
+    let mut scene = Scene::new();
+    scene.guess(10);
+    scene.is_locked(10, "ten");
+    scene = scene.after(40 * MINUTE, false);
+    scene.guess(1);
+    scene.is_locked(11, "one more, after the first pause");
+    for (seconds, restart) in ON {
+        scene = scene.after(seconds, restart);
+        scene.is_locked(11, &format!("{seconds} s {restart}"));
     }
 }
 
 #[test]
 fn messages_count_as_before_when_the_clock_goes_back() {
     let mut scene = Scene::with(("unanswered-per-hour = 60", "unanswered-per-hour = 3"));
+    let proved = scene.daemon.show(USER).sends_24h;
     for _ in 0..3 {
         let _ = scene.begun();
     }
     for (seconds, restart) in BACK {
         scene = scene.after(seconds, restart);
-        let begun = scene.daemon.connect().begin(USER);
-        assert!(begun.challenge.is_none(), "{seconds} s {restart}: {:?}", begun.step);
-        assert!(scene.phone.pending().is_none(), "{seconds} s {restart}: nothing is sent");
+        scene.sends_nothing(proved + 3, &format!("{seconds} s {restart}"));
+    }
+}
+
+#[test]
+fn messages_count_as_before_when_the_clock_goes_on() {
+    let wide = "unanswered-per-hour = 60\nunanswered-per-day = 200";
+    let narrow = "unanswered-per-hour = 3\nunanswered-per-day = 3";
+    let mut scene = Scene::with((wide, narrow));
+    let proved = scene.daemon.show(USER).sends_24h;
+    for _ in 0..3 {
+        let _ = scene.begun();
+    }
+    for (seconds, restart) in ON {
+        scene = scene.after(seconds, restart);
+        scene.sends_nothing(proved + 3, &format!("{seconds} s {restart}"));
     }
 }
 
 #[test]
 fn a_clock_that_is_stepped_far_is_said_to_be_in_doubt_and_logins_go_on() {
     for (seconds, said) in [(YEAR, "ahead of the time"), (-YEAR, "behind the time")] {
-        let scene = Scene::new().after(seconds, false);
-        let (mut wire, challenge, code) = scene.begun();
-        assert!(is_granted(&wire.answer(&challenge, &code)));
-        scene.daemon.wait_for("the clock is in doubt: ");
-        scene.daemon.wait_for(said);
+        let mut scene = Scene::new();
+        let pid = scene.daemon.pid();
+        // Set wrong, and right again.
+        for (seconds, in_doubt) in [(seconds, true), (0, false)] {
+            scene = scene.after(seconds, false);
+            let (mut wire, challenge, code) = scene.begun();
+            assert!(is_granted(&wire.answer(&challenge, &code)));
+            if in_doubt {
+                scene.daemon.wait_for("the clock is in doubt: ");
+                scene.daemon.wait_for(said);
+            } else {
+                scene.daemon.wait_for("the clock is in doubt no more");
+            }
+            let problems = scene.daemon.status().problems;
+            let doubt = problems.iter().any(|problem| problem.contains("in doubt"));
+            assert_eq!(doubt, in_doubt, "{problems:?}");
+        }
+        assert!(scene.daemon.is_running() && scene.daemon.pid() == pid, "the same process");
     }
 }
