@@ -5,7 +5,9 @@ use std::{
     fs,
     io::{BufRead, BufReader},
     os::unix::fs::FileExt,
+    path::PathBuf,
     process::{Child, Command, Stdio},
+    sync::OnceLock,
 };
 
 use otp_proto::login::{Answer, Begin, Step, Verdict};
@@ -63,7 +65,7 @@ struct Row {
 
 use Meanwhile::{GoesOn, Refused};
 
-const FAULTS: [Row; 9] = [
+const FAULTS: [Row; 10] = [
     Row {
         fault: "the disk fails",
         begin: Refused,
@@ -118,7 +120,14 @@ const FAULTS: [Row; 9] = [
         begin: GoesOn,
         answer: GoesOn,
         cause: "NSS did not answer within 2 s",
-        stage: directory,
+        stage: |place, _| directory(place, STRANGER),
+    },
+    Row {
+        fault: "the directory of accounts does not answer about who comes",
+        begin: Refused,
+        answer: GoesOn,
+        cause: "NSS did not answer within 2 s",
+        stage: |place, _| directory(place, COMES),
     },
     Row {
         fault: "no vendor answers",
@@ -196,12 +205,20 @@ fn descriptors(place: &Place, _: &Phone) -> Stage {
     })
 }
 
-/// A daemon on a host whose directory knows nobody, and hangs when it is asked for some.
+/// Somebody whom the host's own files do not know.
+const STRANGER: &str = "far0";
+
+/// A daemon on a host whose directory, which is asked before its files, knows nobody, and hangs when it is
+/// asked for those whom the file `hangs` names.
 fn with_directory(place: &Place) -> Daemon {
-    let test = std::env::current_exe().expect("the test's own file");
-    let beside = test.parent().expect("a file in a directory");
-    let _ = compile("faults/nss.c", beside, "libnss_far.so.2", &["-shared", "-fPIC"], &[]);
-    place.keep("nsswitch.conf", "passwd: files far\ngroup: files\n");
+    static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
+    let library = LIBRARY.get_or_init(|| {
+        let test = std::env::current_exe().expect("the test's own file");
+        let beside = test.parent().expect("a file in a directory");
+        compile("faults/nss.c", beside, "libnss_far.so.2", &["-shared", "-fPIC"], &[])
+    });
+    let beside = library.parent().expect("a file in a directory");
+    place.keep("nsswitch.conf", "passwd: far files\ngroup: files\n");
     let otpd = place.command();
     let mut command = Command::new("unshare");
     command.args(["--mount", "--propagation", "private", "sh", "-c"]);
@@ -211,12 +228,12 @@ fn with_directory(place: &Place) -> Daemon {
     Daemon::spawn(command, place.socket(), ": ready ")
 }
 
-fn directory(place: &Place, _: &Phone) -> Stage {
-    Stage::new(with_directory(place), |place, _, daemon| {
-        place.keep("hangs", "");
+/// The directory hangs when it is asked for `whom`.
+fn directory(place: &Place, whom: &'static str) -> Stage {
+    Stage::new(with_directory(place), move |place, _, daemon| {
+        place.keep("hangs", whom);
         let (file, mut wire) = (place.file("hangs"), daemon.connect());
-        // Somebody whom the host's own files do not know.
-        assert!(wire.post(&login("far0", None)));
+        assert!(wire.post(&login(whom, None)));
         Box::new(move |_| {
             let reply = wire.reply::<Begin>().expect("a reply").expect("a step");
             assert_eq!(reply.step.verdict, Some(Verdict::Unavailable), "answered in its time");
