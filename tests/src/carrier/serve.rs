@@ -6,6 +6,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use http_body_util::{BodyExt, Limited};
@@ -17,7 +18,7 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Interval};
 
 use super::{
     Vendor,
@@ -32,6 +33,9 @@ const MOST_BYTES: usize = 1 << 20;
 
 /// What [`What::Huge`] answers.
 const HUGE: usize = 10_000_000;
+
+/// What [`What::Drip`] waits before each byte.
+const DRIP: Duration = Duration::from_millis(100);
 
 /// Serves the vendors until the future is dropped.
 pub(super) async fn serve(world: Arc<World>, listener: std::net::TcpListener) {
@@ -156,6 +160,10 @@ async fn misbehave(
             let odd = Odd { parts: VecDeque::new(), end: End::Never, size: None };
             return Ok(respond_with(&good(), odd));
         }
+        What::Drip => {
+            let end = End::Drip(tokio::time::interval(DRIP));
+            return Ok(respond_with(&good(), Odd { parts: VecDeque::new(), end, size: None }));
+        }
         What::Huge => {
             let reply = good();
             let blank = " ".repeat(HUGE - reply.body.len());
@@ -251,7 +259,6 @@ struct Odd {
     size: Option<u64>,
 }
 
-#[derive(PartialEq, Eq)]
 enum End {
     Good,
     /// Once more, after what was sent is on its way.
@@ -260,6 +267,8 @@ enum End {
     /// Nothing more comes, and the connection stays.
     Silent,
     Never,
+    /// The same, a byte at a time.
+    Drip(Interval),
 }
 
 impl Body for Odd {
@@ -273,7 +282,7 @@ impl Body for Odd {
         if let Some(part) = self.parts.pop_front() {
             return Poll::Ready(Some(Ok(Frame::data(part))));
         }
-        match self.end {
+        match &mut self.end {
             End::Good => Poll::Ready(None),
             End::Cut => {
                 // An error at once would overtake the part before it.
@@ -285,11 +294,14 @@ impl Body for Odd {
             // The client goes first; nobody need be woken for that.
             End::Silent => Poll::Pending,
             End::Never => Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&[b' '; 16_384]))))),
+            End::Drip(ticks) => {
+                ticks.poll_tick(context).map(|_| Some(Ok(Frame::data(Bytes::from_static(b" ")))))
+            }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.end == End::Good && self.parts.is_empty()
+        matches!(self.end, End::Good) && self.parts.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -115,6 +115,8 @@ pub enum What {
     WrongId,
     /// Takes it, and answers a body that never ends.
     Endless,
+    /// Takes it, and answers a body that never ends, of which a byte comes ten times in a second.
+    Drip,
     /// Takes it, and answers with 10 MB.
     Huge,
     /// Sends the client elsewhere. Takes nothing.
@@ -165,6 +167,7 @@ impl What {
             | Self::Nonsense
             | Self::WrongId
             | Self::Endless
+            | Self::Drip
             | Self::Huge
             | Self::WrongType
             | Self::BrokenJson => true,

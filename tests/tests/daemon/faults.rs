@@ -9,9 +9,9 @@ use otp_proto::{
 };
 use otpd_tests::{
     carrier::{
-        Carrier, Vendor,
+        Carrier, Heard, Vendor,
         settings::Settings,
-        told::{On, Order, Told, What},
+        told::{Habits, On, Order, Told, What},
     },
     daemon::{Daemon, Place},
     wire::{is_granted, login},
@@ -19,9 +19,11 @@ use otpd_tests::{
 
 use super::{
     people::PEOPLE,
+    receipts::spoken,
     tls::{CA_FILE, Ear, Front},
     trail::Watcher,
     vendors::{after, delivery, gateway},
+    web::Web,
 };
 
 const USER: &str = PEOPLE[0].0;
@@ -29,6 +31,12 @@ const NUMBER: &str = PEOPLE[0].1;
 
 const SENT: &str = "Code sent by text message to the number ending 42";
 const SENDING: &str = "A code is being sent by text message to the number ending 42";
+
+const CALLED: &str = "The number ending 42 is being called with a code";
+const CALLING: &str = "A call with a code is being placed to the number ending 42";
+
+/// Vendors that call with what their tables say for messages.
+const CALLERS: [Vendor; 3] = [Vendor::Plivo, Vendor::SignalWire, Vendor::Twilio];
 
 /// What a fault comes to.
 enum Outcome {
@@ -45,26 +53,44 @@ struct Scene {
     daemon: Daemon,
     trail: Watcher,
     first: Vendor,
+    second: Vendor,
+    by: Channel,
     _place: Place,
 }
 
 impl Scene {
     /// `base` is where the first vendor's API is, `more` what its table says besides.
     fn new(carrier: Carrier, first: Vendor, base: &str, more: &str) -> Self {
-        let (place, accounts, second) = (Place::empty(), Settings::default(), after(first));
+        Self::by(Channel::Sms, carrier, [first, after(first)], base, more)
+    }
+
+    /// The same where codes come by call, to somebody who takes it.
+    fn calling(carrier: Carrier, vendors: [Vendor; 2]) -> Self {
+        let habits = Habits { presses: Some("1".to_owned()), ..Habits::default() };
+        carrier.habits(NUMBER, habits);
+        let base = carrier.url(vendors[0]);
+        Self::by(Channel::Voice, carrier, vendors, &base, "")
+    }
+
+    fn by(by: Channel, carrier: Carrier, vendors: [Vendor; 2], base: &str, more: &str) -> Self {
+        let (place, accounts, [first, second]) = (Place::empty(), Settings::default(), vendors);
+        let route = match by {
+            Channel::Sms => delivery(&vendors, &[]),
+            Channel::Voice => Web::new().settings() + &delivery(&vendors, &vendors),
+        };
         let tables = [
-            delivery(&[first, second], &[]),
+            route,
             gateway(&place, &accounts, first, base),
             more.to_owned(),
             gateway(&place, &accounts, second, &carrier.url(second)),
         ];
         place.configure(&(place.basics() + &tables.concat()));
         let daemon = place.start();
-        daemon.prove(USER, NUMBER, Channel::Sms, || carrier.next(NUMBER).code());
+        daemon.prove(USER, NUMBER, by, || code(by, &carrier.next(NUMBER)));
         let of_user = Watch { user: Some(USER.to_owned()), after: Some(0) };
         let mut trail = Watcher::new(daemon.connect(), &of_user);
         trail.deliveries(1);
-        Self { carrier, daemon, trail, first, _place: place }
+        Self { carrier, daemon, trail, first, second, by, _place: place }
     }
 
     /// A login, which must come to `outcome`.
@@ -76,10 +102,11 @@ impl Scene {
         let heard = self.carrier.next(NUMBER);
         let bringer = match outcome {
             Outcome::Taken { .. } => self.first,
-            Outcome::Next(_) => after(self.first),
+            Outcome::Next(_) => self.second,
         };
         assert_eq!(heard.vendor, bringer, "{name}");
-        assert!(is_granted(&wire.answer(&prompted.challenge, &heard.code())), "{name}");
+        let code = code(self.by, &heard);
+        assert!(is_granted(&wire.answer(&prompted.challenge, &code)), "{name}");
         let delivered = self.trail.deliveries(1);
         let (last, failed) = delivered.split_last().expect("an event");
         let Event::MessageSent { gateway, vendor_id, certain } = last else {
@@ -114,6 +141,14 @@ impl Scene {
     }
 }
 
+/// The code in what came by this way.
+fn code(by: Channel, heard: &Heard) -> String {
+    match by {
+        Channel::Sms => heard.code(),
+        Channel::Voice => spoken(heard),
+    }
+}
+
 /// Replies that break, one after the other through one daemon.
 fn spoiled_replies(first: Vendor) {
     let carrier = Carrier::start(Settings::default());
@@ -126,6 +161,7 @@ fn spoiled_replies(first: Vendor) {
         ("10 MB", What::Huge, SENT, unnamed()),
         ("without end", What::Endless, SENT, unnamed()),
         ("stops in the middle", What::StallReply, SENDING, unnamed()),
+        ("a byte at a time, without end", What::Drip, SENDING, unnamed()),
         ("cut in the middle", What::CutReply, SENT, unnamed()),
         ("half the JSON", What::BrokenJson, SENT, unnamed()),
         ("other JSON", What::Nonsense, SENT, unnamed()),
@@ -140,6 +176,33 @@ fn spoiled_replies(first: Vendor) {
         scene.log_in(name, prompt, &outcome);
     }
     assert!(ear.heard().is_empty(), "{}: redirects are not followed", first.name());
+    let log = scene.daemon.log();
+    assert!(scene.keys().iter().all(|key| !log.contains(key.as_str())), "{log}");
+}
+
+/// The same to the request for a call, and none at all.
+fn spoiled_calls(vendors: [Vendor; 2]) {
+    let mut scene = Scene::calling(Carrier::start(Settings::default()), vendors);
+    let ear = Ear::start();
+    let elsewhere = What::Redirect { to: format!("http://{}/", ear.address()), status: 307 };
+    let unnamed = || Outcome::Taken { named: false };
+    let unclear = || Outcome::Next("no clear answer: ");
+    let cases = [
+        ("stops in the middle", What::StallReply, CALLING, unnamed()),
+        ("a byte at a time, without end", What::Drip, CALLING, unnamed()),
+        ("half the JSON", What::BrokenJson, CALLED, unnamed()),
+        ("elsewhere", elsewhere, CALLED, Outcome::Next("configuration: HTTP 307")),
+        ("cut before the body", What::CutBefore, CALLED, unclear()),
+        ("cut after the body", What::CutAfter, CALLED, unclear()),
+        ("no reply", What::Stall, CALLING, Outcome::Next("no clear answer: no reply within 8 s")),
+    ];
+    for (name, what, prompt, outcome) in cases {
+        let takes = matches!(outcome, Outcome::Taken { .. });
+        let order = Order { on: On::Send, takes: Some(takes), what };
+        scene.carrier.order(Told::once(scene.first, order));
+        scene.log_in(name, prompt, &outcome);
+    }
+    assert!(ear.heard().is_empty(), "{}: redirects are not followed", scene.first.name());
     let log = scene.daemon.log();
     assert!(scene.keys().iter().all(|key| !log.contains(key.as_str())), "{log}");
 }
@@ -190,6 +253,16 @@ fn with_each_vendor(case: fn(Vendor)) {
 #[test]
 fn a_spoiled_reply_neither_hangs_a_login_nor_takes_a_key_elsewhere() {
     with_each_vendor(spoiled_replies);
+}
+
+#[test]
+fn a_spoiled_reply_about_a_call_neither_hangs_a_login_nor_takes_a_key_elsewhere() {
+    thread::scope(|scope| {
+        for (nth, first) in CALLERS.into_iter().enumerate() {
+            let second = CALLERS[(nth + 1) % CALLERS.len()];
+            scope.spawn(move || spoiled_calls([first, second]));
+        }
+    });
 }
 
 #[test]

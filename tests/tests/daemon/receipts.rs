@@ -90,7 +90,7 @@ fn telnyx(carrier: &Carrier, place: &Place) -> String {
 }
 
 /// The code that a call says, digit by digit.
-fn spoken(call: &Heard) -> String {
+pub(crate) fn spoken(call: &Heard) -> String {
     assert_eq!(call.problem, None, "{}", call.text);
     let said = call.text.split("is: ").nth(1).expect("a code");
     said.chars().filter(char::is_ascii_digit).take(6).collect()

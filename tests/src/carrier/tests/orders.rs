@@ -116,6 +116,24 @@ fn orders_are_for_a_vendor_a_kind_and_a_number_of_times() {
 }
 
 #[test]
+fn a_reply_may_drip() {
+    let carrier = Carrier::start(Settings::default());
+    carrier.order(Told::once(Vendor::Telnyx, What::Drip.into()));
+    let mut stream = TcpStream::connect(carrier.address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(raw(Vendor::Telnyx, &text(Vendor::Telnyx)).as_bytes()).unwrap();
+    let mut stream = BufReader::new(stream);
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        assert!(stream.read_line(&mut head).unwrap() > 0, "{head}");
+    }
+    assert_eq!(carrier.next(TO).code(), "482913", "it is taken");
+    let mut chunks = [0; 18];
+    stream.read_exact(&mut chunks).unwrap();
+    assert_eq!(&chunks, b"1\r\n \r\n1\r\n \r\n1\r\n \r\n");
+}
+
+#[test]
 fn a_reply_may_stop_in_the_middle() {
     let carrier = Carrier::start(Settings::default());
     carrier.order(Told::once(Vendor::Telnyx, What::StallReply.into()));
