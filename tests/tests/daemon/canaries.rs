@@ -37,6 +37,9 @@ const KEYS: [&str; 6] = [
     "canary-of-twilio-2e6b",
 ];
 
+/// The daemon's master key, whose 32 bytes are a text here.
+const MASTER: &str = "canary-master-key-of-this-one-5d";
+
 /// A daemon with all vendors, what nobody may be told, and what it told.
 struct Scene {
     place: Place,
@@ -66,8 +69,10 @@ impl Scene {
         let route = delivery(&Vendor::ALL, &[Vendor::Twilio]);
         let tables = Vendor::ALL.map(table).concat();
         place.configure(&(basics + &web.settings() + &route + &tables + LONG_CODES));
+        place.keep("otpd.key", MASTER);
         let daemon = place.start();
         let mut secrets: Vec<_> = KEYS.map(str::to_owned).into();
+        secrets.extend(forms(MASTER));
         let numbers = [NUMBER, LISTENERS_NUMBER].map(|number| number[2..].to_owned());
         secrets.extend(numbers);
         secrets.extend(pairs(&accounts));
@@ -242,6 +247,17 @@ fn pairs(accounts: &Settings) -> [String; 4] {
         (&twilio.account_sid, &twilio.auth_token),
     ];
     pairs.map(|(id, key)| STANDARD.encode(format!("{id}:{key}")))
+}
+
+/// A key as it is, and as programs print bytes.
+fn forms(key: &str) -> [String; 5] {
+    let bytes = key.as_bytes();
+    let hex = format!("{bytes:02x?}").replace(['[', ']', ',', ' '], "");
+    let upper = hex.to_uppercase();
+    let list = format!("{bytes:?}").replace(['[', ']'], "");
+    // Without its end, which may be written otherwise.
+    let base64 = STANDARD.encode(bytes).trim_end_matches('=').to_owned();
+    [key.to_owned(), hex, upper, list, base64]
 }
 
 #[test]
