@@ -153,6 +153,11 @@ fn each_change_fails_once_for_want_of_space() {
 }
 
 #[test]
+fn each_change_fails_once_on_a_disk_that_is_read_only() {
+    each_fails_once("EROFS", EROFS, kinds::CHANGES);
+}
+
+#[test]
 fn a_disk_that_fails_from_some_point_on_and_works_again() {
     let mut faults = 0;
     for (error, of) in [

@@ -7,7 +7,7 @@ mod race;
 
 use std::{fs, path::Path, process::Command, time::Instant};
 
-use otp_proto::Method;
+use otp_proto::{Method, admin::Shown, login::Verdict};
 use otpd_tests::{
     PATIENCE,
     daemon::{Daemon, Place},
@@ -136,18 +136,28 @@ fn without_its_server_everything_is_refused_and_it_comes_back_by_itself() {
     let mut wire = daemon.connect();
     let prompted = wire.prompt(&login(USER, None));
     let code = phone.next().code();
+    // A charge that can be lost.
+    assert!(wire.answer(&prompted.challenge, &wrong(&code, 0)).prompt.is_some());
+    let before = daemon.show(USER);
+    assert_eq!(before.failures_24h, 1);
     server.kill();
-    assert!(!is_granted(&wire.answer(&prompted.challenge, &code)), "the right code, unstored");
+    for typed in [&code, &wrong(&code, 1)] {
+        let step = wire.answer(&prompted.challenge, typed);
+        assert_eq!(step.verdict, Some(Verdict::Unavailable), "unstored: {step:?}");
+    }
     daemon.wait_for("nothing is granted until it works");
     daemon.wait_for("see that the server runs");
     let step = daemon.connect().begin(USER).step;
-    assert!(step.verdict.is_some_and(|verdict| verdict != otp_proto::login::Verdict::Granted));
+    assert_eq!(step.verdict, Some(Verdict::Unavailable), "{step:?}");
     assert!(phone.pending().is_none(), "no code while nothing can be counted");
     server.go();
     // That code was not used; whoever asks again is served as soon as the server is.
     let mut answers = (0..100_000).map(|_| daemon.connect().answer(&prompted.challenge, &code));
     assert!(answers.any(|step| is_granted(&step)), "{}", daemon.log());
     daemon.wait_for("the database is back");
+    let after = daemon.show(USER);
+    let counted = |shown: &Shown| (shown.failures_24h, shown.sends_24h);
+    assert_eq!(counted(&after), counted(&before), "what was told is on record, and no more");
     log_in(&daemon, &phone);
 }
 
