@@ -11,7 +11,7 @@ use otpd_tests::{
     carrier::{
         Carrier, Heard, Vendor,
         settings::Settings,
-        told::{Habits, On, Order, Told, What},
+        told::{Habits, On, Order, Presses, Told, What},
     },
     daemon::{Daemon, Place},
     wire::{is_granted, login},
@@ -66,7 +66,7 @@ impl Scene {
 
     /// The same where codes come by call, to somebody who takes it.
     fn calling(carrier: Carrier, vendors: [Vendor; 2]) -> Self {
-        let habits = Habits { presses: Some("1".to_owned()), ..Habits::default() };
+        let habits = Habits { presses: Presses::Named, ..Habits::default() };
         carrier.habits(NUMBER, habits);
         let base = carrier.url(vendors[0]);
         Self::by(Channel::Voice, carrier, vendors, &base, "")

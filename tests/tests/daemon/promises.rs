@@ -311,10 +311,10 @@ fn keeps_its_promises(row: &Row) {
     lift(&phone);
 
     let charged = 1 + u32::from(*answer == GoesOn);
-    let [after, come] = [WAITS, COMES].map(|user| daemon.show(user));
-    assert_eq!(after.failures_24h, charged, "{fault}: what was told is on record, and no more");
+    let shown = [WAITS, COMES].map(|user| daemon.show(user));
+    assert_eq!(shown[0].failures_24h, charged, "{fault}: what was told is on record, and no more");
     let sent = [before[0], before[1] + u32::from(*begin == GoesOn)];
-    assert_eq!([after.sends_24h, come.sends_24h], sent, "{fault}: messages");
+    assert_eq!(shown.map(|shown| shown.sends_24h), sent, "{fault}: messages");
     let again = daemon.connect().call(&typed(&challenge, &code)).expect("a step").step;
     assert_eq!(is_granted(&again), *answer == Refused, "{fault}: not used, not lost: {again:?}");
     assert!(is_denied(&daemon.connect().answer(&challenge, &code)), "{fault}: once");

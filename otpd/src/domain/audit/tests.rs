@@ -88,9 +88,7 @@ fn next(event: &Event) -> Option<Event> {
         Event::Verified { .. } => Event::Disabled {},
         Event::Disabled {} => Event::Enabled {},
         Event::Enabled {} => Event::Removed {},
-        Event::Removed {} => {
-            Event::DamagedRemoved { what: "name", name: Some("/al%2Fice".to_owned()) }
-        }
+        Event::Removed {} => damaged(),
         Event::DamagedRemoved { .. } => {
             Event::KeyRotated { key: "00c0ffee".to_owned(), numbers: 3 }
         }
@@ -118,6 +116,10 @@ fn next(event: &Event) -> Option<Event> {
         }
         Event::Refused { .. } => return None,
     })
+}
+
+fn damaged() -> Event {
+    Event::DamagedRemoved { what: "name", name: Some("/al%2Fice".to_owned()) }
 }
 
 fn granted() -> Event {
