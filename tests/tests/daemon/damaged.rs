@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use otp_proto::login::Verdict;
+use otp_proto::{admin::Remove, login::Verdict};
 use otpd_tests::{
     daemon::{Daemon, Keeper, Place},
     phone::Phone,
@@ -12,7 +12,7 @@ use otpd_tests::{
 use serde_json::Value;
 
 use super::{
-    people::{PEOPLE, outcome},
+    people::{PEOPLE, ids, outcome, relay},
     tampered::write,
 };
 
@@ -74,6 +74,58 @@ fn a_damaged_account_is_named_left_out_and_brought_back() {
             brought_back(keeper, damage);
         }
     }
+}
+
+/// Nobody can say whose such a row is: it is named so that it can be removed.
+#[test]
+fn a_row_whose_name_is_damaged_is_removed_by_what_is_shown_of_it() {
+    for keeper in Keeper::ALL {
+        nameless(keeper);
+    }
+}
+
+fn nameless(keeper: Keeper) {
+    let phone = Phone::start();
+    let place = Place::kept_by(keeper, &phone);
+    let daemon = place.start();
+    for (user, number) in &PEOPLE[..2] {
+        daemon.enroll(&phone, user, number);
+    }
+    let (sound, partial) = (place.file("sound.backup"), place.file("partial.backup"));
+    let export = place.file("all.export");
+    says(&place, &["backup", text(&sound)], 0, &["2 users"]);
+    for table in ["enrollment", "login"] {
+        let update = format!("UPDATE {table} SET account = 'm/n' WHERE account = '{USER}'");
+        match place.server() {
+            Some(server) => server.execute("otpd", &format!("SET search_path = otpd; {update}")),
+            None => write(&place.file("otpd.db"), &update),
+        }
+    }
+
+    let shown = "/m%2Fn";
+    says(&place, &["list"], 4, &[OTHER, &format!("not in the list: {shown};")]);
+    says(&place, &["status"], 0, &[&format!("1 user ({shown})")]);
+    says(&place, &["bypass", "--list"], 0, &[]);
+    says(&place, &["backup", text(&partial)], 4, &[&format!("1 user ({shown})")]);
+    says(&place, &["store", "export", text(&export)], 1, &[shown]);
+    logs_in(&daemon, &phone, OTHER);
+    // For who has no right it is as if there were nothing.
+    let (uid, gid) = ids(OTHER);
+    let remove = |user: &str| Remove { user: user.to_owned() };
+    for name in [shown, "/nothing"] {
+        let refused = daemon.connect_as(&relay(&place), uid, gid).call(&remove(name));
+        let refused = refused.expect_err("no right");
+        assert_eq!(refused.error, "org.varlink.service.PermissionDenied", "{name}");
+    }
+    says(&place, &["remove", "/nothing", "--yes"], 1, &[]);
+
+    says(&place, &["remove", shown, "--yes"], 0, &["was damaged, and is taken away"]);
+    says(&place, &["remove", shown, "--yes"], 1, &[]);
+    says(&place, &["list"], 0, &[OTHER]);
+    says(&place, &["log"], 0, &[&format!("damaged rows taken away: name {shown}"), "by root"]);
+    says(&place, &["restore", text(&sound), "--yes"], 0, &[USER]);
+    logs_in(&daemon, &phone, USER);
+    says(&place, &["backup", text(&partial), "--force"], 0, &["2 users"]);
 }
 
 fn brought_back(keeper: Keeper, damage: (&str, &str, &str)) {

@@ -6,7 +6,7 @@ use std::{fs, os::unix::process::ExitStatusExt, path::PathBuf};
 
 use otp_proto::{
     Method, Secret,
-    admin::{Enroll, Resend, Show, State, Verify},
+    admin::{Enroll, Import, Resend, Show, State, Verify},
     login::{Answer, Step, Verdict},
 };
 use otpd_tests::{
@@ -18,7 +18,9 @@ use otpd_tests::{
 };
 
 use super::{
-    people::PEOPLE,
+    backup::lines,
+    people::{PEOPLE, outcome},
+    postgres::copy_key,
     recovery::{grant, recovery_codes},
 };
 
@@ -447,4 +449,54 @@ fn killed_at_each_step_of_an_enrollment() {
 #[test]
 fn killed_at_each_step_of_a_proof() {
     each(&DECIDES, "proof", verifies);
+}
+
+/// It ends with two commits: that it was made is written down, and then people are let in.
+fn ends_an_import(keeper: Keeper) {
+    let old = World::enrolled(Keeper::Sqlite);
+    let export = old.place.file("out.export");
+    let export = export.to_str().expect("a path");
+    assert_eq!(outcome(old.place.otpctl(&["store", "export", export])).0, Some(0));
+    let mut place = Place::new(&old.phone);
+    copy_key(&old.place, &place);
+    let wall = Wall::new(&place);
+    if keeper == Keeper::Postgres {
+        place.own(Server::start_by(wall.words(), ""));
+    }
+    let daemon = start(&place, &wall);
+    let text = fs::read_to_string(export).expect("text");
+    let all = lines(&text).collect::<Vec<_>>();
+    let (last, before) = all.split_last().expect("an end");
+    let mut wire = daemon.connect();
+    let piece = |text: &&str| Import { text: (*text).to_owned(), dry_run: false };
+    for piece in before.iter().flatten().map(piece) {
+        wire.call(&piece).expect("taken");
+    }
+    fs::write(armed(&place), "failpoint-committed 1").expect("a file");
+    for piece in last.iter().map(piece) {
+        assert!(wire.post(&piece));
+        // Of the last one nothing is heard any more.
+        let _ = wire.reply::<Import>();
+    }
+    let died = daemon.wait();
+    assert_eq!(died.signal(), Some(9), "{keeper:?}: {died:?}");
+    fs::remove_file(armed(&place)).expect("the file");
+
+    let daemon = start(&place, &wall);
+    daemon.wait_for("an import came to no end");
+    assert_eq!(daemon.connect().begin(USER).step.verdict, Some(Verdict::Unavailable), "{keeper:?}");
+    let (exit, _, stderr) = outcome(place.otpctl(&["store", "import", export, "--yes"]));
+    assert_eq!((exit, stderr.as_str()), (Some(0), ""), "{keeper:?}");
+    let World { phone, daemon: first, .. } = old;
+    drop(first);
+    let world = World { phone, place, wall, daemon };
+    world.logs_in();
+    let (_, log, _) = outcome(world.place.otpctl(&["log", "--json"]));
+    let made = log.matches("\"backup-restored\"").count();
+    assert_eq!(made, 2, "{keeper:?}: once before the end, and once for good: {log}");
+}
+
+#[test]
+fn killed_between_the_two_halves_of_an_imports_end() {
+    Keeper::ALL.into_iter().for_each(ends_an_import);
 }

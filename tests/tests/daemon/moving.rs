@@ -246,6 +246,11 @@ fn an_import_that_is_interrupted_lets_nobody_in_until_it_is_whole() {
             assert_eq!(step.verdict, Some(Verdict::Unavailable), "{part}: {step:?}");
         };
         shut(&daemon);
+        let half = host.place.file("half.export");
+        let half = half.to_str().expect("a path");
+        let why = refused(&host.place, &["store", "export", half]);
+        assert!(why.contains("is not whole, and an export is of all"), "{part}: {why}");
+        assert!(!Path::new(half).exists());
         daemon.kill();
         daemon = host.start();
         daemon.wait_for("an import came to no end");

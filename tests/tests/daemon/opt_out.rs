@@ -12,6 +12,7 @@ use otpd_tests::{
     },
     daemon::{Daemon, Place},
     phone::Phone,
+    postgres::Server,
     wire::{is_denied, is_granted, login},
 };
 use serde_json::Value;
@@ -246,4 +247,26 @@ fn refused_by(first: Vendor) {
     let asked = carrier.requests(first).iter().filter(|asked| asked.method == "POST").count();
     assert_eq!((asked, carrier.count(second).asked), (2, 0), "{name}: a proof and a login");
     assert!(carrier.pending(NUMBER).is_none(), "{name}: nothing was sent");
+}
+
+/// The vendor was thanked for it, and alone knows of it from then on.
+#[test]
+fn a_stop_that_cannot_be_written_down_before_the_end_is_said() {
+    let (web, mut server) = (Web::new(), Server::start());
+    let mut accounts = Settings::default();
+    accounts.twilio.inbound = Some(web.receipts(Vendor::Twilio));
+    let (place, carrier) = (Place::empty(), Carrier::start(accounts.clone()));
+    let table = gateway(&place, &accounts, Vendor::Twilio, &carrier.url(Vendor::Twilio));
+    let settings = web.settings() + &delivery(&[Vendor::Twilio], &[]) + &table;
+    place.configure(&(place.basics() + &settings));
+    place.keep_at(&server.url());
+    let daemon = place.start();
+    daemon.prove(USER, NUMBER, Channel::Sms, || carrier.next(NUMBER).code());
+    server.kill();
+    let sender = accounts.twilio.numbers[0].as_str();
+    assert_eq!(carrier.write(Vendor::Twilio, NUMBER, sender, "STOP"), Some(200));
+    daemon.wait_for("a read of the store failed");
+    daemon.terminate();
+    daemon.wait_for("what people asked of a sender was not recorded before the end");
+    assert!(daemon.wait().success());
 }
