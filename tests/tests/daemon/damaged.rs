@@ -103,7 +103,7 @@ fn nameless(keeper: Keeper) {
     }
 
     let shown = "/m%2Fn";
-    says(&place, &["list"], 4, &[OTHER, &format!("not in the list: {shown};")]);
+    says(&place, &["list"], 4, &[OTHER, &format!("cannot be listed: {shown};")]);
     says(&place, &["status"], 0, &[&format!("1 user ({shown})")]);
     says(&place, &["bypass", "--list"], 0, &[]);
     says(&place, &["backup", text(&partial)], 4, &[&format!("1 user ({shown})")]);
@@ -112,8 +112,9 @@ fn nameless(keeper: Keeper) {
     // For who has no right it is as if there were nothing.
     let (uid, gid) = ids(OTHER);
     let remove = |user: &str| Remove { user: user.to_owned() };
+    let relay = relay(&place);
     for name in [shown, "/nothing"] {
-        let refused = daemon.connect_as(&relay(&place), uid, gid).call(&remove(name));
+        let refused = daemon.connect_as(&relay, uid, gid).call(&remove(name));
         let refused = refused.expect_err("no right");
         assert_eq!(refused.error, "org.varlink.service.PermissionDenied", "{name}");
     }
