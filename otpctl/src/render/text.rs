@@ -107,6 +107,14 @@ pub(crate) fn unlocked(unlocked: &Unlocked) -> String {
 
 /// Result of `remove`.
 pub(crate) fn removed(user: &str, damaged: bool) -> String {
+    // Of a name that is damaged itself nobody knows whose it was.
+    if damaged && user.starts_with('/') {
+        return format!(
+            "The rows of {} are taken away. Whoever is missing now comes back with otpctl restore and your last \
+             backup, or is enrolled again; until then their logins go by policy.unenrolled.\n",
+            visible(user)
+        );
+    }
     if damaged {
         return format!(
             "What was stored of {user} was damaged, and is taken away; number, recovery codes and \

@@ -189,7 +189,20 @@ fn plural(count: u64, word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{LostName, NAMED, Unreadable};
+    use super::{Damage, LostName, NAMED, Unreadable};
+
+    #[test]
+    fn words_are_fixed() {
+        let words = [Damage::Number, Damage::Logins, Damage::Limits];
+        let words = words.map(|what| (what.as_str(), what.to_string()));
+        let [number, logins, limits] = [
+            ("number", "the number"),
+            ("logins", "the state of the logins"),
+            ("limits", "what counts for the number"),
+        ]
+        .map(|(word, words)| (word, words.to_owned()));
+        assert_eq!(words, [number, logins, limits]);
+    }
 
     #[test]
     fn what_is_no_name_is_shown_so_that_it_can_be_named() {

@@ -120,7 +120,7 @@ fn nameless(keeper: Keeper) {
     }
     says(&place, &["remove", "/nothing", "--yes"], 1, &[]);
 
-    says(&place, &["remove", shown, "--yes"], 0, &["was damaged, and is taken away"]);
+    says(&place, &["remove", shown, "--yes"], 0, &["are taken away"]);
     says(&place, &["remove", shown, "--yes"], 1, &[]);
     says(&place, &["list"], 0, &[OTHER]);
     says(&place, &["log"], 0, &[&format!("damaged rows taken away: name {shown}"), "by root"]);

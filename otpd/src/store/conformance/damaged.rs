@@ -146,12 +146,18 @@ pub(super) async fn what_is_lost_can_be_taken_away(subject: &impl Subject) {
         assert_eq!(alice.login.bypasses.all().count(), 0, "{name}");
         let bob = reader.account(account("bob")).await.expect("a read");
         assert!(bob.enrollment.is_some() && bob.login.recovery.left() == 8, "{name}");
+        // Who has no number is not taken off the count of those who have.
+        wrong_codes(store, "alice", true).await.expect("it can be read again");
+        subject.spoil("login", "state", ALICE);
+        assert_eq!(store.tidy(chore()).await, Ok(1), "{name}");
+        let enrolled = town.decide(scope("alice"), changing(|records| records.enrolled)).await;
+        assert_eq!(enrolled, 1, "{name}");
         // She can be enrolled again with the same number, and is the same on a further start.
         town.give("alice", "+13125550123").await;
         let events = town.running.stop();
         let events = events.iter().filter(|event| **event == discard(what)).count();
-        told += 1;
-        assert_eq!(events, 1, "{name}");
+        told += 2;
+        assert_eq!(events, 2, "{name}");
         let trail = reader.events(Trail::default(), i64::MIN, i64::MAX, 10_000).await;
         let kept = trail.expect("a read").into_iter().filter(|row| row.event == "damaged-removed");
         assert_eq!(kept.count(), told, "{name}");
