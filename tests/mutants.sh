@@ -57,8 +57,8 @@ copy() { # DIRECTORY PATH...
 # Some modules of otpd as a crate of their own, with the dependencies that they name.
 prepare() { # TREE MODULE...
   local tree=$target/$1 module line name
-  # The SQL is what the tests' servers are divided by.
-  copy "$tree" Cargo.toml Cargo.lock .cargo packaging/postgres/roles.sql
+  # otp_proto has words that the store logs; by the SQL the tests' servers are divided.
+  copy "$tree" Cargo.toml Cargo.lock .cargo otp_proto packaging/postgres/roles.sql
   sed -i 's/^members = .*/members = ["part"]/' "$tree/Cargo.toml"
   mkdir -p "$tree/part/src"
   for module in "${@:2}"; do (cd otpd/src && cp -r --parents "$module"* "$tree/part/src/"); done
@@ -114,7 +114,7 @@ mutate() { # FILE
   if [[ $ready != *$tree* ]]; then
     "prepare_$tree"
     # A part whose own tests fail would have every mutant caught.
-    within "$tree" cargo test --quiet --lib -- "${quick[@]}" >&2
+    within "$tree" cargo test --quiet --package part_of_otpd --lib -- "${quick[@]}" >&2
     ready+=" $tree"
   fi
   # It ends with an error when a mutant survives, which is a result like others.
