@@ -85,5 +85,6 @@ mod tests {
         memory.keep("ab12", 2);
         assert_eq!((memory.recall("ab12"), memory.recall("ab13")), (3, 0));
         assert_eq!(Memory::new(None).recall("ab12"), 0);
+        assert_eq!(memory.place(), folder.path().join("timeline").display().to_string());
     }
 }
