@@ -1,5 +1,7 @@
 //! What a database tells before it is opened, and what is said of one that fails.
 
+use std::os::unix::fs::PermissionsExt;
+
 use rusqlite::{Connection, Error, ffi};
 
 use super::{OpenError, SCHEMA, Sqlite, examine, key_check, remedy};
@@ -34,6 +36,21 @@ fn a_database_tells_whose_it_is_before_it_is_opened() {
         matches!(judged, Err(OpenError::Newer { found, .. }) if found == SCHEMA + 1),
         "{judged:?}"
     );
+}
+
+#[test]
+fn nobody_else_reads_the_files_of_a_database() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("otpd.db");
+    let _database = Sqlite::open(&path, keys(1)).expect("a database");
+    let mode = |name: &str| {
+        let found = std::fs::metadata(dir.path().join(name)).expect("a file");
+        found.permissions().mode() & 0o777
+    };
+    assert_eq!(["otpd.db", "otpd.db-wal", "otpd.db-shm"].map(mode), [0o600; 3]);
+    // And a folder that is not there is named by its error.
+    let error = Sqlite::open(&dir.path().join("no/otpd.db"), keys(1)).map(drop).expect_err("none");
+    assert!(matches!(error, OpenError::File { .. }), "{error:?}");
 }
 
 #[tokio::test]
