@@ -31,3 +31,29 @@ pub(super) async fn look(connector: &Connector) {
         debug!(error = %trouble, "no server takes changes");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::store::{PostgresSettings, Server};
+
+    #[tokio::test(start_paused = true)]
+    async fn where_there_are_two_servers_they_are_looked_at_for_ever() {
+        let away = |port| Server::Socket { folder: "/nowhere".into(), port };
+        let goes_on = async |servers| {
+            let settings = PostgresSettings {
+                servers,
+                user: "otpd".to_owned(),
+                database: "otpd".to_owned(),
+                password: None,
+                ca_file: None,
+            };
+            let connector = Connector::new(settings).expect("a way");
+            timeout(Duration::from_mins(1), watch(connector)).await.is_err()
+        };
+        assert!(!goes_on(vec![away(1)]).await, "there is no other to find");
+        assert!(goes_on(vec![away(1), away(2)]).await);
+    }
+}
