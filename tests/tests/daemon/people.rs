@@ -1,6 +1,12 @@
 //! Accounts of the host that the tests borrow, and what an administrator runs.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, process::Command};
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
 
 use otpd_tests::daemon::Place;
 
@@ -39,4 +45,18 @@ pub(crate) fn outcome(mut command: Command) -> (Option<i32>, String, String) {
     let output = command.output().expect("otpctl runs");
     let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
     (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+/// A Python program that works on a file, once it has said its first line; it ends with its input.
+pub(crate) fn script(source: &str, file: &Path) -> (Child, String) {
+    let mut child = Command::new("python3")
+        .args(["-c", source])
+        .arg(file)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("python3 runs");
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");
+    (child, line)
 }

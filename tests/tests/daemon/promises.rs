@@ -3,10 +3,9 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader},
     os::unix::fs::FileExt,
     path::PathBuf,
-    process::{Child, Command, Stdio},
+    process::{Child, Command},
     sync::OnceLock,
 };
 
@@ -19,7 +18,10 @@ use otpd_tests::{
     wire::{is_denied, is_granted, login, typed, wrong},
 };
 
-use super::{full_disk, people::PEOPLE};
+use super::{
+    full_disk,
+    people::{PEOPLE, script},
+};
 
 /// Who waits at a prompt when the fault begins.
 const WAITS: &str = PEOPLE[0].0;
@@ -166,15 +168,7 @@ database.execute('ROLLBACK')
 ";
 
 fn holder(place: &Place) -> Child {
-    let mut child = Command::new("python3")
-        .args(["-c", HOLDER])
-        .arg(place.file("otpd.db"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("python3 runs");
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");
+    let (child, line) = script(HOLDER, &place.file("otpd.db"));
     assert_eq!(line, "held\n");
     child
 }

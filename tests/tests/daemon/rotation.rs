@@ -2,10 +2,9 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader},
     os::unix::process::ExitStatusExt,
     path::PathBuf,
-    process::{Child, Command, Stdio},
+    process::{Child, Command},
 };
 
 use otp_proto::{
@@ -22,7 +21,7 @@ use serde_json::Value;
 
 use super::{
     listeners::get,
-    people::PEOPLE,
+    people::{PEOPLE, script},
     postgres::{Host, hosts_come_to, log_in},
     web::free,
 };
@@ -237,15 +236,7 @@ fn a_file_system_that_hangs_under_the_next_key_keeps_nobody_from_logging_in() {
 
 /// Another program that reads a database, and the number in it as it is stored there.
 fn read_through(place: &Place) -> (Child, Vec<u8>) {
-    let mut child = Command::new("python3")
-        .args(["-c", READER])
-        .arg(place.file("otpd.db"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("python3 runs");
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");
+    let (child, line) = script(READER, &place.file("otpd.db"));
     let bytes = line.trim_end().as_bytes().chunks(2);
     let byte = |hex: &[u8]| {
         u8::from_str_radix(std::str::from_utf8(hex).expect("text"), 16).expect("a byte")
