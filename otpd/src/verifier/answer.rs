@@ -88,7 +88,7 @@ impl Verifier {
     pub async fn cancel(&self, token: ChallengeToken) {
         let abandon = Abandon { token };
         let decide = move |records: &_, now| abandon.decide(records, now);
-        match self.store.transact(Scope::Challenge(token), decide).await {
+        match self.courier.transact(Scope::Challenge(token), decide).await {
             // Not before: the code of a login that goes on must not be sent again as an empty one.
             Ok(_) => self.courier.wipe(token),
             // It stays answerable until it expires; nobody but its own login can name it.

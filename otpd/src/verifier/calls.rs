@@ -237,7 +237,7 @@ impl Verifier {
         let Issued { account, token, at: _ } = issued;
         let wrong = WrongKey { account: account.clone(), token, gateway: gateway.0.clone() };
         let decide = move |records: &_, now| wrong.decide(records, now);
-        if let Err(error) = self.store.transact(Scope::Account(account), decide).await {
+        if let Err(error) = self.courier.transact(Scope::Account(account), decide).await {
             error!(%error, request = %token.request(), "a wrong key in a call was not recorded");
         }
     }

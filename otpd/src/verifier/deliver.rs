@@ -36,7 +36,7 @@ use crate::{
         route::{Delivered as Routed, Delivery},
     },
     keys::Keys,
-    store::{Reader, Scope, Store},
+    store::{Reader, Scope, Store, StoreError},
 };
 
 /// A call is answered within this time of its begin, if only to say that the vendor has not answered
@@ -171,6 +171,25 @@ impl Courier {
         Self { store, reader, clock, sites, in_flight, messages, calls, keys, followed }
     }
 
+    /// Has it decided. Of what ends by it no plain code is kept, whoever ends it: the login itself, a
+    /// further one, an administrator, or whatever is decided about the account when it is long dead.
+    pub(super) async fn transact<A, D>(&self, scope: Scope, decide: D) -> Result<A, StoreError>
+    where
+        A: Send + 'static,
+        D: Fn(&Records, Timestamp) -> Decided<A> + Send + 'static,
+    {
+        let decide = move |records: &Records, now| {
+            let Decided { records: after, audit, answer } = decide(records, now);
+            let ended = records.login.ended_by(&after.login).collect::<Vec<_>>();
+            Decided { records: after, audit, answer: (answer, ended) }
+        };
+        let (answer, ended) = self.store.transact(scope, decide).await?;
+        for token in ended {
+            self.wipe(token);
+        }
+        Ok(answer)
+    }
+
     /// A login is over: its codes are kept in no form that could be read.
     pub(super) fn wipe(&self, challenge: ChallengeToken) {
         self.messages.wipe(challenge);
@@ -221,7 +240,7 @@ impl Courier {
                 let wanted = order.is_wanted(&records.login, now);
                 Decided { records, audit, answer: wanted }
             };
-            let wanted = courier.store.transact(scope, decide).await.unwrap_or_else(|error| {
+            let wanted = courier.transact(scope, decide).await.unwrap_or_else(|error| {
                 // A restart would take the code for lost and send a fresh one; that is all.
                 error!(%error, %request, "a delivery was not recorded");
                 true

@@ -13,7 +13,7 @@ use crate::{
         records::{Decided, Records},
         time::Timestamp,
     },
-    store::{Scope, Store, StoreError},
+    store::StoreError,
 };
 
 /// Whether anybody is let in, and anything changed; cheap to clone.
@@ -34,30 +34,34 @@ impl Doors {
 
     /// Has it decided, unless they are closed, or closed before its turn has come: whoever closes them
     /// and then has an answer of the store knows that all is decided that will be.
-    pub(super) async fn transact<A, D>(
+    ///
+    /// `transact` hands to the store what it is given.
+    pub(super) async fn pass<A, D, F>(
         &self,
-        store: &Store,
-        scope: Scope,
         decide: D,
+        transact: impl FnOnce(Box<Guarded<A>>) -> F,
     ) -> Result<A, StoreError>
     where
-        A: Send + 'static,
         D: Fn(&Records, Timestamp) -> Decided<A> + Send + 'static,
+        F: Future<Output = Result<Option<A>, StoreError>>,
     {
         if self.are_closed() {
             return Err(StoreError::Moving);
         }
         let doors = self.clone();
-        let decide = move |records: &Records, now| {
+        let guarded = move |records: &Records, now| {
             if doors.are_closed() {
                 return Decided::unchanged(records, None);
             }
             let Decided { records, audit, answer } = decide(records, now);
             Decided { records, audit, answer: Some(answer) }
         };
-        store.transact(scope, decide).await?.ok_or(StoreError::Moving)
+        transact(Box::new(guarded)).await?.ok_or(StoreError::Moving)
     }
 }
+
+/// A decision that is not made behind closed doors.
+type Guarded<A> = dyn Fn(&Records, Timestamp) -> Decided<Option<A>> + Send;
 
 /// Keeps the doors closed.
 pub(super) struct Closed(Doors);

@@ -273,7 +273,7 @@ impl Courier {
         };
         let scope = Scope::Account(account.clone());
         let decide = move |records: &_, now| report.decide(records, now);
-        let decided = self.store.transact(scope, decide).await;
+        let decided = self.transact(scope, decide).await;
         let request = challenge.request();
         decided
             .inspect_err(|error| error!(%error, %request, "a receipt was not recorded"))
@@ -315,7 +315,7 @@ impl Courier {
     where
         D: Fn(&Records, Timestamp) -> Decided<Option<Box<Order>>> + Send + 'static,
     {
-        let decided = self.store.transact(Scope::Number { account, number }, decide).await;
+        let decided = self.transact(Scope::Number { account, number }, decide).await;
         let request = token.request();
         decided
             .inspect_err(|error| error!(%error, %request, "a lost message was not recorded"))

@@ -188,23 +188,13 @@ impl Verifier {
         if self.doors.are_closed() { Err(StoreError::Moving) } else { Ok(()) }
     }
 
-    /// Has it decided, unless the store moves. Of what ends by it no plain code is kept, whoever ends it:
-    /// the login itself, a further one, or an administrator.
+    /// Has it decided, unless the store moves.
     pub(super) async fn transact<A, D>(&self, scope: Scope, decide: D) -> Result<A, StoreError>
     where
         A: Send + 'static,
         D: Fn(&Records, Timestamp) -> Decided<A> + Send + 'static,
     {
-        let decide = move |records: &Records, now| {
-            let Decided { records: after, audit, answer } = decide(records, now);
-            let ended = records.login.ended_by(&after.login).collect::<Vec<_>>();
-            Decided { records: after, audit, answer: (answer, ended) }
-        };
-        let (answer, ended) = self.doors.transact(&self.store, scope, decide).await?;
-        for token in ended {
-            self.courier.wipe(token);
-        }
-        Ok(answer)
+        self.doors.pass(decide, |decide| self.courier.transact(scope, decide)).await
     }
 
     /// Takes the next piece of the export.

@@ -89,5 +89,5 @@ async fn record(
     let inbound = Inbound { number, ending, words, accounts };
     let scope = Scope::Number { account: Account::host(), number };
     let decide = move |records: &_, now| inbound.decide(records, now);
-    doors.transact(&store, scope, decide).await.map(drop)
+    doors.pass(decide, |decide| store.transact(scope, decide)).await.map(drop)
 }

@@ -38,7 +38,7 @@ impl Verifier {
             let draw = Draw::new(&mut random::system(), site.terms.rules.digits);
             let recover = Recover { terms: Arc::clone(&site.terms), token, draw };
             let decide = move |records: &_, now| recover.decide(records, now);
-            match self.store.transact(Scope::Challenge(token), decide).await {
+            match self.courier.transact(Scope::Challenge(token), decide).await {
                 Ok(Some(order)) => {
                     info!(request = %token.request(), "a lost code is sent anew");
                     self.courier.send(Arc::clone(site), *order);
@@ -81,7 +81,7 @@ impl Verifier {
             }
             let retell = Retell { terms: Arc::clone(&site.terms), token };
             let decide = move |records: &_, now| retell.decide(records, now);
-            match self.store.transact(Scope::Challenge(token), decide).await {
+            match self.courier.transact(Scope::Challenge(token), decide).await {
                 // It was used between that look and this answer.
                 Ok(Some(_)) if self.courier.in_flight.holds(token) => {}
                 Ok(Some(recovered)) => self.tell_owner(Arc::clone(&site), *recovered),

@@ -89,8 +89,7 @@ impl Verifier {
             }
         };
         let on_its_way = self.courier.in_flight.enter(place, sent);
-        let (store, clock) = (self.store.clone(), self.clock.clone());
-        let courier = self.courier.clone();
+        let (courier, clock) = (self.courier.clone(), self.clock.clone());
         tokio::spawn(async move {
             let _on_its_way = on_its_way;
             let Notice { account, token, about, to, text } = notice;
@@ -119,7 +118,7 @@ impl Verifier {
                 note(&mut told, &message, delivery);
             }
             let decide = move |records: &_, now| told.decide(records, now);
-            if let Err(error) = store.transact(Scope::Account(account), decide).await {
+            if let Err(error) = courier.transact(Scope::Account(account), decide).await {
                 let request = token.map(ChallengeToken::request);
                 error!(%error, ?request, "a notice was not recorded");
             }

@@ -229,11 +229,11 @@ impl Verifier {
         }
         let mut under_way = JoinSet::new();
         for (decision, _) in decisions {
-            let (store, account) = (self.store.clone(), decision.kept.account.clone());
+            let (courier, account) = (self.courier.clone(), decision.kept.account.clone());
             under_way.spawn(async move {
                 let scope = Scope::Account(account.clone());
                 let decide = move |records: &_, now| decision.decide(records, now);
-                (account, store.transact(scope, decide).await)
+                (account, courier.transact(scope, decide).await)
             });
         }
         while let Some(ended) = under_way.join_next().await {

@@ -15,7 +15,7 @@ use proptest::{
     test_runner::{Config, TestRunner},
 };
 
-use ops::op;
+use ops::{Op, op};
 use trial::{Tally, Trial};
 
 /// All that the sequences must have met, or they prove nothing about it.
@@ -114,6 +114,20 @@ fn on_one_host(cases: u32) -> (Tally, usize) {
         panic!("{error}");
     }
     (met.into_inner(), steps.get())
+}
+
+/// Found at random: a login that is cancelled has others of the account forgotten, which died long ago.
+#[test]
+fn the_plain_codes_of_logins_that_are_forgotten_are_wiped() {
+    let begin = |connection| Op::Begin { who: 0, connection };
+    let later = Op::Advance { seconds: 900 };
+    let ops = [begin(1), begin(0), begin(2), later, Op::Abandon { who: 0, which: 1 }];
+    let mut trial = Trial::new();
+    trial.start().expect("a new subscriber");
+    for op in ops {
+        trial.run(op).expect("as the rules say");
+    }
+    trial.end().expect("no plain code is left");
 }
 
 #[test]
