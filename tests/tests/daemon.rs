@@ -20,6 +20,8 @@ mod clock;
 mod crash;
 #[path = "daemon/damaged.rs"]
 mod damaged;
+#[path = "daemon/damaged_file.rs"]
+mod damaged_file;
 #[path = "daemon/each_change.rs"]
 mod each_change;
 #[path = "daemon/failover.rs"]

@@ -7,11 +7,14 @@ mod arrived;
 mod begin;
 mod bypassed;
 mod delivered;
+mod denial;
 mod merged;
+mod order;
 mod pressed;
 mod recover;
 mod recovery;
 mod undelivered;
+mod view;
 mod withheld;
 
 pub use abandon::Abandon;
@@ -20,12 +23,17 @@ pub use answer::{Answer, Answered, Notice, Typed};
 pub use arrived::Arrived;
 pub use begin::{Begin, Begun};
 pub use delivered::{Delivered, Result as DeliveryResult};
+pub use denial::Denial;
+pub(super) use denial::OPTED_OUT;
+pub use order::Order;
+pub(super) use order::carrier;
 pub use pressed::WrongKey;
 pub use recover::Recover;
 pub(super) use recovery::replaced;
 pub use recovery::{About, Recovered, Retell, Told};
 pub(super) use undelivered::LEFT_TO_ADMINISTRATOR;
 pub use undelivered::{Cause, REPEATS, SentBefore, Undelivered, UndeliveredBefore};
+pub use view::{Progress, View};
 pub use withheld::{Why, Withheld, WithheldNotice};
 
 use std::{collections::BTreeSet, time::Duration};
@@ -35,12 +43,12 @@ use minicbor::{Decode, Encode};
 use super::{
     account::{Account, Source},
     audit::{Actor, AuditEvent, Event},
-    budget::{Failures, Held, KNOWN_FOR, Limits, Messages},
+    budget::{Failures, KNOWN_FOR, Limits, Messages},
     bypass::Bypasses,
-    challenge::{AttemptKey, Challenge, Channel, CodeRules, Delivery, Issuer, Resend, State},
-    enrollment::{Enrollment, NumberIndex},
-    passcode::{ChallengeToken, Passcode, Purpose, Reference},
-    phone::{Country, E164, Ending, Line},
+    challenge::{AttemptKey, Challenge, Channel, CodeRules, Issuer, State},
+    enrollment::Enrollment,
+    passcode::ChallengeToken,
+    phone::{Country, Line},
     policy::{SharedSources, Unenrolled},
     records::Records,
     recovery::{Recovery, RecoveryHash},
@@ -244,235 +252,6 @@ impl LoginState {
     #[must_use]
     pub fn live(&self, now: Timestamp) -> usize {
         self.challenges.iter().filter(|c| c.is_live() && !c.is_expired(now)).count()
-    }
-}
-
-/// A message that the decision wants sent, with the only copy of the code. It leaves the store
-/// after the commit and is never stored.
-#[derive(Clone, Debug)]
-pub struct Order {
-    /// The challenge.
-    pub token: ChallengeToken,
-    /// Whose.
-    pub account: Account,
-    /// What the code is for.
-    pub purpose: Purpose,
-    /// PAM service, for the text.
-    pub service: String,
-    /// Where to.
-    pub to: E164,
-    /// The number's budget.
-    pub index: NumberIndex,
-    /// How.
-    pub channel: Channel,
-    /// The code.
-    pub code: Passcode,
-    /// In the text.
-    pub reference: Reference,
-    /// When the code was issued: tells the codes of one challenge apart.
-    pub issued_at: Timestamp,
-    /// When the code dies.
-    pub expires_at: Timestamp,
-    /// When it was charged; the code may be older.
-    pub charged_at: Timestamp,
-    /// How often this code was sent again by itself before: 0 for the first message.
-    pub repeat: u8,
-    /// The gateway that carried the code before, to be tried last.
-    pub avoid: Option<String>,
-    /// Gateways that took this very code and did not bring it there: not asked again.
-    pub lost_by: Vec<String>,
-}
-
-impl Order {
-    pub(super) fn new(
-        challenge: &Challenge,
-        account: &Account,
-        enrollment: &Enrollment,
-        code: Passcode,
-        avoid: Option<String>,
-    ) -> Self {
-        Self {
-            token: challenge.token,
-            account: account.clone(),
-            purpose: challenge.purpose,
-            service: challenge.service.clone(),
-            to: enrollment.number().clone(),
-            index: enrollment.index,
-            channel: challenge.channel,
-            code,
-            reference: challenge.reference(),
-            issued_at: challenge.issued_at,
-            expires_at: challenge.expires_at(),
-            charged_at: challenge.issued_at,
-            repeat: challenge.repeats,
-            avoid,
-            lost_by: Vec::new(),
-        }
-    }
-}
-
-/// The gateway that took the newest message, for [`Order::avoid`].
-pub(super) fn carrier(challenge: &Challenge) -> Option<String> {
-    match &challenge.delivery {
-        Delivery::Accepted { gateway }
-        | Delivery::Uncertain { gateway }
-        | Delivery::Undelivered { gateway, .. } => Some(gateway.clone()),
-        Delivery::Sending { .. } | Delivery::Unsent => None,
-    }
-}
-
-/// How far the newest message is, as a prompt says it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
-    /// No vendor has answered yet, or none clearly.
-    Sending,
-    /// A vendor took it.
-    Sent,
-    /// A vendor took it and says that it did not arrive; the code is right all the same.
-    Lost,
-    /// No gateway took it.
-    Failed,
-    /// The person at the number asked for an end to messages, so that none goes out.
-    Stopped,
-}
-
-/// All that a prompt tells.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct View {
-    /// The challenge.
-    pub token: ChallengeToken,
-    /// How the newest code travels.
-    pub channel: Channel,
-    /// Last two digits of the number.
-    pub ending: String,
-    /// The newest message's reference.
-    pub reference: Reference,
-    /// How far that message is.
-    pub progress: Progress,
-    /// Whether `r` may still help.
-    pub may_resend: bool,
-    /// Whether `v` may still help.
-    pub may_call: bool,
-    /// Seconds until then; 0: now. Also when it may not, for a message that fails after all.
-    pub resend_in: u32,
-    /// Wrong codes still allowed.
-    pub tries_left: u8,
-    /// Recovery codes that could be used now.
-    pub recovery: u8,
-}
-
-impl View {
-    /// Says how far the newest message is by now.
-    pub fn report(&mut self, progress: Progress) {
-        self.progress = progress;
-        // A call would be a message all the same.
-        self.may_call &= progress != Progress::Stopped;
-    }
-
-    /// `recovery`: recovery codes that could be used now.
-    fn of(
-        challenge: &Challenge,
-        enrollment: &Enrollment,
-        terms: &Terms,
-        recovery: u8,
-        now: Timestamp,
-    ) -> Self {
-        let may_resend = challenge.may_resend(now) != Resend::Never;
-        Self {
-            token: challenge.token,
-            channel: challenge.channel,
-            ending: enrollment.number().ending().to_owned(),
-            reference: challenge.reference(),
-            progress: match challenge.delivery {
-                Delivery::Sending { .. } | Delivery::Uncertain { .. } => Progress::Sending,
-                Delivery::Accepted { .. } => Progress::Sent,
-                Delivery::Undelivered { .. } => Progress::Lost,
-                Delivery::Unsent => Progress::Failed,
-            },
-            may_resend,
-            may_call: may_resend && terms.voice,
-            resend_in: challenge.resend_in(now),
-            tries_left: challenge.tries_left,
-            recovery,
-        }
-    }
-}
-
-/// The fixed word of the audit for what an opt-out keeps from happening.
-pub(super) const OPTED_OUT: &str = "opted-out";
-
-/// Why a login is denied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Denial {
-    /// NSS knows no such account.
-    NoAccount,
-    /// No number is registered.
-    NotEnrolled,
-    /// The number is not proved yet.
-    NotVerified,
-    /// An administrator switched the account off.
-    Disabled,
-    /// Nothing may be sent to the number's country any more.
-    Country,
-    /// The person at the number, which ends so, asked for an end to messages.
-    OptedOut(Ending),
-    /// A limit holds.
-    Held(Held),
-    /// The store has no room for a new code.
-    Full,
-    /// The tries are used up.
-    Spent,
-    /// The code expired, and the one fresh code too.
-    Expired,
-    /// Codes have more digits since this one was issued.
-    Outgrown,
-    /// The claimant gave up.
-    Quit,
-    /// Said before on this connection, or nothing to say: no text.
-    Silent,
-}
-
-impl Denial {
-    /// The fixed word of the audit.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::NoAccount => "no-such-account",
-            Self::NotEnrolled => "not-enrolled",
-            Self::NotVerified => "not-verified",
-            Self::Disabled => "disabled",
-            Self::Country => "country-not-allowed",
-            Self::OptedOut(_) => OPTED_OUT,
-            Self::Held(held) => held.limit.as_str(),
-            Self::Full => "store-full",
-            Self::Spent => "tries-used-up",
-            Self::Expired => "code-expired",
-            Self::Outgrown => "code-too-short-by-now",
-            Self::Quit => "given-up",
-            Self::Silent => "denied-before",
-        }
-    }
-}
-
-impl Denial {
-    /// When the limit ends that it is for, if it is for one and the limit ends by itself.
-    #[must_use]
-    pub const fn until(self) -> Option<Timestamp> {
-        match self {
-            Self::Held(held) => held.until,
-            Self::NoAccount
-            | Self::NotEnrolled
-            | Self::NotVerified
-            | Self::Disabled
-            | Self::Country
-            | Self::OptedOut(_)
-            | Self::Full
-            | Self::Spent
-            | Self::Expired
-            | Self::Outgrown
-            | Self::Quit
-            | Self::Silent => None,
-        }
     }
 }
 
