@@ -73,6 +73,8 @@ fn add(restored: &mut json::Restored, reply: admin::RestoredPiece) {
     restored.events += reply.events;
     restored.enrolled.extend(reply.enrolled);
     restored.disabled.extend(reply.disabled);
+    restored.still_disabled.extend(reply.still_disabled);
+    restored.without_codes.extend(reply.without_codes);
     restored.left_removed.extend(reply.left_removed);
     restored.damaged.extend(reply.damaged);
 }

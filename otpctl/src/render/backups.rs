@@ -85,8 +85,7 @@ fn used(of: &Restored) -> String {
     let back = if of.dry_run { "comes back" } else { "came back" };
     format!(
         "Recovery codes that were used after the backup was taken may work again for those whose \
-         number {back}: make new ones where that matters (otpctl recovery-codes USER). Of whom the log \
-         says that codes were used or made since, none {back}.\n"
+         number {back}: make new ones where that matters (otpctl recovery-codes USER).\n"
     )
 }
 
@@ -159,6 +158,18 @@ fn said(of: &Restored, back: &str, changed: &str) -> String {
     if !of.disabled.is_empty() {
         let names = names(&of.disabled);
         let _ = writeln!(text, "Disabled by it, to be ended with otpctl enable USER: {names}.");
+    }
+    if !of.still_disabled.is_empty() {
+        let names = names(&of.still_disabled);
+        let _ = writeln!(text, "Disabled as they were: {names}.");
+    }
+    if !of.without_codes.is_empty() {
+        let names = names(&of.without_codes);
+        let _ = writeln!(
+            text,
+            "Without recovery codes, for some were used or made after it was taken: {names}. New ones are \
+             made by otpctl recovery-codes USER."
+        );
     }
     if !of.left_removed.is_empty() {
         let names = names(&of.left_removed);
@@ -235,6 +246,8 @@ mod tests {
             changed: 15,
             enrolled: names(12),
             disabled: names(1),
+            still_disabled: names(2),
+            without_codes: names(3),
             left_removed: names(2),
             damaged: names(1),
             events: 7,
@@ -245,6 +258,8 @@ mod tests {
             "Numbers that would come back: u0, u1, u2, u3, u4, u5, u6, u7, u8, u9 and 2 more.",
             "Limits or numbers of 3 users would be changed.",
             "Disabled by it, to be ended with otpctl enable USER: u0.",
+            "Disabled as they were: u0, u1.",
+            "were used or made after it was taken: u0, u1, u2. New ones are made by otpctl recovery-codes",
             "for the number was removed or replaced after it was taken: u0, u1. Who is to log in",
             "Damaged, and left so: u0. For each of them: otpctl remove USER, then otpctl restore",
         ] {

@@ -28,7 +28,7 @@ fn crowd(second: u32, replaced: Option<PathBuf>) -> Crowd {
             || json!({ "id": "a", "taken_at": 1, "host": "box", "version": "1", "users": 3 }),
         );
         let piece = json!({ "backup": backup, "users": 1, "changed": 1, "enrolled": [],
-            "disabled": [], "left_removed": [], "events": 0, "complete": !first });
+            "disabled": [], "still_disabled": [], "without_codes": [], "left_removed": [], "events": 0, "complete": !first });
         json!({ "parameters": piece }).to_string()
     })
 }

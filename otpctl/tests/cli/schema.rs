@@ -75,7 +75,7 @@ const VERBS: [(&str, &[&str], &str); 24] = [
         // Any file will do: the daemon here takes everything.
         &[concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"), "--dry-run"],
         "backup{id:text taken_at:time host:text version:text users:number} dry_run:flag users:number \
-         changed:number enrolled[text] disabled[text] left_removed[text] damaged[] events:number",
+         changed:number enrolled[text] disabled[text] still_disabled[text] without_codes[text] left_removed[text] damaged[] events:number",
     ),
     (
         "store",
@@ -134,7 +134,7 @@ fn daemon() -> Crowd {
                 "complete": true }),
             "Restore" => json!({ "backup": { "id": "1", "taken_at": 1, "host": "box",
                 "version": "1", "users": 1 }, "users": 1, "changed": 1, "enrolled": ["alice"],
-                "disabled": ["alice"], "left_removed": ["alice"], "events": 1, "complete": true }),
+                "disabled": ["alice"], "still_disabled": ["alice"], "without_codes": ["alice"], "left_removed": ["alice"], "events": 1, "complete": true }),
             "RecoveryCodes" => json!({ "codes": ["ABCD-EFGH"] }),
             "Bypass" => json!({ "bypass": grant }),
             "RevokeBypass" => json!({ "revoked": 1 }),

@@ -295,6 +295,12 @@ impl Recovery {
         self.key_id
     }
 
+    /// When the codes were made; the earliest time there is where there were none.
+    #[must_use]
+    pub fn made_at(&self) -> Timestamp {
+        self.made_at
+    }
+
     /// Codes not used yet.
     #[must_use]
     pub fn left(&self) -> u8 {

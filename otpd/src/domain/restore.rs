@@ -39,6 +39,8 @@ pub struct Since {
     pub gone: bool,
     /// The account was switched off, and not on again.
     pub disabled: bool,
+    /// When it was proved.
+    pub verified: Option<Timestamp>,
     /// Recovery codes were used or made anew: nobody knows which of the backup's are good.
     pub codes: bool,
 }
@@ -69,13 +71,27 @@ pub enum Fate {
     LeftRemoved,
 }
 
+/// Whether a restore leaves an account switched off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Off {
+    /// It is on, or was off before.
+    #[default]
+    No,
+    /// It was on here, and the backup has it switched off.
+    Now,
+    /// Its number was lost, and comes back switched off, as the backup or the trail has it.
+    Still,
+}
+
 /// What a restore changes of an account.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Restored {
     /// The number.
     pub number: Fate,
-    /// It is switched off, and was not.
-    pub disabled: bool,
+    /// Whether it is switched off, and was not.
+    pub off: Off,
+    /// Recovery codes of the backup did not come back, since some were used or made anew after it.
+    pub codes_lost: bool,
     /// Anything at all.
     pub changed: bool,
 }
@@ -88,12 +104,11 @@ impl RestoreAccount {
         let before = (ledger.records.enrollment.clone(), ledger.records.login.clone());
         let mut login = login.clone().at_rest();
         login.prune(now);
+        let mut restored = Restored::default();
         if self.since.codes {
+            restored.codes_lost = login.recovery.left() > 0;
             login.recovery.forget();
         }
-
-        let was_off = before.0.as_ref().is_some_and(Enrollment::is_disabled);
-        let mut restored = Restored::default();
         let enrollment = match (before.0.clone(), kept) {
             (None, Some(_)) if self.since.gone || self.had => {
                 restored.number = Fate::LeftRemoved;
@@ -102,6 +117,9 @@ impl RestoreAccount {
             (None, Some(kept)) => {
                 restored.number = Fate::Restored;
                 let mut kept = kept.clone();
+                if let Some(at) = self.since.verified {
+                    kept.prove(at);
+                }
                 if self.since.disabled {
                     kept.disable();
                 }
@@ -115,8 +133,15 @@ impl RestoreAccount {
             }
             (own, None) => own,
         };
-        restored.disabled = !was_off && enrollment.as_ref().is_some_and(Enrollment::is_disabled);
+        let is_off = enrollment.as_ref().is_some_and(Enrollment::is_disabled);
+        restored.off = match &before.0 {
+            _ if !is_off => Off::No,
+            None => Off::Still,
+            Some(own) if own.is_disabled() => Off::No,
+            Some(_) => Off::Now,
+        };
         let enrolled = restored.number == Fate::Restored;
+        restored.codes_lost &= enrolled;
         let number = match &enrollment {
             None => StandIn::Nobody,
             Some(_) if enrolled && before.0.is_none() => StandIn::Only,
@@ -150,7 +175,7 @@ impl RestoreAccount {
             let ending = own.number().ending().to_owned();
             ledger.note(None, Event::Verified { ending });
         }
-        if restored.disabled {
+        if restored.off != Off::No {
             ledger.note(None, Event::Disabled {});
         }
         ledger.decided(restored)

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     backup::{Header, Tally, name},
-    domain::restore::{Fate, Restored},
+    domain::restore::{Fate, Off, Restored},
     store::Unreadable,
     verifier::{Backup, BackupError, ImportError, RestoreError, RestoreProgress, Verifier},
 };
@@ -230,7 +230,9 @@ fn told(progress: RestoreProgress) -> wire::RestoredPiece {
         users: progress.accounts.into(),
         changed: u64::try_from(changed).unwrap_or(u64::MAX),
         enrolled: names(|done| done.number == Fate::Restored),
-        disabled: names(|done| done.disabled),
+        disabled: names(|done| done.off == Off::Now),
+        still_disabled: names(|done| done.off == Off::Still),
+        without_codes: names(|done| done.codes_lost),
         left_removed: names(|done| done.number == Fate::LeftRemoved),
         damaged: progress.damaged.iter().map(|account| account.as_str().to_owned()).collect(),
         events: progress.events.into(),

@@ -37,6 +37,8 @@ pub(crate) struct Restored {
     pub(crate) changed: u64,
     pub(crate) enrolled: Vec<String>,
     pub(crate) disabled: Vec<String>,
+    pub(crate) still_disabled: Vec<String>,
+    pub(crate) without_codes: Vec<String>,
     pub(crate) left_removed: Vec<String>,
     pub(crate) damaged: Vec<String>,
     pub(crate) events: u64,

@@ -4,7 +4,9 @@
 mod ages;
 mod laws;
 
-use super::{Fate, Kept, Note, RestoreAccount, RestoreBudget, RestoreTraffic, Restored, Since};
+use super::{
+    Fate, Kept, Note, Off, RestoreAccount, RestoreBudget, RestoreTraffic, Restored, Since,
+};
 use crate::domain::{
     account::Account,
     audit::Event,
@@ -255,10 +257,11 @@ fn it_tells_whom_it_disabled_and_nobody_else() {
     let mut disabled = scene.clone();
     disabled.manage("alice", Verb::Disable);
     let backup = Backup::of(&disabled);
-    assert!(backup.restore(&mut scene.clone(), false).disabled);
-    assert!(backup.restore(&mut lost(&scene), false).disabled);
-    assert!(!backup.restore(&mut disabled, false).disabled, "it was before");
-    assert!(!Backup::of(&scene).restore(&mut scene.clone(), false).disabled);
+    let off = |backup: &Backup, mut scene: Scene| backup.restore(&mut scene, false).off;
+    assert_eq!(off(&backup, scene.clone()), Off::Now);
+    assert_eq!(off(&backup, lost(&scene)), Off::Still);
+    assert_eq!(off(&backup, disabled), Off::No, "it was before");
+    assert_eq!(off(&Backup::of(&scene), scene), Off::No);
 }
 
 #[test]

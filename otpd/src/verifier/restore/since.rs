@@ -48,6 +48,11 @@ impl Verifier {
                     "removed" | "enrolled" if later => return Ok(Since { gone: true, ..since }),
                     "disabled" if later => since.disabled = true,
                     "enabled" if later => since.disabled = false,
+                    "verified" if later => since.verified = Some(row.at),
+                    // What is told before of codes was about others than the backup's.
+                    "recovery-codes-made" if row.at == kept.login.recovery.made_at() => {
+                        since.codes = false;
+                    }
                     "recovery-code-used" | "recovery-codes-made" if later => since.codes = true,
                     _ => {}
                 }

@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use otp_proto::{Secret, login::Verdict};
 
-use super::{House, NOW};
+use super::{House, NOW, code};
 use crate::{
     domain::{
         account::Account,
+        login::Typed,
         manage::Verb,
         opt_out::OptOut,
         records::{BudgetKey, Decided, Records},
-        restore::{Fate, Restored},
+        restore::{Fate, Off, Restored},
         time::Timestamp,
     },
     store::{Scope, Trail},
@@ -194,7 +195,7 @@ impl House {
     }
 
     /// Damages what is stored of root's logins, and has all of root taken away as the daemon says.
-    async fn lose_root(&self) {
+    pub(super) async fn lose_root(&self) {
         let db = rusqlite::Connection::open(self.dir.path().join("otpd.db")).expect("the database");
         let spoil = "UPDATE login SET state = x'85' WHERE account = 'root'";
         assert_eq!(db.execute(spoil, []), Ok(1));
@@ -203,21 +204,28 @@ impl House {
     }
 }
 
+/// When codes were made, what was done after the backup, and what comes back: the number, whether the
+/// account is off, and recovery codes.
+type Case<'a> = (&'a str, i64, &'a [Act], Fate, Off, u8);
+
 /// The way out of a damaged row brings back no phone that was stolen, nobody who was switched off, and
 /// no recovery code of which nobody knows whether it was used.
 #[tokio::test]
 async fn what_was_damaged_comes_back_no_laxer_than_it_was() {
     let (off, on) = (Act::Verb(Verb::Disable), Act::Verb(Verb::Enable));
-    let cases: [(&str, &[Act], Fate, bool, u8); 6] = [
-        ("nothing", &[], Fate::Restored, false, 8),
-        ("replaced", &[off, Act::Replace, on], Fate::LeftRemoved, false, 0),
-        ("switched off", &[off, on, off], Fate::Restored, true, 8),
-        ("switched on again", &[off, on], Fate::Restored, false, 8),
-        ("other codes", &[Act::Codes], Fate::Restored, false, 0),
-        ("unlocked", &[Act::Verb(Verb::Unlock)], Fate::Restored, false, 8),
+    let cases: [Case; 7] = [
+        ("nothing", 0, &[], Fate::Restored, Off::No, 8),
+        ("replaced", 0, &[off, Act::Replace, on], Fate::LeftRemoved, Off::No, 0),
+        ("switched off", 0, &[off, on, off], Fate::Restored, Off::Still, 8),
+        ("switched on again", 0, &[off, on], Fate::Restored, Off::No, 8),
+        ("other codes", 0, &[Act::Codes], Fate::Restored, Off::No, 0),
+        ("the same codes, made just before", 599, &[], Fate::Restored, Off::No, 8),
+        ("unlocked", 0, &[Act::Verb(Verb::Unlock)], Fate::Restored, Off::No, 8),
     ];
-    for (name, acts, fate, disabled, codes) in cases {
+    for (name, made, acts, fate, off, codes) in cases {
         let house = House::new().await;
+        house.act(Act::Codes).await;
+        house.at(made);
         house.act(Act::Codes).await;
         house.at(600);
         let lines = lines(&house).await;
@@ -228,11 +236,30 @@ async fn what_was_damaged_comes_back_no_laxer_than_it_was() {
         house.at(700);
         house.lose_root().await;
         let changes = restored(&house, &lines, false).await;
-        let fates = changes.iter().map(|restored| (restored.number, restored.disabled));
-        assert_eq!(fates.collect::<Vec<_>>(), [(fate, disabled)], "{name}");
+        let lost = fate == Fate::Restored && codes == 0;
+        let fates = changes.iter().map(|done| (done.number, done.off, done.codes_lost));
+        assert_eq!(fates.collect::<Vec<_>>(), [(fate, off, lost)], "{name}");
         let shown = house.verifier.show(&house.root).await.expect("read");
         assert_eq!(shown.map_or(0, |shown| shown.recovery), codes, "{name}");
     }
+}
+
+/// Where policy asks nobody without a proved number for a code, it would else ask nobody for this one.
+#[tokio::test]
+async fn a_number_that_was_proved_after_the_backup_comes_back_proved() {
+    let mut house = House::empty().await;
+    let text = house.enroll().await;
+    house.verifier.drained().await;
+    house.at(1);
+    let lines = lines(&house).await;
+    house.at(2);
+    let proved = house.verifier.verify(&house.root, Typed::new(&code(&text)), 0).await;
+    proved.expect("the right code");
+    house.act(Act::Codes).await;
+    house.lose_root().await;
+    restored(&house, &lines, false).await;
+    let shown = house.verifier.show(&house.root).await.expect("read").expect("it is back");
+    assert_eq!(shown.enrollment.verified_at(), Some(Timestamp(NOW.0 + 2 * 60_000)));
 }
 
 #[tokio::test]
