@@ -147,18 +147,22 @@ pub fn run(path: &Path) -> Result<(), RunError> {
         let (trigger, stop) = shutdown::channel();
         let mut reloads = shutdown::catch_signals(trigger)?;
         let listener = UnixListener::from_std(listener)?;
-        let mut started = started;
+        let (mut started, mut held) = (started, None);
         Ok::<_, std::io::Error>(loop {
             let daemon = match started {
                 Ok(daemon) => Some(daemon),
                 Err(error) => {
-                    broken::serve(path, &doors, &listener, &mut reloads, stop.clone(), error).await
+                    let stop = stop.clone();
+                    broken::serve(path, &doors, &listener, &mut reloads, stop, error, held).await
                 }
             };
             let Some(daemon) = daemon else { break None };
             match daemon.serve(&listener, &telemetry, &mut reloads, stop.clone()).await {
                 End::Stopped(store) => break Some(store),
-                End::Rekeyed(config) => started = Daemon::again(path, *config, &doors).await,
+                End::Rekeyed(config) => {
+                    started = Daemon::again(path, (*config).clone(), &doors).await;
+                    held = Some(*config);
+                }
             }
         })
     })?;

@@ -7,7 +7,7 @@ use tracing::error;
 
 use super::{Daemon, StartError, load, watchdog};
 use crate::{
-    config,
+    config::{self, Config},
     ipc::{self, Backend},
     shutdown::{self, Reloads, Shutdown},
     systemd,
@@ -22,6 +22,9 @@ const RETRY_SERVER: Duration = Duration::from_secs(2);
 /// Serves `unavailable`, so that every login is told at once and nothing restarts in a loop, until
 /// the daemon is stopped (`None`) or the cause is gone: a reload tries again, and so does time
 /// unless the configuration is at fault.
+///
+/// `held` is the configuration of a daemon that begins anew: it holds on until a reload brings another
+/// one, as it does for a daemon that works.
 pub(super) async fn serve(
     path: &Path,
     doors: &Doors,
@@ -29,6 +32,7 @@ pub(super) async fn serve(
     reloads: &mut Reloads,
     mut stop: Shutdown,
     mut why: StartError,
+    mut held: Option<Config>,
 ) -> Option<Daemon> {
     let mut told = String::new();
     // To refuse is all it has to do now, and starting it again would mend nothing: it lives.
@@ -55,13 +59,16 @@ pub(super) async fn serve(
         if asked {
             told.clear();
             systemd::notify_reloading();
+            held = held.map(|config| reloaded(path, config));
         }
         // Logins are refused meanwhile: a database server may take seconds to be found away.
-        let (own, doors) = (path.to_owned(), doors.clone());
+        let (own, doors, config) = (path.to_owned(), doors.clone(), held.clone());
         let mut attempt = tokio::task::spawn_blocking(move || {
-            load(&own)
-                .map_err(StartError::from)
-                .and_then(|config| Daemon::start(&own, config, &doors))
+            let config = match config {
+                Some(config) => config,
+                None => load(&own)?,
+            };
+            Daemon::start(&own, config, &doors)
         });
         let tried = tokio::select! {
             () = &mut served => return None,
@@ -77,6 +84,15 @@ pub(super) async fn serve(
             Err(_) => error!("an attempt to start panicked"),
         }
     }
+}
+
+/// What is read again, or where that is wrong the one before.
+fn reloaded(path: &Path, before: Config) -> Config {
+    load(path).unwrap_or_else(|why| {
+        why.to_string().lines().for_each(|line| error!("{line}"));
+        error!("the configuration is wrong; the one before stays");
+        before
+    })
 }
 
 fn pause(why: &StartError) -> Duration {

@@ -2,7 +2,10 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::mpsc,
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     time::Duration,
 };
 
@@ -42,13 +45,8 @@ pub(super) fn at_hand(
     let path = &config.server.key_file;
     let credential = |name: &str| credentials.map(|folder| folder.join(name));
     let key = read(path, credential("otpd.key").as_deref())?;
-    if let Some(mode) = MasterKey::exposed(path) {
-        // A credential is a copy, and says nothing about who reads what it was copied from.
-        let (path, mode) = (path.display(), format_args!("{mode:04o}"));
-        warn!(%path, %mode, "everybody may read the master key: chmod 0600");
-    }
     // With the next key at hand it is the store that says which of them it belongs to.
-    if let Some(next) = next_in_time(path, credential("otpd.key.next"))?.map(|next| next.derive())
+    if let Some(next) = beside_in_time(path, credential("otpd.key.next")).map(|next| next.derive())
         && opened::key_check(&config.store)?.as_deref() == Some(next.check.as_slice())
     {
         return Ok(Some(next));
@@ -56,24 +54,47 @@ pub(super) fn at_hand(
     Ok(key.map(|master| master.derive()))
 }
 
-/// The key that is to come, for a start: without it the one in use may do, and the store says so where it
-/// does not. A file system that hangs must not keep the daemon from logins.
-fn next_in_time(path: &Path, credential: Option<PathBuf>) -> Result<Option<MasterKey>, StartError> {
-    let (tell, told) = mpsc::channel();
-    let own = path.to_owned();
-    threads::spawn("next-key", move || {
-        // Whoever waited may be gone.
-        let _ = tell.send(next_of(&own, credential.as_deref()));
-    })?;
-    let Ok(read) = told.recv_timeout(LOOK) else {
+/// What hangs holds a thread for as long: there is one at most.
+static LOOKING: AtomicBool = AtomicBool::new(false);
+
+/// What is beside the key, for a start: the key that is to come, and who may read the files. Without it the
+/// key in use may do, and the store says so where it does not. A file system that hangs must not keep the
+/// daemon from logins.
+fn beside_in_time(path: &Path, credential: Option<PathBuf>) -> Option<MasterKey> {
+    let hangs = || {
         let path = MasterKey::next_to(path);
         warn!(path = %path.display(), "the next key is not read: its file system hangs");
-        return Ok(None);
     };
-    Ok(read.unwrap_or_else(|error| {
+    if LOOKING.swap(true, Ordering::AcqRel) {
+        hangs();
+        return None;
+    }
+    let (tell, told) = mpsc::channel();
+    let own = path.to_owned();
+    let looks = threads::spawn("next-key", move || {
+        let seen = (MasterKey::exposed(&own), next_of(&own, credential.as_deref()));
+        LOOKING.store(false, Ordering::Release);
+        // Whoever waited may be gone.
+        let _ = tell.send(seen);
+    });
+    if let Err(error) = looks {
+        LOOKING.store(false, Ordering::Release);
+        warn!(%error, "the next key is not looked for");
+        return None;
+    }
+    let Ok((exposed, next)) = told.recv_timeout(LOOK) else {
+        hangs();
+        return None;
+    };
+    if let Some(mode) = exposed {
+        // A credential is a copy, and says nothing about who reads what it was copied from.
+        let (path, mode) = (path.display(), format_args!("{mode:04o}"));
+        warn!(%path, %mode, "everybody may read the master key: chmod 0600");
+    }
+    next.unwrap_or_else(|error| {
         warn!(%error, "the next key cannot be read");
         None
-    }))
+    })
 }
 
 /// A key in a file, or before that in its credential.

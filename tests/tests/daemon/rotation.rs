@@ -138,6 +138,29 @@ fn the_key_of_two_hosts_is_rotated_while_logins_go_on() {
 }
 
 #[test]
+fn a_host_that_cannot_begin_anew_does_so_by_the_configuration_that_held() {
+    let (phone, server) = (Phone::start(), Server::start());
+    let hosts = ["web1", "web2"].map(|name| Host::new(name, &phone, &server));
+    let daemons = hosts.each_ref().map(Host::start);
+    daemons[1].enroll(&phone, USER, NUMBER);
+    let (next, own) = (make_next_key(&hosts[0].place), hosts[1].place.file("otpd.key.next"));
+    fs::copy(&next, &own).expect("a copy");
+    hosts_come_to(&hosts[0], |hosts| hosts[1]["next_key"].is_string());
+    // What somebody began to write, and nobody asked to be read.
+    fs::remove_file(&own).expect("the next key");
+    hosts[1].place.configure("[policy]\nunenrolled = \"ign");
+    let (done, told) = rotate(&hosts[0].place);
+    assert!(done, "{told}");
+    let _ = hosts[1].place.otpctl(&["status"]).output().expect("otpctl runs");
+    daemons[1].wait_for("made with another master key");
+    daemons[1].signal("HUP");
+    daemons[1].wait_for("the configuration is wrong; the one before stays");
+    fs::copy(&next, &own).expect("a copy");
+    daemons[1].wait_for_count(": ready ", 2);
+    log_in(&daemons[1], &phone);
+}
+
+#[test]
 fn a_host_alone_rotates_its_key_too() {
     let phone = Phone::start();
     let place = Place::new(&phone);
