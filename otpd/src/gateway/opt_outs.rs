@@ -4,7 +4,7 @@
 //! whole, or that is hostile, says it of everybody, and would keep everybody's codes away. So it is
 //! believed of a few people in a row only.
 
-use crate::domain::phone::E164;
+use crate::domain::{challenge::Channel, phone::E164};
 
 /// People in a row whom a gateway says to have opted out, from which on it is not believed. Of
 /// messages for logins hardly any is refused for that, for a number is refused once and then gets
@@ -20,10 +20,21 @@ pub(super) const REASON: &str = "it says that 5 people in a row opted out, and t
 /// one that reports them later takes every message.
 #[derive(Default)]
 pub(super) struct OptOuts {
-    /// Ended by a message that is taken.
-    pub(super) at_once: Run,
+    texts: Run,
+    calls: Run,
     /// Ended by a message that has another end.
     pub(super) later: Run,
+}
+
+impl OptOuts {
+    /// What is said at once. Ended by a message that is taken by the same channel: an account may be blocked
+    /// for texts, and still call.
+    pub(super) fn at_once(&mut self, channel: Channel) -> &mut Run {
+        match channel {
+            Channel::Sms => &mut self.texts,
+            Channel::Voice => &mut self.calls,
+        }
+    }
 }
 
 /// Those in a row, each of another number.
@@ -44,7 +55,7 @@ pub(super) enum Worth {
 impl Run {
     /// The gateway says that the owner of this number has opted out.
     pub(super) fn refused(&mut self, number: &E164) -> Worth {
-        if self.0.len() >= DISBELIEVED {
+        if !self.is_believed() {
             return Worth::Nothing;
         }
         if self.0.contains(number) {
@@ -52,7 +63,12 @@ impl Run {
         }
         let before = self.0.clone();
         self.0.push(number.clone());
-        if self.0.len() < DISBELIEVED { Worth::Believed } else { Worth::NoMore(before) }
+        if self.is_believed() { Worth::Believed } else { Worth::NoMore(before) }
+    }
+
+    /// Whether the next word of it may be the person's.
+    pub(super) fn is_believed(&self) -> bool {
+        self.0.len() < DISBELIEVED
     }
 
     /// The gateway did something else: it is believed again.

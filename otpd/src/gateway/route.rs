@@ -357,7 +357,7 @@ impl Routes {
             let answer_url = message.answer_url.clone().filter(|_| report_url.is_some());
             let message = Message { valid_for, answer_url, report_url, ..message.clone() };
             let outcome = telling_nothing(slot.gateway.send(&message).await, &message);
-            let outcome = slot.record().note(name, &message.to, outcome, now());
+            let outcome = slot.record().note(name, &message, outcome, now());
             self.tally.count(name, message.channel, &outcome);
             let attempt = Attempt { gateway: name.clone(), outcome };
             let ended = is_final(&attempt.outcome);

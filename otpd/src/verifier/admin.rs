@@ -224,6 +224,7 @@ impl Verifier {
                 event: Event::DamagedRemoved { what: what.as_str(), name: None },
             };
             if self.store.tidy(Chore::Discard(Box::new(event))).await? > 0 {
+                self.courier.wipe_all(&identity.account);
                 return Ok(Some(Gone::Discarded));
             }
             // It was mended meanwhile.

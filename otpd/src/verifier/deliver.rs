@@ -203,6 +203,13 @@ impl Courier {
         }
     }
 
+    /// All that was stored of an account is gone: the same for whatever code was sent to it.
+    pub(super) fn wipe_all(&self, account: &Account) {
+        for challenge in self.messages.codes_of(account) {
+            self.wipe(challenge);
+        }
+    }
+
     /// Forgets messages and calls whose codes are dead.
     pub(super) fn forget(&self) {
         let now = self.clock.now();

@@ -283,16 +283,23 @@ impl Messages {
 
     /// The challenges by which an account's number was to be proved.
     pub(super) fn proofs_of(&self, account: &Account) -> Vec<ChallengeToken> {
+        self.challenges(|order| order.purpose == Purpose::Enrollment && order.account == *account)
+    }
+
+    /// The challenges of an account.
+    pub(super) fn codes_of(&self, account: &Account) -> Vec<ChallengeToken> {
+        self.challenges(|order| order.account == *account)
+    }
+
+    /// The challenges of which a code is kept that was ordered so.
+    fn challenges(&self, ordered: impl Fn(&Order) -> bool) -> Vec<ChallengeToken> {
         let table = self.table();
         let theirs = |taken: &Arc<Taken>| match &taken.what {
-            What::Code(code) => {
-                let order = code.lock();
-                order.purpose == Purpose::Enrollment && order.account == *account
-            }
+            What::Code(code) => ordered(&code.lock()),
             What::Before(_) | What::Test { .. } => false,
         };
-        let proofs = table.codes.iter().filter(|(_, own)| own.iter().any(theirs));
-        proofs.map(|(token, _)| *token).collect()
+        let codes = table.codes.iter().filter(|(_, own)| own.iter().any(theirs));
+        codes.map(|(token, _)| *token).collect()
     }
 
     /// Forgets those that nobody waits for any more, with their codes.
@@ -323,16 +330,7 @@ impl Messages {
     /// The challenges of an account of which a plain code is kept.
     #[cfg(test)]
     pub(super) fn plain_codes_of(&self, account: &Account) -> Vec<ChallengeToken> {
-        let plain = |taken: &Arc<Taken>| match &taken.what {
-            What::Code(code) => {
-                let order = code.lock();
-                order.account == *account && !order.code.is_wiped()
-            }
-            What::Before(_) | What::Test { .. } => false,
-        };
-        let table = self.table();
-        let codes = table.codes.iter().filter(|(_, own)| own.iter().any(plain));
-        codes.map(|(token, _)| *token).collect()
+        self.challenges(|order| order.account == *account && !order.code.is_wiped())
     }
 
     /// How often something was told about a message that is not here.

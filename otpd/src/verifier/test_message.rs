@@ -251,7 +251,12 @@ impl Verifier {
         };
         let end = timeout_at(taken_at + WATCHED, ended).await.ok().flatten();
         self.courier.messages.leave(&taken);
-        Some(self.note_end(order, gateway, taken.written_id(), end, &message).await)
+        // As of any other message: it may be the one by which an operator looks why nobody gets a code.
+        let now = self.clock.now();
+        let end = end.map(|end| site.routes.believed(&gateway, &order.to, end, now));
+        let noted = self.note_end(order, gateway, taken.written_id(), end, &message).await;
+        self.courier.undo_opt_outs(&site.routes).await;
+        Some(noted)
     }
 
     async fn note_end(

@@ -6,7 +6,7 @@ use super::{Routes, Slot};
 use crate::{
     domain::{login::Cause, phone::E164, time::Timestamp},
     gateway::{
-        GatewayName, Outcome, Status,
+        GatewayName, Message, Outcome, Status,
         breaker::Breaker,
         opt_outs::{OptOuts, REASON, Worth},
     },
@@ -54,13 +54,14 @@ impl Record {
     pub(super) fn note(
         &mut self,
         name: &GatewayName,
-        number: &E164,
+        message: &Message,
         outcome: Outcome,
         now: Timestamp,
     ) -> Outcome {
+        let run = self.opt_outs.at_once(message.channel);
         let outcome = match outcome {
             Outcome::OptedOut => {
-                let worth = self.opt_outs.at_once.refused(number);
+                let worth = run.refused(&message.to);
                 if self.believes(name, worth) {
                     Outcome::OptedOut
                 } else {
@@ -68,7 +69,7 @@ impl Record {
                 }
             }
             Outcome::Accepted { .. } => {
-                self.opt_outs.at_once.ended();
+                run.ended();
                 outcome
             }
             Outcome::Rejected(_)
@@ -119,6 +120,8 @@ impl Record {
 
     fn count(&mut self, outcome: &Outcome, now: Timestamp) {
         match outcome {
+            // It takes every message, and says of every one that it did not arrive: its reports count.
+            Outcome::Accepted { .. } if !self.opt_outs.later.is_believed() => {}
             // Also a no is the work of a gateway in order.
             Outcome::Accepted { .. } | Outcome::Rejected(_) | Outcome::OptedOut => {
                 self.breaker.succeeded();

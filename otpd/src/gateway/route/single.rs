@@ -70,7 +70,7 @@ impl Routes {
             let answer_url = message.answer_url.clone().filter(|_| report_url.is_some());
             let message = Message { answer_url, report_url, ..message.clone() };
             let outcome = telling_nothing(slot.gateway.send(&message).await, &message);
-            let outcome = slot.record().note(name, &message.to, outcome, now());
+            let outcome = slot.record().note(name, &message, outcome, now());
             self.tally.count(name, message.channel, &outcome);
             attempts.push(Attempt { gateway: name.clone(), outcome });
         }

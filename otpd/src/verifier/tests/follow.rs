@@ -245,6 +245,16 @@ async fn of_a_login_that_others_take_the_place_of_no_plain_code_is_kept() {
 }
 
 #[tokio::test]
+async fn of_an_account_whose_damaged_rows_are_taken_away_no_plain_code_is_kept() {
+    let mut house = house().await;
+    let (token, _, _) = house.begin().await;
+    let holds = || house.verifier.courier.messages.holds_code(token);
+    assert!(holds());
+    house.lose_root().await;
+    assert!(!holds());
+}
+
+#[tokio::test]
 async fn a_name_that_a_vendor_gives_twice_keeps_no_code_for_ever() {
     let mut house = house().await;
     let (first, _, typed) = house.begin().await;

@@ -58,6 +58,34 @@ async fn one_that_nobody_believes_rests_as_any_that_fails() {
     assert!(matches!(state, GatewayState::Resting { .. }), "{state:?}");
 }
 
+/// One that takes every message and then reports opt-outs.
+#[tokio::test]
+async fn one_whose_reports_nobody_believes_rests_too() {
+    let routes = routes(&[("later", &fake(&[(); 12].map(|()| accepted())))]);
+    let mut seen = Vec::new();
+    for nth in 1..11 {
+        let delivery = routes.deliver_by(&name("later"), &to(nth), || NOW).await;
+        assert!(matches!(delivery.result, Delivered::Sent { .. }), "{nth}: {delivery:?}");
+        let status = Status::Failed { reason: "200".to_owned(), cause: Cause::OptedOut };
+        let _ = routes.believed(&name("later"), &to(nth).to, status, NOW);
+        let health = routes.health().swap_remove(0);
+        seen.push((
+            matches!(health.state, GatewayState::Resting { .. }),
+            health.last_reason.is_some(),
+        ));
+    }
+    assert_eq!(seen[..4], [(false, false); 4], "believed");
+    assert_eq!(seen[4..8], [(false, true); 4], "five failures in a row");
+    assert_eq!(seen[8..], [(true, true); 2]);
+    // And is itself again with the first that arrives.
+    assert_eq!(
+        routes.believed(&name("later"), &to(1).to, Status::Delivered, NOW),
+        Status::Delivered
+    );
+    routes.deliver_by(&name("later"), &to(1), || NOW).await;
+    assert!(routes.health()[0].last_reason.is_none());
+}
+
 #[test]
 fn reports_of_opt_outs_are_believed_of_four_in_a_row() {
     let routes = routes(&[("later", &fake(&[]))]);

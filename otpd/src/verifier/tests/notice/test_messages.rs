@@ -9,7 +9,7 @@ use otp_proto::Secret;
 use tokio::sync::mpsc;
 use zeroize::Zeroizing;
 
-use super::super::{House, Outcome, Scripted, follow::pass, site_with};
+use super::super::{House, NOW, Outcome, Scripted, follow::pass, site_with};
 use crate::{
     domain::{
         audit::Event,
@@ -60,6 +60,35 @@ async fn a_test_message_is_followed_until_its_end_is_known() {
             assert!(house.vendors.try_recv().is_err(), "nothing is sent again");
         }
     }
+}
+
+/// An administrator looks why nobody gets a code, and is not opted out by whom nobody believes.
+#[tokio::test]
+async fn a_gateway_that_is_not_believed_opts_nobody_out_by_a_test_message() {
+    let mut house = House::new().await;
+    let verifier = Arc::clone(&house.verifier);
+    let stopped = || Status::Failed { reason: "200".to_owned(), cause: Cause::OptedOut };
+    let (site, first) = (verifier.site(), GatewayName("first".into()));
+    for nth in 0..5 {
+        let number = format!("+1202555016{nth}").parse().expect("a number");
+        let _ = site.routes.believed(&first, &number, stopped(), NOW);
+    }
+    // Root's own number.
+    let phone = Secret::new("+12025550142".into());
+    let test = TestRequest { phone, gateway: Some("first".into()), voice: false };
+    let (tested, _asked) = tokio::join!(verifier.test_message(test, 0), async {
+        house.accept().await;
+        house.verifier.drained().await;
+        pass(1).await;
+        let asked = house.asked.recv().await.expect("a question");
+        asked.tell.send(stopped()).expect("it waits");
+        asked.id
+    });
+    let (arrival, reason) = tested.expect("a message").arrival.expect("an end");
+    assert_eq!(arrival, Arrival::Undelivered);
+    assert!(reason.expect("words").contains("not believed"));
+    let shown = house.verifier.show(&house.root).await.expect("read").expect("enrolled");
+    assert_eq!(shown.opted_out, None);
 }
 
 #[tokio::test]
