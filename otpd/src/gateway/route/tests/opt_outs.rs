@@ -63,13 +63,14 @@ async fn one_that_nobody_believes_rests_as_any_that_fails() {
 async fn a_call_that_is_taken_makes_no_text_believed() {
     let script = [vec![Outcome::OptedOut; 4], vec![accepted()], vec![Outcome::OptedOut]].concat();
     let routes = routes(&[("liar", &fake(&script))]);
-    let send = async |message| routes.deliver_by(&name("liar"), message, || NOW).await.result;
+    let liar = name("liar");
+    let send = async |message: Message| routes.deliver_by(&liar, &message, || NOW).await.result;
     for nth in 1..5 {
-        assert_eq!(send(&to(nth)).await, opted_out("liar"), "{nth}");
+        assert_eq!(send(to(nth)).await, opted_out("liar"), "{nth}");
     }
     let call = Message { channel: Channel::Voice, ..to(6) };
-    assert!(matches!(send(&call).await, Delivered::Sent { .. }));
-    assert_ne!(send(&to(5)).await, opted_out("liar"));
+    assert!(matches!(send(call).await, Delivered::Sent { .. }));
+    assert_ne!(send(to(5)).await, opted_out("liar"));
 }
 
 /// One that takes every message and then reports opt-outs.
