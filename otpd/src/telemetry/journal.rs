@@ -264,6 +264,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("socket");
         let inbox = UnixDatagram::bind(&path).expect("a socket");
+        inbox.set_read_timeout(Some(Duration::from_mins(1))).expect("a socket");
         let journal = Journal::at(&path).expect("a way to it");
         let taken = (0..100_000).take_while(|_| journal.send(b"A=1\n").is_ok()).count();
         // Each of them would wait for its time, and all for four hours.
