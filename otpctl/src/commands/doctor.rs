@@ -32,7 +32,9 @@ pub(crate) fn run(session: &Session, arguments: &cli::Doctor) -> Result<Outcome,
         Err(_) => (None, None, None),
     };
     let checked = checked.map(|checked| checked.gateways).unwrap_or_default();
-    let asked = Asked { socket: &session.socket, status, policy, checked, enrolled };
+    let (enrolled, damaged) = enrolled.unzip();
+    let damaged = damaged.unwrap_or_default();
+    let asked = Asked { socket: &session.socket, status, policy, checked, enrolled, damaged };
     let findings = examine(&Host::new(), &asked, arguments.service.as_deref());
     let healthy = findings.iter().all(|finding| finding.state != State::Problem);
     let stdout = if session.json {
@@ -44,8 +46,12 @@ pub(crate) fn run(session: &Session, arguments: &cli::Doctor) -> Result<Outcome,
     Ok(Outcome { stdout, stderr: String::new(), exit })
 }
 
-fn enrolled(session: &Session) -> Result<Vec<admin::Subscriber>, Failure> {
-    let mut rows = Vec::new();
-    session.call_more(&admin::List {}, |row: admin::Listed| rows.extend(row.subscriber))?;
-    Ok(rows)
+/// Who is enrolled, and of whom what is stored is damaged.
+fn enrolled(session: &Session) -> Result<(Vec<admin::Subscriber>, Vec<String>), Failure> {
+    let (mut rows, mut damaged) = (Vec::new(), Vec::new());
+    session.call_more(&admin::List {}, |row: admin::Listed| {
+        rows.extend(row.subscriber);
+        damaged.extend(row.damaged);
+    })?;
+    Ok((rows, damaged))
 }

@@ -56,27 +56,44 @@ pub(crate) fn run(session: &Session, arguments: cli::Rehearse) -> Result<Outcome
     let performed = rehearsal::perform(&service, &user, key);
     // However it ended: a code that was right was a login for otpd, whatever another module said after it.
     let told = note(session, &service, before);
-    let performed = performed?;
-    let Performed { authentication, account } = performed;
     // Where otpd was away all the time, it let nobody in.
-    let away = before.is_none() && authentication.is_err();
+    let granted = performed.as_ref().is_ok_and(|performed| performed.authentication.is_ok());
+    let away = before.is_none() && !granted;
     let told = told.or_else(|failure| match failure {
         Failure::Connect(_) if away => Ok(()),
         other => Err(other),
     });
+    ended(session, (&user, &service), performed, told)
+}
+
+/// What came of the rehearsal of a service for a user, and of writing down that it was one.
+fn ended(
+    session: &Session,
+    (user, service): (&str, &str),
+    performed: Result<Performed, Failure>,
+    told: Result<(), Failure>,
+) -> Result<Outcome, Failure> {
+    let unnoted = told.err().map(|failure| unnoted(session, service, &failure));
+    let performed = match (performed, &unnoted) {
+        (Ok(performed), _) => performed,
+        (Err(failure), None) => return Err(failure),
+        (Err(failure), Some(unnoted)) => {
+            let stderr = format!("{}; {unnoted}", asked(session).text(&failure));
+            return Ok(Outcome { stdout: String::new(), stderr, exit: failure.exit() });
+        }
+    };
+    let Performed { authentication, account } = performed;
     let granted = authentication.is_ok() && account.is_some_and(|account| account.is_ok());
     let value = json::Rehearsed {
-        user: &user,
-        service: &service,
+        user,
+        service,
         granted,
         authentication: rehearsal::name(authentication),
         account: account.map(rehearsal::name),
     };
     let stdout = if session.json { json::text(&value) } else { words(performed) };
-    let exit = if granted && told.is_ok() { Exit::Done } else { Exit::Refused };
-    let stderr =
-        told.err().map_or_else(String::new, |failure| unnoted(session, &service, &failure));
-    Ok(Outcome { stdout, stderr, exit })
+    let exit = if granted && unnoted.is_none() { Exit::Done } else { Exit::Refused };
+    Ok(Outcome { stdout, stderr: unnoted.unwrap_or_default(), exit })
 }
 
 /// The id of the newest event; `None` where the daemon does not say.
@@ -107,13 +124,16 @@ fn note(session: &Session, service: &str, before: Option<i64>) -> Result<(), Fai
 
 /// It could not be written down.
 fn unnoted(session: &Session, service: &str, failure: &Failure) -> String {
-    let asked = Asked { socket: &session.socket, user: None, changes: false, zone: &session.zone };
     format!(
         "it is not written down that this was no login, and otpctl pam confirm may take it for one: {why}; \
          confirm no trial of {service} before a new login by it was asked for a code",
-        why = asked.text(failure),
+        why = asked(session).text(failure),
         service = visible(service)
     )
+}
+
+fn asked(session: &Session) -> Asked<'_> {
+    Asked { socket: &session.socket, user: None, changes: false, zone: &session.zone }
 }
 
 fn is_by(record: &admin::Record, service: &str, before: Option<i64>) -> bool {
@@ -159,12 +179,39 @@ mod tests {
     use jiff::tz::TimeZone;
     use serde_json::json;
 
-    use super::{Failure, Session, admin::Record, is_by, unnoted};
+    use super::{Exit, Failure, Performed, Session, admin::Record, ended, is_by, unnoted};
+
+    fn session() -> Session {
+        let socket = "/run/otpd/otpd.sock".into();
+        Session { socket, json: false, zone: TimeZone::UTC, width: None }
+    }
+
+    #[test]
+    fn what_was_not_written_down_is_said_however_the_rehearsal_ended() {
+        let damaged = || Err(Failure::Host("rehearsed: it is damaged".to_owned()));
+        let terminal = || Err(Failure::Input(io::Error::from(io::ErrorKind::PermissionDenied)));
+        let granted = || Ok(Performed { authentication: Ok(()), account: Some(Ok(())) });
+        let cases = [
+            ("both", terminal(), damaged(), Exit::Usage, &["cannot ask", "it is not written"][..]),
+            ("a login", granted(), damaged(), Exit::Refused, &["it is not written"]),
+            ("all is well", granted(), Ok(()), Exit::Done, &[]),
+        ];
+        for (name, performed, told, exit, said) in cases {
+            let outcome =
+                ended(&session(), ("alice", "sudo"), performed, told).expect("an outcome");
+            assert_eq!(outcome.exit, exit, "{name}");
+            assert_eq!(outcome.stderr.is_empty(), said.is_empty(), "{name}");
+            for words in said {
+                assert!(outcome.stderr.contains(words), "{name}: {}", outcome.stderr);
+            }
+        }
+        let terminal = ended(&session(), ("alice", "sudo"), terminal(), Ok(()));
+        assert!(matches!(terminal, Err(Failure::Input(_))));
+    }
 
     #[test]
     fn what_was_not_written_down_is_said_in_words() {
-        let socket = "/run/otpd/otpd.sock".into();
-        let session = Session { socket, json: false, zone: TimeZone::UTC, width: None };
+        let session = session();
         let gone = || Failure::Connect(io::Error::from(io::ErrorKind::ConnectionRefused));
         for (failure, reason) in [
             (gone(), "/run/otpd/otpd.sock"),

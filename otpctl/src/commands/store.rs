@@ -16,7 +16,7 @@ use super::{
 use crate::{
     cli,
     failure::Failure,
-    render::{backups, json, word},
+    render::{backups, error::Asked, json, word},
     session::{ANSWER_DEADLINE, Session},
     terminal,
 };
@@ -27,6 +27,9 @@ const READ_BACK: Duration = Duration::from_mins(15);
 /// What is to be known where all was handed out for good, and is not in the file.
 const SHUT: &str = "so there is no export, and nobody is let in by this otpd any more all the same: run it again, \
      or let it go on with its store: systemctl restart otpd";
+/// The same where nobody knows whether all was handed out: the daemon may have been ahead.
+const PERHAPS_SHUT: &str = "so there is no export, and it may be that nobody is let in by this otpd any more all the same \
+     (otpctl status says so): run it again, or let it go on with its store: systemctl restart otpd";
 
 /// Moves a store out or in.
 pub(crate) fn run(session: &Session, arguments: &cli::Store) -> Result<Outcome, Failure> {
@@ -60,13 +63,46 @@ fn export(session: &Session, arguments: &cli::Export) -> Result<Outcome, Failure
     if let Some(progress) = &progress {
         progress.finish();
     }
-    done.map_err(root_only)?;
-    let Some(tally) = tally.filter(|_| whole) else {
-        return Err(Failure::Malformed("an export without an end".to_owned()));
+    let tally = done.and_then(|()| {
+        let without_end = || Failure::Malformed("an export without an end".to_owned());
+        tally.filter(|_| whole).ok_or_else(without_end)
+    });
+    let tally = match tally {
+        Ok(tally) => tally,
+        Err(failure) if arguments.r#final && is_unsure(&failure) => {
+            return Ok(perhaps_shut(session, &failure));
+        }
+        Err(failure) => return Err(root_only(failure)),
     };
     let bytes = keep(draft, arguments, why, sync)?;
     let value = json::Exported { file: &name, bytes, r#final: arguments.r#final, tally: &tally };
     Ok(Outcome::either(session, &value, || backups::exported(&value)))
+}
+
+/// Whether the daemon may have handed out all, whatever came of it here. Where it says no itself it has not.
+fn is_unsure(failure: &Failure) -> bool {
+    match failure {
+        Failure::Connect(_) | Failure::Admin(_) | Failure::Service(_) | Failure::Unknown(_) => {
+            false
+        }
+        Failure::Usage(_)
+        | Failure::Input(_)
+        | Failure::Output(_)
+        | Failure::Declined
+        | Failure::Row(_)
+        | Failure::RootOnly
+        | Failure::List(..)
+        | Failure::Host(_)
+        | Failure::Lost(_)
+        | Failure::Malformed(_) => true,
+    }
+}
+
+/// What is said of a last export that broke off.
+fn perhaps_shut(session: &Session, failure: &Failure) -> Outcome {
+    let asked = Asked { socket: &session.socket, user: None, changes: true, zone: &session.zone };
+    let stderr = format!("{}; {PERHAPS_SHUT}", asked.text(failure));
+    Outcome { stdout: String::new(), stderr, exit: failure.exit() }
 }
 
 /// Gives an export its name; `why` words what kept it from that. There is none then, and where it was the

@@ -42,6 +42,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) checked: Vec<GatewayChecked>,
     /// Who is enrolled; `None`: it did not say.
     pub(crate) enrolled: Option<Vec<Subscriber>>,
+    /// Of whom what is stored is damaged.
+    pub(crate) damaged: Vec<String>,
 }
 
 /// Looks at `host`: at everything, or at what concerns the service `only`.
@@ -87,7 +89,8 @@ pub(crate) fn examine(host: &Host, asked: &Asked<'_>, only: Option<&str>) -> Vec
     if let (Some(policy), Some(enrolled)) = (&asked.policy, &asked.enrolled) {
         let people = people::everybody(host);
         let exempt = people::members(host, &policy.exempt_groups, &people);
-        let known = people::Known { enrolled, policy, exempt, root_kept_out };
+        let damaged = &asked.damaged;
+        let known = people::Known { enrolled, damaged, policy, exempt, root_kept_out };
         findings.extend(people::judge(&services, &people, &known));
     }
     findings

@@ -93,6 +93,8 @@ pub(super) fn members(host: &Host, groups: &[String], people: &[Person]) -> BTre
 pub(super) struct Known<'a> {
     /// Who is enrolled.
     pub(super) enrolled: &'a [Subscriber],
+    /// Who is refused because what is stored of them is damaged; the daemon says that itself.
+    pub(super) damaged: &'a [String],
     /// Whom otpd exempts.
     pub(super) policy: &'a PolicyReply,
     /// Who is in the groups that it exempts.
@@ -119,7 +121,7 @@ pub(super) fn judge(services: &[Service], people: &[Person], known: &Known<'_>) 
                 || known.policy.exempt_users.contains(name)
                 || known.exempt.contains(name);
             match states.get(name.as_str()) {
-                _ if through => {}
+                _ if through || known.damaged.contains(name) => {}
                 Some(State::Active) => {
                     asked.insert(name.clone());
                 }

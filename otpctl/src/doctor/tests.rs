@@ -63,6 +63,16 @@ fn nobody_is_locked_out_who_is_exempt_or_cannot_come_in_anyway() {
 }
 
 #[test]
+fn who_is_damaged_is_not_told_to_enroll() {
+    let mut scene = Scene::good();
+    scene.enrolled.pop();
+    scene.damaged = vec!["bob".to_owned()];
+    let damaged = "what is stored of 1 user (bob) is damaged";
+    scene.status().problems = vec![damaged.to_owned()];
+    assert_eq!(problems(&scene.findings()), [damaged]);
+}
+
+#[test]
 fn root_is_locked_out_where_root_may_come_in() {
     let mut scene = Scene::good();
     scene.sshd("permitrootlogin", "yes");

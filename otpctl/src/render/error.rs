@@ -8,7 +8,7 @@ use otp_proto::{
     service::ServiceError,
 };
 
-use super::{io_reason, text::Lock, time::local, visible, word};
+use super::{io_reason, is_damaged, text::Lock, time::local, visible, word};
 use crate::{failure::Failure, session::ANSWER_DEADLINE};
 
 /// What was asked, for errors that do not say it themselves.
@@ -112,6 +112,9 @@ impl Asked<'_> {
             _ => format!("the exchange with otpd failed ({})", io_reason(error)),
         };
         match self.user.filter(|_| self.changes) {
+            Some(user) if is_damaged(user) => format!(
+                "{what}; what was asked may have been done, see: otpctl list; journalctl -u otpd"
+            ),
             Some(user) => format!(
                 "{what}; what was asked may have been done, see: otpctl show {}; \
                  journalctl -u otpd",
@@ -124,6 +127,10 @@ impl Asked<'_> {
     fn admin(&self, error: &AdminError) -> String {
         let user = self.user.map_or_else(|| "USER".into(), word);
         match error {
+            AdminError::NoSuchUser { user } if is_damaged(user) => format!(
+                "nothing is stored by the damaged name {}; otpctl list shows those that are there",
+                word(user)
+            ),
             AdminError::NoSuchUser { user } => format!(
                 "there is no account \"{user}\" on this host (getent passwd {} finds none); \
                  check the spelling",

@@ -59,6 +59,11 @@ pub(crate) fn word(text: &str) -> String {
     }
 }
 
+/// Whether this is a damaged name, as lists show it: no account's begins so.
+fn is_damaged(user: &str) -> bool {
+    user.starts_with('/')
+}
+
 /// An I/O error without the number that the standard library adds.
 pub(crate) fn io_reason(error: &io::Error) -> String {
     let text = error.to_string();

@@ -8,7 +8,7 @@ use otp_proto::admin::{
 
 pub(crate) use super::bypass::{bypassed, bypasses, hand_over, no_bypass, recovery_codes, revoked};
 pub(crate) use super::examined::examined;
-use super::{table, time::local, visible, word};
+use super::{is_damaged, table, time::local, visible, word};
 
 /// Whether wrong codes have locked an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,7 +108,7 @@ pub(crate) fn unlocked(unlocked: &Unlocked) -> String {
 /// Result of `remove`.
 pub(crate) fn removed(user: &str, damaged: bool) -> String {
     // Of a name that is damaged itself nobody knows whose it was.
-    if damaged && user.starts_with('/') {
+    if damaged && is_damaged(user) {
         return format!(
             "The rows of {} are taken away. Whoever is missing now comes back with otpctl restore and your last \
              backup, or is enrolled again; until then their logins go by policy.unenrolled.\n",

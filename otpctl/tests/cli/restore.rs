@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::json;
 
-use crate::daemon::{Crowd, otpctl};
+use crate::daemon::{Crowd, Daemon, Run, command, otpctl};
 
 /// Answers as to a backup of two lines; `second` is how often the changing run is answered. When all was
 /// checked, another file is copied over `replaced`.
@@ -78,6 +78,57 @@ fn a_pipe_is_refused_and_not_waited_for() {
     let run = otpctl(&crowd.socket, &["restore", pipe.to_str().expect("UTF-8"), "--yes"], "");
     assert_eq!(run.exit, Some(2), "{run:?}");
     assert!(run.stderr.contains("is no file"), "{run:?}");
+}
+
+/// The daemon may have been at its end already when it broke off here.
+#[test]
+fn a_last_export_that_breaks_off_is_said_to_keep_people_out_perhaps() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let file = folder.path().join("a.export");
+    let file = file.to_str().expect("UTF-8");
+    let piece = |text: &str| {
+        format!(
+            r#"{{"continues":true,"parameters":{{"text":"{text}","users":0,"of":0,"tally":null}}}}"#
+        )
+    };
+    let end = r#"{"parameters":{"text":"","users":0,"of":0,"tally":null}}"#;
+    let refused = r#"{"error":"org.otpd.Admin.Refused","parameters":{"reason":"it is damaged"}}"#;
+    let frames = |last: &str| format!("{}\0{last}", piece("one\\n")).into_bytes();
+    // More than a file may be as long as, and more than is written in one go.
+    let long = piece(&"x".repeat(8192));
+    let cases = [
+        ("nothing comes any more", frames(""), 3, "otpd closed the connection", true),
+        ("it has no end", frames(&format!("{end}\0")), 3, "an export without an end", true),
+        ("no room", format!("{long}\0").repeat(4).into_bytes(), 1, "cannot write ", true),
+        ("otpd gives it up", frames(&format!("{refused}\0")), 1, "it is damaged", false),
+    ];
+    for (name, said, exit, why, unsure) in cases {
+        for last in [true, false] {
+            let daemon = Daemon::raw(said.clone());
+            let export = ["store", "export", file, "--yes"];
+            let export = [&export[..], if last { &["--final"][..] } else { &[] }].concat();
+            let mut otpctl = command(&daemon.socket, &export);
+            if name == "no room" {
+                otpctl = without_room(&otpctl);
+            }
+            let run = Run::from(otpctl.output().expect("otpctl"));
+            assert_eq!(run.exit, Some(exit), "{name}: {run:?}");
+            assert!(run.stderr.contains(why), "{name}: {run:?}");
+            let told = run.stderr.contains("it may be that nobody is let in by this otpd any more");
+            assert_eq!(told, last && unsure, "{name}: {run:?}");
+            assert!(fs::read_dir(folder.path()).expect("a folder").next().is_none(), "{name}");
+            daemon.request();
+        }
+    }
+}
+
+/// The same, on a disk that has no room: no file may be longer than a few bytes.
+fn without_room(otpctl: &Command) -> Command {
+    let mut command = Command::new("/bin/sh");
+    // A write beyond that fails as on a full disk, once the signal is ignored.
+    command.args(["-c", "trap '' XFSZ; ulimit -f 1; exec \"$0\" \"$@\""]);
+    command.arg(otpctl.get_program()).args(otpctl.get_args()).env_clear();
+    command
 }
 
 /// All was handed out, and then there was no place for it.

@@ -410,6 +410,8 @@ def a_gateways_key_is_rotated(g):
 
     # What is the administrator's a purge leaves, and says so.
     write("/etc/otpd/other.key", "mine\n", 0o600)
+    for rotated in "otpd.key.old", "otpd.key.old.~1~":
+        write(f"/etc/otpd/{rotated}", "k" * 32, 0o600)
     os.makedirs("/srv/otpd")
     write("/srv/otpd/own.key", "k" * 32, 0o600)
     with open("/etc/otpd/otpd.toml") as file:
@@ -418,7 +420,9 @@ def a_gateways_key_is_rotated(g):
     pam("sshd", PASSWORD_ONLY)
     said = dpkg("--purge", "otpd")
     check("left with what you put there" in said, f"it does not say what is left:\n{said}")
-    equal(os.listdir("/etc/otpd"), ["other.key"], "what is left")
+    equal(sorted(os.listdir("/etc/otpd")), ["other.key", "otpd.key.old", "otpd.key.old.~1~"], "what is left")
+    for key in "/etc/otpd/otpd.key.old", "/etc/otpd/otpd.key.old.~1~":
+        check(f"the key {key} is left" in said, f"it does not say that an old key is left:\n{said}")
     check("/srv/otpd/own.key is left" in said, f"it does not say where the key is left:\n{said}")
     check(os.path.exists("/srv/otpd/own.key"), "a key elsewhere was deleted")
 

@@ -118,7 +118,7 @@ fn nameless(keeper: Keeper) {
         let refused = refused.expect_err("no right");
         assert_eq!(refused.error, "org.varlink.service.PermissionDenied", "{name}");
     }
-    says(&place, &["remove", "/nothing", "--yes"], 1, &[]);
+    says(&place, &["remove", "/nothing", "--yes"], 1, &["damaged name /nothing", "otpctl list"]);
 
     says(&place, &["remove", shown, "--yes"], 0, &["are taken away"]);
     says(&place, &["remove", shown, "--yes"], 1, &[]);

@@ -36,6 +36,7 @@ pub(super) struct Scene {
     pub(super) policy: PolicyReply,
     pub(super) checked: Vec<GatewayChecked>,
     pub(super) enrolled: Vec<Subscriber>,
+    pub(super) damaged: Vec<String>,
     pub(super) only: Option<&'static str>,
 }
 
@@ -107,6 +108,7 @@ impl Scene {
                 subscriber("alice", Enrolled::Active),
                 subscriber("bob", Enrolled::Active),
             ],
+            damaged: Vec::new(),
             only: None,
         };
         for module in
@@ -180,6 +182,7 @@ impl Scene {
             policy: known.then_some(self.policy),
             checked: self.checked,
             enrolled: known.then_some(self.enrolled),
+            damaged: self.damaged,
         };
         let mut found = examine(&host, &asked, self.only);
         // Files of a test belong to whoever runs it.

@@ -17,9 +17,13 @@ fn text(failure: &Failure) -> String {
 }
 
 fn text_for(failure: &Failure, changes: bool) -> String {
+    text_of("alice", failure, changes)
+}
+
+fn text_of(user: &str, failure: &Failure, changes: bool) -> String {
     let zone = TimeZone::fixed(offset(2));
     let socket = Path::new("/run/otpd/otpd.sock");
-    Asked { socket, user: Some("alice"), changes, zone: &zone }.text(failure)
+    Asked { socket, user: Some(user), changes, zone: &zone }.text(failure)
 }
 
 fn limit(name: &str, until: Option<i64>) -> AdminError {
@@ -33,6 +37,10 @@ fn every_admin_error_says_what_why_and_the_remedy() {
         (
             AdminError::NoSuchUser { user: eve() },
             "there is no account \"eve\" on this host (getent passwd eve finds none); check the spelling",
+        ),
+        (
+            AdminError::NoSuchUser { user: "/al%2Fice".to_owned() },
+            "nothing is stored by the damaged name /al%2Fice; otpctl list shows those that are there",
         ),
         (
             AdminError::NotEnrolled { user: eve() },
@@ -209,6 +217,11 @@ fn a_lost_answer_to_a_change_may_mean_that_it_was_done() {
         assert_eq!(text_for(&failure, false), format!("{expected}; see: journalctl -u otpd"));
         assert_eq!(failure.exit(), Exit::Unreachable);
     }
+    // Of a damaged name nothing can be shown.
+    let lost = Failure::Lost(ErrorKind::InvalidData.into());
+    let listed = "the exchange with otpd failed (invalid data); what was asked may have been done, see: \
+         otpctl list; journalctl -u otpd";
+    assert_eq!(text_of("/al%2Fice", &lost, true), listed);
 }
 
 #[test]
