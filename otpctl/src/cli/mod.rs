@@ -180,7 +180,9 @@ Examples:
     /// as otpd.key.next beside the key; otpctl status says who holds it. Then rotate, at one host, puts
     /// all that is stored under it, in one step, and every daemon goes on with it. Root only.
     ///
-    /// What ends it on every host, as root, and harms nothing when it is run again: cd /etc/otpd && if [
+    /// What ends it on every host, as root, once it is rotated and not before (with a key that the database is
+    /// not under otpd lets nobody in), in the folder of server.key-file; it harms nothing after that when it
+    /// is run again: cd /etc/otpd && if [
     /// -e otpd.key.next ]; then ln --backup=numbered otpd.key otpd.key.old && mv -f otpd.key.next
     /// otpd.key; fi && systemctl restart otpd
     #[command(after_help = "\
