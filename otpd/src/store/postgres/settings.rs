@@ -85,3 +85,34 @@ impl fmt::Debug for Password {
         f.write_str("Password(..)")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Password, PostgresSettings, Server};
+
+    fn tcp(name: &str) -> Server {
+        Server::Tcp { name: name.to_owned(), port: 5433 }
+    }
+
+    #[test]
+    fn a_database_is_named_with_all_its_servers() {
+        let socket = Server::Socket { folder: "/run/postgresql".into(), port: 5432 };
+        let cases = [
+            (vec![tcp("db1.example")], "db1.example:5433"),
+            (vec![tcp("192.0.2.1"), tcp("2001:db8::1")], "192.0.2.1:5433, [2001:db8::1]:5433"),
+            (vec![socket], "/run/postgresql/.s.PGSQL.5432"),
+        ];
+        for (servers, named) in cases {
+            let settings = PostgresSettings {
+                servers,
+                user: "otpd".to_owned(),
+                database: "fleet".to_owned(),
+                password: Some(Password::new("swordfish".to_owned().into())),
+                ca_file: None,
+            };
+            assert_eq!(settings.to_string(), format!("postgres: database fleet at {named}"));
+            let shown = format!("{settings:?}");
+            assert!(shown.contains("Password(..)") && !shown.contains("swordfish"), "{shown}");
+        }
+    }
+}

@@ -11,8 +11,8 @@ use std::{
 };
 
 use super::{
-    super::rest_after, Postgres, PostgresSettings, Server, StoreError, charge, charged, keys, open,
-    serve, testing,
+    super::{PostgresError, rest_after},
+    Postgres, PostgresSettings, Server, StoreError, charge, charged, keys, open, serve, testing,
 };
 use crate::postgres_server::Server as TestServer;
 
@@ -170,8 +170,10 @@ async fn without_a_server_everything_is_denied_at_once_until_it_is_back() {
 async fn a_server_that_is_away_from_the_start_is_said_so() {
     let mut server = TestServer::start();
     server.stop();
-    let refused =
-        testing::open(&server, keys(), 1).map(drop).expect_err("nobody is there").to_string();
+    let refused = testing::open(&server, keys(), 1).map(drop).expect_err("nobody is there");
+    // Then a check of the configuration has found nothing wrong with that.
+    assert!(refused.is_away() && !PostgresError::Unusable("?".to_owned()).is_away());
+    let refused = refused.to_string();
     assert!(refused.contains("cannot be reached"), "{refused}");
     assert!(refused.contains("see that the server runs"), "{refused}");
     server.go();
