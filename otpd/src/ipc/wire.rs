@@ -47,9 +47,10 @@ impl From<AdminError> for Fault {
 impl From<StoreError> for Fault {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Forbidden | StoreError::Damaged(_) | StoreError::Moving => {
-                AdminError::Refused { reason: error.to_string() }
-            }
+            StoreError::Forbidden
+            | StoreError::Damaged(_)
+            | StoreError::Corrupt
+            | StoreError::Moving => AdminError::Refused { reason: error.to_string() },
             StoreError::Unavailable | StoreError::Unknown | StoreError::Full => {
                 AdminError::Unavailable { reason: format!("{error}; the journal says why") }
             }

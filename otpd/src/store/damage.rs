@@ -16,6 +16,11 @@ const NAMED: usize = 20;
 /// What an administrator does about it.
 pub(super) const REMEDY: &str = otp_proto::admin::MEND_DAMAGED;
 
+/// What an administrator does about a file of a database that is damaged as a whole. The key belongs to
+/// the backup as well, and numbers that are entered anew need none other.
+pub(super) const CORRUPT: &str = "the database is damaged: stop otpd, take its file, -wal and -shm away, start it, and \
+     otpctl restore your last backup, or enroll everybody again; the key file stays";
+
 /// What of an account cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Damage {
@@ -60,6 +65,11 @@ impl LostName {
     pub(super) fn or_account(column: &[u8]) -> Result<Account, Self> {
         let name = std::str::from_utf8(column).ok().and_then(|name| Account::new(name).ok());
         name.ok_or_else(|| Self(column.to_owned()))
+    }
+
+    /// What is in the place of a name, though it may look like one: nobody finds it by that.
+    pub(super) fn of(column: impl Into<Vec<u8>>) -> Self {
+        Self(column.into())
     }
 
     /// As the column has it.
@@ -131,6 +141,7 @@ pub(super) fn held(key: TrafficKey, error: &impl fmt::Display) {
     };
     error!(
         counted, %error,
+        remedy = "it goes by itself a day or two after its last message; recovery codes and bypasses work",
         "what many accounts did together is damaged; messages that it limits are held"
     );
 }
@@ -221,6 +232,11 @@ mod tests {
         let [one, other] = [b"x", b"y"].map(|end| [&[b'x'; 300][..], end].concat());
         let (one, other) = (shown(&one).unwrap_err(), shown(&other).unwrap_err());
         assert!(one != other && one.len() < 80 && one.starts_with("/xxx"), "{one} {other}");
+    }
+
+    #[test]
+    fn a_name_that_nobody_finds_is_shown_as_no_account_s() {
+        assert_eq!(LostName::of("amice").to_string(), "/amice");
     }
 
     #[test]

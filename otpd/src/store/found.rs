@@ -121,8 +121,8 @@ pub struct Stale {
     pub last: Option<Account>,
 }
 
-/// Names a budget as the table does.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Names a budget as the table does, and in its order.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct BudgetId {
     pub(super) kind: i16,
     pub(super) key: Vec<u8>,

@@ -45,6 +45,8 @@ pub use sqlite::{OpenError, Sqlite, examine, key_check};
 pub use upkeep::{Chore, Deleted, SHORTAGE, Shortage};
 pub use working::Working;
 
+use damage::CORRUPT;
+
 use crate::{
     clock::Clock,
     domain::{
@@ -109,6 +111,10 @@ pub enum StoreError {
     /// Surely not committed, and no better by trying again: a row of the account cannot be read.
     #[error("what is stored of this user is damaged, {0} cannot be read: {MEND_DAMAGED}")]
     Damaged(Damage),
+    /// Surely not committed, and no better by trying again: the file of the database is damaged where it
+    /// would have to be changed.
+    #[error("{CORRUPT}")]
+    Corrupt,
     /// Surely not committed, because it can wait: the disk is full.
     #[error("the disk of the store is full; nothing was changed: free space and try again")]
     Full,

@@ -223,17 +223,23 @@ async fn tidy<E: Engine>(engine: &mut E, sink: &AuditSink, busy: &Busy, errand: 
     let Errand { chore, reply } = errand;
     // All of a store is one transaction there, and a watchdog must not end it again and again.
     busy.set(matches!(chore, Chore::Rotate(_)).then(Instant::now));
-    let done = engine.tidy(&chore).await;
+    let mut done = engine.tidy(&chore).await;
+    if let Err(error) = done {
+        engine.abort().await;
+        // Once, as a decision that surely was not committed.
+        if engine.relieve() && error == StoreError::Unavailable {
+            done = engine.tidy(&chore).await;
+            if done.is_err() {
+                engine.abort().await;
+            }
+        }
+    }
     busy.set(None);
     match (&done, &chore) {
         (Ok(_), Chore::Agreed { event: Some(event), .. }) => sink(event),
         (Ok(numbers), Chore::Rotate(rotation)) => sink(&rotation.done(*numbers)),
         (Ok(1..), Chore::Discard(event) | Chore::DiscardLost { event, .. }) => sink(event),
-        (Ok(_), _) => {}
-        (Err(_), _) => {
-            engine.abort().await;
-            engine.relieve();
-        }
+        (Ok(_) | Err(_), _) => {}
     }
     // The one who asked may have been stopped; the piece is done all the same.
     let _ = reply.send(done);

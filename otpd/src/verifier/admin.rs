@@ -100,11 +100,23 @@ fn undelivered(login: &LoginState) -> Option<String> {
 }
 
 /// What an administrator reads of rows that cannot be read.
-fn damaged(unreadable: &Unreadable) -> String {
-    format!(
-        "what is stored of {unreadable} is damaged, and no new backup has it; for each of them: \
-         {MEND_DAMAGED}"
-    )
+fn damaged(unreadable: &Unreadable) -> impl Iterator<Item = String> + use<> {
+    let accounts = Unreadable { sums: 0, ..unreadable.clone() };
+    let of_accounts = (!accounts.is_empty()).then(|| {
+        format!(
+            "what is stored of {accounts} is damaged, and no new backup has it; for each of them: \
+             {MEND_DAMAGED}"
+        )
+    });
+    let of_all = (unreadable.sums > 0).then(|| {
+        format!(
+            "what ranges, countries or all numbers together count is damaged ({} of them), and no \
+             new backup has it: no codes are sent to numbers of theirs until it goes by itself, a day \
+             or two after their last message; recovery codes and bypasses work",
+            unreadable.sums
+        )
+    });
+    of_accounts.into_iter().chain(of_all)
 }
 
 /// What every one of the tasks found out, by the names of their gateways.
@@ -260,7 +272,11 @@ impl Verifier {
             event: Event::DamagedRemoved { what: "name", name: Some(shown.to_owned()) },
         };
         let event = Box::new(event);
-        Ok(self.store.tidy(Chore::DiscardLost { name, event }).await? > 0)
+        let gone = self.store.tidy(Chore::DiscardLost { name: name.clone(), event }).await? > 0;
+        if !gone && self.lost_names().await?.contains(&name) {
+            return Err(StoreError::Corrupt);
+        }
+        Ok(gone)
     }
 
     /// The site's rules that hold now.
@@ -297,7 +313,7 @@ impl Verifier {
         let full = self.store.has_room().await.is_err().then(|| SHORTAGE.to_owned());
         let clock = self.clock.doubt().map(|doubt| doubt.to_string());
         let moving = self.store_stays().err().map(|error| error.to_string());
-        let damaged = (!counts.unreadable.is_empty()).then(|| damaged(&counts.unreadable));
+        let damaged = damaged(&counts.unreadable);
         let problems = full.into_iter().chain(clock).chain(moving).chain(damaged);
         let problems =
             problems.chain(self.trouble_with_hosts()).chain(self.leftover_key().await).collect();
@@ -312,7 +328,24 @@ mod tests {
 
     use tokio::task::JoinSet;
 
-    use super::{GatewayName, Standing, told};
+    use super::{GatewayName, MEND_DAMAGED, Standing, Unreadable, damaged, told};
+
+    #[test]
+    fn what_is_damaged_is_told_with_what_helps() {
+        let some = |accounts: u64, sums| Unreadable {
+            accounts,
+            first: (0..accounts).map(|nth| format!("u{nth}")).collect(),
+            sums,
+        };
+        let told = |accounts, sums| damaged(&some(accounts, sums)).collect::<Vec<_>>();
+        assert_eq!(told(0, 0), Vec::<String>::new());
+        let both = told(1, 2);
+        assert!(both[0].contains("1 user (u0)") && both[0].ends_with(MEND_DAMAGED), "{both:?}");
+        assert!(both[1].contains("(2 of them)") && both[1].contains("by itself"), "{both:?}");
+        // No account is to be removed for those.
+        assert_eq!((both.len(), told(0, 2)), (2, both[1..].to_vec()));
+        assert!(!both[1].contains(MEND_DAMAGED));
+    }
 
     #[tokio::test]
     async fn a_check_that_panics_is_told_of_like_any_other() {

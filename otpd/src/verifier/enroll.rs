@@ -230,7 +230,7 @@ pub fn stopped(account: &str) -> String {
 pub(super) fn refused_by_store(error: StoreError) -> Failure {
     let reason = match error {
         StoreError::Forbidden | StoreError::Moving => return Failure::Elsewhere(error),
-        StoreError::Damaged(_) => {
+        StoreError::Damaged(_) | StoreError::Corrupt => {
             error!(%error, "an administrator's verb failed");
             return Failure::Elsewhere(error);
         }

@@ -228,6 +228,7 @@ impl Courier {
                 | StoreError::Full
                 | StoreError::Forbidden
                 | StoreError::Damaged(_)
+                | StoreError::Corrupt
                 | StoreError::Moving,
             ) => return,
             Err(StoreError::Unknown) => None,

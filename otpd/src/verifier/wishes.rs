@@ -147,7 +147,10 @@ impl Wishes {
 const fn may_be_tried_again(error: StoreError) -> bool {
     match error {
         StoreError::Unavailable | StoreError::Full | StoreError::Moving => true,
-        StoreError::Unknown | StoreError::Forbidden | StoreError::Damaged(_) => false,
+        StoreError::Unknown
+        | StoreError::Forbidden
+        | StoreError::Damaged(_)
+        | StoreError::Corrupt => false,
     }
 }
 

@@ -290,11 +290,15 @@ pub(super) async fn what_is_of_all(subject: &impl Subject) {
     assert_eq!(wrong_codes(&town.running.store, "alice", true).await, Ok(2));
     let (names, unreadable) = snapshot(&subject.reader(keys(1))).await;
     assert_eq!((names.len(), unreadable.sums, unreadable.accounts), (2, 1, 0));
+    let told = subject.reader(keys(1)).counts(NOW).await.expect("a read").unreadable;
+    assert_eq!((told.sums, told.accounts), (1, 0), "an administrator reads of it");
     // It is deleted without being read.
     town.wait(DAY + HOUR);
     let (reader, clock) = (subject.reader(keys(1)), town.clock());
     town.running.store.forget(&reader, &clock, DAY).await.expect("upkeep");
     assert!(town.decide(scope("alice"), site()).await);
+    let told = subject.reader(keys(1)).counts(NOW).await.expect("a read").unreadable;
+    assert!(told.is_empty());
 }
 
 pub(super) async fn upkeep(subject: &impl Subject) {

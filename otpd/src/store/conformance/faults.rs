@@ -425,3 +425,23 @@ pub(super) async fn begun_without_end(subject: &impl Subject) {
     assert_eq!(answer, Err(StoreError::Unknown), "it may be committed yet");
     drop(open);
 }
+
+pub(super) async fn upkeep_again(subject: &impl Subject) {
+    let (running, plan) = failing(subject);
+    let agreement = Agreement { wall: NOW, uptime: Duration::ZERO, boot: None };
+    for (error, reliefs, expected) in [
+        (StoreError::Unavailable, 1, Ok(1)),
+        (StoreError::Unavailable, 0, Err(StoreError::Unavailable)),
+        (StoreError::Unknown, 1, Err(StoreError::Unknown)),
+        (StoreError::Full, 1, Err(StoreError::Full)),
+    ] {
+        let (arrived, _arrival) = mpsc::unbounded_channel();
+        let (fail, told) = std::sync::mpsc::channel();
+        fail.send(error).expect("it is told at once");
+        *plan.tidying.lock().unwrap() = Some((arrived, told));
+        plan.reliefs.store(reliefs, Ordering::SeqCst);
+        let chore = Chore::Agreed { agreement: agreement.clone(), event: None };
+        assert_eq!(running.store.tidy(chore).await, expected, "{error:?} {reliefs}");
+        assert_eq!(plan.reliefs.load(Ordering::SeqCst), 0, "what was kept is given up");
+    }
+}

@@ -259,3 +259,22 @@ pub(super) async fn no_trace_of_the_key_from_before(subject: &impl Subject) {
     running.stop();
     assert_eq!(traces(&first), 0);
 }
+
+pub(super) async fn nothing_is_read_by_the_key_from_before(subject: &impl Subject) {
+    let [first, second] = [1, 2].map(keys);
+    let running = Running::start(subject.open(first.clone()).expect("a new database"));
+    enroll(&running.store, &first, "alice", NUMBER).await;
+    let reader = subject.reader(first.clone());
+    assert!(reader.account(account("alice")).await.expect("a read").enrollment.is_some());
+    assert_eq!(rotate(&running.store, rotation(&first, second)).await, Ok(1));
+    // All of it would look damaged, or as if there were nothing.
+    let told = reader.account(account("alice")).await.map(drop);
+    assert_eq!(told, Err(StoreError::Unavailable));
+    let told = reader.subscribers(None, 10).await.map(|page| page.len());
+    assert_eq!(told, Err(StoreError::Unavailable));
+    let told = reader.counts(NOW).await.map(|counts| counts.unreadable.accounts);
+    assert_eq!(told, Err(StoreError::Unavailable));
+    assert_eq!(reader.lost_names().await, Err(StoreError::Unavailable));
+    assert_eq!(reader.snapshot().await.map(drop), Err(StoreError::Unavailable));
+    running.stop();
+}

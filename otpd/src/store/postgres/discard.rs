@@ -1,19 +1,25 @@
 //! What is stored of an account, and cannot be read, is taken away without being read.
 
 use rand::RngExt;
-use tokio_postgres::types::Type;
+use tokio_postgres::{Row, types::Type};
 
 use super::{
-    Postgres, audit, given, rows,
+    Postgres, audit, given,
+    lock::Wanted,
+    rows,
     session::{Parameter, Session},
     trouble::Trouble,
     write,
 };
 use crate::{
-    domain::{audit::AuditEvent, budget::SHARES, login::LoginState, records::BudgetKey},
+    domain::{
+        audit::AuditEvent,
+        budget::{Budget, SHARES},
+        login::LoginState,
+    },
     random,
     store::{
-        LostName,
+        LostName, Scope,
         format::{self, NUMBER},
     },
 };
@@ -27,29 +33,19 @@ impl Postgres {
     ) -> Result<u32, Trouble> {
         let account = &event.account;
         let own: [Parameter<'_>; 1] = [(&account.as_str(), Type::TEXT)];
-        // A row is made before it is locked, as for a decision.
-        let make = "INSERT INTO otpd.login (account, key_id, state) VALUES ($1, $2, $3)
-                    ON CONFLICT DO NOTHING";
-        let (key_id, empty) = (i64::from(self.keys.id), format::encode(&LoginState::default())?);
-        let row: [Parameter<'_>; 3] =
-            [(&account.as_str(), Type::TEXT), (&key_id, Type::INT8), (&empty, Type::BYTEA)];
-        session.execute(make, &row).await?;
-        let lock = "SELECT FROM otpd.login WHERE account = $1 FOR UPDATE";
-        if session.query(lock, &own).await?.is_empty() {
+        // Rows are made and locked as for a decision: what is deleted is what was read.
+        let wanted = Wanted::of(&[Scope::Account(account.clone())]);
+        let (accounts, numbers) = wanted.lock(session, &self.keys).await?;
+        let row = accounts.first().ok_or(Trouble::Nonsense("no row of an account"))?;
+        if row.try_get::<_, Option<&[u8]>>(2)?.is_none() {
             return Err(Trouble::Overtaken);
         }
-        let number = rows::apart(rows::enrollment_of(session, &self.keys, account).await)?;
-        let login = rows::apart(rows::login_of(session, account).await)?;
-        let select = "SELECT number_index FROM otpd.enrollment WHERE account = $1";
-        let found = session.query(select, &own).await?;
-        let index = found.first().map(|row| row.try_get::<_, &[u8]>(0)).transpose()?;
-        let index = index.and_then(|index| format::number_index(index).ok());
-        let limits = match index {
-            Some(index) => Some(rows::budget(session, BudgetKey::Number(index)).await),
-            None => None,
-        };
-        let limits = limits.map(rows::apart).transpose()?;
-        let lost = [number.is_err(), login.is_err(), matches!(limits, Some(Err(_)))];
+        let enrolled = row.try_get::<_, Option<&[u8]>>(3)?.is_some();
+        let number = enrolled.then(|| rows::enrollment(&self.keys, account, row, 3)).transpose();
+        let (number, login) = (rows::apart(number)?, rows::apart(rows::login(row, 2, 6))?);
+        let limits = numbers.first().map(Limits::of).transpose()?;
+        let lost_limits = limits.as_ref().is_some_and(|limits| limits.are_lost);
+        let lost = [number.is_err(), login.is_err(), lost_limits];
         let rows = lost.into_iter().map(u32::from).sum();
         if rows == 0 {
             return Ok(0);
@@ -68,16 +64,15 @@ impl Postgres {
         if login == LoginState::default() {
             session.execute("DELETE FROM otpd.login WHERE account = $1", &own).await?;
         } else {
-            let state = format::encode(&login)?;
+            let (key_id, state) = (i64::from(self.keys.id), format::encode(&login)?);
             let update = "UPDATE otpd.login SET key_id = $2, state = $3 WHERE account = $1";
             let row: [Parameter<'_>; 3] =
                 [(&account.as_str(), Type::TEXT), (&key_id, Type::INT8), (&state, Type::BYTEA)];
             session.execute(update, &row).await?;
         }
-        if let (Some(index), Some(Err(_))) = (index, limits) {
+        if let Some(limits) = limits.filter(|limits| limits.are_lost || limits.were_made) {
             let delete = "DELETE FROM otpd.budget WHERE kind = $1 AND key = $2 AND share = 0";
-            let key: [Parameter<'_>; 2] =
-                [(&NUMBER, Type::INT2), (&index.0.as_slice(), Type::BYTEA)];
+            let key: [Parameter<'_>; 2] = [(&NUMBER, Type::INT2), (&limits.key, Type::BYTEA)];
             session.execute(delete, &key).await?;
         }
         audit::append(session, &self.site, std::slice::from_ref(event)).await?;
@@ -107,6 +102,22 @@ impl Postgres {
             audit::append(session, &self.site, std::slice::from_ref(event)).await?;
         }
         Ok(u32::try_from(gone).unwrap_or(u32::MAX))
+    }
+}
+
+/// What counts for a number, as it was locked.
+struct Limits<'r> {
+    key: &'r [u8],
+    /// To be locked.
+    were_made: bool,
+    are_lost: bool,
+}
+
+impl<'r> Limits<'r> {
+    fn of(row: &'r Row) -> Result<Self, Trouble> {
+        let state = row.try_get::<_, Option<&[u8]>>(2)?.ok_or(Trouble::Overtaken)?;
+        let are_lost = format::decode::<Budget>(state).is_err();
+        Ok(Self { key: row.try_get(0)?, were_made: row.try_get(1)?, are_lost })
     }
 }
 

@@ -214,8 +214,6 @@ impl Postgres {
             }
             Ok(written @ (Written::All | Written::AllButAttack)) => {
                 failpoint::reach(Point::Written);
-                // Another server may have been found to be the primary since this began.
-                self.connector.accept(&session).map_err(Uncommitted::Refused)?;
                 self.finish(session).await.map(|()| written)
             }
             Err(trouble) => {
@@ -229,6 +227,8 @@ impl Postgres {
 
     /// Commits. The connection serves again, unless how it ended is in doubt.
     async fn finish(&mut self, mut session: Session) -> Result<(), Uncommitted> {
+        // Another server may have been found to be the primary since this began.
+        self.connector.accept(&session).map_err(Uncommitted::Refused)?;
         let ended = session.commit().await;
         match &ended {
             Ok(()) => self.idle = Some(session),

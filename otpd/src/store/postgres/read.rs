@@ -21,7 +21,7 @@ use super::{
 use crate::{
     domain::{
         account::Account,
-        budget::Budget,
+        budget::{Budget, Share},
         bypass::Bypass,
         challenge::Instance,
         enrollment::NumberIndex,
@@ -32,7 +32,9 @@ use crate::{
     },
     keys::Keys,
     store::{
-        Counts, ListedNumber, LostName, StoreError, Subscriber, damage, format::NUMBER, found,
+        Counts, ListedNumber, LostName, StoreError, Subscriber, damage,
+        format::{self, NUMBER},
+        found,
     },
     threads,
 };
@@ -178,6 +180,7 @@ impl Reads {
             for lost in lost_names(session).await? {
                 counts.unreadable.add(lost.to_string());
             }
+            counts.unreadable.sums = damaged_sums(session).await?;
             each_login_under_way(session, |_, login| counts.add_login(&login, now)).await?;
             Ok(counts)
         })
@@ -350,9 +353,30 @@ pub(super) async fn each_login_under_way(
     each_login(session, "WHERE account IN (SELECT account FROM otpd.challenge)", see).await
 }
 
-/// What is in the place of accounts' names.
+/// Of what many accounts do together, how much cannot be read. One share that is damaged is enough.
+async fn damaged_sums(session: &Session) -> Result<u64, Trouble> {
+    let mut damaged = BTreeSet::new();
+    let select = format!("SELECT kind, key, state FROM otpd.budget WHERE kind > {NUMBER}");
+    each(session, &select, |row| {
+        let (kind, key) = (row.try_get::<_, i16>(0)?, row.try_get::<_, &[u8]>(1)?);
+        let known = format::traffic_of(kind, key).is_ok();
+        if !known || rows::decode::<Share>(&row, 2).is_err() {
+            damaged.insert((kind, key.to_owned()));
+        }
+        Ok(())
+    })
+    .await?;
+    Ok(damaged.len() as u64)
+}
+
+/// What [`Account::new`] refuses. NUL is in no text of the server's.
+const NO_NAME: &str = "account = '' OR octet_length(account) > 256
+                       OR account ~ '[/\u{1}-\u{1f}\u{7f}-\u{9f}]'";
+
+/// What is in the place of accounts' names. The server looks for it: none but that comes over.
 async fn lost_names(session: &Session) -> Result<BTreeSet<LostName>, Trouble> {
-    let tables = NAMED_BY_ACCOUNT.map(|table| format!("SELECT account FROM otpd.{table}"));
+    let tables =
+        NAMED_BY_ACCOUNT.map(|table| format!("SELECT account FROM otpd.{table} WHERE {NO_NAME}"));
     let mut lost = BTreeSet::new();
     each(session, &tables.join(" UNION ALL "), |row| {
         lost.extend(rows::name_or_lost(&row, 0)?.err());

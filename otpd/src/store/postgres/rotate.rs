@@ -143,9 +143,9 @@ impl Postgres {
             let numbers = self.switch(&session, rotation).await?;
             Ok((session, numbers))
         };
-        let (mut session, numbers) = begun.await.map_err(Uncommitted::Refused)?;
+        let (session, numbers) = begun.await.map_err(Uncommitted::Refused)?;
         crate::failpoint::reach(crate::failpoint::Point::Written);
-        session.commit().await?;
+        self.finish(session).await?;
         self.connector.rekeyed.set();
         Ok(numbers)
     }

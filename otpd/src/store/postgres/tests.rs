@@ -1,6 +1,7 @@
 //! What only a database at the other end of a connection can do wrong, and several hosts at once.
 
 mod counted;
+mod discards;
 mod doors;
 mod errors;
 mod fleet;

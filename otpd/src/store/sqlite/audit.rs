@@ -85,8 +85,6 @@ impl Trail {
         limit: u32,
         read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
     ) -> rusqlite::Result<Vec<T>> {
-        // One state of the database for all of it.
-        let _transaction = db.unchecked_transaction()?;
         let entered = match (&self.account, self.request) {
             (None, None) => after,
             (Some(_), _) | (_, Some(_)) => index::entered(db)?.clamp(after, last.max(after)),

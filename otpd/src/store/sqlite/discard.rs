@@ -1,11 +1,8 @@
 //! What is stored of an account, and cannot be read, is taken away without being read.
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 
-use super::{
-    Sqlite,
-    rows::{self, Text},
-};
+use super::{Sqlite, corrupt, rows};
 use crate::{
     domain::{audit::AuditEvent, records::BudgetKey},
     store::{
@@ -54,9 +51,8 @@ impl Sqlite {
         let db = &self.db;
         db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         let mut gone = 0;
-        for table in ["enrollment", "login", "challenge"] {
-            let delete = format!("DELETE FROM {table} WHERE account = ?1");
-            gone += db.execute(&delete, [Text(name.bytes())])?;
+        for (table, column) in TABLES {
+            gone += take_away(db, (table, column), name)?;
         }
         if gone == 0 {
             db.execute_batch("ROLLBACK")?;
@@ -64,6 +60,54 @@ impl Sqlite {
         }
         rows::append(db, event)?;
         db.prepare_cached("COMMIT")?.execute([])?;
-        Ok(u32::try_from(gone).unwrap_or(u32::MAX))
+        Ok(gone)
     }
 }
+
+/// Where names of accounts stand, and a column of each table that no index has: what reads that reads the
+/// table itself. `NOT INDEXED` does not keep SQLite from an index that has all that is asked for.
+const TABLES: [(&str, &str); 3] =
+    [("enrollment", "number"), ("login", "state"), ("challenge", "token")];
+
+/// The name of a row as it stands there, whatever its type is.
+const NAME: &str = "coalesce(CAST(+account AS BLOB), x'')";
+
+/// Takes the rows of a lost name out of a table; how many there were. One that was damaged in the file
+/// stands where its name is not looked for, and the way to others leads by it: so all others are put down
+/// anew.
+fn take_away(
+    db: &Connection,
+    (table, column): (&str, &str),
+    name: &LostName,
+) -> rusqlite::Result<u32> {
+    let name = [name.bytes()];
+    let count = format!("SELECT count(typeof({column})) FROM {table} WHERE {NAME} = ?1");
+    let there = db.query_row(&count, name, |row| row.get(0))?;
+    if there == 0 {
+        return Ok(0);
+    }
+    let text = "CAST(?1 AS TEXT)";
+    let found = format!("SELECT EXISTS (SELECT 1 FROM {table} WHERE account = {text})");
+    let is_found = db.query_row(&found, name, |row| row.get::<_, bool>(0))?;
+    // What is found by a name that an account may have is that account's.
+    if is_found && LostName::or_account(name[0]).is_ok() {
+        return Ok(0);
+    }
+    // To delete it by its name could take a sound row for it, or end half done.
+    let anew = || {
+        // Beside it, not in memory: there may be a million.
+        let keep = format!("CREATE TABLE kept AS SELECT * FROM {table} WHERE {NAME} <> ?1");
+        db.execute(&keep, name)?;
+        db.execute_batch(&format!(
+            "DELETE FROM {table}; INSERT INTO {table} SELECT * FROM kept; DROP TABLE kept"
+        ))
+    };
+    anew().map_err(|error| match error.sqlite_error_code() {
+        Some(ErrorCode::ConstraintViolation) => corrupt("rows beside it are damaged as well"),
+        _ => error,
+    })?;
+    Ok(there)
+}
+
+#[cfg(test)]
+mod tests;

@@ -201,6 +201,8 @@ fn open(path: &Path) -> Result<Connection, OpenError> {
         db.pragma_update(None, "trusted_schema", false)?;
         // What is deleted, a number under the key from before too, is overwritten in the file.
         db.pragma_update(None, "secure_delete", true)?;
+        // Nothing of it is ever put down in a folder for everybody's temporary files.
+        db.pragma_update(None, "temp_store", "MEMORY")?;
         db.set_prepared_statement_cache_capacity(32);
         Ok(db)
     };
@@ -431,7 +433,18 @@ impl Engine for Sqlite {
             | Chore::Retired(_)
             | Chore::Reserve => {}
         }
-        self.carry_out(chore).map_err(|error| self.failed_to_commit("upkeep", &error))
+        self.carry_out(chore).map_err(|error| {
+            let told = self.failed_to_commit("upkeep", &error);
+            let asked_for =
+                matches!(chore, Chore::Discard(_) | Chore::DiscardLost { .. } | Chore::Rotate(_));
+            let corrupt = error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt);
+            // Whoever asks for it reads the way out at once.
+            if asked_for && corrupt && told == StoreError::Unavailable {
+                StoreError::Corrupt
+            } else {
+                told
+            }
+        })
     }
 }
 
@@ -459,6 +472,12 @@ fn forget_damage(db: &Connection, error: &rusqlite::Error) {
     }
 }
 
+/// An error that says that the file is damaged, where SQLite itself does not see it.
+fn corrupt(why: &str) -> rusqlite::Error {
+    let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+    rusqlite::Error::SqliteFailure(code, Some(why.to_owned()))
+}
+
 /// What an administrator does about a disk that is read-only by now.
 const READ_ONLY: &str = "the disk has become read-only: see dmesg, and mount it writable again";
 
@@ -470,11 +489,7 @@ fn remedy(error: &rusqlite::Error) -> &'static str {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             "another program holds the database: end it"
         }
-        // The key belongs to the backup as well, and numbers that are entered anew need none other.
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            "the database is damaged: stop otpd, take its file, -wal and -shm away, start it, and \
-             otpctl restore your last backup, or enroll everybody again; the key file stays"
-        }
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => damage::CORRUPT,
         Some(ErrorCode::SystemIoFailure) => "the disk fails: see dmesg",
         Some(ErrorCode::CannotOpen) => "see that otpd may read and write it and its directory",
         _ => "see the error",

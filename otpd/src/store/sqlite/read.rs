@@ -4,9 +4,9 @@ use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use rusqlite::{Connection, params};
 use tokio::sync::{mpsc, oneshot};
-use tracing::error;
+use tracing::{debug, error};
 
-use super::{OpenError, forget_damage, open, rows};
+use super::{OpenError, check_value, forget_damage, open, rows};
 use crate::{
     domain::{
         account::Account,
@@ -98,11 +98,12 @@ impl Reads {
         limit: u32,
     ) -> Result<Vec<Subscriber>, StoreError> {
         self.read(move |db, keys| {
-            let mut select = db.prepare_cached(
+            let order = rows::order(db, "enrollment", after.as_ref())?;
+            let mut select = db.prepare_cached(&format!(
                 "SELECT account, number, number_index, details, budget.state FROM enrollment
                  LEFT JOIN budget ON budget.kind = ?2 AND budget.key = number_index
-                 WHERE account > ?1 ORDER BY account",
-            )?;
+                 WHERE {order} > ?1 ORDER BY account"
+            ))?;
             let after = after.as_ref().map_or("", Account::as_str);
             let mut found = select.query(params![after, NUMBER])?;
             let (mut page, limit) = (Vec::new(), limit.try_into().unwrap_or(usize::MAX));
@@ -110,6 +111,10 @@ impl Reads {
                 && let Some(row) = found.next()?
             {
                 let Some(account) = rows::whose(row, 0)? else { continue };
+                if account.as_str() <= after {
+                    // A damaged name beside it has led back to what was listed before.
+                    continue;
+                }
                 let read = || -> rusqlite::Result<_> {
                     let enrollment = rows::enrollment(keys, &account, row, 1)?;
                     let budget = row.get_ref(4)?.as_blob_or_null()?;
@@ -119,6 +124,10 @@ impl Reads {
                 };
                 let number = read();
                 let number = number.inspect_err(|error| damage::listed(&account, error)).ok();
+                if number.is_none() && !rows::is_found(db, "enrollment", &account)? {
+                    // Its name is lost, and the next page would begin anywhere.
+                    continue;
+                }
                 page.push(Subscriber { account, number });
             }
             Ok(page)
@@ -127,7 +136,7 @@ impl Reads {
     }
 
     pub(in crate::store) async fn lost_names(&self) -> Result<BTreeSet<LostName>, StoreError> {
-        self.read(|db, _| lost_names(db)).await
+        self.read(lost_names).await
     }
 
     pub(in crate::store) async fn accounts_with(
@@ -147,6 +156,7 @@ impl Reads {
     pub(in crate::store) async fn counts(&self, now: Timestamp) -> Result<Counts, StoreError> {
         self.read(move |db, keys| {
             let mut counts = Counts::default();
+            let lost = lost_names(db, keys)?;
             let mut select =
                 db.prepare_cached("SELECT account, number, number_index, details FROM enrollment")?;
             let mut found = select.query([])?;
@@ -156,11 +166,16 @@ impl Reads {
                     Ok(enrollment) => counts.add(&enrollment),
                     Err(error) => {
                         damage::listed(&account, &error);
-                        counts.unreadable.add(account.as_str());
+                        if rows::is_found(db, "enrollment", &account)? {
+                            counts.unreadable.add(account.as_str());
+                        }
                     }
                 }
             }
-            lost_names(db)?.iter().for_each(|lost| counts.unreadable.add(lost.to_string()));
+            for name in lost {
+                counts.unreadable.add(name.to_string());
+            }
+            counts.unreadable.sums = damaged_sums(db)?;
             each_login_under_way(db, |login| counts.add_login(&login, now))?;
             Ok(counts)
         })
@@ -226,14 +241,21 @@ impl Reads {
             if reply.is_closed() {
                 return;
             }
-            let result = read(db, keys).map_err(|error| {
-                if let Some(unread) = rows::unread(&error) {
-                    return unread.refused("read");
+            let result = match under(db, keys, read) {
+                Ok(Some(found)) => Ok(found),
+                Ok(None) => {
+                    // Whoever begins anew by it says so.
+                    debug!("the database has gone over to another key");
+                    Err(StoreError::Unavailable)
                 }
-                error!(%error, "a read of the store failed");
-                forget_damage(db, &error);
-                StoreError::Unavailable
-            });
+                Err(error) => Err(if let Some(unread) = rows::unread(&error) {
+                    unread.refused("read")
+                } else {
+                    error!(%error, "a read of the store failed");
+                    forget_damage(db, &error);
+                    StoreError::Unavailable
+                }),
+            };
             let _ = reply.send(result);
         });
         self.queue.try_send(job).map_err(|_| StoreError::Unavailable)?;
@@ -242,6 +264,20 @@ impl Reads {
             Ok(Err(_)) | Err(_) => Err(StoreError::Unavailable),
         }
     }
+}
+
+/// Reads what there is at one moment; `None` where the database is under another key by then: all of it
+/// would look damaged.
+fn under<T>(
+    db: &Connection,
+    keys: &Keys,
+    read: impl FnOnce(&Connection, &Keys) -> rusqlite::Result<T>,
+) -> rusqlite::Result<Option<T>> {
+    let _at_once = db.unchecked_transaction()?;
+    if check_value(db)?.as_deref() != Some(keys.check.as_slice()) {
+        return Ok(None);
+    }
+    read(db, keys).map(Some)
 }
 
 /// The accounts that have a challenge, live or remembered. A damaged row keeps no other account from
@@ -264,14 +300,44 @@ fn each_login_under_way(db: &Connection, mut see: impl FnMut(LoginState)) -> rus
     Ok(())
 }
 
-/// What is in the place of accounts' names.
-fn lost_names(db: &Connection) -> rusqlite::Result<BTreeSet<LostName>> {
-    let mut select = db.prepare_cached(
-        "SELECT account FROM enrollment UNION ALL SELECT account FROM login
-         UNION ALL SELECT account FROM challenge",
-    )?;
-    let found = select.query_map([], |row| rows::name_or_lost(row, 0).map(Result::err))?;
-    found.filter_map(Result::transpose).collect()
+/// Of what many accounts do together, how much cannot be read.
+fn damaged_sums(db: &Connection) -> rusqlite::Result<u64> {
+    let mut select = db.prepare_cached("SELECT kind, key, state FROM budget WHERE kind > ?1")?;
+    let (mut found, mut damaged) = (select.query([NUMBER])?, 0);
+    while let Some(row) = found.next()? {
+        damaged += u64::from(rows::apart(rows::any_counted(row))?.is_err());
+    }
+    Ok(damaged)
+}
+
+/// What is in the place of accounts' names, as the tables themselves have it: the index of numbers may have
+/// the name that was, and is read where nothing else than the name is asked for. A name is lost, too, that looks like one: where no row is found by it, and the number beside
+/// it is not that account's.
+fn lost_names(db: &Connection, keys: &Keys) -> rusqlite::Result<BTreeSet<LostName>> {
+    let mut lost = BTreeSet::new();
+    let mut select = db.prepare_cached("SELECT account, number FROM enrollment")?;
+    let mut found = select.query([])?;
+    while let Some(row) = found.next()? {
+        match rows::name_or_lost(row, 0)? {
+            Ok(account) => {
+                let number = row.get_ref(1)?.as_blob();
+                let is_its = || number.is_ok_and(|number| keys.unseal(&account, number).is_ok());
+                if !rows::is_found(db, "enrollment", &account)? && !is_its() {
+                    lost.insert(LostName::of(account.as_str()));
+                }
+            }
+            Err(name) => {
+                lost.insert(name);
+            }
+        }
+    }
+    let mut select =
+        db.prepare_cached("SELECT account FROM login UNION ALL SELECT account FROM challenge")?;
+    let mut found = select.query([])?;
+    while let Some(row) = found.next()? {
+        lost.extend(rows::name_or_lost(row, 0)?.err());
+    }
+    Ok(lost)
 }
 
 #[cfg(test)]

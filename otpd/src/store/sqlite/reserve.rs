@@ -14,7 +14,7 @@ use std::{
 use nix::{
     errno::Errno,
     fcntl::{OFlag, posix_fallocate},
-    sys::statvfs::statvfs,
+    sys::statvfs::{FsFlags, Statvfs, statvfs},
 };
 use tracing::{error, info, warn};
 
@@ -108,14 +108,21 @@ impl Reserve {
 
     /// Bytes that are free; none when nobody can tell.
     pub(super) fn room(&self) -> u64 {
-        let folder = self.path.parent().unwrap_or(Path::new("/"));
-        statvfs(folder)
-            .map_or(0, |disk| disk.blocks_available().saturating_mul(disk.fragment_size()))
+        self.disk().map_or(0, |disk| disk.blocks_available().saturating_mul(disk.fragment_size()))
+    }
+
+    /// What the system says of the disk.
+    fn disk(&self) -> nix::Result<Statvfs> {
+        statvfs(self.path.parent().unwrap_or(Path::new("/")))
     }
 
     /// Whether the disk has become read-only, as it may after an error. `SQLite` does not tell that from
-    /// a disk that fails, so this writes into the file, which holds nothing.
+    /// a disk that fails, so this writes into the file, which holds nothing; where it was given up, the
+    /// system says of most disks what became of them.
     pub(super) fn is_read_only(&self) -> bool {
+        if !self.held {
+            return self.disk().is_ok_and(|disk| disk.flags().contains(FsFlags::ST_RDONLY));
+        }
         let write = || {
             let mut options = OpenOptions::new();
             let file =
@@ -123,7 +130,7 @@ impl Reserve {
             file.write_all_at(&[0], 0)
         };
         let read_only = io::ErrorKind::ReadOnlyFilesystem;
-        self.held && write().is_err_and(|error: io::Error| error.kind() == read_only)
+        write().is_err_and(|error: io::Error| error.kind() == read_only)
     }
 
     fn begin_shortage(&self) {

@@ -4,10 +4,11 @@ use rusqlite::{Connection, Error, OptionalExtension, Row, params, types::Type};
 use tracing::{error, warn};
 
 use super::{
-    Sqlite, check_value,
+    Sqlite, check_value, corrupt,
     rows::{self, Text},
 };
 use crate::{
+    domain::account::Account,
     failpoint::{self, Point},
     keys::{Keys, Unsealable},
     store::{
@@ -103,7 +104,11 @@ impl Sqlite {
     }
 }
 
-/// Encrypts all numbers anew, and has what is counted for them found by the next key; how many.
+/// A row's name, number and index.
+type Sealed = (Result<Account, LostName>, Vec<u8>, Vec<u8>);
+
+/// Encrypts all numbers anew, and has what is counted for them found by the next key; how many. An error
+/// where one is left that could be read: it would be lost with the key from before.
 fn renew_all(db: &Connection, before: &Keys, next: &Keys) -> rusqlite::Result<u32> {
     let mut select = db.prepare(
         "SELECT account, number, number_index FROM enrollment WHERE account > ?1
@@ -114,39 +119,57 @@ fn renew_all(db: &Connection, before: &Keys, next: &Keys) -> rusqlite::Result<u3
     let mut enrollment = db.prepare(update)?;
     let update = "UPDATE budget SET key_id = ?3, key = ?4 WHERE kind = ?1 AND key = ?2";
     let mut budget = db.prepare(update)?;
-    let (mut numbers, mut after) = (0_u32, Vec::new());
+    let (mut numbers, mut left_out, mut after) = (0_u32, 0_u32, Vec::new());
     loop {
         let row = |row: &Row<'_>| {
-            let name = row.get_ref(0)?.as_bytes()?.to_owned();
+            let name = rows::name_or_lost(row, 0)?;
             Ok((name, row.get::<_, Vec<u8>>(1)?, row.get::<_, Vec<u8>>(2)?))
         };
         let page = select.query_map(params![Text(&after), PAGE], row)?;
-        let page: Vec<(Vec<u8>, Vec<u8>, Vec<u8>)> = page.collect::<rusqlite::Result<_>>()?;
-        let Some((last, ..)) = page.last() else { return Ok(numbers) };
-        last.clone_into(&mut after);
+        let page: Vec<Sealed> = page.collect::<rusqlite::Result<_>>()?;
+        let Some((last, ..)) = page.last() else { break };
+        let bytes = |name: &Result<Account, LostName>| match name {
+            Ok(account) => account.as_str().as_bytes().to_owned(),
+            Err(no_name) => no_name.bytes().to_owned(),
+        };
+        let before_it = std::mem::replace(&mut after, bytes(last));
+        if after <= before_it {
+            return Err(corrupt("a damaged name leads back to where it was"));
+        }
         for (name, sealed, old_index) in page {
+            if bytes(&name) <= before_it {
+                continue;
+            }
             // It stays as it is, and can be removed.
-            let named = LostName::or_account(&name).inspect_err(LostName::left_out);
-            let Ok(account) = named else { continue };
+            let Ok(account) = name.inspect_err(LostName::left_out) else {
+                left_out += 1;
+                continue;
+            };
             let renewed = match Renewed::of(before, next, &account, &sealed) {
                 Ok(renewed) => renewed,
                 // It can be read by no key.
                 Err(error) => {
                     error!(%account, %error, "the account's number is damaged, and stays so");
+                    left_out += 1;
                     continue;
                 }
             };
             let (index, [old_range, range]) = (renewed.index, renewed.range);
-            enrollment.execute(params![
-                account.as_str(),
-                next.id,
-                renewed.number,
-                index.as_slice()
-            ])?;
+            let values = params![account.as_str(), next.id, renewed.number, index.as_slice()];
+            if enrollment.execute(values)? != 1 {
+                return Err(corrupt("a number is not found by the name beside it"));
+            }
             // Of several who share one, the first takes it along.
             budget.execute(params![NUMBER, old_index, next.id, index.as_slice()])?;
             budget.execute(params![RANGE, old_range.as_slice(), next.id, range.as_slice()])?;
             numbers = numbers.saturating_add(1);
         }
     }
+    // A damaged name may have led past others.
+    let left = "SELECT count(*) FROM enrollment WHERE key_id <> ?1";
+    let left = db.query_row(left, [next.id], |row| row.get::<_, u32>(0))?;
+    if left > left_out {
+        return Err(corrupt("some numbers are not found in the order of their names"));
+    }
+    Ok(numbers)
 }

@@ -84,7 +84,14 @@ pub(super) fn name_or_lost(
     row: &Row<'_>,
     column: usize,
 ) -> rusqlite::Result<Result<Account, LostName>> {
-    Ok(LostName::or_account(row.get_ref(column)?.as_bytes()?))
+    Ok(match row.get_ref(column)? {
+        ValueRef::Text(text) => LostName::or_account(text),
+        // What its type is, is in the file as well.
+        ValueRef::Blob(bytes) => Err(LostName::of(bytes)),
+        ValueRef::Null => Err(LostName::of("")),
+        ValueRef::Integer(number) => Err(LostName::of(number.to_string())),
+        ValueRef::Real(number) => Err(LostName::of(number.to_string())),
+    })
 }
 
 /// The account whose row it is; `None`, which is logged, where its name is damaged.
@@ -115,6 +122,25 @@ pub(super) fn login_of(db: &Connection, account: &Account) -> rusqlite::Result<L
     let mut select = db.prepare_cached("SELECT state FROM login WHERE account = ?1")?;
     let read = select.query_row([account.as_str()], |row| login(row, 0)).optional();
     Ok(of(Some(account), Damage::Logins, read)?.unwrap_or_default())
+}
+
+/// Whether a row of a table that was come across is found by its name too: one whose name was damaged in
+/// the file stands where no name like it is looked for.
+pub(super) fn is_found(db: &Connection, table: &str, account: &Account) -> rusqlite::Result<bool> {
+    let select = format!("SELECT EXISTS (SELECT 1 FROM {table} WHERE account = ?1)");
+    db.prepare_cached(&select)?.query_row([account.as_str()], |row| row.get(0))
+}
+
+/// By what a page of a table is looked for that goes on after an account. Where that is not found, for a
+/// damaged name on the way to it leads elsewhere, what comes after it would not be either: then the table
+/// is gone through from its beginning.
+pub(super) fn order(
+    db: &Connection,
+    table: &str,
+    after: Option<&Account>,
+) -> rusqlite::Result<&'static str> {
+    let found = after.map(|after| is_found(db, table, after)).transpose()?;
+    Ok(if found.unwrap_or(true) { "account" } else { "+account" })
 }
 
 /// The enrollment row alone.

@@ -6,9 +6,9 @@
 use minicbor::{Decode, Encode};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use tokio::sync::{mpsc, oneshot};
-use tracing::error;
+use tracing::{debug, error};
 
-use super::{Reads, read::open_to_read, rows};
+use super::{Reads, check_value, read::open_to_read, rows};
 use crate::{
     domain::{login::LoginState, restore::Kept, time::Timestamp},
     keys::Keys,
@@ -20,8 +20,8 @@ use crate::{
     threads,
 };
 
-/// What a snapshot begins with.
-type Begun = rusqlite::Result<(u32, Option<(i64, Timestamp)>)>;
+/// What a snapshot begins with; `None` where the database is under another key by then.
+type Begun = rusqlite::Result<Option<(u32, Option<(i64, Timestamp)>)>>;
 
 /// Where its rows go.
 type Pieces = mpsc::Sender<Result<Option<Piece>, StoreError>>;
@@ -37,8 +37,8 @@ impl Reads {
         let work = move || match open_to_read(&path) {
             Ok(db) => {
                 // An error to begin with is told first; one later goes where the rows go.
-                let start = start(&db);
-                let good = start.is_ok();
+                let start = start(&db, &keys);
+                let good = matches!(start, Ok(Some(_)));
                 if tell.send(start).is_ok() && good {
                     read(&db, &keys, &pieces);
                 }
@@ -49,11 +49,15 @@ impl Reads {
             error!(%error, "there is no thread for a snapshot of the store");
             StoreError::Unavailable
         })?;
-        let (enrolled, newest) =
-            told.await.map_err(|_| StoreError::Unavailable)?.map_err(|error| {
-                error!(%error, "a snapshot of the store cannot be taken");
-                StoreError::Unavailable
-            })?;
+        let begun = told.await.map_err(|_| StoreError::Unavailable)?.map_err(|error| {
+            error!(%error, "a snapshot of the store cannot be taken");
+            StoreError::Unavailable
+        })?;
+        let Some((enrolled, newest)) = begun else {
+            // Whoever begins anew by it says so.
+            debug!("the database has gone over to another key");
+            return Err(StoreError::Unavailable);
+        };
         Ok(Snapshot { enrolled, newest, pieces: rest })
     }
 
@@ -99,12 +103,15 @@ impl Reads {
     }
 }
 
-fn start(db: &Connection) -> Begun {
+fn start(db: &Connection, keys: &Keys) -> Begun {
     db.execute_batch("BEGIN")?;
+    if check_value(db)?.as_deref() != Some(keys.check.as_slice()) {
+        return Ok(None);
+    }
     let enrolled = rows::enrolled(db)?;
     let newest = "SELECT id, at FROM audit ORDER BY id DESC LIMIT 1";
     let newest = db.query_row(newest, [], |row| Ok((row.get(0)?, Timestamp(row.get(1)?))));
-    Ok((enrolled, newest.optional()?))
+    Ok(Some((enrolled, newest.optional()?)))
 }
 
 /// Reads everything, as far as somebody takes it.
@@ -182,7 +189,8 @@ fn without_number(
     left_out: &mut LeftOut,
 ) -> rusqlite::Result<Wanted> {
     let select = "SELECT account, state FROM login
-                  WHERE account NOT IN (SELECT account FROM enrollment)";
+                  WHERE NOT EXISTS (SELECT 1 FROM enrollment
+                                    WHERE enrollment.account = login.account)";
     let mut select = db.prepare(select)?;
     let mut found = select.query([])?;
     let mut accounts = Vec::with_capacity(ROWS);

@@ -36,10 +36,14 @@ impl Reads {
                  ORDER BY kind, key LIMIT ?4",
             )?;
             let after = after.unwrap_or(BudgetId { kind: 0, key: Vec::new() });
-            let mut found = select.query(params![after.kind, after.key, now.0, PAGE])?;
+            let mut found = select.query(params![after.kind, &after.key, now.0, PAGE])?;
             let mut page = Idle::default();
             while let Some(row) = found.next()? {
                 let id = BudgetId { kind: row.get(0)?, key: row.get(1)? };
+                if page.last.as_ref().unwrap_or(&after) >= &id {
+                    // Damage in the file has led back, or ahead.
+                    continue;
+                }
                 if row.get(2)? {
                     page.idle.push(id.clone());
                 }
@@ -56,10 +60,14 @@ impl Reads {
         now: Timestamp,
     ) -> Result<Stale, StoreError> {
         self.read(move |db, _| {
-            let mut select = db.prepare_cached(
-                "SELECT account, state, account IN (SELECT account FROM enrollment) FROM login
-                 WHERE account > ?1 ORDER BY account",
-            )?;
+            let order = rows::order(db, "login", after.as_ref())?;
+            // Where a name is damaged, whether another is IN the names is NULL.
+            let mut select = db.prepare_cached(&format!(
+                "SELECT account, state,
+                        EXISTS (SELECT 1 FROM enrollment
+                                WHERE enrollment.account = login.account)
+                 FROM login WHERE {order} > ?1 ORDER BY account"
+            ))?;
             let after = after.as_ref().map_or("", Account::as_str);
             let mut found = select.query([after])?;
             let (mut page, mut seen) = (Stale::default(), 0);
@@ -67,6 +75,10 @@ impl Reads {
                 && let Some(row) = found.next()?
             {
                 let Some(account) = rows::whose(row, 0)? else { continue };
+                if account.as_str() <= after {
+                    // A damaged name beside it has led back to what was seen before.
+                    continue;
+                }
                 seen += 1;
                 // One damaged row must not keep all the others.
                 match rows::login(row, 1) {
@@ -76,7 +88,7 @@ impl Reads {
                     Ok(_) => {}
                     Err(error) => error!(%account, %error, "the account's logins are damaged"),
                 }
-                page.last = Some(account);
+                page.last = page.last.max(Some(account));
             }
             Ok(page)
         })

@@ -1,7 +1,10 @@
 //! Servers that must not decide: standbys, primaries from before a failover, those that take no
 //! changes; and those that can.
 
-use super::{Postgres, PostgresSettings, StoreError, charge, charged, keys, open, serve, testing};
+use super::{
+    super::{Uncommitted, rotate, trouble::Trouble},
+    Postgres, PostgresSettings, StoreError, charge, charged, keys, open, serve, testing,
+};
 use crate::{
     domain::{account::Account, budget::Purse, time::Timestamp},
     postgres_server::Server as TestServer,
@@ -123,6 +126,34 @@ async fn what_was_begun_on_a_primary_from_before_a_failover_is_not_committed() {
 }
 
 #[tokio::test]
+async fn upkeep_that_was_begun_on_a_primary_from_before_a_failover_is_not_committed() {
+    let primary = TestServer::start();
+    drop(testing::open(&primary, keys(), 1).expect("a schema"));
+    let standby = primary.standby();
+    let mut engine = open(both(&primary, &standby));
+    let chore = engine.begun().await.expect("begun");
+    let rotation = rotate::begin(&engine.connector).await.expect("begun");
+    for (session, name) in [(&chore, "chore"), (&rotation, "rotation")] {
+        let write = format!("INSERT INTO otpd.meta VALUES ('{name}', '')");
+        session.simple(&write).await.expect("a row");
+    }
+    standby.promote();
+    let connector = engine.connector.clone();
+    super::super::watch::look(&connector).await;
+    for session in [chore, rotation] {
+        let ended = engine.finish(session).await;
+        let outdated = Trouble::Outdated { found: 1, known: 2 }.to_string();
+        match ended {
+            Err(Uncommitted::Refused(trouble)) => assert_eq!(trouble.to_string(), outdated),
+            other => panic!("{other:?}"),
+        }
+    }
+    let found = "SELECT count(*) FROM otpd.meta WHERE name IN ('chore', 'rotation')";
+    let counts = [&primary, &standby].map(|server| server.sql("otpd", found));
+    assert_eq!(counts, ["0", "0"]);
+}
+
+#[tokio::test]
 async fn a_newer_timeline_of_another_database_is_nothing_to_go_by() {
     let mut ours = TestServer::start();
     let folder = tempfile::tempdir().expect("a folder");
@@ -216,7 +247,7 @@ async fn a_transaction_that_the_server_gave_up_is_not_committed() {
     // Refused, and nothing of it is left on the connection.
     let mut engine = testing::open(&server, keys(), 1).expect("a database");
     let ended = engine.finish(session).await;
-    assert!(matches!(ended, Err(super::super::Uncommitted::Refused(_))), "{ended:?}");
+    assert!(matches!(ended, Err(Uncommitted::Refused(_))), "{ended:?}");
     let kept = engine.idle.as_ref().expect("it serves again");
     kept.simple("SELECT 1").await.expect("no failed transaction");
 }
