@@ -5,7 +5,8 @@
  *                                    send and recv with ERRNO 0 move a single byte instead
  *   FAULT_TOLD=PATH                  where the number of calls that failed is written at the end
  *
- * NAME is that of the C function; `memory` is every way to ask for some. */
+ * NAME is that of the C function; `memory` is every way to ask for some, and `getenv` every way to ask for
+ * a variable of the environment, which is not there then. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -88,6 +89,15 @@ int close(int fd) {
     if (strike)
         errno = (int)error;
     return strike ? -1 : result;
+}
+
+/* A variable that is not set is no error; that it was asked for is. */
+char *getenv(const char *name) {
+    return STRIKES("getenv") ? NULL : NEXT(getenv, name);
+}
+
+char *secure_getenv(const char *name) {
+    return STRIKES("getenv") ? NULL : NEXT(secure_getenv, name);
 }
 
 ssize_t send(int fd, const void *bytes, size_t length, int flags) {

@@ -2,7 +2,8 @@
 //! first line of every parser, and what lies behind it would never run.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    collections::{BTreeMap, BTreeSet},
+    sync::{LazyLock, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -10,26 +11,56 @@ use std::{
 /// options of its own.
 pub(crate) const TIME: Duration = Duration::from_secs(10);
 
-/// How often targets of this process ran.
-static RUNS: AtomicU64 = AtomicU64::new(0);
+/// What became of the targets of this process, by their names.
+static TARGETS: LazyLock<Mutex<BTreeMap<&'static str, Runs>>> = LazyLock::new(Mutex::default);
 
-/// Counts a run.
-pub(crate) fn run() {
-    RUNS.fetch_add(1, Ordering::Relaxed);
+struct Runs {
+    number: u64,
+    /// How many seeds there are in the tree.
+    seeds: u64,
+    /// Those that did not run yet.
+    missing: BTreeSet<Vec<u8>>,
+}
+
+impl Runs {
+    fn new(target: &str) -> Self {
+        let folder = corpus(target);
+        let files = std::fs::read_dir(&folder).expect("a corpus");
+        let read = |file: std::io::Result<std::fs::DirEntry>| std::fs::read(file?.path());
+        let seeds = files.map(|file| read(file).expect("a seed")).collect::<Vec<_>>();
+        assert!(!seeds.is_empty(), "{folder} is empty");
+        Self { number: 0, seeds: seeds.len() as u64, missing: seeds.into_iter().collect() }
+    }
+}
+
+/// Where a target's corpus is.
+fn corpus(target: &str) -> String {
+    format!("{}/../tests/fuzz/__fuzz__/{target}/corpus", env!("CARGO_MANIFEST_DIR"))
+}
+
+fn targets() -> MutexGuard<'static, BTreeMap<&'static str, Runs>> {
+    TARGETS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Counts a run with this input.
+pub(crate) fn run(target: &'static str, input: &[u8]) {
+    let mut targets = targets();
+    let runs = targets.entry(target).or_insert_with(|| Runs::new(target));
+    runs.number += 1;
+    runs.missing.remove(input);
 }
 
 /// The fewest runs beside the corpus: ten a second, where a parser is done in microseconds.
 const FEWEST: u64 = 100;
 
-/// Says how often a target ran, which is more often than it has seeds in the tree: a corpus that is not
-/// found is no error to the engine, and neither is a time of zero.
+/// Says how often a target ran: with each of its seeds in the tree, and more often than that. A corpus
+/// that is not found is no error to the engine, and neither is a time of zero.
 pub(crate) fn report(target: &str) {
-    let folder = format!("{}/../tests/fuzz/__fuzz__/{target}/corpus", env!("CARGO_MANIFEST_DIR"));
-    let seeds = std::fs::read_dir(&folder).expect("a corpus").count() as u64;
-    let runs = RUNS.load(Ordering::Relaxed);
-    println!("{target}: {runs} runs, {seeds} of them of the corpus");
-    assert!(seeds > 0, "{folder} is empty");
-    assert!(runs >= seeds + FEWEST, "{target}: {runs} runs and {seeds} seeds");
+    let targets = targets();
+    let Runs { number, seeds, missing } = targets.get(target).expect("it ran");
+    println!("{target}: {number} runs, {seeds} of them of the corpus");
+    assert!(missing.is_empty(), "{target}: of {} these did not run: {missing:?}", corpus(target));
+    assert!(*number >= seeds + FEWEST, "{target}: {number} runs and {seeds} seeds");
 }
 
 /// Most edits of one seed.

@@ -44,7 +44,7 @@ fn read(line: &[u8], space: u8) -> Result<Args, Vec<String>> {
 #[test]
 fn arguments() {
     bolero::check!(name = "arguments").with_test_time(TIME).for_each(|input: &[u8]| {
-        edit::run();
+        edit::run("arguments", input);
         let line = edited(&LINES, input);
         match read(&line, b' ') {
             Ok(args) => {

@@ -62,7 +62,16 @@ impl Place {
         place
     }
 
-    /// The same where this keeps what the daemon knows.
+    /// The same in memory, where there is such a place: what is measured there is not the disk.
+    #[must_use]
+    pub fn in_memory(phone: &Phone) -> Self {
+        let memory = Path::new("/dev/shm");
+        let place = if memory.is_dir() { Self::empty_in(memory) } else { Self::empty() };
+        place.configure(&place.settings(phone));
+        place
+    }
+
+    /// One where this keeps what the daemon knows.
     #[must_use]
     pub fn kept_by(keeper: Keeper, phone: &Phone) -> Self {
         let mut place = Self::new(phone);
@@ -102,8 +111,13 @@ impl Place {
     /// A place without a configuration.
     #[must_use]
     pub fn empty() -> Self {
+        Self::empty_in(&std::env::temp_dir())
+    }
+
+    fn empty_in(folder: &Path) -> Self {
         raise_descriptors();
-        let folder = tempfile::Builder::new().prefix("otpd-").tempdir().expect("a directory");
+        let folder = tempfile::Builder::new().prefix("otpd-").tempdir_in(folder);
+        let folder = folder.expect("a directory");
         // Other users connect to the socket in it; nobody but root writes there.
         let open = fs::Permissions::from_mode(0o755);
         fs::set_permissions(folder.path(), open).expect("a mode");

@@ -102,7 +102,11 @@ fn end_of_input() -> mpsc::Receiver<()> {
     end
 }
 
-/// Prints a line once every connection has been tried, and at the end how many were opened.
+/// Further rounds of a siege whose begin is told.
+const TOLD: u32 = 3;
+
+/// Prints a line when every connection has been tried, one when the next rounds begin, and at the end
+/// how many connections were opened, and how many bytes were written in all.
 fn besiege(
     socket: &Path,
     number: u32,
@@ -112,40 +116,48 @@ fn besiege(
     let habits = habits.iter().map(|&(words, times, again)| (words.repeat(times), again));
     let habits = habits.collect::<Vec<_>>();
     let end = end_of_input();
-    let (mut opened, mut told) = (0_u64, false);
+    let (mut opened, mut written, mut rounds) = (0_u64, 0_u64, 0_u32);
     let mut held = Vec::new();
     held.resize_with(usize::try_from(number).unwrap_or_default(), || None);
     loop {
         for (stream, (words, again)) in held.iter_mut().zip(habits.iter().cycle()) {
-            if stream.as_mut().is_some_and(|stream| is_open(stream, again.then_some(words))) {
+            let again = again.then_some(words);
+            if stream.as_mut().is_some_and(|stream| is_open(stream, again, &mut written)) {
                 continue;
             }
             let mut fresh = UnixStream::connect(socket)?;
             fresh.set_nonblocking(true)?;
             opened += 1;
             // It may have been closed already.
-            let _ = fresh.write(words);
+            written += fresh.write(words).map_or(0, |count| count as u64);
             *stream = Some(fresh);
         }
-        if !told {
+        if rounds == 0 {
             writeln!(io::stdout(), "all tried")?;
-            told = true;
         }
         match end.recv_timeout(pause) {
             Err(RecvTimeoutError::Timeout) => {}
             Ok(()) | Err(RecvTimeoutError::Disconnected) => break,
         }
+        rounds = rounds.saturating_add(1);
+        if rounds <= TOLD {
+            writeln!(io::stdout(), "again")?;
+        }
     }
-    writeln!(io::stdout(), "{opened}")
+    writeln!(io::stdout(), "{opened} {written}")
 }
 
-/// Whether the daemon holds it still; what it says is read, and these words are said again.
-fn is_open(stream: &mut UnixStream, again: Option<&Vec<u8>>) -> bool {
+/// Whether the daemon holds it still; what it says is read, and these words are said again, and counted.
+fn is_open(stream: &mut UnixStream, again: Option<&Vec<u8>>, written: &mut u64) -> bool {
     let mut replies = [0; 4096];
     let open = |result: io::Result<usize>, end: bool| match result {
         Ok(count) => count > 0 || !end,
         Err(error) => error.kind() == io::ErrorKind::WouldBlock,
     };
     open(stream.read(&mut replies), true)
-        && again.is_none_or(|words| open(stream.write(words), false))
+        && again.is_none_or(|words| {
+            let said = stream.write(words);
+            *written += said.as_ref().map_or(0, |count| *count as u64);
+            open(said, false)
+        })
 }

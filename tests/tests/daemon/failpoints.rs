@@ -500,3 +500,42 @@ fn ends_an_import(keeper: Keeper) {
 fn killed_between_the_two_halves_of_an_imports_end() {
     Keeper::ALL.into_iter().for_each(ends_an_import);
 }
+
+/// What there is of the schema: its tables, sequences and indexes, whether the key is noted, and whether
+/// logins can be kept.
+fn schema(server: &Server) -> (u32, bool, bool) {
+    let number = |select: &str| server.sql("otpd", select).parse::<u32>().expect("a number");
+    let all = "SELECT count(*) FROM pg_class WHERE relnamespace = to_regnamespace('otpd')";
+    let login = number("SELECT (to_regclass('otpd.login') IS NOT NULL)::int") == 1;
+    let keyed = "SELECT count(*) FROM otpd.meta WHERE name = 'key-check'";
+    (number(all), login, login && number(keyed) == 1)
+}
+
+/// At a server on which no daemon ever was.
+fn makes_a_schema(point: &str, is_made: bool) {
+    let phone = Phone::start();
+    let mut place = Place::new(&phone);
+    let wall = Wall::new(&place);
+    place.own(Server::start_by(wall.words(), ""));
+    fs::write(armed(&place), format!("failpoint-{point} 1")).expect("a file");
+    let mut command = wall.under(place.command_of(failpoints()));
+    command.env("OTPD_FAILPOINT", armed(&place));
+    let died = Daemon::try_spawn(command, place.socket(), ": ready ").err().expect("its end");
+    assert_eq!(died.signal(), Some(9), "{point}: {died:?}");
+    fs::remove_file(armed(&place)).expect("the file");
+    place.wait_until_left();
+    let found = schema(place.server().expect("a server"));
+
+    let daemon = start(&place, &wall);
+    let whole = schema(place.server().expect("a server"));
+    assert!(whole.1 && whole.2, "{point}: {whole:?}");
+    assert_eq!(found, if is_made { whole } else { (0, false, false) }, "{point}: all or nothing");
+    daemon.enroll(&phone, USER, NUMBER);
+    World { phone, place, wall, daemon }.logs_in();
+}
+
+#[test]
+fn killed_while_the_first_daemon_makes_the_schema() {
+    makes_a_schema("written", false);
+    makes_a_schema("committed", true);
+}

@@ -22,7 +22,7 @@ use super::{
     receipts::spoken,
     tls::{CA_FILE, Ear, Front},
     trail::Watcher,
-    vendors::{after, delivery, gateway},
+    vendors::{after, delivery, gateway, texml},
     web::Web,
 };
 
@@ -35,8 +35,8 @@ const SENDING: &str = "A code is being sent by text message to the number ending
 const CALLED: &str = "The number ending 42 is being called with a code";
 const CALLING: &str = "A call with a code is being placed to the number ending 42";
 
-/// Vendors that call with what their tables say for messages.
-const CALLERS: [Vendor; 3] = [Vendor::Plivo, Vendor::SignalWire, Vendor::Twilio];
+/// Vendors that call.
+const CALLERS: [Vendor; 4] = [Vendor::Telnyx, Vendor::Plivo, Vendor::SignalWire, Vendor::Twilio];
 
 /// What a fault comes to.
 enum Outcome {
@@ -78,11 +78,18 @@ impl Scene {
             Channel::Sms => delivery(&vendors, &[]),
             Channel::Voice => Web::new().settings() + &delivery(&vendors, &vendors),
         };
+        // Calls need more of one vendor's table.
+        let calls = |vendor| match (vendor, by) {
+            (Vendor::Telnyx, Channel::Voice) => texml(&carrier),
+            _ => String::new(),
+        };
         let tables = [
             route,
             gateway(&place, &accounts, first, base),
+            calls(first),
             more.to_owned(),
             gateway(&place, &accounts, second, &carrier.url(second)),
+            calls(second),
         ];
         place.configure(&(place.basics() + &tables.concat()));
         let daemon = place.start();
@@ -96,6 +103,7 @@ impl Scene {
     /// A login, which must come to `outcome`.
     fn log_in(&mut self, name: &str, prompt: &str, outcome: &Outcome) {
         let name = format!("{name}, {}", self.first.name());
+        let before = self.daemon.show(USER).sends_24h;
         let mut wire = self.daemon.connect();
         let prompted = wire.prompt(&login(USER, None));
         assert!(prompted.text.starts_with(prompt), "{name}: {}", prompted.text);
@@ -124,6 +132,7 @@ impl Scene {
             (_, failed) => panic!("{name}: {failed:?}"),
         }
         assert!(self.carrier.pending(NUMBER).is_none(), "{name}: it comes once");
+        assert_eq!(self.daemon.show(USER).sends_24h, before + 1, "{name}: charged once");
         assert!(self.daemon.is_running(), "{name}");
     }
 

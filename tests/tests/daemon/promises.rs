@@ -8,9 +8,12 @@ use std::{
     sync::OnceLock,
 };
 
-use otp_proto::login::{Answer, Begin, Step, Verdict};
+use otp_proto::{
+    admin::Status,
+    login::{Answer, Begin, Step, Verdict},
+};
 use otpd_tests::{
-    daemon::{Daemon, Place},
+    daemon::{ADMIN_GROUP, Daemon, Place},
     disk::{self, EIO, ENOSPC, EROFS, What, kinds},
     pam::build::compile,
     phone::{Phone, Vendor},
@@ -19,7 +22,7 @@ use otpd_tests::{
 
 use super::{
     full_disk,
-    people::{PEOPLE, script},
+    people::{PEOPLE, ids, relay, script},
 };
 
 /// Who waits at a prompt when the fault begins.
@@ -190,7 +193,9 @@ fn limit_descriptors(pid: u32, number: usize) {
 }
 
 fn descriptors(place: &Place, _: &Phone) -> Stage {
-    Stage::new(place.start(), |_, _, daemon| {
+    // Who is in files that cannot be opened cannot be found, whatever this machine asks besides.
+    let daemon = with_nsswitch(place, "passwd: files\ngroup: files\n", |_| ());
+    Stage::new(daemon, |_, _, daemon| {
         let pid = daemon.pid();
         // What is open stays open, and nothing else can be opened.
         limit_descriptors(pid, 3);
@@ -202,7 +207,7 @@ fn descriptors(place: &Place, _: &Phone) -> Stage {
 const STRANGER: &str = "far0";
 
 /// A daemon on a host whose directory, which is asked before its files, knows nobody, and hangs when it is
-/// asked for those whom the file `hangs` names.
+/// asked what the file `hangs` says.
 fn with_directory(place: &Place) -> Daemon {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
     let library = LIBRARY.get_or_init(|| {
@@ -211,20 +216,27 @@ fn with_directory(place: &Place) -> Daemon {
         compile("faults/nss.c", beside, "libnss_far.so.2", &["-shared", "-fPIC"], &[])
     });
     let beside = library.parent().expect("a file in a directory");
-    place.keep("nsswitch.conf", "passwd: far files\ngroup: files\n");
+    with_nsswitch(place, "passwd: far files\ngroup: far files\n", |command| {
+        command.env("LD_LIBRARY_PATH", beside).env("NSS_HANGS", place.file("hangs"));
+    })
+}
+
+/// A daemon on a host that looks accounts up like this.
+fn with_nsswitch(place: &Place, order: &str, more: impl FnOnce(&mut Command)) -> Daemon {
+    place.keep("nsswitch.conf", order);
     let otpd = place.command();
     let mut command = Command::new("unshare");
     command.args(["--mount", "--propagation", "private", "sh", "-c"]);
     command.args(["mount --bind \"$0\" /etc/nsswitch.conf && exec \"$@\""]);
     command.arg(place.file("nsswitch.conf")).arg(otpd.get_program()).args(otpd.get_args());
-    command.env("LD_LIBRARY_PATH", beside).env("NSS_HANGS", place.file("hangs"));
+    more(&mut command);
     Daemon::spawn(command, place.socket(), ": ready ")
 }
 
 /// The directory hangs when it is asked for `whom`.
 fn directory(place: &Place, whom: &'static str) -> Stage {
     Stage::new(with_directory(place), move |place, _, daemon| {
-        place.keep("hangs", whom);
+        place.keep("hangs", &format!("account {whom}"));
         let (file, mut wire) = (place.file("hangs"), daemon.connect());
         assert!(wire.post(&login(whom, None)));
         Box::new(move |_| {
@@ -326,6 +338,49 @@ fn under_each_fault_nobody_is_granted_wrongly_and_everything_recovers() {
         }
     });
     println!("{} kinds of fault injected", FAULTS.len());
+}
+
+/// Nobody is let in because a directory is silent: whoever is exempt by a group is asked for a code.
+#[test]
+fn who_is_exempt_by_a_group_that_cannot_be_looked_up_is_asked_for_a_code() {
+    let phone = Phone::start();
+    let place = Place::new(&phone);
+    // Whoever Debian calls `man` is in this group, and in no other.
+    place.configure(&(place.settings(&phone) + "\n[policy]\nexempt-groups = [\"man\"]\n"));
+    let daemon = with_directory(&place);
+    daemon.enroll(&phone, WAITS, PEOPLE[0].1);
+    let ignored = || {
+        let step = daemon.connect().begin(WAITS).step;
+        assert_eq!(step.verdict, Some(Verdict::Ignored), "{step:?}");
+    };
+    ignored();
+    place.keep("hangs", &format!("groups {WAITS}"));
+    logs_in(&daemon, &phone, WAITS, "no groups");
+    daemon.wait_for("NSS did not answer within 2 s");
+    fs::remove_file(place.file("hangs")).expect("a file");
+    ignored();
+}
+
+/// Nobody may administer because a directory is silent, and root need not ask it.
+#[test]
+fn an_administrator_whose_groups_cannot_be_looked_up_is_turned_away() {
+    let phone = Phone::start();
+    let place = Place::new(&phone);
+    let daemon = with_directory(&place);
+    let relay = relay(&place);
+    let (uid, _) = ids(ADMIN_GROUP);
+    // A process whose own group is another: that it may is in the groups of its account.
+    let status = || daemon.connect_as(&relay, uid, 21_000).try_call(&Status {}).expect("a reply");
+    status().expect("the group may");
+    // By uid, and by the groups of whoever that is.
+    for asked in [format!("uid {uid}"), format!("groups {ADMIN_GROUP}")] {
+        place.keep("hangs", &asked);
+        let refusal = status().expect_err("nobody says that they may");
+        assert_eq!(refusal.error, "org.varlink.service.PermissionDenied", "{asked}");
+        daemon.connect().call(&Status {}).expect("root may, whoever is silent");
+        fs::remove_file(place.file("hangs")).expect("a file");
+        status().expect("and again");
+    }
 }
 
 /// How long a program may hold the database without anybody being let in or charged.

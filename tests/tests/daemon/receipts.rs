@@ -15,7 +15,11 @@ use otpd_tests::{
     wire::{is_granted, login},
 };
 
-use super::{people::PEOPLE, web::Web};
+use super::{
+    people::PEOPLE,
+    vendors::{gateway, texml},
+    web::Web,
+};
 
 const USER: &str = PEOPLE[0].0;
 const NUMBER: &str = PEOPLE[0].1;
@@ -73,20 +77,10 @@ fn a_loss_of_a_message_from_before_the_restart_brings_a_fresh_code_by_the_next_g
     assert!(phone.pending().is_none() && carrier.pending(NUMBER).is_none());
 }
 
-/// Telnyx's stand-in as a gateway.
+/// Telnyx's stand-in as a gateway that calls.
 fn telnyx(carrier: &Carrier, place: &Place) -> String {
-    let account = Settings::default().telnyx;
-    place.keep("telnyx.key", &account.api_key);
-    format!(
-        "\n[gateway.telnyx]\nkind = \"telnyx\"\nbase-url = \"{}\"\napi-key-file = \"telnyx.key\"\n\
-         from = \"{}\"\nwebhook-public-key = \"{}\"\ntexml-application-id = \"{}\"\n\
-         texml-account-sid = \"{}\"\n",
-        carrier.url(Vendor::Telnyx),
-        account.numbers[0],
-        carrier.public_key(),
-        account.applications[0],
-        account.account_sid,
-    )
+    let base = carrier.url(Vendor::Telnyx);
+    gateway(place, &Settings::default(), Vendor::Telnyx, &base) + &texml(carrier)
 }
 
 /// The code that a call says, digit by digit.

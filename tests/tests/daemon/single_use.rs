@@ -53,6 +53,12 @@ fn of_64_right_answers_one_is_granted() {
 }
 
 #[test]
+#[ignore = "long"]
+fn of_64_right_answers_one_is_granted_a_thousand_times() {
+    right_code_on_every_connection(64, 1000);
+}
+
+#[test]
 fn of_500_right_answers_one_is_granted() {
     right_code_on_every_connection(500, 100);
 }

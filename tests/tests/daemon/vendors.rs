@@ -1,7 +1,7 @@
 //! Gateways of the five vendors, as the stand-in speaks for them.
 
 use otpd_tests::{
-    carrier::{Vendor, settings::Settings},
+    carrier::{Carrier, Vendor, settings::Settings},
     daemon::{PATIENT, Place},
 };
 
@@ -71,5 +71,16 @@ pub(crate) fn gateway(place: &Place, accounts: &Settings, vendor: Vendor, base: 
     };
     format!(
         "\n[gateway.{name}]\nkind = \"{name}\"\nbase-url = \"{base}\"\nfrom = \"{from}\"\n{own}\n"
+    )
+}
+
+/// What Telnyx's table says besides where it calls.
+pub(crate) fn texml(carrier: &Carrier) -> String {
+    let account = Settings::default().telnyx;
+    format!(
+        "webhook-public-key = \"{}\"\ntexml-application-id = \"{}\"\ntexml-account-sid = \"{}\"\n",
+        carrier.public_key(),
+        account.applications[0],
+        account.account_sid,
     )
 }

@@ -151,6 +151,19 @@ fn every_system_call_may_fail() {
     assert_eq!(number, 258);
 }
 
+/// Under sshd it is empty, and under su and sudo it is the user's.
+#[test]
+fn the_environment_of_the_program_is_never_looked_at() {
+    for failmode in FAILMODES {
+        let login = Login::new(failmode).fault("getenv 1 0 0");
+        let daemon = Willing::start(&login.socket());
+        let told = login.run(&[&format!("reply {CODE}")]);
+        assert!(daemon.has_granted(), "{failmode}");
+        assert_eq!(told.result("authenticate"), GRANTED, "{failmode}: {told:?}");
+        assert_eq!(login.faults(), 0, "{failmode}: variables that were asked for");
+    }
+}
+
 /// Every request for memory is refused, one login each. Rust ends the program then; the login is not
 /// granted, which is all that is promised.
 #[test]

@@ -7,7 +7,10 @@ use super::{
     session::{Purpose, Session, Uncommitted},
     trouble::Trouble,
 };
-use crate::keys::Keys;
+use crate::{
+    failpoint::{self, Point},
+    keys::Keys,
+};
 
 mod embedded {
     refinery::embed_migrations!("src/store/postgres/migrations");
@@ -166,7 +169,9 @@ async fn prepare_once(session: &mut Session, keys: Option<&Keys>) -> Result<(), 
     // A daemon that finds everything in order writes nothing.
     let wrote = session.one("SELECT pg_current_xact_id_if_assigned() IS NOT NULL", &[]).await?;
     if wrote.try_get(0)? {
+        failpoint::reach(Point::Written);
         session.commit().await?;
+        failpoint::reach(Point::Committed);
     } else {
         session.rollback().await?;
     }

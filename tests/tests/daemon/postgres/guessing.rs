@@ -39,8 +39,11 @@ fn prompted(daemons: &[Daemon], begins: &[Begin]) -> Vec<String> {
     replies.filter_map(|reply| reply.step.prompt.and(reply.challenge)).collect()
 }
 
-#[test]
-fn wrong_codes_at_four_hosts_at_once_use_up_one_budget_of_the_account() {
+/// Guesses that are typed at once.
+const CHUNK: usize = 96;
+
+/// Types so many wrong codes at least, at four hosts at once.
+fn wrong_codes(number: usize) {
     let (phone, server) = (Phone::start(), Server::start());
     let hosts = hosts(&phone, &server, &[]);
     let daemons = hosts.each_ref().map(Host::start);
@@ -51,7 +54,7 @@ fn wrong_codes_at_four_hosts_at_once_use_up_one_budget_of_the_account() {
         login(USER, Some(&from))
     });
     let begins = begins.collect::<Vec<_>>();
-    let mut codes = Vec::new();
+    let (mut codes, mut asked) = (Vec::new(), Vec::new());
     let judged = || usize::try_from(daemons[3].show(USER).failures_24h).expect("a count");
     // Whoever is told that nothing can be kept just now comes again.
     for round in 0.. {
@@ -61,6 +64,7 @@ fn wrong_codes_at_four_hosts_at_once_use_up_one_budget_of_the_account() {
         assert!(round < 20, "the budget has no end");
         let challenges = prompted(&daemons, &begins);
         codes.extend(challenges.iter().map(|_| phone.next().code()));
+        asked.extend(challenges.iter().cloned());
         let guesses = challenges.iter().flat_map(|challenge| {
             // None of them is right, wherever it is typed.
             let guesses = (0..).map(|nth| wrong(&codes[0], nth)).filter(|it| !codes.contains(it));
@@ -79,11 +83,30 @@ fn wrong_codes_at_four_hosts_at_once_use_up_one_budget_of_the_account() {
             }
         }
     }
+    let wrong = (0..).map(|nth| wrong(&codes[0], nth)).filter(|guess| !codes.contains(guess));
+    let guesses = wrong.zip(asked.iter().cycle()).map(|(guess, asked)| typed(asked, &guess));
+    let guesses = guesses.take(number).collect::<Vec<_>>();
+    for chunk in guesses.chunks(CHUNK) {
+        for reply in at_once(&daemons, chunk) {
+            assert!(!is_granted(&reply.expect("a step").step));
+        }
+    }
     assert!(prompted(&daemons, &begins).is_empty(), "whoever comes from elsewhere waits");
     assert_eq!(judged(), WRONG_CODES);
     let log = hosts[0].otpctl(&["log", "--json"]);
     assert_eq!(log.matches("\"code-wrong\"").count(), WRONG_CODES, "{log}");
     assert!(!log.contains("\"login-granted\""), "{log}");
+}
+
+#[test]
+fn wrong_codes_at_four_hosts_at_once_use_up_one_budget_of_the_account() {
+    wrong_codes(CHUNK);
+}
+
+#[test]
+#[ignore = "long"]
+fn ten_thousand_wrong_codes_at_four_hosts_use_up_no_more_of_the_budget() {
+    wrong_codes(10_000);
 }
 
 #[test]

@@ -14,19 +14,21 @@ use tokio::{
     task::yield_now,
 };
 
-use super::super::{NOW, accepted, code, site};
+use super::super::{NOW, site};
 use crate::{
     accounts::{Accounts, Identity},
     clock::Clock,
     domain::{
         audit::{AuditEvent, Event},
-        challenge::{Channel, Instance},
+        challenge::{Channel, Host as HostId, Instance},
+        login::Terms,
         passcode::ChallengeToken,
         time::Timestamp,
     },
     gateway::{Gateway, GatewayName, Message, MessageId, Outcome, Sending, route::Routes},
     keys::{Keys, MasterKey},
-    store::{Reader, Sqlite, Store},
+    postgres_server::Server,
+    store::{self, Postgres, PostgresSettings, Reader, Sqlite, Store},
     verifier::{Doors, Parts, Site, Verifier, deliver::message_id},
 };
 
@@ -63,18 +65,20 @@ impl Gateway for Vendor {
         "scripted"
     }
 
-    fn supports(&self, channel: Channel) -> bool {
-        channel == Channel::Sms
+    fn supports(&self, _: Channel) -> bool {
+        true
     }
 
     fn send<'a>(&'a self, message: &'a Message) -> Sending<'a> {
         let mut desk = self.0.lock().unwrap();
         let mood = desk.mood.unwrap_or(Mood::Takes);
-        if message.code.is_some() {
-            desk.texts.push(Text { id: message.id, code: code(&message.text), mood });
+        if let Some(code) = message.code.as_deref().cloned() {
+            desk.texts.push(Text { id: message.id, code, mood });
         }
+        // Each has a name of its own: one that comes again takes the place of the message before.
+        let id = message.id.name();
         match mood {
-            Mood::Takes => Box::pin(async { accepted() }),
+            Mood::Takes => Box::pin(async { Outcome::Accepted { vendor_id: Some(id) } }),
             Mood::Refuses => Box::pin(async { Outcome::Misconfigured("401".into()) }),
             Mood::Unclear => Box::pin(async { Outcome::Unknown("timeout".into()) }),
             Mood::Silent => {
@@ -85,6 +89,16 @@ impl Gateway for Vendor {
         }
     }
 }
+
+/// What keeps what the daemon knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keeper {
+    Sqlite,
+    Postgres,
+}
+
+/// The host as it is told from others.
+const ID: HostId = HostId([1; 16]);
 
 /// One run of the daemon.
 struct Run {
@@ -97,6 +111,8 @@ struct Run {
 /// The host with everything on it.
 pub(super) struct Host {
     dir: tempfile::TempDir,
+    /// Where the database is, if not in the folder.
+    server: Option<Server>,
     keys: Keys,
     accounts: Accounts,
     now: Arc<Mutex<Timestamp>>,
@@ -112,13 +128,14 @@ pub(super) struct Host {
 const PEOPLE: [&str; 3] = ["root", "daemon", "bin"];
 
 impl Host {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(keeper: Keeper) -> Self {
         // In memory, where there is such a place: what is tried here is not the disk.
         let memory = Path::new("/dev/shm");
         let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
         let accounts = Accounts::start().expect("a thread");
         let mut host = Self {
             dir: dir.expect("a directory"),
+            server: (keeper == Keeper::Postgres).then(Server::start),
             keys: MasterKey::from_bytes([1; 32]).derive(),
             accounts,
             now: Arc::new(Mutex::new(NOW)),
@@ -144,20 +161,20 @@ impl Host {
         self.vendor.0.lock().unwrap().unanswered.clear();
         self.instance += 1;
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let guard = runtime.enter();
-        let path = self.dir.path().join("otpd.db");
-        let sqlite = Sqlite::open(&path, self.keys.clone()).expect("a database");
-        let reader = Reader::sqlite(&path, self.keys.clone()).expect("the same");
-        let (now, events) = (Arc::clone(&self.now), Arc::clone(&self.audit));
+        let now = Arc::clone(&self.now);
         let clock = Clock::from_fn(move || *now.lock().unwrap());
-        let sink = Arc::new(move |event: &AuditEvent| events.lock().unwrap().push(event.clone()));
-        let (store, engine) = Store::over(sqlite, clock.clone(), sink);
-        runtime.spawn(engine);
+        let (store, reader) = self.open(&runtime, &clock);
+        let guard = runtime.enter();
         let (name, vendor) = (GatewayName("vendor".into()), self.vendor.clone());
         let gateways = [(name.clone(), Box::new(vendor) as Box<dyn Gateway>)];
         let order = [name];
-        let routes = Routes::new(gateways.into(), &order, &[]).expect("it exists");
-        let mut site: Site = site(&self.keys, Instance(self.instance), routes, &order);
+        let routes = Routes::new(gateways.into(), &order, &order).expect("it exists");
+        let instance = Instance(self.instance);
+        let mut site: Site = site(&self.keys, instance, routes, &order);
+        site.delivery.voice = order.to_vec();
+        let host = self.server.as_ref().map(|_| ID);
+        let issuer = Verifier::issuer(&self.keys, instance, host);
+        site.terms = Arc::new(Terms { voice: true, issuer, ..(*site.terms).clone() });
         // Long enough for a vendor that answers at once; one that does not is not worth a wait.
         site.delivery.accept_timeout = Duration::from_millis(2);
         let verifier = Verifier::new(Parts {
@@ -175,6 +192,36 @@ impl Host {
         });
         drop(guard);
         self.run = Some(Run { verifier, runtime });
+    }
+
+    /// The database, for a run of the daemon.
+    fn open(&self, runtime: &Runtime, clock: &Clock) -> (Store, Reader) {
+        let (keys, events) = (self.keys.clone(), Arc::clone(&self.audit));
+        let sink = Arc::new(move |event: &AuditEvent| events.lock().unwrap().push(event.clone()));
+        let Some(server) = &self.server else {
+            let path = self.dir.path().join("otpd.db");
+            let sqlite = Sqlite::open(&path, keys.clone()).expect("a database");
+            let reader = Reader::sqlite(&path, keys).expect("the same");
+            let (store, engine) = Store::over(sqlite, clock.clone(), sink);
+            runtime.spawn(engine);
+            return (store, reader);
+        };
+        // What an earlier run had under way arrives, or it does not.
+        server.wait_until_left();
+        let (folder, port) = (server.folder().to_owned(), server.port());
+        let settings = PostgresSettings {
+            servers: vec![store::Server::Socket { folder, port }],
+            user: "otpd".to_owned(),
+            database: "otpd".to_owned(),
+            password: None,
+            ca_file: None,
+        };
+        let site = store::Site { host: ID, name: "web1".to_owned(), state: None };
+        let postgres = Postgres::open(settings, keys, site).expect("a database");
+        let reader = Reader::postgres(&postgres).expect("a thread");
+        let (store, engine) = Store::over(postgres, clock.clone(), sink);
+        runtime.spawn(engine);
+        (store, reader)
     }
 
     pub(super) fn now(&self) -> Timestamp {

@@ -10,7 +10,7 @@ use crate::{
     domain::{
         audit::{AuditEvent, Event},
         budget::{
-            REFUNDS_PER_HOUR, RESERVE_MESSAGES, RESERVE_TRIES, WRONG_FOR_LONG_CODES,
+            CALLS_PER_DAY, REFUNDS_PER_HOUR, RESERVE_MESSAGES, RESERVE_TRIES, WRONG_FOR_LONG_CODES,
             WRONG_IN_A_ROW, WRONG_PER_DAY, WRONG_PER_HOUR,
         },
         challenge::CodeRules,
@@ -104,6 +104,7 @@ struct Sent {
     real: u64,
     at: Timestamp,
     login: RequestId,
+    is_call: bool,
     taken_back: bool,
 }
 
@@ -271,13 +272,13 @@ impl Person {
                 login.over = true;
                 login.ended_at = Some(event.at);
             }
-            Event::CodeIssued { .. } => {
+            Event::CodeIssued { channel, .. } => {
                 claim!(!login.over, "a message for a login that is over");
                 login.codes.push(text(token));
                 login.issued = event.at;
                 login.settled = false;
-                let sent = Sent { real, at: event.at, login: token.request(), taken_back: false };
-                self.sent.push(sent);
+                let (login, is_call) = (token.request(), *channel == "voice");
+                self.sent.push(Sent { real, at: event.at, login, is_call, taken_back: false });
                 self.check_messages(real)?;
             }
             Event::MessageSent { .. } => login.settled = true,
@@ -315,16 +316,18 @@ impl Person {
         let used = |login: RequestId| {
             self.logins.iter().any(|known| known.used && known.token.request() == login)
         };
-        let count = |span: std::time::Duration, unanswered: bool| {
+        let count = |span: std::time::Duration, wanted: &dyn Fn(&Sent) -> bool| {
             let inside = |sent: &&Sent| real - sent.real < span.as_secs() && !sent.taken_back;
-            let wanted = |sent: &&Sent| !unanswered || !used(sent.login);
-            self.sent.iter().filter(inside).filter(wanted).count()
+            self.sent.iter().filter(inside).filter(|sent| wanted(sent)).count()
         };
+        let unanswered = |sent: &Sent| !used(sent.login);
         let reserve = self.reserve(RESERVE_MESSAGES);
-        let (hour, day) = (count(HOUR, true), count(DAY, true));
+        let (hour, day) = (count(HOUR, &unanswered), count(DAY, &unanswered));
+        let calls = count(DAY, &|sent| unanswered(sent) && sent.is_call);
+        claim!(calls <= CALLS_PER_DAY + reserve, "{calls} unanswered calls in a day");
         claim!(hour <= MESSAGES_PER_HOUR + reserve, "{hour} unanswered messages in an hour");
         claim!(day <= MESSAGES_PER_DAY + reserve, "{day} unanswered messages in a day");
-        claim!(count(HOUR, false) <= EVERY_MESSAGE_PER_HOUR, "too many messages in an hour");
+        claim!(count(HOUR, &|_| true) <= EVERY_MESSAGE_PER_HOUR, "too many messages in an hour");
         Ok(())
     }
 

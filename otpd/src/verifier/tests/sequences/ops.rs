@@ -15,6 +15,7 @@ pub(super) enum Typed {
     UsedRecovery,
     Help(&'static str),
     Resend,
+    Call,
     Quit,
 }
 
@@ -48,6 +49,11 @@ pub(super) enum Op {
     /// The newest login waits, and has its code sent again.
     Resend {
         who: usize,
+    },
+    /// Logins that are called twice each, one in an hour.
+    Ring {
+        who: usize,
+        hours: u8,
     },
     /// It waits until its code is dead, and types something.
     Expire {
@@ -100,8 +106,9 @@ fn typed() -> impl Strategy<Value = Typed> {
         2 => Just(Typed::Crossed),
         1 => Just(Typed::Recovery),
         1 => Just(Typed::UsedRecovery),
-        2 => prop::sample::select(vec!["?", "", "v", "1234567"]).prop_map(Typed::Help),
-        5 => Just(Typed::Resend),
+        2 => prop::sample::select(vec!["?", "", "1234567"]).prop_map(Typed::Help),
+        4 => Just(Typed::Resend),
+        2 => Just(Typed::Call),
         1 => Just(Typed::Quit),
     ]
 }
@@ -120,6 +127,7 @@ pub(super) fn op() -> impl Strategy<Value = Op> {
         10 => (who(), 0u8..8).prop_map(|(who, connection)| Op::Guess { who, connection }),
         1 => (who(), 2u8..4).prop_map(|(who, hours)| Op::Besiege { who, hours }),
         8 => who().prop_map(|who| Op::Resend { who }),
+        1 => (who(), 2u8..4).prop_map(|(who, hours)| Op::Ring { who, hours }),
         6 => who().prop_map(|who| Op::Expire { who }),
         2 => (who(), which()).prop_map(|(who, which)| Op::Abandon { who, which }),
         10 => mood.prop_map(Op::Mood),

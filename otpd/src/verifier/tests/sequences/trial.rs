@@ -8,7 +8,7 @@ use otp_proto::login::{Step, Verdict};
 use proptest::test_runner::TestCaseError;
 
 use super::{
-    host::{Host, Mood},
+    host::{Host, Keeper, Mood},
     model::{Checked, Expected, Login, Person, State, claim},
     ops::{Op, Typed},
 };
@@ -41,8 +41,8 @@ pub(super) struct Trial {
 }
 
 impl Trial {
-    pub(super) fn new() -> Self {
-        let host = Host::new();
+    pub(super) fn new(keeper: Keeper) -> Self {
+        let host = Host::new(keeper);
         let people = host.people.iter().map(|_| Person::new()).collect();
         Self { host, people, real: 0, steady: true, numbers: 0, noted: false, met: Tally::new() }
     }
@@ -83,6 +83,15 @@ impl Trial {
                     for connection in 0..5 {
                         self.run(Op::Guess { who, connection })?;
                     }
+                    self.run(Op::Advance { seconds: 3601 })?;
+                }
+                Ok(())
+            }
+            Op::Ring { who, hours } => {
+                for connection in 0..hours {
+                    self.run(Op::Begin { who, connection })?;
+                    self.wait(who, 60, Typed::Call)?;
+                    self.wait(who, 100, Typed::Call)?;
                     self.run(Op::Advance { seconds: 3601 })?;
                 }
                 Ok(())
@@ -139,6 +148,7 @@ impl Trial {
             | Op::Guess { who, .. }
             | Op::Besiege { who, .. }
             | Op::Resend { who }
+            | Op::Ring { who, .. }
             | Op::Expire { who }
             | Op::Abandon { who, .. }
             | Op::Unlock { who }
@@ -208,8 +218,7 @@ impl Trial {
             if matches!(event.event, Event::MessageSent { .. }) {
                 person.perhaps_sent(event.request);
             }
-            let (kind, why) = name(&event);
-            for kind in [Some(kind), why].into_iter().flatten() {
+            for kind in names(&event) {
                 *self.met.entry(kind.clone()).or_default() += 1;
                 *kinds.entry(kind).or_default() += 1;
             }
@@ -293,6 +302,7 @@ impl Trial {
             Typed::UsedRecovery => person.recovery_used.last().cloned(),
             Typed::Help(text) => Some(text.to_owned()),
             Typed::Resend => Some("r".to_owned()),
+            Typed::Call => Some("v".to_owned()),
             Typed::Quit => Some("q".to_owned()),
         }
     }
@@ -310,7 +320,7 @@ impl Trial {
             earlier: login.is_earlier(text),
             wrong: shape && known && !login.is_newest(text) && !login.is_earlier(text),
             recovery: person.recovery.iter().any(|code| code == text),
-            help: text.is_empty() || text == "?" || text == "v",
+            help: text.is_empty() || text == "?",
             recovery_free: person.recovery_is_free(),
             free: person.is_free() && login.answers < 29 && !login.codes.is_empty(),
             active: person.state == State::Active,
@@ -437,11 +447,8 @@ impl Trial {
                 self.people[who].written(event, self.real, text)?;
             }
         }
-        for event in &events {
-            let (kind, why) = name(event);
-            [Some(kind), why].into_iter().flatten().for_each(|kind| {
-                *self.met.entry(kind).or_default() += 1;
-            });
+        for kind in events.iter().flat_map(names) {
+            *self.met.entry(kind).or_default() += 1;
         }
         self.host.forget_texts();
         *self.met.entry("restart".to_owned()).or_default() += 1;
@@ -449,11 +456,15 @@ impl Trial {
     }
 }
 
-/// The kind of an event, and with its reason.
-fn name(event: &AuditEvent) -> (String, Option<String>) {
+/// The kind of an event, and the same with its reason, and with how a code travels that must be called.
+fn names(event: &AuditEvent) -> Vec<String> {
     let value = serde_json::to_value(&event.event).expect("JSON");
     let kind = value["event"].as_str().expect("a kind").to_owned();
     let why = ["reason", "how", "why", "limit"].iter().find_map(|key| value[*key].as_str());
-    let fixed = why.filter(|_| kind != "message-failed" && kind != "bypass-granted");
-    (kind.clone(), fixed.filter(|_| kind != "login-bypassed").map(|why| format!("{kind} {why}")))
+    let varies = ["message-failed", "bypass-granted", "login-bypassed"].contains(&&*kind);
+    let why = why.filter(|_| !varies);
+    let call =
+        matches!(&event.event, Event::CodeIssued { channel: "voice", .. }).then_some("voice");
+    let more = why.into_iter().chain(call).map(|more| format!("{kind} {more}")).collect::<Vec<_>>();
+    [vec![kind], more].concat()
 }
