@@ -311,8 +311,8 @@ fn damaged_sums(db: &Connection) -> rusqlite::Result<u64> {
 }
 
 /// What is in the place of accounts' names, as the tables themselves have it: the index of numbers may have
-/// the name that was, and is read where nothing else than the name is asked for. A name is lost, too, that looks like one: where no row is found by it, and the number beside
-/// it is not that account's.
+/// the name that was, and is read where nothing else than the name is asked for. A name is lost, too, that
+/// looks like one: where no row is found by it, and the number beside it is not that account's.
 fn lost_names(db: &Connection, keys: &Keys) -> rusqlite::Result<BTreeSet<LostName>> {
     let mut lost = BTreeSet::new();
     let mut select = db.prepare_cached("SELECT account, number FROM enrollment")?;
