@@ -152,9 +152,11 @@ pub struct RestoredPiece {
     /// Those that are switched off, and were not.
     pub disabled: Vec<String>,
     /// Those whose number came back, and that are switched off as they were.
+    #[serde(default)]
     pub still_disabled: Vec<String>,
     /// Those whose number came back without the backup's recovery codes, since some were used or made
     /// anew after it.
+    #[serde(default)]
     pub without_codes: Vec<String>,
     /// Those whose number did not come back, since it was removed or replaced after the backup
     /// was taken.

@@ -16,25 +16,32 @@ pub(super) const REASON: &str = "it says that 5 people in a row opted out, and t
                                  between, so it is not believed; ask the vendor whether the \
                                  account or the sender is blocked";
 
-/// What a gateway says of opt-outs when a message is handed to it, and later by reports. Apart, because
-/// one that reports them later takes every message.
+/// What a gateway says of opt-outs, each channel for itself: an account may be blocked for texts, and still
+/// call.
 #[derive(Default)]
 pub(super) struct OptOuts {
-    texts: Run,
-    calls: Run,
-    /// Ended by a message that has another end.
-    pub(super) later: Run,
+    texts: Said,
+    calls: Said,
 }
 
 impl OptOuts {
-    /// What is said at once. Ended by a message that is taken by the same channel: an account may be blocked
-    /// for texts, and still call.
-    pub(super) fn at_once(&mut self, channel: Channel) -> &mut Run {
+    /// What it says of messages by this channel.
+    pub(super) fn by(&mut self, channel: Channel) -> &mut Said {
         match channel {
             Channel::Sms => &mut self.texts,
             Channel::Voice => &mut self.calls,
         }
     }
+}
+
+/// What it says when a message is handed to it, and later by reports. Apart, because one that reports them
+/// later takes every message.
+#[derive(Default)]
+pub(super) struct Said {
+    /// Ended by a message that is taken.
+    pub(super) at_once: Run,
+    /// Ended by a message that has another end.
+    pub(super) later: Run,
 }
 
 /// Those in a row, each of another number.

@@ -113,7 +113,9 @@ pub enum StoreError {
     Damaged(Damage),
     /// Surely not committed, and no better by trying again: the file of the database is damaged where it
     /// would have to be changed.
-    #[error("{CORRUPT}")]
+    #[error(
+        "where otpctl list shows a name as damaged, otpctl remove takes that away first; else {CORRUPT}"
+    )]
     Corrupt,
     /// Surely not committed, because it can wait: the disk is full.
     #[error("the disk of the store is full; nothing was changed: free space and try again")]

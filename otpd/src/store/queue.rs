@@ -222,7 +222,8 @@ pub(super) async fn run<E: Engine>(
 async fn tidy<E: Engine>(engine: &mut E, sink: &AuditSink, busy: &Busy, errand: Errand) {
     let Errand { chore, reply } = errand;
     // All of a store is one transaction there, and a watchdog must not end it again and again.
-    busy.set(matches!(chore, Chore::Rotate(_)).then(Instant::now));
+    let is_long = matches!(chore, Chore::Rotate(_) | Chore::DiscardLost { .. });
+    busy.set(is_long.then(Instant::now));
     let mut done = engine.tidy(&chore).await;
     if let Err(error) = done {
         engine.abort().await;

@@ -20,6 +20,7 @@ use super::{
 use crate::{
     domain::{
         account::Account,
+        challenge::Channel,
         enrollment::NumberIndex,
         login::{Arrived, Cause, Order, Undelivered},
         passcode::ChallengeToken,
@@ -195,8 +196,9 @@ impl Courier {
         }
         let today = self.sites.now();
         let status = match receiver(taken) {
-            Some(number) => {
-                today.routes.believed(&taken.gateway, &number, status, self.clock.now())
+            Some((channel, number)) => {
+                let now = self.clock.now();
+                today.routes.believed(&taken.gateway, (channel, &number), status, now)
             }
             None => status,
         };
@@ -324,11 +326,14 @@ impl Courier {
     }
 }
 
-/// Where a message went; none for a test message.
-fn receiver(taken: &Taken) -> Option<E164> {
+/// How a message went, and where to; none for a test message.
+fn receiver(taken: &Taken) -> Option<(Channel, E164)> {
     match &taken.what {
-        What::Code(code) => Some(code.order().to),
-        What::Before(sent) => Some(sent.to.clone()),
+        What::Code(code) => {
+            let order = code.order();
+            Some((order.channel, order.to))
+        }
+        What::Before(sent) => Some((sent.channel, sent.to.clone())),
         What::Test { .. } => None,
     }
 }

@@ -253,7 +253,8 @@ impl Verifier {
         self.courier.messages.leave(&taken);
         // As of any other message: it may be the one by which an operator looks why nobody gets a code.
         let now = self.clock.now();
-        let end = end.map(|end| site.routes.believed(&gateway, &order.to, end, now));
+        let end =
+            end.map(|end| site.routes.believed(&gateway, (order.channel, &order.to), end, now));
         let noted = self.note_end(order, gateway, taken.written_id(), end, &message).await;
         self.courier.undo_opt_outs(&site.routes).await;
         Some(noted)

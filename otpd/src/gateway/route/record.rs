@@ -4,11 +4,11 @@ use tracing::error;
 
 use super::{Routes, Slot};
 use crate::{
-    domain::{login::Cause, phone::E164, time::Timestamp},
+    domain::{challenge::Channel, login::Cause, phone::E164, time::Timestamp},
     gateway::{
         GatewayName, Message, Outcome, Status,
         breaker::Breaker,
-        opt_outs::{OptOuts, REASON, Worth},
+        opt_outs::{OptOuts, REASON, Said, Worth},
     },
 };
 
@@ -30,12 +30,12 @@ impl Routes {
     pub fn believed(
         &self,
         gateway: &GatewayName,
-        number: &E164,
+        to: (Channel, &E164),
         status: Status,
         now: Timestamp,
     ) -> Status {
         let Some(slot) = self.gateways.get(gateway) else { return status };
-        slot.record().reported(gateway, number, status, now)
+        slot.record().reported(gateway, to, status, now)
     }
 
     /// Whom a gateway had taken for opted out, that is not believed any more; each of them once.
@@ -58,10 +58,12 @@ impl Record {
         outcome: Outcome,
         now: Timestamp,
     ) -> Outcome {
-        let run = self.opt_outs.at_once(message.channel);
+        let Said { at_once, later } = self.opt_outs.by(message.channel);
+        // It takes every message, and says of every one that it did not arrive: its reports count.
+        let counts = later.is_believed() || !matches!(outcome, Outcome::Accepted { .. });
         let outcome = match outcome {
             Outcome::OptedOut => {
-                let worth = run.refused(&message.to);
+                let worth = at_once.refused(&message.to);
                 if self.believes(name, worth) {
                     Outcome::OptedOut
                 } else {
@@ -69,7 +71,7 @@ impl Record {
                 }
             }
             Outcome::Accepted { .. } => {
-                run.ended();
+                at_once.ended();
                 outcome
             }
             Outcome::Rejected(_)
@@ -77,7 +79,9 @@ impl Record {
             | Outcome::Misconfigured(_)
             | Outcome::Unknown(_) => outcome,
         };
-        self.count(&outcome, now);
+        if counts {
+            self.count(&outcome, now);
+        }
         outcome
     }
 
@@ -85,21 +89,31 @@ impl Record {
     fn reported(
         &mut self,
         name: &GatewayName,
-        number: &E164,
+        (channel, number): (Channel, &E164),
         status: Status,
         now: Timestamp,
     ) -> Status {
+        let run = &mut self.opt_outs.by(channel).later;
         match status {
             Status::Failed { reason, cause: Cause::OptedOut } => {
-                let worth = self.opt_outs.later.refused(number);
+                let worth = run.refused(number);
                 if self.believes(name, worth) {
                     return Status::Failed { reason, cause: Cause::OptedOut };
                 }
                 self.count(&Outcome::Misconfigured(REASON.to_owned()), now);
                 Status::Failed { reason: format!("{reason} ({REASON})"), cause: Cause::Route }
             }
-            Status::Delivered | Status::Unconfirmed | Status::Failed { .. } => {
-                self.opt_outs.later.ended();
+            Status::Delivered | Status::Unconfirmed => {
+                let was_believed = run.is_believed();
+                run.ended();
+                if !was_believed {
+                    self.breaker.succeeded();
+                    self.last_reason = None;
+                }
+                status
+            }
+            Status::Failed { .. } => {
+                run.ended();
                 status
             }
             Status::UnderWay | Status::Unknown(_) => status,
@@ -120,8 +134,6 @@ impl Record {
 
     fn count(&mut self, outcome: &Outcome, now: Timestamp) {
         match outcome {
-            // It takes every message, and says of every one that it did not arrive: its reports count.
-            Outcome::Accepted { .. } if !self.opt_outs.later.is_believed() => {}
             // Also a no is the work of a gateway in order.
             Outcome::Accepted { .. } | Outcome::Rejected(_) | Outcome::OptedOut => {
                 self.breaker.succeeded();

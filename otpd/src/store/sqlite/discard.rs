@@ -69,6 +69,9 @@ impl Sqlite {
 const TABLES: [(&str, &str); 3] =
     [("enrollment", "number"), ("login", "state"), ("challenge", "token")];
 
+/// How many rows are put down anew at once.
+const PIECE: i64 = 100;
+
 /// The name of a row as it stands there, whatever its type is.
 const NAME: &str = "coalesce(CAST(+account AS BLOB), x'')";
 
@@ -98,9 +101,19 @@ fn take_away(
         // Beside it, not in memory: there may be a million.
         let keep = format!("CREATE TABLE kept AS SELECT * FROM {table} WHERE {NAME} <> ?1");
         db.execute(&keep, name)?;
-        db.execute_batch(&format!(
-            "DELETE FROM {table}; INSERT INTO {table} SELECT * FROM kept; DROP TABLE kept"
-        ))
+        db.execute(&format!("DELETE FROM {table}"), [])?;
+        let last = "SELECT coalesce(max(rowid), 0) FROM kept";
+        let last: i64 = db.query_row(last, [], |row| row.get(0))?;
+        // In pieces: what a statement changes is kept in memory until it ends.
+        let put = format!("INSERT INTO {table} SELECT * FROM kept WHERE rowid BETWEEN ?1 AND ?2");
+        let mut put = db.prepare(&put)?;
+        let mut first = 1;
+        while first <= last {
+            put.execute([first, first + PIECE - 1])?;
+            first += PIECE;
+        }
+        drop(put);
+        db.execute_batch("DROP TABLE kept")
     };
     anew().map_err(|error| match error.sqlite_error_code() {
         Some(ErrorCode::ConstraintViolation) => corrupt("rows beside it are damaged as well"),

@@ -165,8 +165,9 @@ fn renew_all(db: &Connection, before: &Keys, next: &Keys) -> rusqlite::Result<u3
             numbers = numbers.saturating_add(1);
         }
     }
-    // A damaged name may have led past others.
-    let left = "SELECT count(*) FROM enrollment WHERE key_id <> ?1";
+    // A damaged name may have led past others. One that is empty is not come by.
+    let left = "SELECT count(*) FROM enrollment
+                WHERE key_id <> ?1 AND coalesce(CAST(+account AS BLOB), x'') <> x''";
     let left = db.query_row(left, [next.id], |row| row.get::<_, u32>(0))?;
     if left > left_out {
         return Err(corrupt("some numbers are not found in the order of their names"));

@@ -43,7 +43,10 @@ impl Verifier {
             for row in &page {
                 let enters = row.event == "enrolled" && row.at == created_at;
                 let later = !enters && (entered || row.at > created_at);
-                entered |= enters;
+                if enters {
+                    // What was told until here, by a clock that was ahead, was about another number.
+                    (entered, since) = (true, Since::default());
+                }
                 match row.event.as_str() {
                     "removed" | "enrolled" if later => return Ok(Since { gone: true, ..since }),
                     "disabled" if later => since.disabled = true,

@@ -263,6 +263,24 @@ async fn a_number_that_was_proved_after_the_backup_comes_back_proved() {
 }
 
 #[tokio::test]
+async fn what_was_proved_of_another_number_by_a_clock_that_was_ahead_proves_nothing() {
+    let house = House::new().await;
+    house.act(Act::Codes).await;
+    let db = rusqlite::Connection::open(house.dir.path().join("otpd.db")).expect("the database");
+    let ahead = "UPDATE audit SET at = at + 86400000 WHERE event LIKE '{\"event\":\"verified\"%'";
+    assert_eq!(db.execute(ahead, []), Ok(1));
+    drop(db);
+    house.at(200);
+    house.act(Act::Replace).await;
+    house.at(210);
+    let lines = lines(&house).await;
+    house.lose_root().await;
+    restored(&house, &lines, false).await;
+    let shown = house.verifier.show(&house.root).await.expect("read").expect("it is back");
+    assert_eq!(shown.enrollment.verified_at(), None);
+}
+
+#[tokio::test]
 async fn a_restore_is_written_down_before_anything_of_it_is_taken() {
     let house = House::new().await;
     let lines = lines(&house).await;

@@ -82,7 +82,7 @@ async fn one_whose_reports_nobody_believes_rests_too() {
         let delivery = routes.deliver_by(&name("later"), &to(nth), || NOW).await;
         assert!(matches!(delivery.result, Delivered::Sent { .. }), "{nth}: {delivery:?}");
         let status = Status::Failed { reason: "200".to_owned(), cause: Cause::OptedOut };
-        let _ = routes.believed(&name("later"), &to(nth).to, status, NOW);
+        let _ = routes.believed(&name("later"), (Channel::Sms, &to(nth).to), status, NOW);
         let health = routes.health().swap_remove(0);
         seen.push((
             matches!(health.state, GatewayState::Resting { .. }),
@@ -94,11 +94,11 @@ async fn one_whose_reports_nobody_believes_rests_too() {
     assert_eq!(seen[8..], [(true, true); 2]);
     // And is itself again with the first that arrives.
     assert_eq!(
-        routes.believed(&name("later"), &to(1).to, Status::Delivered, NOW),
+        routes.believed(&name("later"), (Channel::Sms, &to(1).to), Status::Delivered, NOW),
         Status::Delivered
     );
-    routes.deliver_by(&name("later"), &to(1), || NOW).await;
-    assert!(routes.health()[0].last_reason.is_none());
+    let health = routes.health().swap_remove(0);
+    assert_eq!((health.state, health.last_reason), (GatewayState::Ready, None));
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn reports_of_opt_outs_are_believed_of_four_in_a_row() {
     let routes = routes(&[("later", &fake(&[]))]);
     let report = |nth, cause| {
         let status = Status::Failed { reason: "200".to_owned(), cause };
-        routes.believed(&name("later"), &to(nth).to, status, NOW)
+        routes.believed(&name("later"), (Channel::Sms, &to(nth).to), status, NOW)
     };
     let cause = |status| match status {
         Status::Failed { cause, .. } => cause,
@@ -116,15 +116,25 @@ fn reports_of_opt_outs_are_believed_of_four_in_a_row() {
         for nth in [1, 2, 3, 4, 4] {
             assert_eq!(cause(report(nth, Cause::OptedOut)), Cause::OptedOut, "{nth}");
         }
-        assert_eq!(routes.believed(&name("later"), &to(9).to, end.clone(), NOW), end);
+        assert_eq!(
+            routes.believed(&name("later"), (Channel::Sms, &to(9).to), end.clone(), NOW),
+            end
+        );
     }
     for nth in 1..5 {
         assert_eq!(cause(report(nth, Cause::OptedOut)), Cause::OptedOut, "{nth}");
         // Neither is an end.
         for other in [Status::UnderWay, Status::Unknown("no answer".to_owned())] {
-            assert_eq!(routes.believed(&name("later"), &to(9).to, other.clone(), NOW), other);
+            assert_eq!(
+                routes.believed(&name("later"), (Channel::Sms, &to(9).to), other.clone(), NOW),
+                other
+            );
         }
     }
+    // Nor is what becomes of a call one of texts.
+    let call = (Channel::Voice, &to(9).to);
+    let end = routes.believed(&name("later"), call, Status::Delivered, NOW);
+    assert_eq!(end, Status::Delivered);
     let Status::Failed { reason, cause: Cause::Route } = report(5, Cause::OptedOut) else {
         panic!("the fifth is believed")
     };

@@ -13,6 +13,7 @@ use super::super::{House, NOW, Outcome, Scripted, follow::pass, site_with};
 use crate::{
     domain::{
         audit::Event,
+        challenge::Channel,
         login::{Cause, Terms},
     },
     gateway::{Gateway, GatewayName, Notice, Status, VendorMessageId, route::Routes},
@@ -71,7 +72,7 @@ async fn a_gateway_that_is_not_believed_opts_nobody_out_by_a_test_message() {
     let (site, first) = (verifier.site(), GatewayName("first".into()));
     for nth in 0..5 {
         let number = format!("+1202555016{nth}").parse().expect("a number");
-        let _ = site.routes.believed(&first, &number, stopped(), NOW);
+        let _ = site.routes.believed(&first, (Channel::Sms, &number), stopped(), NOW);
     }
     // Root's own number.
     let phone = Secret::new("+12025550142".into());
