@@ -279,3 +279,17 @@ async fn what_cannot_be_taken_away_says_how_to_recover() {
     assert!(StoreError::Corrupt.to_string().contains("stop otpd"));
     assert!(records(&mut sqlite, &name(1)).await.expect("rows").enrollment.is_some());
 }
+
+/// Nobody comes by it in the order of names.
+#[tokio::test]
+async fn a_name_that_is_empty_stops_no_rotation() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("otpd.db");
+    fill(&path).await;
+    let db = Connection::open(&path).expect("the database");
+    let empty = "UPDATE enrollment SET account = '' WHERE account = ?1";
+    assert_eq!(db.execute(empty, [name(3)]), Ok(1));
+    drop(db);
+    let mut sqlite = Sqlite::open(&path, keys(1)).expect("a database");
+    assert_eq!(rotate(&mut sqlite).await, Ok(PEOPLE - 1));
+}
