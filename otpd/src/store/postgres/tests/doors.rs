@@ -223,3 +223,18 @@ async fn a_socket_that_anybody_may_have_made_is_refused() {
     mode(0o755);
     drop(testing::open(&server, keys(), 1).expect("a database"));
 }
+
+/// A socket of one user, at which another one answers.
+#[tokio::test]
+async fn a_server_that_answers_at_anothers_socket_is_refused() {
+    use std::os::unix::fs::{MetadataExt, chown};
+    let server = TestServer::start();
+    let socket = server.folder().join(format!(".s.PGSQL.{}", server.port()));
+    let its = socket.metadata().expect("a socket").uid();
+    chown(&socket, Some(its + 1), None).expect("the tests are root");
+    let refused = refusal(testing::settings(&server));
+    assert!(refused.contains(&its.to_string()), "{refused}");
+    assert!(refused.contains("see who listens there, and end it"), "{refused}");
+    chown(&socket, Some(its), None).expect("the same");
+    drop(testing::open(&server, keys(), 1).expect("a database"));
+}

@@ -1,6 +1,8 @@
 //! Servers that must not decide: standbys, primaries from before a failover, those that take no
 //! changes; and those that can.
 
+use std::{fs, os::unix::fs::PermissionsExt};
+
 use super::{
     super::{Uncommitted, rotate, trouble::Trouble},
     Postgres, PostgresSettings, StoreError, charge, charged, keys, open, serve, testing,
@@ -30,6 +32,21 @@ async fn a_standby_decides_nothing_and_the_one_that_takes_changes_is_found() {
     assert_eq!(charge(&store, "alice").await, Ok(2), "whichever is named first");
     // It ends in order: the standby has it all before.
     primary.stop();
+    // What is told is what can be mended: that a standby is one is as it should be.
+    let told = |settings| {
+        let refused = Postgres::open(settings, keys(), testing::host(1)).map(drop);
+        refused.expect_err("no primary").to_string()
+    };
+    let away = told(both(&standby, &primary));
+    assert!(away.contains("cannot be reached"), "{away}");
+    let mode = |mode| {
+        let mode = fs::Permissions::from_mode(mode);
+        fs::set_permissions(standby.folder(), mode).expect("a mode");
+    };
+    mode(0o1777);
+    let open_to_all = told(both(&primary, &standby));
+    assert!(open_to_all.contains("everybody may write to"), "{open_to_all}");
+    mode(0o755);
     standby.promote();
     assert_eq!(charge_until_served(&store).await, 3, "by itself, after the failover");
 
