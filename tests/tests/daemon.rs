@@ -28,6 +28,8 @@ mod each_change;
 mod failover;
 #[path = "daemon/failpoints.rs"]
 mod failpoints;
+#[path = "daemon/failpoints_once.rs"]
+mod failpoints_once;
 #[path = "daemon/faults.rs"]
 mod faults;
 #[path = "daemon/floods.rs"]
