@@ -18,6 +18,7 @@ mod fuzz;
 pub mod login;
 mod secret;
 pub mod service;
+pub mod shell;
 
 pub use client::{CallError, Client};
 pub use envelope::Method;

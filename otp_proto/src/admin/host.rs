@@ -1,9 +1,11 @@
 //! The daemon itself: its gateways, its clock, how it is.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Channel, DeliveryStatus};
-use crate::Secret;
+use crate::{Secret, shell::word};
 
 /// Whether a gateway is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -166,10 +168,26 @@ pub struct HostListed {
 #[serde(deny_unknown_fields)]
 pub struct RotateKey {}
 
-/// What ends a rotation on a host, as root. It is told until it is done, and done by people: once more, or
-/// after another rotation, it overwrites no key, and at no moment there is none.
-pub const FINISH_ROTATION: &str = "cd /etc/otpd && if [ -e otpd.key.next ]; then ln --backup=numbered otpd.key otpd.key.old && \
-     mv -f otpd.key.next otpd.key; fi && systemctl restart otpd";
+/// What a problem begins with that says that the daemon works with the next key, which has yet to get the
+/// place of the one from before.
+pub const KEY_ROTATED: &str = "the key was rotated";
+/// What stands before the command that such a problem ends with.
+pub const TO_FINISH: &str = "on every host: ";
+
+/// What ends a rotation on a host whose key is this file, as root. It is told until it is done, and done by
+/// people: once more, or after another rotation, it overwrites no key, and at no moment there is none. Before
+/// the rotation it changes nothing: a daemon that was just started knows best which key the database needs.
+#[must_use]
+pub fn finish_rotation(key_file: &Path) -> String {
+    let folder = key_file.parent().unwrap_or(key_file).to_string_lossy();
+    let name = key_file.file_name().unwrap_or_default().to_string_lossy();
+    let [key, next, old] = ["", ".next", ".old"].map(|end| word(&format!("{name}{end}")));
+    format!(
+        "cd {folder} && systemctl restart otpd && if [ -e {next} ]; then otpctl key is-rotated && \
+         ln --backup=numbered {key} {old} && mv -f {next} {key} && systemctl restart otpd; fi",
+        folder = word(&folder)
+    )
+}
 
 /// Reply to [`RotateKey`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -180,6 +198,9 @@ pub struct KeyRotated {
     pub numbers: u32,
     /// Hosts that do not run and are not known to hold the key; the first ones.
     pub without: Vec<String>,
+    /// The command that is left to be run on every host, with the paths of this one.
+    #[serde(default)]
+    pub finish: Option<String>,
 }
 
 /// Says that the wall clock, which is in doubt, is right.
@@ -259,4 +280,23 @@ pub struct GatewayChecked {
 pub struct GatewaysChecked {
     /// The gateways, in the order of their names.
     pub gateways: Vec<GatewayChecked>,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::finish_rotation;
+
+    #[test]
+    fn a_rotation_is_finished_where_the_key_is() {
+        let told = finish_rotation(Path::new("/srv/the keys/site.key"));
+        let steps = [
+            "cd '/srv/the keys' && systemctl restart otpd && ",
+            "if [ -e site.key.next ]; then otpctl key is-rotated && ",
+            "ln --backup=numbered site.key site.key.old && mv -f site.key.next site.key && ",
+            "systemctl restart otpd; fi",
+        ];
+        assert_eq!(told, steps.concat());
+    }
 }

@@ -13,9 +13,10 @@ pub use backup::{
 };
 pub use error::{AdminError, NoLiveCode};
 pub use host::{
-    Arrival, CheckGateways, ConfirmClock, Credentials, FINISH_ROTATION, Gateway, GatewayChecked,
-    GatewayState, GatewaysChecked, Host, HostListed, HostState, Hosts, KeyRotated, Policy,
-    PolicyReply, RotateKey, Status, StatusReply, TestMessage, Tested, Unenrolled,
+    Arrival, CheckGateways, ConfirmClock, Credentials, Gateway, GatewayChecked, GatewayState,
+    GatewaysChecked, Host, HostListed, HostState, Hosts, KEY_ROTATED, KeyRotated, Policy,
+    PolicyReply, RotateKey, Status, StatusReply, TO_FINISH, TestMessage, Tested, Unenrolled,
+    finish_rotation,
 };
 pub use recovery::{
     Bypass, BypassListed, Bypasses, Grant, Granted, MadeCodes, RecoveryCodes, RevokeBypass, Revoked,

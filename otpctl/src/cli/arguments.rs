@@ -189,6 +189,10 @@ pub enum KeyAction {
         #[arg(long)]
         yes: bool,
     },
+    /// Say whether the database is under the next key of this host, which has to take the other one's
+    /// place then; it ends with 1 where it is not
+    #[command(after_help = "Example:\n  otpctl key is-rotated")]
+    IsRotated,
 }
 
 /// What is done with a stack.

@@ -180,11 +180,12 @@ Examples:
     /// as otpd.key.next beside the key; otpctl status says who holds it. Then rotate, at one host, puts
     /// all that is stored under it, in one step, and every daemon goes on with it. Root only.
     ///
-    /// What ends it on every host, as root, once it is rotated and not before (with a key that the database is
-    /// not under otpd lets nobody in), in the folder of server.key-file; it harms nothing after that when it
-    /// is run again: cd /etc/otpd && if [
-    /// -e otpd.key.next ]; then ln --backup=numbered otpd.key otpd.key.old && mv -f otpd.key.next
-    /// otpd.key; fi && systemctl restart otpd
+    /// What ends it on every host, as root and only after rotate: cd /etc/otpd && systemctl restart otpd &&
+    /// if [ -e otpd.key.next ]; then otpctl key is-rotated && ln --backup=numbered otpd.key otpd.key.old
+    /// && mv -f otpd.key.next otpd.key && systemctl restart otpd; fi
+    ///
+    /// Run before, or again, it changes no key. Where server.key-file names another one, otpctl status and
+    /// rotate say the same with its path.
     #[command(after_help = "\
 Examples:
   otpd --make-next-key             once, then copy the file to every host

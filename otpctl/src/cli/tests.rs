@@ -24,7 +24,8 @@ fn what_ends_a_rotation_is_in_its_help() {
     let command = Cli::command();
     let key = command.find_subcommand("key").expect("a verb");
     let about = key.get_long_about().map(ToString::to_string).unwrap_or_default();
-    assert!(about.contains(otp_proto::admin::FINISH_ROTATION), "{about}");
+    let finish = otp_proto::admin::finish_rotation(std::path::Path::new(crate::render::KEY_FILE));
+    assert!(about.contains(&finish), "{about}");
 }
 
 #[test]

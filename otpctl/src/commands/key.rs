@@ -1,12 +1,12 @@
 //! `otpctl key`: another master key.
 
-use otp_proto::admin::{self, Host, HostState};
+use otp_proto::admin::{self, Host, HostState, KEY_ROTATED};
 
 use super::{Outcome, status::hosts};
 use crate::{
     cli::{Key, KeyAction},
     failure::Failure,
-    render::text,
+    render::{json, text},
     session::Session,
     terminal,
 };
@@ -14,9 +14,29 @@ use crate::{
 /// As long as the daemon's watchdog leaves it.
 const PATIENCE: std::time::Duration = std::time::Duration::from_mins(15);
 
-/// Has the daemon rotate the key, once that is wanted for sure.
+/// Does what is asked with the key.
 pub(crate) fn run(session: &Session, arguments: &Key) -> Result<Outcome, Failure> {
-    let KeyAction::Rotate { yes } = arguments.action;
+    match arguments.action {
+        KeyAction::Rotate { yes } => rotate(session, yes),
+        KeyAction::IsRotated => is_rotated(session),
+    }
+}
+
+/// Whether the daemon works with the next key, as the problem says that it has then. Who does not know is
+/// told no: a key that is in its place too early keeps otpd from working.
+fn is_rotated(session: &Session) -> Result<Outcome, Failure> {
+    let status = session.call(&admin::Status {})?;
+    if !status.problems.iter().any(|problem| problem.starts_with(KEY_ROTATED)) {
+        let why = "the database is not under the next key of this host: otpctl key rotate, at one host, puts \
+             all that is stored under it";
+        return Err(Failure::Host(why.to_owned()));
+    }
+    let words = || "The database is under the next key of this host.\n".to_owned();
+    Ok(Outcome::either(session, &json::IsRotated { rotated: true }, words))
+}
+
+/// Has the daemon rotate the key, once that is wanted for sure.
+fn rotate(session: &Session, yes: bool) -> Result<Outcome, Failure> {
     let hosts = if yes { Vec::new() } else { hosts(session)? };
     terminal::confirm(yes, &question(&hosts), "otpctl key rotate")?;
     let done = session.call_patiently(&admin::RotateKey {}, PATIENCE)?;

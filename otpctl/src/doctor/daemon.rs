@@ -2,7 +2,9 @@
 
 use std::{io, path::Path};
 
-use otp_proto::admin::{FINISH_ROTATION, GatewayState, MEND_DAMAGED, StatusReply};
+use otp_proto::admin::{
+    GatewayState, KEY_ROTATED, MEND_DAMAGED, StatusReply, TO_FINISH, finish_rotation,
+};
 
 use super::finding::Finding;
 use crate::{failure::Failure, render};
@@ -30,12 +32,14 @@ fn well(socket: &Path, status: &StatusReply) -> Vec<Finding> {
     }
     let clock = |problem: &&String| problem.contains("clock");
     for problem in &status.problems {
+        if problem.starts_with(KEY_ROTATED) {
+            findings.push(unfinished(problem));
+            continue;
+        }
         let remedy = if clock(&problem) {
             "look at `date` and at what sets the clock, then: otpctl confirm-clock"
         } else if problem.starts_with("what is stored of ") {
             MEND_DAMAGED
-        } else if problem.starts_with("the key was rotated") {
-            FINISH_ROTATION
         } else if problem.starts_with("gateway ") {
             "see: journalctl -u otpd; then try: otpctl test-message PHONE --gateway NAME"
         } else {
@@ -61,6 +65,18 @@ fn well(socket: &Path, status: &StatusReply) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// A rotation that has to be ended by hand: the daemon says how.
+fn unfinished(problem: &str) -> Finding {
+    match problem.split_once(TO_FINISH) {
+        Some((problem, finish)) => Finding::problem(
+            SUBJECT,
+            problem.trim_end_matches(", "),
+            format!("{TO_FINISH}{finish}"),
+        ),
+        None => Finding::problem(SUBJECT, problem, finish_rotation(Path::new(render::KEY_FILE))),
+    }
 }
 
 fn unreachable(socket: &Path, failure: &Failure) -> Finding {

@@ -73,6 +73,23 @@ fn who_is_damaged_is_not_told_to_enroll() {
 }
 
 #[test]
+fn a_rotation_is_to_be_finished_as_the_daemon_says() {
+    let mut scene = Scene::good();
+    let told =
+        "the key was rotated, and more; what is left to do, on every host: cd /srv && mv a b";
+    let early = "the key was rotated, by a daemon that names no file";
+    scene.status().problems = vec![told.to_owned(), early.to_owned()];
+    let findings = scene.findings();
+    let found = problems(&findings);
+    assert_eq!(found, ["the key was rotated, and more; what is left to do", early]);
+    let remedies = findings.iter().filter_map(|finding| finding.remedy.as_deref());
+    let remedies = remedies.filter(|remedy| remedy.contains("cd /")).collect::<Vec<_>>();
+    assert_eq!(remedies.len(), 2, "{remedies:?}");
+    assert_eq!(remedies[0], "on every host: cd /srv && mv a b");
+    assert!(remedies[1].starts_with("cd /etc/otpd && "), "{remedies:?}");
+}
+
+#[test]
 fn root_is_locked_out_where_root_may_come_in() {
     let mut scene = Scene::good();
     scene.sshd("permitrootlogin", "yes");

@@ -323,6 +323,12 @@ pub(crate) struct Removed<'a> {
     pub(crate) damaged: &'a [&'a str],
 }
 
+/// Result of `key is-rotated`.
+#[derive(Serialize)]
+pub(crate) struct IsRotated {
+    pub(crate) rotated: bool,
+}
+
 /// An event of the audit trail.
 #[derive(Serialize)]
 pub(crate) struct Record<'a> {

@@ -16,6 +16,9 @@ mod time;
 
 use std::{fmt::Write, io};
 
+/// Where a host's key is unless its configuration says otherwise.
+pub(crate) const KEY_FILE: &str = "/etc/otpd/otpd.key";
+
 /// `text` with everything that could steer a terminal, or reorder or hide what stands beside it,
 /// written out as `\u{1b}`. A name or a vendor's reason is somebody else's text.
 pub(crate) fn visible(text: &str) -> String {
@@ -51,12 +54,7 @@ fn is_hidden(character: char) -> bool {
 
 /// `text` as one word of a shell command, for commands that are to be copied.
 pub(crate) fn word(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "._@%+:,/-".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", visible(text).replace('\'', r"'\''"))
-    }
+    otp_proto::shell::word(&visible(text))
 }
 
 /// Whether this is a damaged name, as lists show it: no account's begins so.

@@ -1,14 +1,16 @@
 //! Results for people.
 
+use std::path::Path;
+
 use jiff::tz::TimeZone;
 use otp_proto::admin::{
-    Channel, Delivery, DeliveryStatus, Enrolled, FINISH_ROTATION, Gateway, GatewayState, Host,
-    HostState, KeyRotated, Limit, OptOut, Shown, State, StatusReply, Subscriber, Unlocked,
+    Channel, Delivery, DeliveryStatus, Enrolled, Gateway, GatewayState, Host, HostState,
+    KeyRotated, Limit, OptOut, Shown, State, StatusReply, Subscriber, Unlocked, finish_rotation,
 };
 
 pub(crate) use super::bypass::{bypassed, bypasses, hand_over, no_bypass, recovery_codes, revoked};
 pub(crate) use super::examined::examined;
-use super::{is_damaged, table, time::local, visible, word};
+use super::{KEY_FILE, is_damaged, table, time::local, visible, word};
 
 /// Whether wrong codes have locked an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -247,13 +249,17 @@ pub(crate) fn status(
 
 /// Result of `key rotate`.
 pub(crate) fn key_rotated(done: &KeyRotated) -> String {
-    let KeyRotated { key, numbers, without } = done;
+    let KeyRotated { key, numbers, without, finish } = done;
+    let finish = finish.clone().unwrap_or_else(|| finish_rotation(Path::new(KEY_FILE)));
     let mut text = format!(
-        "Everything is under the key {key}; numbers among it: {numbers}. Now, on every host:\n\
-         {FINISH_ROTATION}\n\
-         Keep a copy of /etc/otpd/otpd.key where the database is not.\n\
-         Backups from before need the key from before, otpd.key.old: keep it with them, and nowhere else.\n\
-         Take a new one (otpctl backup).\n"
+        "Everything is under the key {key}; numbers among it: {numbers}. Now, on every host (where \
+         server.key-file is another one, otpctl status says it with that):\n\
+         {finish}\n\
+         Keep a copy of the new key where the database is not.\n\
+         Backups from before need the key from before, whose name ends in .old then: keep it with them, and \
+         nowhere else.\n\
+         Take a new one (otpctl backup).\n",
+        finish = visible(&finish)
     );
     if !without.is_empty() {
         text +=

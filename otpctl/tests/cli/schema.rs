@@ -17,7 +17,7 @@ const RECORD: &str = "id:number at:time request:text? user:text actor:text event
 
 /// A verb, its arguments, and the keys of its JSON in order; `key{…}` and `key[…]` hold those of
 /// `SHAPES`.
-const VERBS: [(&str, &[&str], &str); 24] = [
+const VERBS: [(&str, &[&str], &str); 25] = [
     ("enroll", &["alice", "+13125550142"], "SUBSCRIBER delivery{DELIVERY}"),
     ("enroll", &["--from", "-"], "enrolled:number already:number failed:number sent:number"),
     ("verify", &["alice", "123456"], "SUBSCRIBER"),
@@ -63,7 +63,8 @@ const VERBS: [(&str, &[&str], &str); 24] = [
          hosts[name:text version:text state:text started_at:time seen_at:time gateways[] key:text next_key:text?]",
     ),
     ("confirm-clock", &[], "confirmed:flag"),
-    ("key", &["rotate", "--yes"], "key:text numbers:number without[text]"),
+    ("key", &["rotate", "--yes"], "key:text numbers:number without[text] finish:text"),
+    ("key", &["is-rotated"], "rotated:flag"),
     (
         "backup",
         &[concat!(env!("CARGO_TARGET_TMPDIR"), "/schema.backup"), "--force"],
@@ -96,7 +97,8 @@ const VERBS: [(&str, &[&str], &str); 24] = [
 /// A daemon that has an answer for every method.
 fn daemon() -> Crowd {
     let subscriber: Value = serde_json::from_str(ALICE).expect("JSON");
-    let status: Value = serde_json::from_str(STATUS).expect("JSON");
+    let mut status: Value = serde_json::from_str(STATUS).expect("JSON");
+    status["problems"] = json!(["the key was rotated, and more is to be done"]);
     Crowd::new(move |request| {
         let delivery = json!({ "status": "accepted", "channel": "sms", "reference": "K7",
             "expires_at": 1, "reason": null });
@@ -140,7 +142,8 @@ fn daemon() -> Crowd {
             "RevokeBypass" => json!({ "revoked": 1 }),
             "Bypasses" => return rows("bypass", &grant),
             "Log" => return rows("record", &record),
-            "RotateKey" => json!({ "key": "00c0ffee", "numbers": 3, "without": ["web3"] }),
+            "RotateKey" => json!({ "key": "00c0ffee", "numbers": 3, "without": ["web3"],
+                "finish": "cd /etc/otpd" }),
             "Remove" | "ConfirmClock" => json!({}),
             "CheckGateways" => json!({ "gateways": [] }),
             "Policy" => json!({ "unenrolled": "deny", "exempt_users": [], "exempt_groups": [],

@@ -40,7 +40,7 @@ use crate::{
     shutdown::{self, Reloads, Shutdown},
     systemd,
     telemetry::Telemetry,
-    verifier::{Doors, Parts, Site, Verifier},
+    verifier::{Doors, NextKey, Parts, Site, Verifier},
 };
 
 /// What requests and messages that are under way may still take when the daemon stops. Logins that
@@ -113,7 +113,8 @@ impl Daemon {
             machine: config::host_name(),
             next_key: {
                 let path = config.server.key_file.clone();
-                Arc::new(move || key::next(&path))
+                let key_file = path.clone();
+                NextKey { key_file, read: Arc::new(move || key::next(&path)) }
             },
             doors: doors.clone(),
         });

@@ -195,6 +195,7 @@ pub(super) fn key_rotated(done: KeyRotated) -> wire::KeyRotated {
         key: format!("{:08x}", done.key),
         numbers: done.numbers,
         without: done.without.into_iter().take(20).collect(),
+        finish: Some(done.finish),
     }
 }
 
@@ -204,7 +205,7 @@ pub(super) fn not_rotated(why: NotRotated) -> Fault {
         why @ (NotRotated::None
         | NotRotated::Unreadable(_)
         | NotRotated::Hangs
-        | NotRotated::InUse
+        | NotRotated::InUse { .. }
         | NotRotated::Without { .. }) => {
             AdminError::Refused { reason: fitting(&why.to_string()) }.into()
         }

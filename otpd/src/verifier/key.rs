@@ -1,11 +1,12 @@
 //! Another master key: whether all hosts hold it, and the change itself.
 
 use std::{
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use otp_proto::admin::FINISH_ROTATION;
+use otp_proto::admin::{KEY_ROTATED, TO_FINISH, finish_rotation};
 use tokio::{task::spawn_blocking, time::timeout};
 use tracing::{debug, error};
 
@@ -19,8 +20,17 @@ use crate::{
     store::{Chore, Life, Rekeyed, Rotation, StoreError},
 };
 
-/// Where the next key comes from; read anew each time.
-pub type NextKey = Arc<dyn Fn() -> Result<Option<MasterKey>, KeyError> + Send + Sync>;
+/// The key that is to come.
+#[derive(Clone)]
+pub struct NextKey {
+    /// The file of the one in use, beside which it is.
+    pub key_file: PathBuf,
+    /// Reads it, anew each time.
+    pub read: ReadKey,
+}
+
+/// Reads a key; `None` when there is none.
+pub type ReadKey = Arc<dyn Fn() -> Result<Option<MasterKey>, KeyError> + Send + Sync>;
 
 /// How long a look at it is waited for.
 const LOOK: Duration = Duration::from_secs(2);
@@ -29,7 +39,11 @@ const READ: Duration = Duration::from_secs(10);
 
 /// The next key, looked for where nothing else waits: a file system may hang.
 pub(super) struct Held {
-    key: NextKey,
+    key: ReadKey,
+    /// What is left to be done once all hosts work with it.
+    finish: String,
+    /// Its own file, and that of the one from before.
+    files: [String; 2],
     /// Its id, as it was found last.
     found: Arc<Mutex<Option<u32>>>,
     /// One look at a time: of many that hang each would keep a thread.
@@ -38,7 +52,11 @@ pub(super) struct Held {
 
 impl Held {
     pub(super) fn new(key: NextKey) -> Self {
-        Self { key, found: Arc::default(), looking: Arc::default() }
+        let NextKey { key_file, read } = key;
+        let name = key_file.file_name().unwrap_or_default().to_string_lossy();
+        let files = ["next", "old"].map(|end| format!("{name}.{end}"));
+        let finish = finish_rotation(&key_file);
+        Self { key: read, finish, files, found: Arc::default(), looking: Arc::default() }
     }
 
     /// The key as it is now.
@@ -103,6 +121,8 @@ pub struct KeyRotated {
     pub numbers: u32,
     /// Hosts that were not heard of and are not known to hold the key.
     pub without: Vec<String>,
+    /// What is left to be done on every host.
+    pub finish: String,
 }
 
 /// Why the key was not rotated.
@@ -125,10 +145,11 @@ pub enum NotRotated {
     )]
     Hangs,
     /// It is the one in use.
-    #[error(
-        "the database is under this key already; what is left to do, on every host: {FINISH_ROTATION}"
-    )]
-    InUse,
+    #[error("the database is under this key already; what is left to do, {TO_FINISH}{finish}")]
+    InUse {
+        /// The command for it.
+        finish: String,
+    },
     /// Some host would be without its key.
     #[error(
         "these hosts do not hold the next key {key:08x} yet: {}; copy it there, restart otpd there, and \
@@ -159,11 +180,12 @@ impl Verifier {
     /// What is left to do after a rotation.
     pub(super) async fn leftover_key(&self) -> Option<String> {
         let left = self.held.look().await == Some(self.keys.id);
+        let Held { finish, files: [next, old], .. } = &self.held;
         left.then(|| {
             format!(
-                "the key was rotated, and this host holds the new one as otpd.key.next; on every host, in \
-                 /etc/otpd or where server.key-file is: {FINISH_ROTATION}; keep a copy of the new key \
-                 where the database is not, and otpd.key.old with the old backups, which need it"
+                "{KEY_ROTATED}, and this host holds the new one as {next}; keep a copy of it where the database \
+                 is not, and {old}, which there is then, with the old backups, which need it; what is left to \
+                 do, {TO_FINISH}{finish}"
             )
         })
     }
@@ -178,7 +200,7 @@ impl Verifier {
         let next = self.held.read().await?.ok_or(NotRotated::None)?;
         let key = next.id;
         if key == self.keys.id {
-            return Err(NotRotated::InUse);
+            return Err(NotRotated::InUse { finish: self.held.finish.clone() });
         }
         self.store.has_room().await?;
         self.all_hold(key).await?;
@@ -196,7 +218,7 @@ impl Verifier {
         let rotation = Box::new(Rotation { next, event });
         let done = self.store.tidy(Chore::Rotate(rotation)).await;
         let numbers = done.inspect_err(|error| error!(%error, "the key was not rotated"))?;
-        Ok(KeyRotated { key, numbers, without: silent })
+        Ok(KeyRotated { key, numbers, without: silent, finish: self.held.finish.clone() })
     }
 
     /// Those that do not run and are not known to hold this key; an error where one that runs does not.

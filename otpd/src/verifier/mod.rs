@@ -49,7 +49,7 @@ pub use calls::{CallToken, Words};
 pub use doors::Doors;
 pub use enroll::{EnrollRequest, Failure, Placed, stopped};
 pub use hosts::Member;
-pub use key::{KeyRotated, NextKey, NotRotated};
+pub use key::{KeyRotated, NextKey, NotRotated, ReadKey};
 pub use log::Position;
 pub use moving::{Import, ImportError, ImportProgress};
 pub use readiness::Readiness;

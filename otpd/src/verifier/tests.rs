@@ -256,7 +256,10 @@ impl House {
             zone,
             site,
             machine,
-            next_key: Arc::new(|| Ok(None)),
+            next_key: super::NextKey {
+                key_file: "/nowhere/otpd.key".into(),
+                read: Arc::new(|| Ok(None)),
+            },
             doors: Doors::default(),
         };
         Self { verifier: Verifier::new(parts), vendors, asked, mute, audit, now, root, dir }

@@ -29,7 +29,7 @@ use crate::{
     keys::{Keys, MasterKey},
     postgres_server::Server,
     store::{self, Postgres, PostgresSettings, Reader, Sqlite, Store},
-    verifier::{Doors, Parts, Site, Verifier, deliver::message_id},
+    verifier::{Doors, NextKey, Parts, Site, Verifier, deliver::message_id},
 };
 
 /// What the vendor does with messages.
@@ -187,7 +187,7 @@ impl Host {
             zone: TimeZone::UTC,
             site,
             machine: "web1".to_owned(),
-            next_key: Arc::new(|| Ok(None)),
+            next_key: NextKey { key_file: "/nowhere/otpd.key".into(), read: Arc::new(|| Ok(None)) },
             doors: Doors::default(),
         });
         drop(guard);
