@@ -285,6 +285,7 @@ fn a_file_system_that_hangs_under_the_next_key_keeps_nobody_from_logging_in() {
 
     // And a daemon that looks there ends when it is told to.
     finish(&place);
+    assert_eq!(daemon.status().problems, [""; 0], "there is no next key any more");
     hang();
     assert_eq!(daemon.status().problems, [""; 0]);
     daemon.terminate();

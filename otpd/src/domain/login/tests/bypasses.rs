@@ -13,7 +13,7 @@ use crate::domain::{
     time::{DAY, HOUR},
 };
 
-fn bypass(scene: &mut Scene, name: &str, uses: Option<i64>, from: Option<&str>) {
+pub(super) fn bypass(scene: &mut Scene, name: &str, uses: Option<i64>, from: Option<&str>) {
     let wanted = Wanted::new(3600, "lost phone", uses, from).expect("in range");
     let id = BypassId::new(u32::MAX);
     let grant = GrantBypass { account: account(name), id, wanted, uid: 7 };

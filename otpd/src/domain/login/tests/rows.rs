@@ -1,8 +1,13 @@
-//! Rows as an earlier release wrote them.
+//! Rows as an earlier release wrote them, and what is taken out of one or put into it.
 
 use minicbor::Encode;
 
-use super::super::{Challenge, Failures, KnownSource, LoginState, Messages, Refused};
+use super::{
+    super::{Challenge, Failures, KnownSource, LoginState, Messages, Refused},
+    bypasses::bypass,
+    guess,
+    recovery::codes,
+};
 use crate::domain::{
     bypass::Bypasses,
     recovery::Recovery,
@@ -50,4 +55,59 @@ fn a_row_that_is_cut_off_is_an_error() {
     for length in 0..bytes.len() {
         assert!(minicbor::decode::<LoginState>(&bytes[..length]).is_err(), "{length} bytes");
     }
+}
+
+#[test]
+fn a_decision_ends_what_lives_before_it_and_not_after_it() {
+    let mut scene = Scene::new();
+    let [first, second, third] = [1, 2, 3].map(|id| scene.start(ssh(id)));
+    let before = scene.login("alice");
+    let ended = |after: &LoginState| before.ended_by(after).collect::<Vec<_>>();
+    assert_eq!(ended(&before), []);
+    scene.abandon(second);
+    let abandoned = scene.login("alice");
+    assert_eq!(ended(&abandoned), [second]);
+    // What had ended before is not ended again, and what begins is not ended.
+    scene.start(console());
+    assert_eq!(abandoned.ended_by(&scene.login("alice")).count(), 0);
+    let none = LoginState { challenges: Vec::new(), ..before.clone() };
+    assert_eq!(ended(&none), [first, second, third]);
+    assert_eq!(none.ended_by(&before).count(), 0);
+}
+
+/// alice with wrong codes, a live login, recovery codes and a bypass.
+fn rich() -> LoginState {
+    let mut scene = Scene::new();
+    guess(&mut scene, 1);
+    codes(&mut scene);
+    scene.start(ssh(1));
+    bypass(&mut scene, "alice", None, None);
+    let login = scene.login("alice");
+    assert!(login.recovery.left() > 0 && login.bypasses.all().count() == 1);
+    assert_eq!(login.live(scene.now), 1);
+    login
+}
+
+#[test]
+fn what_is_stored_apart_takes_the_place_of_what_a_row_says() {
+    let rich = rich();
+    let (given, bypasses) = (rich.recovery.codes().to_vec(), rich.bypasses.clone());
+    let mut bare = rich.clone();
+    bare.set_given(Vec::new(), Bypasses::default());
+    assert_eq!((bare.recovery.codes(), &bare.bypasses), (&[][..], &Bypasses::default()));
+    assert_eq!((&bare.challenges, &bare.failures), (&rich.challenges, &rich.failures));
+    bare.set_given(given, bypasses);
+    assert_eq!(bare, rich);
+}
+
+#[test]
+fn a_lost_number_takes_its_stand_ins_and_logins_along_and_no_wrong_codes() {
+    let rich = rich();
+    let left = rich.clone().without_number();
+    assert_eq!((left.recovery.left(), &left.bypasses), (0, &Bypasses::default()));
+    assert_eq!(left.challenges, []);
+    let LoginState { failures, messages, known, refused, succeeded, .. } = rich;
+    assert_ne!(failures, Failures::default());
+    assert_eq!((left.failures, left.messages), (failures, messages));
+    assert_eq!((left.known, left.refused, left.succeeded), (known, refused, succeeded));
 }
