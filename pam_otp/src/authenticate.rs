@@ -66,8 +66,10 @@ struct Login<'a, H, D> {
 
 /// Why an exchange brought no reply that can be used.
 struct Failure {
-    /// Nobody there, or no word from them: the only failure that `failmode=safe` is about.
-    no_reply: bool,
+    /// Nobody is there: the only failure that `failmode=safe` is about. Everything else, a time-out and
+    /// a connection that broke among it, whoever logs in can bring about: by stopping the program, or
+    /// by holding all connections that there are.
+    absent: bool,
     what: String,
 }
 
@@ -187,7 +189,7 @@ impl<H: PamHost, D: Daemon> Login<'_, H, D> {
 
     fn undecided(&self, failure: &Failure, failmode: FailMode) -> Outcome {
         match failmode {
-            FailMode::Safe if failure.no_reply => {
+            FailMode::Safe if failure.absent => {
                 let what = format!("NO CODE ASKED because of failmode=safe: {}", failure.what);
                 self.log(Level::Alert, &what);
                 Outcome::Ignored
@@ -225,36 +227,32 @@ impl<H: PamHost, D: Daemon> Login<'_, H, D> {
 impl From<ConnectError> for Failure {
     fn from(error: ConnectError) -> Self {
         match error {
-            ConnectError::Absent(what) => Self { no_reply: true, what },
-            ConnectError::Untrusted(what) => Self { no_reply: false, what },
+            ConnectError::Absent(what) => Self { absent: true, what },
+            ConnectError::Unusable(what) => Self { absent: false, what },
         }
     }
 }
 
 impl From<CallError> for Failure {
     fn from(error: CallError) -> Self {
-        match &error {
-            CallError::Io(inner) if inner.kind() == io::ErrorKind::TimedOut => Self {
-                no_reply: true,
-                what: "otpd did not answer in time; see journalctl -u otpd".to_owned(),
-            },
-            CallError::Io(inner) => Self {
-                no_reply: is_broken(inner),
-                what: format!("the connection to otpd broke: {error}; see journalctl -u otpd"),
-            },
-            CallError::Malformed(_) => Self {
-                no_reply: false,
-                what: format!("otpd answered nonsense ({error}); is it of another version?"),
-            },
-            CallError::Refused { name, .. } if name == UNKNOWN_CHALLENGE => Self {
-                no_reply: false,
-                what: "otpd does not know this login any more; it must be begun again".to_owned(),
-            },
-            CallError::Refused { .. } => Self {
-                no_reply: false,
-                what: format!("otpd refused the call ({error}); see journalctl -u otpd"),
-            },
-        }
+        let what = match &error {
+            CallError::Io(inner) if inner.kind() == io::ErrorKind::TimedOut => {
+                "otpd did not answer in time; see journalctl -u otpd".to_owned()
+            }
+            CallError::Io(_) => {
+                format!("the connection to otpd broke: {error}; see journalctl -u otpd")
+            }
+            CallError::Malformed(_) => {
+                format!("otpd answered nonsense ({error}); is it of another version?")
+            }
+            CallError::Refused { name, .. } if name == UNKNOWN_CHALLENGE => {
+                "otpd does not know this login any more; it must be begun again".to_owned()
+            }
+            CallError::Refused { .. } => {
+                format!("otpd refused the call ({error}); see journalctl -u otpd")
+            }
+        };
+        Self { absent: false, what }
     }
 }
 

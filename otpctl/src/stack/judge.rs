@@ -75,7 +75,7 @@ pub(crate) struct Culprit {
 /// Something worth knowing that is not wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Side {
-    /// While otpd cannot be reached, nobody is asked for a code.
+    /// While nothing listens at otpd's socket, nobody is asked for a code.
     FailSafe(Place),
     /// Modules below run also after a denial.
     GoesOn(Place),

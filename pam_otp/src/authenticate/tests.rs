@@ -275,6 +275,10 @@ fn absent() -> ConnectError {
     ConnectError::Absent("there is no socket".into())
 }
 
+fn unusable() -> ConnectError {
+    ConnectError::Unusable("served by uid 1000".into())
+}
+
 fn safe() -> Args {
     Args { failmode: FailMode::Safe, ..Args::default() }
 }
