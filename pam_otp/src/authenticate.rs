@@ -4,12 +4,12 @@ use std::{io, time::Duration};
 
 use otp_proto::{
     CallError, Method, Secret,
+    args::{Args, FailMode},
     client::Deadline,
     login::{Answer, Begin, Cancel, Prompt, Verdict},
 };
 
 use crate::{
-    args::{Args, FailMode},
     begin::begin,
     daemon::{ConnectError, Daemon},
     host::{Kind, Level, PamHost},

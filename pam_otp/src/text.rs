@@ -2,9 +2,6 @@
 
 use otp_proto::Secret;
 
-/// Longest user name, bytes; `LOGIN_NAME_MAX` of Linux.
-const LONGEST_NAME: usize = 256;
-
 /// Longest log line, bytes; syslog daemons cut near this anyway.
 const LONGEST_LINE: usize = 1024;
 
@@ -37,21 +34,6 @@ pub(crate) fn shortened(text: &str, limit: usize) -> &str {
     text.get(..text.floor_char_boundary(limit)).unwrap_or_default()
 }
 
-/// Why `name` can be no account's, if it cannot. Such names are neither sent nor looked up.
-pub(crate) fn fault_of_name(name: &str) -> Option<&'static str> {
-    if name.is_empty() {
-        Some("is empty")
-    } else if name.len() > LONGEST_NAME {
-        Some("is longer than 256 bytes")
-    } else if name.contains('/') {
-        Some("contains '/'")
-    } else if name.chars().any(char::is_control) {
-        Some("contains a control character")
-    } else {
-        None
-    }
-}
-
 /// What was typed as the wire carries it. Bytes that are no UTF-8 become replacement characters:
 /// no code contains them, so the daemon answers with help.
 pub(crate) fn typed(bytes: &[u8]) -> Secret {
@@ -68,7 +50,7 @@ pub(crate) fn typed(bytes: &[u8]) -> Secret {
 
 #[cfg(test)]
 mod tests {
-    use super::{LONGEST_LINE, fault_of_name, for_log, for_terminal, shortened, typed};
+    use super::{LONGEST_LINE, for_log, for_terminal, shortened, typed};
 
     #[test]
     fn terminals_get_no_control_characters_but_the_line_feed() {
@@ -96,25 +78,6 @@ mod tests {
     fn logs_get_one_line() {
         assert_eq!(for_log("eve\nsshd: accepted\u{1b}"), "eve\\nsshd: accepted\\u{1b}");
         assert!(for_log(&"x".repeat(5000)).len() <= LONGEST_LINE + 3);
-    }
-
-    #[test]
-    fn names_that_no_account_has() {
-        let long = "x".repeat(257);
-        let cases = [
-            ("ordinary", "alice", true),
-            ("with domain", "CORP\\alice@example.org", true),
-            ("256 bytes", &long[1..], true),
-            ("257 bytes", &long, false),
-            ("empty", "", false),
-            ("path", "../etc", false),
-            ("line feed", "alice\n", false),
-            ("NUL", "ali\0ce", false),
-            ("delete", "alice\u{7f}", false),
-        ];
-        for (name, input, fine) in cases {
-            assert_eq!(fault_of_name(input).is_none(), fine, "{name}");
-        }
     }
 
     #[test]

@@ -172,7 +172,22 @@ fn wrong_arguments_fail_every_login_and_say_why() {
     for arguments in ["timeout=0", "failmode=open", "nullok", "exempt_user=", "socket=s"] {
         let told = Login::new(arguments).run(&[]);
         assert_eq!(told.result("authenticate"), "PAM_SERVICE_ERR", "{arguments}");
-        assert!(told.texts("log")[0].contains("every login here fails"), "{arguments}");
+        assert!(told.texts("log")[0].contains("until it is right"), "{arguments}");
+    }
+}
+
+#[test]
+fn a_wrong_argument_does_not_shut_out_exempt_users() {
+    let cases = [
+        ("exempt_user=alice timout=5", IGNORED),
+        ("exempt_user=, exempt_user=root,alice", IGNORED),
+        ("exempt_user=alice,", "PAM_SERVICE_ERR"),
+        ("exempt_user=bob timout=5", "PAM_SERVICE_ERR"),
+    ];
+    for (arguments, result) in cases {
+        let told = Login::new(arguments).run(&[]);
+        assert_eq!(told.result("authenticate"), result, "{arguments}");
+        assert!(told.texts("log")[0].contains("until it is right"), "{arguments}: {told:?}");
     }
 }
 

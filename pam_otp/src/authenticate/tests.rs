@@ -12,13 +12,17 @@ use std::{
     time::Duration,
 };
 
-use otp_proto::{CallError, Method, client::Deadline, login::Cancel};
+use otp_proto::{
+    CallError, Method,
+    args::{Args, FailMode},
+    client::Deadline,
+    login::Cancel,
+};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::{FAIL_DELAY, UNREACHABLE, authenticate};
 use crate::{
-    args::{Args, FailMode},
     daemon::{ConnectError, Daemon},
     host::{ConversationFailed, Kind, Level, PamHost, Reply, Session},
     result::Outcome,

@@ -7,7 +7,7 @@ use super::{
     Args, CODE, Does, Level, Outcome, Program, Says, Session, alice, answers, begins, login,
     prompt, safe, types, verdict,
 };
-use crate::entry::contained;
+use crate::{begin::misconfigured, entry::contained};
 
 #[test]
 fn exempt_users_pass_before_any_connection_and_before_any_check() {
@@ -26,6 +26,27 @@ fn exempt_is_by_exact_name() {
         let args = Args { exempt_users: vec![other.into()], ..Args::default() };
         let daemon = [Does::Accepts, begins(verdict("granted"))];
         assert_eq!(login(&Program::new([]), daemon, &args), Outcome::Granted, "{other}");
+    }
+}
+
+#[test]
+fn wrong_arguments_shut_out_everybody_but_exempt_users() {
+    let args = Args { exempt_users: vec!["root".into(), "alice".into()], ..Args::default() };
+    let errors = ["unknown argument `timout=5`".to_owned(), "`debug` is given twice".to_owned()];
+    let cases = [
+        (Some("alice"), Outcome::Ignored),
+        (Some("root"), Outcome::Ignored),
+        (Some("Alice"), Outcome::Misconfigured),
+        (Some("bob"), Outcome::Misconfigured),
+        (Some(""), Outcome::Misconfigured),
+        (None, Outcome::Misconfigured),
+    ];
+    for (user, outcome) in cases {
+        let program = Program::new([]);
+        *program.user.borrow_mut() = user.map(str::to_owned);
+        assert_eq!(misconfigured(&program, &args, &errors), outcome, "{user:?}");
+        let logged = program.logged(Level::Error).concat();
+        assert!(errors.iter().all(|error| logged.contains(error)), "{user:?}: {logged}");
     }
 }
 
