@@ -2,7 +2,10 @@
 
 use std::{
     io::{self, Read, Write},
-    os::unix::net::UnixStream,
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::net::UnixStream,
+    },
     path::Path,
     time::{Duration, Instant},
 };
@@ -115,6 +118,7 @@ impl Client {
     /// `NotFound` or `ConnectionRefused` when nobody listens, `TimedOut` when nobody accepts.
     pub fn connect(path: &Path, deadline: Deadline) -> io::Result<Self> {
         let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None)?;
+        let socket = socket2::Socket::from(beside_standard_streams(socket.into())?);
         let address = socket2::SockAddr::unix(path)?;
         loop {
             // SO_SNDTIMEO set first is what bounds connect(2) on a Unix socket: a non-blocking
@@ -127,7 +131,7 @@ impl Client {
                 connected => break connected.map_err(timed_out)?,
             }
         }
-        Ok(Self { stream: std::os::fd::OwnedFd::from(socket).into(), decoder: Decoder::default() })
+        Ok(Self { stream: OwnedFd::from(socket).into(), decoder: Decoder::default() })
     }
 
     /// The connection itself, to ask the kernel who serves it.
@@ -246,6 +250,13 @@ impl Client {
         buffer.zeroize();
         result
     }
+}
+
+/// A program may have been started without standard streams. What it then reads and prints must not go to
+/// the daemon, in whose place they would stand.
+fn beside_standard_streams(socket: OwnedFd) -> io::Result<OwnedFd> {
+    // A copy that the standard library makes has a number above theirs.
+    if socket.as_raw_fd() <= 2 { socket.try_clone() } else { Ok(socket) }
 }
 
 /// A socket timeout arrives as `WouldBlock`; callers look for `TimedOut`.

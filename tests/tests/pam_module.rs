@@ -100,6 +100,18 @@ fn silent_callers_are_shown_prompts_only() {
     assert_eq!(daemon.finish().len(), 2);
 }
 
+/// What it reads and prints would go to the daemon else.
+#[test]
+fn a_program_without_standard_streams_gets_none_from_the_module() {
+    let login = Login::new("").switch("--closed");
+    let script = vec![vec![begin(&prompt("Code: ")), answer(&verdict("granted"))]];
+    let daemon = Daemon::start(&login.socket(), script);
+    let told = login.run(&["reply 482913"]);
+    assert_eq!(told.result("authenticate"), "PAM_SUCCESS");
+    assert_eq!(told.numbers("prompt", "standard"), [0]);
+    assert_eq!(daemon.finish().len(), 2);
+}
+
 #[test]
 fn the_end_of_the_input_cancels() {
     let told = login("", vec![vec![begin(&prompt("Code: ")), cancel()]], &[]);
