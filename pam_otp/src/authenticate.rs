@@ -10,7 +10,7 @@ use otp_proto::{
 };
 
 use crate::{
-    begin::begin,
+    begin::{SSHD_TTY, begin},
     daemon::{ConnectError, Daemon},
     host::{Kind, Level, PamHost},
     result::Outcome,
@@ -24,12 +24,19 @@ const MOST_STEPS: usize = 40;
 /// Longest reply, bytes: PAM's own `PAM_MAX_RESP_SIZE`.
 const LONGEST_REPLY: usize = 512;
 
+/// What sshd puts in the place of an answer, over and over up to its length, once it has refused a login
+/// (`fake_password` of its auth-pam.c).
+const JUNK: &[u8] = b"\x08\n\r\x7fINCORRECT";
+
 /// How long libpam waits, more or less, before it tells of a denial.
 const FAIL_DELAY: Duration = Duration::from_secs(2);
 
 /// [`otp_proto::login::LoginError::UnknownChallenge`] by name: all errors end the login alike, and
 /// parsing this one as a type would be a tenth of the module.
 const UNKNOWN_CHALLENGE: &str = "org.otpd.Login.UnknownChallenge";
+
+/// [`otp_proto::service::ServiceError::PermissionDenied`] by name.
+const PERMISSION_DENIED: &str = "org.varlink.service.PermissionDenied";
 
 /// The one sentence of the module's own.
 pub(crate) const UNREACHABLE: &str = "Login codes cannot be checked at the moment. Please try again later or tell your administrator.";
@@ -166,8 +173,7 @@ impl<H: PamHost, D: Daemon> Login<'_, H, D> {
             Err(_) => failed("the prompt was not answered"),
             Ok(None) => failed("the prompt was answered with nothing at all"),
             Ok(Some(bytes)) if bytes.len() > LONGEST_REPLY => failed("the reply is too long"),
-            // sshd puts junk in the place of every answer of a login that it has refused already.
-            Ok(Some(bytes)) if bytes.first() == Some(&b'\x08') => {
+            Ok(Some(bytes)) if self.begin.tty.as_deref() == Some(SSHD_TTY) && is_junk(&bytes) => {
                 self.log(
                     Level::Notice,
                     "sshd refused this login before the code was looked at (PermitRootLogin, \
@@ -248,12 +254,22 @@ impl From<CallError> for Failure {
             CallError::Refused { name, .. } if name == UNKNOWN_CHALLENGE => {
                 "otpd does not know this login any more; it must be begun again".to_owned()
             }
+            CallError::Refused { name, .. } if name == PERMISSION_DENIED => {
+                "this program does not run as root, and otpd answers only root; keep pam_otp out of \
+                 its stack"
+                    .to_owned()
+            }
             CallError::Refused { .. } => {
                 format!("otpd refused the call ({error}); see journalctl -u otpd")
             }
         };
         Self { absent: false, what }
     }
+}
+
+/// Whether this is of sshd and not typed. A single backspace may be either.
+fn is_junk(reply: &[u8]) -> bool {
+    !reply.is_empty() && JUNK.iter().cycle().take(reply.len()).eq(reply)
 }
 
 /// Whether the other end is gone, as after a restart.

@@ -8,7 +8,7 @@ use otp_proto::{
 use crate::{
     host::{Level, PamHost},
     result::Outcome,
-    text::shortened,
+    text::{item, shortened},
 };
 
 /// Longest item sent, bytes. They only tell where a login comes from; names of hosts end at 255.
@@ -20,7 +20,7 @@ const MOST_METHODS: usize = 4;
 const LONGEST_METHOD: usize = 2048;
 
 /// `PAM_TTY` under sshd, which has no terminal yet.
-const SSHD_TTY: &str = "ssh";
+pub(crate) const SSHD_TTY: &str = "ssh";
 
 /// The first request.
 ///
@@ -50,7 +50,7 @@ pub(crate) fn begin(host: &impl PamHost, args: &Args) -> Result<Begin, Outcome> 
     }
     let first_factor = first_factor(host, args, &user)?;
     let connection = if under_sshd { host.env(c"SSH_CONNECTION") } else { None };
-    let short = |item: String| shortened(&item, LONGEST_ITEM).to_owned();
+    let short = |text: String| item(&text, LONGEST_ITEM);
     Ok(Begin {
         user,
         service: short(host.service()),

@@ -29,6 +29,12 @@ pub(crate) fn for_log(text: &str) -> String {
     line
 }
 
+/// An item of PAM's as the wire carries it: without control characters, which the daemon refuses, and short.
+pub(crate) fn item(text: &str, limit: usize) -> String {
+    let plain = |c: char| if c.is_control() { '?' } else { c };
+    shortened(text, limit).chars().map(plain).collect()
+}
+
 /// The first `limit` bytes of `text`, less when that would split a character.
 pub(crate) fn shortened(text: &str, limit: usize) -> &str {
     text.get(..text.floor_char_boundary(limit)).unwrap_or_default()
@@ -50,7 +56,7 @@ pub(crate) fn typed(bytes: &[u8]) -> Secret {
 
 #[cfg(test)]
 mod tests {
-    use super::{LONGEST_LINE, for_log, for_terminal, shortened, typed};
+    use super::{LONGEST_LINE, for_log, for_terminal, item, shortened, typed};
 
     #[test]
     fn terminals_get_no_control_characters_but_the_line_feed() {
@@ -78,6 +84,12 @@ mod tests {
     fn logs_get_one_line() {
         assert_eq!(for_log("eve\nsshd: accepted\u{1b}"), "eve\\nsshd: accepted\\u{1b}");
         assert!(for_log(&"x".repeat(5000)).len() <= LONGEST_LINE + 3);
+    }
+
+    #[test]
+    fn items_are_one_line_of_plain_text() {
+        assert_eq!(item("host\n\u{1b}[2J\u{9b}", 256), "host??[2J?");
+        assert_eq!(item("aé\n", 3), "aé");
     }
 
     #[test]

@@ -165,6 +165,16 @@ fn a_daemon_that_forgot_the_login_is_named_in_the_log() {
 }
 
 #[test]
+fn a_program_that_is_not_roots_is_named_in_the_log() {
+    let program = Program::new([sorry()]);
+    let denied = || refused("org.varlink.service.PermissionDenied");
+    let daemon = [Does::Accepts, Does::Breaks("Begin", denied)];
+    assert_eq!(login(&program, daemon, &safe()), Outcome::Unavailable);
+    let line = program.logged(Level::Error).concat();
+    assert!(line.contains("does not run as root") && line.contains("its stack"), "{line}");
+}
+
+#[test]
 fn failmode_safe_changes_nothing_while_the_daemon_is_there() {
     let reply = json!({ "step": verdict("denied") });
     let daemon = [Does::Accepts, Does::Replies("Begin", alice(), reply)];
