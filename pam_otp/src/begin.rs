@@ -76,8 +76,8 @@ pub(crate) fn misconfigured(host: &impl PamHost, args: &Args, errors: &[String])
     }
 }
 
-fn is_exempt(host: &impl PamHost, args: &Args, user: &String) -> bool {
-    let exempt = args.exempt_users.contains(user);
+fn is_exempt(host: &impl PamHost, args: &Args, user: &str) -> bool {
+    let exempt = args.exempt_users.iter().any(|name| name == user);
     if exempt {
         host.log(Level::Info, &format!("no code asked of {user}: named by exempt_user"));
     }

@@ -5,12 +5,11 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
+use otp_proto::args;
 use pam::{
     constants::{PAM_SILENT, PamFlag, PamResultCode},
     module::{PamHandle, PamHooks},
 };
-
-use otp_proto::args;
 
 use crate::{
     authenticate::authenticate,
