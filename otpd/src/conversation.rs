@@ -13,7 +13,7 @@ pub use recovery::{recovered, replaced_text, used_text, withheld, withheld_again
 
 use crate::domain::{
     account::Account,
-    budget::{Held, LimitKind},
+    budget::{Held, LimitKind, LimitName},
     call_key::CallKey,
     challenge::Channel,
     login::{Denial, Notice, Progress, View},
@@ -93,13 +93,18 @@ pub fn again(notice: Notice, view: &View, setting: &Setting<'_>) -> Step {
     let text = match notice {
         Notice::Help => return help(view),
         Notice::Wrong => {
-            let left = tries(view.tries_left);
-            let commands = commands(view);
-            format!("That code is not right. {left} left. Check the newest message.\n{commands}")
+            let wrong = format!("That code is not right. {} left.", tries(view.tries_left));
+            match unsent(view) {
+                Some(why) => format!("{wrong}\n{why}\n{}", retry(view)),
+                None => format!("{wrong} Check the newest message.\n{}", commands(view)),
+            }
         }
-        Notice::Earlier => {
-            format!("That is an earlier code. Use the newest one, ref {reference}.")
-        }
+        Notice::Earlier => match unsent(view) {
+            Some(why) => {
+                format!("That is an earlier code, which works no more.\n{why}\n{}", retry(view))
+            }
+            None => format!("That is an earlier code. Use the newest one, ref {reference}."),
+        },
         Notice::Renewed { expired_at } => {
             let at = setting.clock(expired_at);
             fresh(&format!("That code expired at {at}. This did not use a try."), "A new one", view)
@@ -111,12 +116,14 @@ pub fn again(notice: Notice, view: &View, setting: &Setting<'_>) -> Step {
             format!("Please wait {} before asking again.", seconds_long(seconds))
         }
         Notice::NoMoreMessages => {
-            format!("No more codes are sent in this login. Use the newest one, ref {reference}.")
+            let no_more = "No more codes are sent in this login.";
+            match unsent(view) {
+                Some(why) => format!("{no_more}\n{why}{}", recover(view)),
+                None => format!("{no_more} Use the newest one, ref {reference}."),
+            }
         }
-        Notice::Held(held) if matches!(view.progress, Progress::Failed | Progress::Stopped) => {
-            let recover =
-                if view.recovery > 0 { "\nType a recovery code, or: ? = help" } else { "" };
-            format!("{}{recover}", no_message(held, setting))
+        Notice::Held(held) if unsent(view).is_some() => {
+            format!("{}{}", no_message(held, setting), recover(view))
         }
         Notice::Held(held) => format!("{}\n{}", no_message(held, setting), newest(view)),
         Notice::Stopped => {
@@ -179,7 +186,12 @@ pub fn denied(
         Denial::Full => return unavailable(host),
         Denial::Held(held) => Some(locked(held, account, request, setting)),
         Denial::Spent => Some(format!(
-            "Too many wrong codes in this login. You may start a new one now.\n\
+            "Too many tries in this login, so it is over. Log in again.\n\
+             Request id {request}"
+        )),
+        Denial::Ended => Some(format!(
+            "This login was ended: newer ones took its place, an administrator\n\
+             ended it, or it was given up. Log in again.\n\
              Request id {request}"
         )),
         Denial::Outgrown => Some(format!(
@@ -324,7 +336,10 @@ fn again_by(channel: Channel) -> &'static str {
 fn help(view: &View) -> Step {
     let (request, left) = (view.token.request(), tries(view.tries_left));
     let reference = view.reference;
-    let mut text = format!("Type the code of the newest message, ref {reference}. {left} left.\n");
+    let mut text = match unsent(view) {
+        Some(why) => format!("{why}\n"),
+        None => format!("Type the code of the newest message, ref {reference}. {left} left.\n"),
+    };
     if view.recovery > 0 {
         text.push_str("Or type one of your recovery codes.\n");
     }
@@ -391,6 +406,20 @@ fn failed(view: &View) -> String {
     format!("{what} to the number ending {} could not be sent.", view.ending)
 }
 
+/// Why there is no code to type, where there is none.
+fn unsent(view: &View) -> Option<String> {
+    match view.progress {
+        Progress::Sending | Progress::Sent | Progress::Lost => None,
+        Progress::Failed => Some(failed(view)),
+        Progress::Stopped => Some(by_stop(&view.ending)),
+    }
+}
+
+/// What is left to type where there is no code and none comes.
+fn recover(view: &View) -> &'static str {
+    if view.recovery > 0 { "\nType a recovery code, or: ? = help" } else { "" }
+}
+
 /// Whoever reads this may not be who sent STOP, and carriers let nobody else undo it but them: only START
 /// lifts what the vendor remembers, and where vendors report nothing here, an administrator has to lift
 /// what this daemon does. Two lines, for the prompt that takes recovery codes has three more.
@@ -428,13 +457,13 @@ fn newest(view: &View) -> String {
 
 fn no_message(held: Held, setting: &Setting<'_>) -> String {
     let (limit, since) = (held.limit.as_str(), setting.clock(held.since));
-    match held.until {
-        Some(until) => {
-            let until = setting.until(until);
-            format!("No more messages can be sent until {until}.\nLimit {limit}, since {since}.")
-        }
-        None => format!("No more messages can be sent.\nLimit {limit}, since {since}."),
-    }
+    let what = match held.limit {
+        LimitName::CallsPerDay => "calls can be placed",
+        _ => "messages can be sent",
+    };
+    let until = held.until.map(|until| format!(" until {}", setting.until(until)));
+    let until = until.unwrap_or_default();
+    format!("No more {what}{until}.\nLimit {limit}, since {since}.")
 }
 
 fn locked(held: Held, account: &Account, request: RequestId, setting: &Setting<'_>) -> String {

@@ -227,7 +227,8 @@ fn end(events: &[Event], stale: bool) -> (End, Option<String>, Option<i64>) {
             Event::CodeWithheld { reason, .. } if !over => end.1 = Some(reason.clone()),
             Event::LoginIgnored { reason, .. } => end = (End::Ignored, Some(reason.clone()), None),
             // Said of every further run of what was denied: the first one says why.
-            Event::LoginDenied { reason, .. } if over && reason == "denied-before" => {}
+            Event::LoginDenied { reason, .. }
+                if over && ["denied-before", "login-ended"].contains(&reason.as_str()) => {}
             Event::LoginDenied { reason, until, .. } => {
                 end = (End::Denied, Some(reason.clone()), *until);
             }

@@ -13,7 +13,7 @@ pub(crate) struct Meaning {
 
 /// Reasons of denials and names of limits, each with its meaning and its remedy; `USER` stands for
 /// the account.
-pub(crate) const REASONS: [(&str, &str, &str); 38] = [
+pub(crate) const REASONS: [(&str, &str, &str); 39] = [
     ("no-such-account", "the host knows no account of this name", "getent passwd USER"),
     (
         "not-enrolled",
@@ -52,6 +52,11 @@ pub(crate) const REASONS: [(&str, &str, &str); 38] = [
         "recovery-codes-per-hour",
         "5 wrong recovery codes in an hour pause them",
         "wait; who that was, says: otpctl log --user USER",
+    ),
+    (
+        "login-ended",
+        "newer logins of the same account took its place, or an administrator ended it",
+        "log in again; which ones, says: otpctl log --user USER",
     ),
     ("given-up", "the user typed q", ""),
     (

@@ -76,7 +76,6 @@ fn held(limit: LimitName, until: Option<Timestamp>) -> Held {
 
 #[test]
 fn the_end_of_a_denied_login() {
-    let minutes = |count| Some(NOW.after(MINUTE * count));
     let cases = [
         (Denial::NoAccount, None),
         (Denial::Silent, None),
@@ -107,7 +106,15 @@ fn the_end_of_a_denied_login() {
         (
             Denial::Spent,
             Some(
-                "Too many wrong codes in this login. You may start a new one now.\n\
+                "Too many tries in this login, so it is over. Log in again.\n\
+                 Request id 78X3-ME",
+            ),
+        ),
+        (
+            Denial::Ended,
+            Some(
+                "This login was ended: newer ones took its place, an administrator\n\
+                 ended it, or it was given up. Log in again.\n\
                  Request id 78X3-ME",
             ),
         ),
@@ -118,6 +125,25 @@ fn the_end_of_a_denied_login() {
                  Request id 78X3-ME",
             ),
         ),
+    ];
+    ends(&cases);
+}
+
+/// So each of these denials ends a login of alice's.
+fn ends(cases: &[(Denial, Option<&str>)]) {
+    let zone = zone();
+    for (denial, text) in cases {
+        let step = denied(*denial, &account("alice"), TOKEN.request(), &setting(&zone));
+        assert_eq!(step.text.as_deref(), *text, "{denial:?}");
+        assert_eq!((step.verdict, step.prompt), (Some(Verdict::Denied), None), "{denial:?}");
+        step.text.as_deref().into_iter().for_each(fits);
+    }
+}
+
+#[test]
+fn the_end_of_a_login_that_a_limit_holds() {
+    let minutes = |count| Some(NOW.after(MINUTE * count));
+    let cases = [
         (
             Denial::Held(held(LimitName::WrongCodesPerHour, minutes(15))),
             Some(
@@ -168,14 +194,16 @@ fn the_end_of_a_denied_login() {
                  Request id 78X3-ME",
             ),
         ),
+        (
+            Denial::Held(held(LimitName::CallsPerDay, minutes(1))),
+            Some(
+                "No more calls can be placed until 09:01 (in 1 minute).\n\
+                 Limit calls-per-day, since 08:40.\n\
+                 Request id 78X3-ME",
+            ),
+        ),
     ];
-    let zone = zone();
-    for (denial, text) in cases {
-        let step = denied(denial, &account("alice"), TOKEN.request(), &setting(&zone));
-        assert_eq!(step.text.as_deref(), text, "{denial:?}");
-        assert_eq!((step.verdict, step.prompt), (Some(Verdict::Denied), None), "{denial:?}");
-        step.text.as_deref().into_iter().for_each(fits);
-    }
+    ends(&cases);
 }
 
 /// Names of 12 characters, a host of 12, a limit of every name: nothing runs over the line.

@@ -4,7 +4,7 @@ use minicbor::{Decode, Encode};
 
 use super::{
     challenge::Channel,
-    phone::{Destination, E164},
+    phone::{Destination, E164, Line},
     time::Timestamp,
 };
 
@@ -102,6 +102,12 @@ impl Enrollment {
     #[must_use]
     pub fn number(&self) -> &E164 {
         &self.destination.number
+    }
+
+    /// Whether its line may take text messages.
+    #[must_use]
+    pub fn takes_texts(&self) -> bool {
+        matches!(self.destination.line, Line::Mobile | Line::FixedOrMobile)
     }
 
     /// When the number was proved.

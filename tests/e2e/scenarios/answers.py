@@ -95,7 +95,7 @@ def three_wrong_codes(g):
         check("Code:" not in shown, f"asked for a code again: {shown!r}")
     person.denied()
     equal(person.transcript.count("Code: "), 3, "the number of code prompts")
-    equal(person.transcript.count("Too many wrong codes in this login. You may start a new one now."), 1, "the word")
+    equal(person.transcript.count("Too many tries in this login, so it is over. Log in again."), 1, "the word")
     check(re.search(rf"Request id {REQUEST}", person.transcript), f"no request id: {person.transcript!r}")
     g.phone.expect_count(2)
     equal(len(g.audit("code-wrong", "alice")), 3, "tries recorded")

@@ -160,6 +160,45 @@ fn the_prompt_after_an_answer() {
     ]);
 }
 
+/// The newest code went nowhere: nobody is to look for it.
+#[test]
+fn the_prompt_after_an_answer_where_no_code_was_sent() {
+    let failed = View { progress: Progress::Failed, resend_in: 30, ..view() };
+    let stopped = View { progress: Progress::Stopped, resend_in: 0, recovery: 2, ..view() };
+    let spent = View { may_resend: false, may_call: false, recovery: 2, ..failed.clone() };
+    reads(&[
+        (
+            Notice::Earlier,
+            failed.clone(),
+            "That is an earlier code, which works no more.\n\
+             The text message to the number ending 42 could not be sent.\n\
+             r = try again in 30 seconds, v = voice call, ? = help\n",
+        ),
+        (
+            Notice::Wrong,
+            View { tries_left: 2, ..stopped.clone() },
+            "That code is not right. 2 tries left.\n\
+             Messages to the number ending 42 were stopped by a reply with STOP.\n\
+             Type a recovery code, or:\n\
+             r = try again, v = voice call, ? = help\n",
+        ),
+        (
+            Notice::NoMoreMessages,
+            spent,
+            "No more codes are sent in this login.\n\
+             The text message to the number ending 42 could not be sent.\n\
+             Type a recovery code, or: ? = help\n",
+        ),
+        (
+            Notice::Help,
+            failed,
+            "The text message to the number ending 42 could not be sent.\n\
+             r = send again (in 30 seconds), v = voice call, q = give up\n\
+             Request id 78X3-ME\n",
+        ),
+    ]);
+}
+
 #[test]
 fn the_prompt_after_a_fresh_code() {
     let failed = View { progress: Progress::Failed, resend_in: 30, ..view() };

@@ -15,7 +15,8 @@ use crate::domain::{
 /// A message that may go, once it is charged.
 #[must_use]
 pub(super) struct Allowance {
-    channel: Channel,
+    /// How it may go.
+    pub(super) channel: Channel,
     account: Purse,
     number: Purse,
 }
@@ -48,6 +49,28 @@ impl Ledger {
     pub(super) fn purse(&self, token: ChallengeToken, terms: &Terms) -> Result<Purse, Held> {
         let standing = self.standing(self.source_of(token), terms);
         self.records.login.failures.purse(standing, self.now)
+    }
+
+    /// The same for a message that goes by text where it may not go by a call: the limit on calls is lower
+    /// than that on messages, and a login that began with a call must not wait for it.
+    ///
+    /// # Errors
+    /// As of [`Self::allow`].
+    pub(super) fn allow_some(
+        &mut self,
+        enrollment: &Enrollment,
+        terms: &Terms,
+        channel: Channel,
+        source: Option<Source>,
+    ) -> Result<Allowance, Denial> {
+        match self.allow(enrollment, terms, channel, source) {
+            Err(Denial::Held(held))
+                if held.limit == LimitName::CallsPerDay && enrollment.takes_texts() =>
+            {
+                self.allow(enrollment, terms, Channel::Sms, source)
+            }
+            allowed => allowed,
+        }
     }
 
     /// Asks whether a message may go to the enrolled number.

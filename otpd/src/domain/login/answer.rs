@@ -164,8 +164,17 @@ impl Answer {
         challenge.answers = challenge.answers.saturating_add(1);
         let (answers, expired) = (challenge.answers, challenge.is_expired(now));
         let reply = Reply::parse(&self.typed, challenge.digits);
-        if ledger.ended(self.token).is_some() {
-            return self.deny(ledger, None, Denial::Silent);
+        match ledger.ended(self.token) {
+            None => {}
+            // Nobody has told its claimant.
+            Some(End::Superseded | End::Cancelled) => {
+                let outgrown = ledger.outgrown(self.token);
+                let why = if outgrown { Denial::Outgrown } else { Denial::Ended };
+                return self.deny(ledger, None, why);
+            }
+            Some(End::Used | End::Spent | End::Expired) => {
+                return self.deny(ledger, None, Denial::Silent);
+            }
         }
         let enrollment = match ledger.records.enrollment.clone() {
             Some(enrollment) if matches!(enrollment.state, EnrollmentState::Active { .. }) => {

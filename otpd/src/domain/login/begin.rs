@@ -147,12 +147,12 @@ impl Begin {
 
     fn issue(&self, mut ledger: Ledger, enrollment: &Enrollment) -> Decided<Begun> {
         let now = ledger.now;
-        let channel = self.terms.channel(enrollment);
         if self.full {
             return self.withhold(ledger, enrollment, Denial::Full);
         }
         // Before room is made: a login that gets no message must not end another.
-        let allowance = match ledger.allow(enrollment, &self.terms, channel, self.source) {
+        let channel = self.terms.channel(enrollment);
+        let allowance = match ledger.allow_some(enrollment, &self.terms, channel, self.source) {
             Ok(allowance) => allowance,
             Err(denial) => return self.withhold(ledger, enrollment, denial),
         };
@@ -166,7 +166,7 @@ impl Begin {
             service: &self.service,
             attempt: self.attempt,
             source: self.source,
-            channel,
+            channel: allowance.channel,
             rules: self.terms.rules,
             long: ledger.wants_long_codes(),
         };
@@ -289,14 +289,17 @@ impl Ledger {
     ) -> Result<(View, Order), Denial> {
         let now = self.now;
         let before = self.challenge(token).ok_or(Denial::Silent)?;
-        let (channel, source) = (channel.unwrap_or(before.channel), before.source);
+        let (same, source) = (before.channel, before.source);
         let avoid = super::carrier(before);
-        let allowance = self.allow(enrollment, terms, channel, source)?;
+        let allowance = match channel {
+            Some(channel) => self.allow(enrollment, terms, channel, source)?,
+            None => self.allow_some(enrollment, terms, same, source)?,
+        };
         let (account, recovery) = (self.account.clone(), self.recovery_usable(source, terms));
         let long = self.wants_long_codes();
         let challenge = self.challenge_mut(token).ok_or(Denial::Silent)?;
         let code = challenge
-            .reissue(&account, &terms.issuer, draw, channel, long, now)
+            .reissue(&account, &terms.issuer, draw, allowance.channel, long, now)
             .ok_or(Denial::Silent)?;
         let order = Order::new(challenge, &account, enrollment, code, avoid);
         let view = View::of(challenge, enrollment, terms, recovery, now);

@@ -30,6 +30,8 @@ pub enum Denial {
     Expired,
     /// Codes have more digits since this one was issued.
     Outgrown,
+    /// The login was ended while its claimant waited: by newer ones, or by an administrator.
+    Ended,
     /// The claimant gave up.
     Quit,
     /// Said before on this connection, or nothing to say: no text.
@@ -52,6 +54,7 @@ impl Denial {
             Self::Spent => "tries-used-up",
             Self::Expired => "code-expired",
             Self::Outgrown => "code-too-short-by-now",
+            Self::Ended => "login-ended",
             Self::Quit => "given-up",
             Self::Silent => "denied-before",
         }
@@ -74,6 +77,7 @@ impl Denial {
             | Self::Spent
             | Self::Expired
             | Self::Outgrown
+            | Self::Ended
             | Self::Quit
             | Self::Silent => None,
         }

@@ -48,7 +48,7 @@ use super::{
     challenge::{AttemptKey, Challenge, Channel, CodeRules, Issuer, State},
     enrollment::Enrollment,
     passcode::ChallengeToken,
-    phone::{Country, Line},
+    phone::Country,
     policy::{SharedSources, Unenrolled},
     records::Records,
     recovery::{Recovery, RecoveryHash},
@@ -92,9 +92,9 @@ impl Terms {
     /// How a code travels: as the enrollment says, but by text where nothing can call any more and
     /// the line may take texts.
     pub(super) fn channel(&self, enrollment: &Enrollment) -> Channel {
-        match (enrollment.channel, enrollment.destination.line) {
-            (Channel::Voice, Line::Mobile | Line::FixedOrMobile) if !self.voice => Channel::Sms,
-            (channel, _) => channel,
+        match enrollment.channel {
+            Channel::Voice if !self.voice && enrollment.takes_texts() => Channel::Sms,
+            channel => channel,
         }
     }
 }

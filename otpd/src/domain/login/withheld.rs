@@ -57,6 +57,7 @@ impl Why {
             | Denial::Expired
             | Denial::Outgrown
             | Denial::Quit
+            | Denial::Ended
             | Denial::Silent => None,
         }
     }

@@ -320,7 +320,7 @@ fn a_new_number_ends_whatever_waits_for_a_code_of_the_old_one() {
     let login = scene.start(ssh(1));
     let asked = Asked { name: "alice", number: OTHER, replace: true, ..CAROL };
     let (_, first) = enroll(&mut scene, asked).expect("replaced");
-    assert!(matches!(scene.right(login), Answered::Denied(Denial::Silent, _)));
+    assert!(matches!(scene.right(login), Answered::Denied(Denial::Ended, _)));
     assert!(matches!(scene.begin(ssh(2)), Begun::Denied(Denial::NotVerified)));
     let old = scene.code(first.token);
     scene.wait(30);

@@ -125,7 +125,7 @@ fn a_fourth_login_from_one_source_supersedes_the_oldest() {
             scene.start(run)
         });
         assert_eq!(scene.login("alice").live(scene.now), LIVE_PER_SOURCE, "{name}");
-        assert_eq!(denied(&scene.right(oldest)), Denial::Silent, "{name}");
+        assert_eq!(denied(&scene.right(oldest)), Denial::Ended, "{name}");
         for token in [second, third, fourth] {
             assert!(granted(&scene.right(token)), "{name}");
         }
@@ -141,7 +141,7 @@ fn one_that_waits_with_an_expired_code_counts_as_well() {
     scene.wait(301);
     let new = [4, 5, 6].map(|id| scene.start(ssh(id)));
     for token in old {
-        assert_eq!(denied(&scene.right(token)), Denial::Silent, "else six would live");
+        assert_eq!(denied(&scene.right(token)), Denial::Ended, "else six would live");
     }
     for token in new {
         assert!(granted(&scene.right(token)));
@@ -220,11 +220,11 @@ fn at_most_sixteen_sources_are_remembered() {
 
 #[test]
 fn what_an_administrator_ends_is_over_for_open_prompts() {
-    for (verb, denial) in [(Verb::Disable, Denial::Silent), (Verb::Remove, Denial::Silent)] {
+    for verb in [Verb::Disable, Verb::Remove] {
         let mut scene = Scene::new();
         let token = scene.start(ssh(1));
         scene.manage("alice", verb);
-        assert_eq!(denied(&scene.right(token)), denial, "{verb:?}");
+        assert_eq!(denied(&scene.right(token)), Denial::Ended, "{verb:?}");
     }
 }
 

@@ -215,7 +215,7 @@ fn after_q_a_rerun_is_denied_without_a_word_and_after_a_cancel_it_begins_anew() 
     assert!(scene.abandon(token));
     assert_eq!(scene.events(), ["challenge-ended cancelled"]);
     assert!(!scene.abandon(token), "twice is once");
-    assert_eq!(denied(&scene.right(token)), Denial::Silent);
+    assert_eq!(denied(&scene.right(token)), Denial::Ended);
     let again = scene.start(ssh(2));
     assert!(granted(&scene.right(again)));
 }

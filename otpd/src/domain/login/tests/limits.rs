@@ -175,7 +175,7 @@ fn crossing_that_line_ends_the_live_codes_of_six_digits() {
     let (other, own) = (scene.start(ssh(1)), scene.start(ssh(2)));
     let wrong = scene.wrong(own);
     assert_eq!(denied(&scene.answer(own, &wrong)), Denial::Spent);
-    assert_eq!(denied(&scene.right(other)), Denial::Silent);
+    assert_eq!(denied(&scene.right(other)), Denial::Outgrown);
     let ended = scene.challenge(other).state;
     assert!(matches!(ended, State::Ended { how: End::Cancelled, .. }));
     let ended = scene.challenge(own).state;

@@ -202,6 +202,42 @@ fn four_unanswered_calls_a_day() {
     assert_eq!(scene.asked(token, "r").0, Notice::Resent, "a text still goes");
 }
 
+/// A login that began with calls goes on by text when no more calls may be placed, where the line takes
+/// texts.
+#[test]
+fn where_no_more_calls_are_placed_texts_are_sent() {
+    for (line, channel) in [
+        (Line::Mobile, Some(Channel::Sms)),
+        (Line::FixedOrMobile, Some(Channel::Sms)),
+        (Line::Fixed, None),
+    ] {
+        let mut scene = Scene::new();
+        let alice = scene.enrollments.get_mut(&account("alice")).expect("enrolled");
+        alice.channel = Channel::Voice;
+        alice.destination.line = line;
+        for id in 0..3 {
+            scene.start(ssh(id).from(id));
+            scene.now = scene.now.after(HOUR);
+        }
+        let token = scene.start(ssh(8));
+        assert_eq!(scene.challenge(token).channel, Channel::Voice, "{line:?}: the fourth call");
+        scene.wait(60);
+        let (notice, view) = scene.asked(token, "r");
+        match channel {
+            Some(channel) => assert_eq!((notice, view.channel), (Notice::Resent, channel)),
+            None => assert_eq!(held(notice), LimitName::CallsPerDay),
+        }
+        // And so does who comes next.
+        match (scene.begin(ssh(9).from(9)), channel) {
+            (Begun::Issued(view, _), Some(channel)) => assert_eq!(view.channel, channel),
+            (Begun::Denied(Denial::Held(held)), None) => {
+                assert_eq!(held.limit, LimitName::CallsPerDay);
+            }
+            (other, _) => panic!("{line:?}: {other:?}"),
+        }
+    }
+}
+
 #[test]
 fn what_was_surely_not_sent_is_given_back_and_what_perhaps_was_is_not() {
     let perhaps = DeliveryResult::Perhaps { gateway: "telnyx".to_owned() };

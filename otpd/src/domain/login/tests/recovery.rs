@@ -282,7 +282,7 @@ fn an_account_that_is_switched_off_is_not_let_in() {
     let codes = codes(&mut scene);
     let token = scene.start(ssh(1));
     scene.manage("alice", Verb::Disable);
-    assert_eq!(denied(&scene.answer(token, &codes[0])), Denial::Silent);
+    assert_eq!(denied(&scene.answer(token, &codes[0])), Denial::Ended);
     assert_eq!(refused(&scene.begin(ssh(2))), Denial::Disabled);
     scene.manage("alice", Verb::Enable);
     let token = scene.start(ssh(3));

@@ -182,7 +182,7 @@ fn giving_up_ends_it() {
 fn an_interrupted_prompt_is_cancelled() {
     let (mut scene, codes, token) = out_of_messages(ssh(1));
     assert!(scene.abandon(token));
-    assert_eq!(denied(&scene.answer(token, &codes[0])), Denial::Silent);
+    assert_eq!(denied(&scene.answer(token, &codes[0])), Denial::Ended);
     assert_ne!(withheld(&scene.begin(ssh(1))).token, token);
 }
 
@@ -222,7 +222,7 @@ fn once_the_limit_is_over_the_next_run_gets_a_code() {
     assert_eq!(prompt.why, Why::Over);
     let issued = scene.start(ssh(1));
     assert!(matches!(scene.challenge(second).state, State::Ended { how: End::Superseded, .. }));
-    assert_eq!(denied(&scene.answer(second, &codes[0])), Denial::Silent);
+    assert_eq!(denied(&scene.answer(second, &codes[0])), Denial::Ended);
     assert!(granted(&scene.right(issued)));
 }
 

@@ -86,7 +86,7 @@ fn charges<T: Default>(charge: impl Fn(&mut T, Timestamp)) -> [T; 2] {
 #[test]
 fn what_counts_for_a_number_comes_as_it_is_or_beside_what_counts_here() {
     let number = NumberIndex([1; 16]);
-    let [kept, own] = charges::<Budget>(|budget, at| budget.charge_proof(at));
+    let [kept, own] = charges(Budget::charge_proof);
     let import = ImportBudget(RestoreBudget { number, kept: kept.clone() });
     let mut records = Records { account: Some(Account::host()), ..Records::default() };
     assert!(!import.decide(&records, START).answer, "what is not read is not written");
@@ -108,7 +108,7 @@ fn what_counts_for_a_number_comes_as_it_is_or_beside_what_counts_here() {
 #[test]
 fn what_many_did_comes_as_it_is_or_beside_what_counts_here() {
     let key = TrafficKey::All;
-    let [kept, own] = charges::<Traffic>(|traffic, at| traffic.charge_all(at));
+    let [kept, own] = charges(Traffic::charge_all);
     let import = ImportTraffic(RestoreTraffic { key, kept: kept.clone() });
     let mut records = Records { account: Some(Account::host()), ..Records::default() };
     assert!(!import.decide(&records, START).answer, "what is not read is not written");
