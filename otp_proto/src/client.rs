@@ -26,6 +26,9 @@ const AT_ONCE: Duration = Duration::from_micros(1);
 pub struct Client {
     stream: UnixStream,
     decoder: Decoder,
+    /// When the newest call was sent, all of it.
+    sent: Option<Instant>,
+    silence: Duration,
 }
 
 /// How an exchange failed.
@@ -80,6 +83,14 @@ impl From<io::Error> for CallError {
     }
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a deadline over several system calls needs the monotonic clock"
+)]
+fn now() -> Instant {
+    Instant::now()
+}
+
 /// When an exchange must be over.
 #[derive(Debug, Clone, Copy)]
 pub struct Deadline(Instant);
@@ -87,25 +98,17 @@ pub struct Deadline(Instant);
 impl Deadline {
     /// `timeout` from now.
     #[must_use]
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a deadline over several system calls needs the monotonic clock"
-    )]
     pub fn after(timeout: Duration) -> Self {
-        Self(Instant::now() + timeout)
+        Self(now() + timeout)
     }
 
     /// What is left, never zero.
     ///
     /// # Errors
     /// `TimedOut` when nothing is left.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a deadline over several system calls needs the monotonic clock"
-    )]
     pub fn left(self) -> io::Result<Duration> {
         self.0
-            .checked_duration_since(Instant::now())
+            .checked_duration_since(now())
             .filter(|left| !left.is_zero())
             .ok_or_else(|| io::ErrorKind::TimedOut.into())
     }
@@ -131,7 +134,18 @@ impl Client {
                 connected => break connected.map_err(timed_out)?,
             }
         }
-        Ok(Self { stream: OwnedFd::from(socket).into(), decoder: Decoder::default() })
+        Ok(Self::of(OwnedFd::from(socket).into()))
+    }
+
+    fn of(stream: UnixStream) -> Self {
+        Self { stream, decoder: Decoder::default(), sent: None, silence: Duration::ZERO }
+    }
+
+    /// How long the daemon had had the newest call, all of it, when its reply was looked for last. However
+    /// long this process was stopped before and since, the daemon had that time to reply, and did not.
+    #[must_use]
+    pub fn silence(&self) -> Duration {
+        self.silence
     }
 
     /// The connection itself, to ask the kernel who serves it.
@@ -195,6 +209,7 @@ impl Client {
     ) -> Result<(), CallError> {
         let call = OutgoingCall { method: M::NAME, parameters: method, oneway, more };
         let frame = encode(&call)?;
+        (self.sent, self.silence) = (None, Duration::ZERO);
         let mut rest = &*frame;
         while !rest.is_empty() {
             self.stream.set_write_timeout(Some(deadline.left()?))?;
@@ -206,6 +221,7 @@ impl Client {
                 Err(error) => return Err(timed_out(error).into()),
             }
         }
+        self.sent = Some(now());
         Ok(())
     }
 
@@ -231,6 +247,8 @@ impl Client {
                 Err(error) => break Err(error.into()),
             }
             let left = deadline.left();
+            // Before the look: what it does not find did not come in this time.
+            self.silence = self.sent.map_or(Duration::ZERO, |sent| now().duration_since(sent));
             // The clock goes on while this process is stopped (Ctrl-Z, a frozen container). What came
             // meanwhile is the daemon's answer all the same, and is looked at before giving up.
             let wait = left.as_ref().map_or(AT_ONCE, |left| *left);
@@ -277,7 +295,7 @@ mod tests {
 
     use serde_json::json;
 
-    use super::{CallError, Client, Deadline, Decoder};
+    use super::{CallError, Client, Deadline};
     use crate::{
         admin::{AdminError, List, Listed, Show},
         service::{GetInfo, ServiceError},
@@ -393,7 +411,7 @@ mod tests {
         for (name, arrived, answered) in cases {
             let (stream, mut daemon) = UnixStream::pair().expect("a pair");
             daemon.write_all(&arrived).expect("room for a frame");
-            let mut client = Client { stream, decoder: Decoder::default() };
+            let mut client = Client::of(stream);
             match client.receive::<GetInfo>(Deadline::after(Duration::ZERO)) {
                 Ok((info, _)) => assert!(answered && info.product == "p", "{name}"),
                 Err(CallError::Io(error)) => {
@@ -402,6 +420,22 @@ mod tests {
                 Err(error) => panic!("{name}: {error}"),
             }
         }
+    }
+
+    #[test]
+    fn a_silence_begins_when_the_daemon_has_the_whole_call() {
+        let (stream, daemon) = UnixStream::pair().expect("a pair");
+        let mut client = Client::of(stream);
+        // Its time was over before anything was sent.
+        assert!(client.call(&GetInfo {}, Deadline::after(Duration::ZERO)).is_err());
+        assert_eq!(client.silence(), Duration::ZERO);
+        client.send(&GetInfo {}, false, false, soon()).expect("sent");
+        assert_eq!(client.silence(), Duration::ZERO, "nobody has looked");
+        let patience = Duration::from_millis(20);
+        assert!(client.receive::<GetInfo>(Deadline::after(patience)).is_err());
+        assert!(client.receive::<GetInfo>(Deadline::after(Duration::ZERO)).is_err());
+        assert!(client.silence() >= patience, "{:?}", client.silence());
+        drop(daemon);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::{io, time::Duration};
 
 use otp_proto::{
     CallError, Method, Secret,
-    args::{Args, FailMode},
+    args::{self, Args, FailMode},
     client::Deadline,
     login::{Answer, Begin, Cancel, Prompt, Verdict},
 };
@@ -71,11 +71,15 @@ struct Login<'a, H, D> {
     begin: Begin,
 }
 
+/// A daemon that lives says something within eight seconds, if only that the vendor has not answered yet.
+const PATIENCE: Duration = Duration::from_secs(9);
+const _: () = assert!(PATIENCE.as_secs() < args::TIMEOUT.as_secs());
+
 /// Why an exchange brought no reply that can be used.
 struct Failure {
-    /// Nobody is there: the only failure that `failmode=safe` is about. Everything else, a time-out and
-    /// a connection that broke among it, whoever logs in can bring about: by stopping the program, or
-    /// by holding all connections that there are.
+    /// Nobody listens, or whoever does said nothing for [`PATIENCE`]: the only failures that
+    /// `failmode=safe` is about. A time-out of another kind and a connection that broke whoever logs in
+    /// can bring about: by stopping the program, or by holding all connections that there are.
     absent: bool,
     what: String,
 }
@@ -141,7 +145,7 @@ impl<H: PamHost, D: Daemon> Login<'_, H, D> {
             }
             result => result,
         }
-        .map_err(Failure::from)
+        .map_err(|error| Failure::of(&error, self.daemon.silence()))
     }
 
     /// The daemon's word; the only place where a login is granted.
@@ -239,11 +243,12 @@ impl From<ConnectError> for Failure {
     }
 }
 
-impl From<CallError> for Failure {
-    fn from(error: CallError) -> Self {
-        let what = match &error {
+impl Failure {
+    fn of(error: &CallError, silence: Duration) -> Self {
+        let what = match error {
             CallError::Io(inner) if inner.kind() == io::ErrorKind::TimedOut => {
-                "otpd did not answer in time; see journalctl -u otpd".to_owned()
+                let what = "otpd did not answer in time; see journalctl -u otpd".to_owned();
+                return Self { absent: silence >= PATIENCE, what };
             }
             CallError::Io(_) => {
                 format!("the connection to otpd broke: {error}; see journalctl -u otpd")

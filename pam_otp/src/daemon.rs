@@ -4,6 +4,7 @@ use std::{
     fs, io,
     os::unix::fs::{FileTypeExt, MetadataExt},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use otp_proto::{CallError, Client, Method, client::Deadline, login::Cancel};
@@ -35,6 +36,10 @@ pub(crate) trait Daemon {
     /// # Errors
     /// [`CallError`].
     fn call<M: Method>(&mut self, call: &M, deadline: Deadline) -> Result<M::Reply, CallError>;
+
+    /// How long it had had the newest call when a reply to that was looked for last; see
+    /// [`Client::silence`].
+    fn silence(&self) -> Duration;
 
     /// Gives the challenge up, without waiting. Where it does not arrive, the daemon notices that
     /// the connection ended.
@@ -113,6 +118,10 @@ impl Daemon for Otpd {
             Some(client) => client.call(call, deadline),
             None => Err(io::Error::from(io::ErrorKind::NotConnected).into()),
         }
+    }
+
+    fn silence(&self) -> Duration {
+        self.client.as_ref().map_or(Duration::ZERO, Client::silence)
     }
 
     fn cancel(&mut self, cancel: &Cancel, deadline: Deadline) {

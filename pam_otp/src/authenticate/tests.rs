@@ -170,16 +170,18 @@ enum Does {
     Replies(&'static str, Value, Value),
     /// Expects this method; the exchange fails.
     Breaks(&'static str, fn() -> CallError),
+    /// Expects this method; no reply comes in time, though it had so much.
+    Silent(&'static str, Duration),
     /// Expects this challenge to be given up.
     Cancelled(&'static str),
 }
 
-/// A scripted daemon.
-struct Script(VecDeque<Does>);
+/// A scripted daemon, and how long it was silent.
+struct Script(VecDeque<Does>, Duration);
 
 impl Script {
     fn new(steps: impl IntoIterator<Item = Does>) -> Self {
-        Self(steps.into_iter().collect())
+        Self(steps.into_iter().collect(), Duration::ZERO)
     }
 }
 
@@ -209,8 +211,17 @@ impl Daemon for Script {
                 assert_eq!(M::NAME, format!("org.otpd.Login.{method}"));
                 Err(error())
             }
+            Some(Does::Silent(method, silence)) => {
+                assert_eq!(M::NAME, format!("org.otpd.Login.{method}"));
+                self.1 = silence;
+                Err(late())
+            }
             _ => panic!("unexpected call of {}", M::NAME),
         }
+    }
+
+    fn silence(&self) -> Duration {
+        self.1
     }
 
     fn cancel(&mut self, cancel: &Cancel, _: Deadline) {

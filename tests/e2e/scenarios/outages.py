@@ -44,7 +44,7 @@ def nothing_listens(g):
 
 @scenario
 def failmode_safe(g):
-    """failmode=safe lets in when nothing listens, with an alert; not when nothing answers, nor past a prompt."""
+    """failmode=safe lets in when nothing listens, with an alert; not when little time was left, nor past a prompt."""
     g.password_and_code("alice", arguments="failmode=safe timeout=5")
     person, text = at_prompt(g)
     g.otpd.stop()
@@ -56,12 +56,26 @@ def failmode_safe(g):
     g.ssh_to_code("alice").granted()
     g.syslog.wait("pam_otp", "alice from 127.0.0.1", "NO CODE ASKED because of failmode=safe", priority="alert")
 
-    # It lives, but answers nothing: whoever logs in could have stopped the program that asks instead.
+    # It lives, and may need longer than that.
     g.otpd.start()
     g.otpd.freeze()
     refused(g, UNREACHABLE)
     g.otpd.thaw()
     equal(len([line for line in g.syslog.lines if line.priority == "alert"]), 1, "alerts")
+
+
+@scenario
+def failmode_safe_and_a_daemon_that_hangs(g):
+    """failmode=safe lets in when the daemon says nothing at all, with an alert; not past a prompt."""
+    g.password_and_code("alice", arguments="failmode=safe")
+    person, text = at_prompt(g)
+    g.otpd.freeze()
+    person.type(text.code)
+    shown = person.expect("(alice@box) Password: ")
+    check("in as" not in shown, "somebody who was asked was let in unasked")
+    g.ssh_to_code("alice").granted()
+    g.syslog.wait("pam_otp", "alice from 127.0.0.1", "NO CODE ASKED because of failmode=safe", priority="alert")
+    g.otpd.thaw()
 
 
 @scenario

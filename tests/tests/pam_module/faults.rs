@@ -72,8 +72,8 @@ const FAULTS: &[Fault] = &[
     ("connect", 1, FOR_EVER, &[EINTR], UNAVAILABLE, UNAVAILABLE),
     ("getsockopt", 1, ONCE, &[EINVAL, ENOPROTOOPT, ENOMEM, EBADF], UNAVAILABLE, UNAVAILABLE),
     ("setsockopt", 2, ONCE, &[EINVAL, ENOMEM, EBADF], UNAVAILABLE, UNAVAILABLE),
-    // Begin: a broken connection is made again, once. That no reply came lets nobody in: a program that
-    // was stopped misses it, and a daemon whose connections are all taken hangs up.
+    // Begin: a broken connection is made again, once. That no reply came in the little time that there is
+    // here lets nobody in, and nor does a daemon that hangs up: its connections may all be taken.
     ("send", 1, ONCE, &[EPIPE, ECONNRESET, ENOTCONN, ECONNABORTED, EINTR], GRANTED, GRANTED),
     ("send", 1, FOR_EVER, &[EPIPE, ECONNRESET, ENOTCONN, EAGAIN, EINTR], UNAVAILABLE, UNAVAILABLE),
     ("send", 1, ONCE, &[EAGAIN, ETIMEDOUT], UNAVAILABLE, UNAVAILABLE),

@@ -154,8 +154,8 @@ impl Side {
     pub(crate) fn what(&self) -> String {
         match self {
             Self::FailSafe(place) => format!(
-                "{place}: with failmode=safe nobody is asked for a code while nothing listens at otpd's \
-                 socket; a daemon that hangs refuses"
+                "{place}: with failmode=safe nobody is asked for a code while otpd is not there or says \
+                 nothing"
             ),
             Self::Behind(place, word) => format!(
                 "{place}: `{word}` stands behind a `#`, where libpam does not see it; write it \

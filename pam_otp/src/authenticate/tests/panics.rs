@@ -100,6 +100,11 @@ impl Daemon for Trapped<'_, Script> {
         self.1.call(call, deadline)
     }
 
+    fn silence(&self) -> Duration {
+        self.0.step();
+        self.1.silence()
+    }
+
     fn cancel(&mut self, cancel: &Cancel, deadline: Deadline) {
         self.0.step();
         self.1.cancel(cancel, deadline);

@@ -1,18 +1,23 @@
 //! Daemons that are absent, die or lie.
 
-use std::io::ErrorKind;
+use std::{io::ErrorKind, time::Duration};
 
 use serde_json::json;
 
 use super::{
-    Args, CODE, CallError, Does, Level, Outcome, Program, absent, alice, answers, begins, broken,
-    gone, late, login, prompt, refused, safe, sorry, types, unusable, verdict,
+    super::PATIENCE, Args, CODE, CallError, Does, Level, Outcome, Program, absent, alice, answers,
+    begins, broken, gone, late, login, prompt, refused, safe, sorry, types, unusable, verdict,
 };
 
 #[test]
 fn an_absent_daemon_is_a_failure_unless_failmode_says_otherwise() {
-    let cases: [(&str, fn() -> Vec<Does>); 2] = [
+    let cases: [(&str, fn() -> Vec<Does>); 4] = [
         ("nobody listens", || vec![Does::Refuses(absent)]),
+        ("not a word", || vec![Does::Accepts, Does::Silent("Begin", PATIENCE)]),
+        ("gone, and then not a word", || {
+            let silent = Does::Silent("Begin", PATIENCE);
+            vec![Does::Accepts, Does::Breaks("Begin", gone), Does::Accepts, silent]
+        }),
         ("gone, and nobody listens any more", || {
             vec![Does::Accepts, Does::Breaks("Begin", gone), Does::Refuses(absent)]
         }),
@@ -32,8 +37,12 @@ fn an_absent_daemon_is_a_failure_unless_failmode_says_otherwise() {
 /// connection left for the next one: none of it lets in.
 #[test]
 fn what_whoever_logs_in_can_bring_about_opens_nothing_under_failmode_safe() {
-    let cases: [(&str, fn() -> Vec<Does>); 6] = [
+    let cases: [(&str, fn() -> Vec<Does>); 7] = [
         ("nobody accepts", || vec![Does::Refuses(unusable)]),
+        ("a time that was over before the daemon had its own", || {
+            let soon = Duration::from_millis(8_999);
+            vec![Does::Accepts, Does::Silent("Begin", soon)]
+        }),
         ("no answer in time", || vec![Does::Accepts, Does::Breaks("Begin", late)]),
         ("gone, and nobody accepts", || {
             vec![Does::Accepts, Does::Breaks("Begin", gone), Does::Refuses(unusable)]
@@ -179,4 +188,11 @@ fn failmode_safe_changes_nothing_while_the_daemon_is_there() {
     let reply = json!({ "step": verdict("denied") });
     let daemon = [Does::Accepts, Does::Replies("Begin", alice(), reply)];
     assert_eq!(login(&Program::new([]), daemon, &safe()), Outcome::Denied);
+}
+
+#[test]
+fn a_daemon_that_falls_silent_past_a_prompt_lets_nobody_in() {
+    let program = Program::new([types(b"482913"), sorry()]);
+    let daemon = [Does::Accepts, begins(prompt(CODE)), Does::Silent("Answer", PATIENCE)];
+    assert_eq!(login(&program, daemon, &safe()), Outcome::Unavailable);
 }
