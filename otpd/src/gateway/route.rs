@@ -126,7 +126,10 @@ pub enum Delivered {
         gateway: GatewayName,
     },
     /// A vendor says that nothing can be sent to this number, and no gateway may have sent it.
-    Rejected,
+    Rejected {
+        /// Whose.
+        gateway: GatewayName,
+    },
     /// Surely not sent by any gateway.
     Failed,
 }
@@ -280,15 +283,16 @@ impl Routes {
     ///
     /// The next one gets the same message, with the same code, when one is out of order, wrongly
     /// set up or does not answer; never when a vendor says that the number is bad, or that the person
-    /// opted out, unless it says so of everybody: that counts as wrongly set up. `avoid`, the route
-    /// that this login used last, is tried last. Gateways that rest are tried after all others: no
-    /// login is refused because of a breaker. It ends early when the message's `valid_for` is over.
+    /// opted out, unless it says so of everybody: that counts as wrongly set up. Those of `avoid`, the
+    /// routes that this login used last, are tried last, in that order. Gateways that rest are tried
+    /// after all others: no login is refused because of a breaker. It ends early when the message's
+    /// `valid_for` is over.
     ///
     /// Dropping the future abandons the rest.
     pub async fn deliver(
         &self,
         message: &Message,
-        avoid: Option<&GatewayName>,
+        avoid: &[GatewayName],
         now: impl Fn() -> Timestamp,
     ) -> Delivery {
         self.deliver_while(message, avoid, &[], now, || ready(true)).await
@@ -299,14 +303,16 @@ impl Routes {
     pub async fn deliver_while<W: Future<Output = bool>>(
         &self,
         message: &Message,
-        avoid: Option<&GatewayName>,
+        avoid: &[GatewayName],
         except: &[GatewayName],
         now: impl Fn() -> Timestamp,
         wanted: impl Fn() -> W,
     ) -> Delivery {
         let slots = self.slots(message.channel).filter(|(name, _)| !except.contains(name));
-        let (last, first): (Vec<_>, Vec<_>) = slots.partition(|(name, _)| Some(*name) == avoid);
-        self.hand_over(message, first.into_iter().chain(last), now, wanted).await
+        let mut slots: Vec<_> = slots.collect();
+        // Stable: the others stay in their order, before all that are avoided.
+        slots.sort_by_key(|(name, _)| avoid.iter().position(|avoided| avoided == *name));
+        self.hand_over(message, slots.into_iter(), now, wanted).await
     }
 
     /// Whether a channel has a gateway besides these.
@@ -447,7 +453,7 @@ fn result(attempts: &[Attempt]) -> Delivered {
         }
         Some((gateway, Outcome::OptedOut)) => Delivered::OptedOut { gateway: gateway.clone() },
         _ if perhaps => Delivered::Unknown,
-        Some((_, Outcome::Rejected(_))) => Delivered::Rejected,
+        Some((gateway, Outcome::Rejected(_))) => Delivered::Rejected { gateway: gateway.clone() },
         _ => Delivered::Failed,
     }
 }
