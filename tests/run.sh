@@ -67,7 +67,7 @@ trap summary EXIT
 title "packages"
 missing=()
 for package in gcc g++ libc6-dev libc6-dbg libpam0g-dev pkg-config binutils mmdebstrap systemd-container \
-  util-linux iproute2 python3 python3-pip python3-venv valgrind strace prometheus faketime lintian rpm dpkg-dev \
+  util-linux iproute2 procps python3 python3-pip python3-venv valgrind strace prometheus faketime lintian rpm dpkg-dev \
   xz-utils man-db openssl postgresql pgbouncer; do
   dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q '^install ok' || missing+=("$package")
 done
@@ -132,7 +132,8 @@ wait "$mkroot" && root=0 || root=$?
 mkroot=
 # What properties draw is the same in every run that is not long. Such a run says whether a change broke
 # something; a fault that was there before must not be met at random, and hold up a change that has
-# nothing to do with it. To meet new ones is what --long is for, which draws others each time.
+# nothing to do with it. To meet new ones is what --long is for, which draws others each time. The fuzz
+# targets alone draw others at every run, for ten seconds each.
 if [ ${#long[@]} = 0 ]; then export PROPTEST_RNG_SEED=1; fi
 status=0
 cargo nextest run --locked --workspace --color never --no-fail-fast --status-level fail \

@@ -68,7 +68,8 @@ def run_one(options, one):
     log = options.results / f"{name}.log"
     words = ["run", one["file"], one["name"], *(["--long"] if options.long else [])]
     began = time.monotonic()
-    timeout = one["timeout"] * (20 if options.long else 1)
+    # Twice is enough for the two trials that --long waits out.
+    timeout = one["timeout"] * (max(2, one["long_rounds"] // one["rounds"]) if options.long else 1)
     late = False
     with open(log, "wb") as output:
         child = subprocess.Popen(

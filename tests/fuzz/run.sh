@@ -28,7 +28,7 @@ targets=(
 )
 
 command -v cargo-bolero >/dev/null ||
-  cargo install --quiet --locked --debug --no-default-features --features libfuzzer cargo-bolero@0.13.5
+  tests/again.sh cargo install --quiet --locked --debug --no-default-features --features libfuzzer cargo-bolero@0.13.5
 # A crate's other programs are built as well, and would miss the engine that only the target brings; they
 # are not run.
 export RUSTFLAGS="-C link-arg=-Wl,--unresolved-symbols=ignore-all"
@@ -43,9 +43,11 @@ for target in "${targets[@]}"; do
   if [ $# -gt 0 ] && [[ " $* " != *" ${test##*::} "* ]]; then continue; fi
   log=$folder/${test##*::}.log
   echo "--- ${test##*::}"
-  # What it learns is thrown away; what belongs into the tree is put there by hand.
+  # It begins with the seeds in the tree. What it learns stays in target/fuzz; what belongs into the tree
+  # is put there by hand.
   if cargo bolero test --package "$crate" --engine libfuzzer --rustc-bootstrap --sanitizer NONE \
-    --corpus-dir "$folder/corpus/${test##*::}" -T "${seconds}s" --target-dir "$folder/build" "$test" >"$log" 2>&1; then
+    --corpus-dir "$folder/corpus/${test##*::}" -E "$PWD/tests/fuzz/__fuzz__/${test##*::}/corpus" -T "${seconds}s" --target-dir "$folder/build" "$test" >"$log" 2>&1 &&
+    grep -qE '^Done [0-9]+ runs in ' "$log"; then
     passed=$((passed + 1))
   else
     failed=$((failed + 1))
@@ -54,4 +56,5 @@ for target in "${targets[@]}"; do
   grep -E '^#[0-9]+.*(DONE|pulse|NEW|REDUCE)' "$log" | tail -1 || true
 done
 echo "$passed passed, $failed failed"
-[ "$failed" = 0 ]
+if [ $((passed + failed)) = 0 ]; then echo "no such target: $*" >&2; fi
+[ "$failed" = 0 ] && [ "$passed" != 0 ]

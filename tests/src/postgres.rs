@@ -299,7 +299,8 @@ impl Server {
         let children = children.expect("its processes");
         let all = || children.split_whitespace();
         // Some may be gone.
-        let _ = Command::new("kill").arg("-KILL").arg(pid.to_string()).args(all()).output();
+        let killed = Command::new("kill").arg("-KILL").arg(pid.to_string()).args(all()).output();
+        killed.expect("kill runs");
         let _ = child.wait();
         while all().any(is_alive) {
             std::thread::yield_now();

@@ -201,6 +201,12 @@ impl Recovery {
         &self.codes
     }
 
+    /// As an older program stored a set: without the time when it was made.
+    #[cfg(test)]
+    pub(super) fn without_time(self) -> Self {
+        Self { made_at: Self::NEVER, ..self }
+    }
+
     /// Puts codes there that are stored apart, and nothing else.
     pub(super) fn set_codes(&mut self, codes: Vec<RecoveryHash>) {
         self.codes = codes;

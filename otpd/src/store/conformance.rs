@@ -59,8 +59,12 @@ trait Subject {
     /// Puts nonsense into this column of the rows of a table that are named so, behind the engine's back.
     fn spoil(&self, table: &str, column: &str, rows: &str);
 
-    /// Has Alice's rows bear a name that no account has, behind the engine's back; as it is shown.
-    fn misname_alice(&self) -> &'static str;
+    /// The tables that rows of Alice's are in by her name.
+    fn named(&self) -> &'static [&'static str];
+
+    /// Has Alice's rows in these tables bear a name that no account has, behind the engine's back; as it is
+    /// shown.
+    fn misname_alice(&self, tables: &[&str]) -> &'static str;
 
     /// This machine, where others may share the database.
     fn host(&self) -> Option<Host>;
@@ -167,9 +171,13 @@ impl Subject for SqliteFile {
         assert_ne!(db.execute(&update, []), Ok(0), "{rows}");
     }
 
-    fn misname_alice(&self) -> &'static str {
+    fn named(&self) -> &'static [&'static str] {
+        &["enrollment", "login"]
+    }
+
+    fn misname_alice(&self, tables: &[&str]) -> &'static str {
         let db = rusqlite::Connection::open(self.path()).expect("the database");
-        for table in ["enrollment", "login"] {
+        for table in tables {
             let update = "SET account = CAST(x'616cff696365' AS TEXT) WHERE account = 'alice'";
             let done = db.execute(&format!("UPDATE {table} {update}"), []);
             assert_ne!(done, Ok(0), "{table}");
@@ -231,8 +239,12 @@ impl Subject for Divided {
         self.0.spoil(table, column, rows);
     }
 
-    fn misname_alice(&self) -> &'static str {
-        self.0.misname_alice()
+    fn named(&self) -> &'static [&'static str] {
+        self.0.named()
+    }
+
+    fn misname_alice(&self, tables: &[&str]) -> &'static str {
+        self.0.misname_alice(tables)
     }
 
     fn bytes(&self) -> Vec<u8> {
@@ -269,8 +281,12 @@ impl Subject for Shared {
         self.0.execute("otpd", &format!("SET search_path = otpd; {update}"));
     }
 
-    fn misname_alice(&self) -> &'static str {
-        for table in ["enrollment", "login", "recovery_code", "bypass"] {
+    fn named(&self) -> &'static [&'static str] {
+        &["enrollment", "login", "recovery_code", "bypass"]
+    }
+
+    fn misname_alice(&self, tables: &[&str]) -> &'static str {
+        for table in tables {
             let update = "SET account = 'al/ice' WHERE account = 'alice'";
             let all = format!("UPDATE otpd.{table} {update} RETURNING account");
             assert!(self.0.sql("otpd", &all).contains("al/ice"), "{table}");

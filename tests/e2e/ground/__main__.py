@@ -27,7 +27,7 @@ def main(arguments):
         signal.signal(number, signal.SIG_DFL)
     load()
     if arguments == ["list"]:
-        keys = ("file", "name", "boot", "packaged", "alone", "timeout")
+        keys = ("file", "name", "boot", "packaged", "alone", "timeout", "rounds", "long_rounds")
         print(json.dumps([{key: getattr(one, key) for key in keys} for one in ALL]))
         return 0
     [_, file, name, *flags] = arguments

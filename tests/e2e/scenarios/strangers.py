@@ -145,7 +145,9 @@ def wrong_passwords(g):
     password measures sshd and pam_unix, and nothing of ours. Each of four users is measured in each state,
     since sshd delays every name by a time of its own (`user_specific_delay`).
     """
-    g.password_and_code(sshd={"MaxStartups": "600", "MaxAuthTries": TRIES + 2})
+    # Who is locked by wrong codes has been sent four, in each measurement.
+    limits = {"unanswered-per-hour": 60, "unanswered-per-day": 60}
+    g.password_and_code(changes={"limits": limits}, sshd={"MaxStartups": "600", "MaxAuthTries": TRIES + 2})
     users = ("alice", "bob", "carol", "dan")
     for user in users:
         g.user(user)

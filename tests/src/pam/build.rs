@@ -41,6 +41,9 @@ pub fn sanitized() -> &'static Built {
         // A sanitizer is an unstable option; the compiler is the stable one.
         let variables = [("RUSTC_BOOTSTRAP", "1"), ("RUSTFLAGS", "-Zsanitizer=address")];
         let module = module(&["--target", &target, "--target-dir", folder], &variables);
+        let named = Command::new("nm").arg("-D").arg(&module).output().expect("nm runs").stdout;
+        let named = String::from_utf8_lossy(&named);
+        assert!(named.contains("__asan_report_"), "the module is without the sanitizer: {named}");
         let environment = &[(
             "ASAN_OPTIONS",
             "detect_leaks=1:verify_asan_link_order=0:detect_stack_use_after_return=1:exitcode=9",

@@ -242,10 +242,11 @@ fn a_siege_keeps_nobody_from_logging_in() {
 }
 
 #[test]
-#[ignore = "long: fifteen hundred logins for each siege"]
+#[ignore = "long: fourteen hundred logins for each siege"]
 fn a_long_siege_keeps_nobody_from_logging_in() {
     for siege in &SIEGES {
-        besieged(siege, 500, true, Times::besieged);
+        // With a second try they are as many as the messages that a number may have in an hour.
+        besieged(siege, 460, true, Times::besieged);
     }
 }
 

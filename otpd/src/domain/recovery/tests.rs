@@ -73,7 +73,8 @@ fn typed_codes_are_recognised_by_shape() {
         ("a passcode", "482913", None),
         ("a sentence of that length", "what is this code then?!", None),
         ("nothing", "", None),
-        ("hidden in a long line", &format!("{}{whole}", " ".repeat(90)), None),
+        ("at the end of 96 bytes", &format!("{whole:>96}"), Some("0123456789ABCDEFGHJKMNPQ")),
+        ("of 97", &format!("{whole:>97}"), None),
     ];
     for (name, text, canonical) in cases {
         let typed = RecoveryCode::typed(text);
@@ -239,6 +240,7 @@ fn rows_without_the_time_of_their_set_are_read() {
         ("used up there", StandIn::Own { since: START }, 3, 0, 0),
         ("one used there", StandIn::Newer, 3, 2, 2),
         ("nobody's", StandIn::Nobody, 0, 3, 0),
+        ("of somebody without a number", StandIn::Only, 2, 3, 2),
     ];
     for (name, number, here, there, good) in rows {
         let mut merged = old_row(here);
@@ -251,6 +253,64 @@ fn rows_without_the_time_of_their_set_are_read() {
     let mut merged = old_row(3);
     merged.merge(&full(2).0, StandIn::Newer, START);
     assert_eq!(merged.left(), 8, "a set whose time is known is newer");
+}
+
+#[test]
+fn of_two_sets_the_newer_counts_and_of_one_what_both_have() {
+    let set = |seed, at| Recovery { made_at: at, ..full(seed).0 };
+    let used_up = |at| Recovery { codes: Vec::new(), key_id: 0, ..set(1, at) };
+    let (none, later) = (Recovery::default(), START.after(HOUR));
+    // Whose number it is, the copies here and there, and of which of them the codes are.
+    let rows = [
+        ("none here, made for this number", START, &none, &set(2, later), 2),
+        ("none here, of a number before it", later.after(HOUR), &none, &set(2, later), 0),
+        ("an older one here, of a number before it", later, &set(1, START), &set(2, later), 2),
+        ("a set with a newer number", later.after(HOUR), &set(1, START), &set(2, later), 2),
+        ("a newer one here", START, &set(1, later), &set(2, START), 1),
+        ("the same", START, &set(1, START), &set(1, START), 1),
+    ];
+    for (name, since, here, there, of) in rows {
+        let mut merged = here.clone();
+        merged.merge(there, StandIn::Own { since }, later);
+        let good = [none.clone(), set(1, START), set(2, START)];
+        assert_eq!(merged.codes(), good[of].codes(), "{name}");
+        assert_eq!(merged.key_id(), u32::from(of > 0), "{name}");
+    }
+    for number in [StandIn::Only, StandIn::Newer, StandIn::Own { since: START }] {
+        for (here, there) in [
+            (used_up(START), set(1, START)),
+            (set(1, START), used_up(START)),
+            (set(2, START), none.clone()),
+        ] {
+            let mut merged = here.clone();
+            merged.merge(&there, number, START);
+            let left = if there == none { 8 } else { 0 };
+            assert_eq!((merged.left(), merged.made_at()), (left, START), "{number:?}");
+        }
+    }
+}
+
+#[test]
+fn what_lies_in_the_future_ages_from_now_on_and_what_is_old_counts_no_more() {
+    let (mut recovery, _) = full(1);
+    recovery.wrong = vec![START.before(HOUR), START, START.after(DAY)];
+    recovery.reserve = vec![START.after(HOUR)];
+    recovery.settle(START);
+    assert_eq!((&*recovery.wrong, &*recovery.reserve), (&[START; 2][..], &[START][..]));
+    assert_eq!((recovery.key_id(), recovery.codes().len()), (1, CODES));
+    recovery.codes.clear();
+    recovery.settle(START.after(HOUR));
+    assert_eq!(recovery, Recovery { made_at: START, ..Recovery::default() });
+}
+
+#[test]
+fn what_is_as_good_as_none_says_at_most_when_a_set_was_made() {
+    let (full, _) = full(1);
+    let mut gone = full.clone();
+    gone.forget();
+    assert!(gone.is_idle() && Recovery::default().is_idle() && !full.is_idle());
+    gone.wrong.push(START);
+    assert!(!gone.is_idle(), "it counts against guessing");
 }
 
 #[test]

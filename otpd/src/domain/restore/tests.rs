@@ -1,7 +1,8 @@
 //! Restores of backups that a scene was given back; what is older and newer is in
-//! `ages`, and the laws that every merge keeps in `laws`.
+//! `ages`, the laws that every merge keeps in `laws`, and another store's rows in `imports`.
 
 mod ages;
+mod imports;
 mod laws;
 
 use super::{
@@ -15,10 +16,10 @@ use crate::domain::{
     enrollment::NumberIndex,
     login::{Answered, LoginState},
     manage::Verb,
-    records::{Records, TrafficKey},
+    records::{BudgetKey, Records, TrafficKey},
     recovery::{Entered, RecoveryCode, RecoveryHash},
     scene::{START, Scene, account, index, source, ssh},
-    time::{DAY, Timestamp},
+    time::DAY,
 };
 
 const NUMBER: &str = "+13125550142";
@@ -243,12 +244,41 @@ fn an_older_database_takes_the_number_that_was_entered_later() {
 #[test]
 fn codes_of_a_row_without_the_time_of_their_set_come_back_after_a_loss() {
     let mut scene = Scene::new();
-    let now = std::mem::replace(&mut scene.now, Timestamp(0));
     codes(&mut scene, "alice", &["A", "B"]);
-    scene.now = now;
-    let mut again = lost(&scene);
-    Backup::of(&scene).restore(&mut again, false);
-    assert_eq!(again.login("alice").recovery.left(), 2);
+    let mut backup = Backup::of(&scene);
+    let alice = backup.accounts.iter_mut().find(|kept| kept.account == account("alice"));
+    let login = &mut alice.expect("alice").login;
+    login.recovery = login.recovery.clone().without_time();
+    let mut without_logins = scene.clone();
+    without_logins.logins.clear();
+    for (name, mut again, left) in
+        [("all is lost", lost(&scene), 2), ("her logins are lost", without_logins, 0)]
+    {
+        backup.restore(&mut again, false);
+        assert_eq!(again.login("alice").recovery.left(), left, "{name}");
+    }
+}
+
+#[test]
+fn it_tells_whose_codes_are_lost() {
+    let scene = Scene::new();
+    let mut with_codes = scene.clone();
+    codes(&mut with_codes, "alice", &["A", "B"]);
+    let cases = [
+        ("they were used since", &with_codes, lost(&scene), true, true),
+        ("they are good", &with_codes, lost(&scene), false, false),
+        ("there were none", &scene, lost(&scene), true, false),
+        ("her number is not lost", &with_codes, with_codes.clone(), true, false),
+    ];
+    for (name, before, mut now, codes, told) in cases {
+        let mut accounts = Backup::of(before).accounts.into_iter();
+        let kept = accounts.find(|kept| kept.account == account("alice")).expect("alice");
+        let since = Since { codes, ..Since::default() };
+        let decision = RestoreAccount { kept, since, had: false, uid: 0 };
+        let alice =
+            now.decide(Some(account("alice")), None, |records, at| decision.decide(records, at));
+        assert_eq!(alice.codes_lost, told, "{name}");
+    }
 }
 
 #[test]
@@ -274,6 +304,29 @@ fn what_is_not_read_is_not_written() {
     let mut kept = Budget::default();
     kept.charge_proof(START);
     assert!(!RestoreBudget { number, kept }.decide(&records, START).answer);
+}
+
+#[test]
+fn a_restore_of_what_counts_says_whether_anything_changed() {
+    let (number, key) = (NumberIndex([1; 16]), TrafficKey::All);
+    let mut records = Records::default();
+    records.budgets.insert(BudgetKey::Number(number), Budget::default());
+    records.traffic.insert(key, Traffic::default());
+    let (mut budget, mut traffic) = (Budget::default(), Traffic::default());
+    budget.charge_proof(START);
+    traffic.charge_all(START);
+    let (budget, traffic) =
+        (RestoreBudget { number, kept: budget }, RestoreTraffic { key, kept: traffic });
+    for changes in [true, false] {
+        let decided = budget.decide(&records, START);
+        assert_eq!((decided.answer, decided.audit.len()), (changes, 0));
+        records = decided.records;
+        let decided = traffic.decide(&records, START);
+        assert_eq!((decided.answer, decided.audit.len()), (changes, 0));
+        records = decided.records;
+    }
+    assert_eq!(records.budgets[&BudgetKey::Number(number)], budget.kept);
+    assert_eq!(records.traffic[&key], traffic.kept);
 }
 
 #[test]

@@ -70,6 +70,9 @@ pub(super) async fn nothing_is_lost(subject: &impl Subject) {
     running.stop();
     let running = Running::start(subject.open(keys(1)).expect("the same database"));
     assert_eq!(running.store.may_administer(), Ok(()), "as its owner, or an administrators' host");
+    let (reader, shared) = (subject.reader(keys(1)), subject.host().is_some());
+    assert_eq!(reader.is_shared(), shared);
+    assert_eq!(reader.kind(), if shared { "postgresql" } else { "sqlite" });
     let found = read(&running, scope("alice")).await;
     // What numbers of the same range and country do was not read with an account without a number.
     assert!(TrafficKey::of(&enrollment("+13125550123", 1)).iter().eq(found.traffic.keys()));

@@ -226,7 +226,7 @@ pub(super) async fn what_is_sound_is_found(subject: &impl Subject) {
 /// Nobody can say whose such rows are. They stop nothing that is about others.
 pub(super) async fn a_name_that_is_lost(subject: &impl Subject) {
     let town = town(subject).await;
-    let shown = subject.misname_alice();
+    let shown = subject.misname_alice(subject.named());
     let (store, reader) = (&town.running.store, subject.reader(keys(1)));
     let lost = reader.lost_names().await.expect("a read");
     assert_eq!(lost.iter().map(ToString::to_string).collect::<Vec<_>>(), [shown]);
@@ -258,18 +258,24 @@ pub(super) async fn a_name_that_is_lost(subject: &impl Subject) {
     assert!(reader.counts(NOW).await.expect("a read").unreadable.is_empty());
     let bob = town.decide(scope("bob"), changing(|records| records.clone())).await;
     assert_eq!((bob.enrolled, bob.login.recovery.left()), (1, 8));
+    // Who had no number is not taken off the count of those who have.
+    assert_eq!(wrong_codes(store, "alice", true).await, Ok(1));
+    subject.misname_alice(&["login"]);
+    assert_eq!(store.tidy(chore()).await, Ok(1));
+    let bob = town.decide(scope("bob"), changing(|records| records.clone())).await;
+    assert_eq!(bob.enrolled, 1);
     town.give("alice", "+13125550123").await;
     let trail = reader.events(Trail::default(), i64::MIN, i64::MAX, 10_000).await;
     let kept = trail.expect("a read").into_iter().filter(|row| row.event == "damaged-removed");
     let kept = kept.map(|row| row.details["name"].clone()).collect::<Vec<_>>();
-    assert_eq!(kept, [serde_json::Value::from(shown)]);
+    assert_eq!(kept, [shown; 2].map(serde_json::Value::from));
     let told = town.running.stop();
-    assert_eq!(told.iter().filter(|told| **told == event).count(), 1);
+    assert_eq!(told.iter().filter(|told| **told == event).count(), 2);
 }
 
 pub(super) async fn a_lost_name_at_a_rotation(subject: &impl Subject) {
     let town = town(subject).await;
-    let shown = subject.misname_alice();
+    let shown = subject.misname_alice(subject.named());
     let plan = rotation(&keys(1), keys(2));
     let reader = subject.reader(keys(1));
     assert_eq!(reader.prepare_rotation(plan.next.clone()).await, Ok(()), "{shown}");

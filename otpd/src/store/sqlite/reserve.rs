@@ -28,6 +28,11 @@ const MARGIN: u64 = 8 << 20;
 /// With less room than this any failure is taken for one of a full disk: not all say so.
 pub(super) const NO_ROOM: u64 = 64 << 10;
 
+/// Whether so many free bytes are room for the file, and for normal work beside it.
+fn is_ample(free: u64) -> bool {
+    free >= u64::from(SIZE) + MARGIN
+}
+
 /// The file, held or given up.
 #[derive(Debug)]
 pub(super) struct Reserve {
@@ -95,7 +100,7 @@ impl Reserve {
 
     /// Makes the file anew, once there is room for it and some more; true when it just did.
     pub(super) fn regain(&mut self) -> bool {
-        let wanted = !self.held && self.room() >= u64::from(SIZE) + MARGIN;
+        let wanted = !self.held && is_ample(self.room());
         if !wanted || self.allocate().is_err() {
             return false;
         }
@@ -171,7 +176,7 @@ impl Reserve {
 mod tests {
     use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
-    use super::{Reserve, SIZE};
+    use super::{Reserve, SIZE, is_ample};
 
     #[test]
     fn the_file_is_really_allocated_and_private() {
@@ -200,10 +205,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut reserve = Reserve::open(&dir.path().join("otpd.db"));
         let shortage = reserve.shortage();
-        assert!(!reserve.regain(), "it is there");
+        assert!(!reserve.regain() && reserve.is_held(), "it is there");
         assert!(reserve.release() && shortage.holds() && !reserve.path.exists());
-        assert!(!reserve.release(), "there is nothing more to give up");
+        assert!(!reserve.release() && !reserve.is_held(), "there is nothing more to give up");
         assert!(reserve.regain() && !shortage.holds() && reserve.path.exists());
+    }
+
+    #[test]
+    fn it_is_regained_where_as_much_is_free_as_an_operator_is_asked_for() {
+        let asked_for = 12 << 20;
+        assert!(is_ample(asked_for) && is_ample(u64::MAX) && !is_ample(asked_for - 1));
     }
 
     #[test]

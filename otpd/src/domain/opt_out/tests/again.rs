@@ -101,6 +101,24 @@ fn eight_words_are_remembered_and_for_thirty_days_at_least() {
 }
 
 #[test]
+fn of_two_copies_each_word_is_known_once_and_the_newest_are_kept() {
+    let heard = |all: std::ops::Range<u8>| {
+        let mut words = Words::default();
+        all.for_each(|nth| words.remember(mark(nth), Timestamp(i64::from(nth))));
+        words
+    };
+    let merged = |mut one: Words, other: &Words| {
+        one.merge(other);
+        one
+    };
+    let (older, newer) = (heard(0..4), heard(3..6));
+    assert_eq!(merged(older.clone(), &newer), heard(0..6));
+    assert_eq!(merged(newer, &older), heard(0..6));
+    assert_eq!(merged(older.clone(), &older), older, "twice is once");
+    assert_eq!(merged(heard(0..7), &heard(5..11)), heard(3..11));
+}
+
+#[test]
 fn only_the_row_of_who_wrote_grows_and_by_a_bounded_piece() {
     let mut scene = Scene::new();
     scene.start(ssh(1));

@@ -231,6 +231,13 @@ async fn another_database_is_not_taken_for_the_one_before() {
         }
     };
     tokio::time::timeout(MINUTE, back).await.expect("the one that it began with");
+    // And one that nobody knows any more is not decided on.
+    server.execute("otpd", "UPDATE otpd.meta SET name = 'once' WHERE name = 'database'");
+    for _ in 0..3 {
+        assert_eq!(super::charge(&store, "alice").await, Err(StoreError::Unavailable));
+    }
+    server.execute("otpd", "UPDATE otpd.meta SET name = 'database' WHERE name = 'once'");
+    assert!(super::charge(&store, "alice").await.is_ok());
 }
 
 #[tokio::test]
