@@ -9,8 +9,10 @@ use std::{
     future::{Future, ready},
     path::Path,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
+use tokio::time::sleep;
 use zeroize::Zeroizing;
 
 pub use single::Unroutable;
@@ -285,8 +287,8 @@ impl Routes {
     /// set up or does not answer; never when a vendor says that the number is bad, or that the person
     /// opted out, unless it says so of everybody: that counts as wrongly set up. Those of `avoid`, the
     /// routes that this login used last, are tried last, in that order. Gateways that rest are tried
-    /// after all others: no login is refused because of a breaker. It ends early when the message's
-    /// `valid_for` is over.
+    /// after all others: no login is refused because of a breaker. One alone that surely did not send it
+    /// is asked once more after a moment. It ends early when the message's `valid_for` is over.
     ///
     /// Dropping the future abandons the rest.
     pub async fn deliver(
@@ -371,6 +373,13 @@ impl Routes {
             if ended {
                 break;
             }
+            // Nobody else is left to ask, and whoever logs in would wait half a minute for `r`.
+            if queue.is_empty()
+                && let Some(pause) = once_more(&attempts)
+            {
+                sleep(pause).await;
+                queue.push_back((name, slot, true));
+            }
         }
         Delivery { result: result(&attempts), attempts }
     }
@@ -442,6 +451,19 @@ fn is_final(outcome: &Outcome) -> bool {
         Outcome::Retryable { .. } | Outcome::Misconfigured(_) | Outcome::Unknown(_) => false,
     }
 }
+
+/// How long to wait before the only gateway that was asked is asked once more; `None` where it may have
+/// sent the message, is wrongly set up, was asked twice, or wants a longer pause than somebody at a prompt
+/// is to wait.
+fn once_more(attempts: &[Attempt]) -> Option<Duration> {
+    let [Attempt { outcome: Outcome::Retryable { after, .. }, .. }] = attempts else { return None };
+    let pause = after.unwrap_or_default().max(MOMENT);
+    (pause <= LONGEST_MOMENT).then_some(pause)
+}
+
+/// The pause before a gateway alone is asked once more, at least and at most.
+const MOMENT: Duration = Duration::from_secs(1);
+const LONGEST_MOMENT: Duration = Duration::from_secs(3);
 
 /// The end of a delivery. That a gateway may have sent the message outweighs that a later one
 /// refused the number, because the code may arrive; it does not outweigh an opt-out.

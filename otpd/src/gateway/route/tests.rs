@@ -161,6 +161,42 @@ async fn a_resend_tries_the_last_route_last() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn one_alone_that_did_not_send_it_is_asked_once_more_after_a_moment() {
+    let busy = |seconds: Option<u64>| Outcome::Retryable {
+        after: seconds.map(Duration::from_secs),
+        reason: "busy".to_owned(),
+    };
+    let failed = Delivered::Failed;
+    // What it says, how long it takes until then, and what comes of it.
+    let cases = [
+        ("down", vec![busy(None), accepted()], 1, sent("a")),
+        ("wants no pause", vec![busy(Some(0)), accepted()], 1, sent("a")),
+        ("wants a short one", vec![busy(Some(3)), accepted()], 3, sent("a")),
+        ("wants a long one", vec![busy(Some(4))], 0, failed.clone()),
+        ("once and no more", vec![busy(None), busy(None)], 1, failed.clone()),
+        ("no answer then", vec![busy(None), unknown()], 1, Delivered::Unknown),
+        ("no clear answer", vec![unknown()], 0, Delivered::Unknown),
+        ("wrongly set up", vec![misconfigured()], 0, failed),
+    ];
+    for (case, script, seconds, result) in cases {
+        let routes = routes(&[("a", &fake(&script))]);
+        let begun = tokio::time::Instant::now();
+        let delivery = deliver(&routes, &[], NOW).await;
+        assert_eq!(begun.elapsed(), Duration::from_secs(seconds), "{case}");
+        assert_eq!((delivery.attempts.len(), delivery.result), (script.len(), result), "{case}");
+    }
+    // Not for a login that is over by then, nor where others were asked.
+    let (one, other) = (fake(&[busy(None)]), fake(&[busy(None)]));
+    let over = || std::future::ready(false);
+    let message = message(Channel::Sms);
+    let alone = routes(&[("a", &one)]);
+    let delivery = alone.deliver_while(&message, &[], &[], || NOW, over).await;
+    assert_eq!(asked(&delivery), ["a"]);
+    let both = routes(&[("a", &fake(&[busy(None)])), ("b", &other)]);
+    assert_eq!(asked(&deliver(&both, &[], NOW).await), ["a", "b"]);
+}
+
 #[tokio::test]
 async fn gateways_that_lost_a_code_are_not_asked_for_it_again() {
     let cases: [(&[&str], &[&str]); 4] = [
@@ -170,7 +206,7 @@ async fn gateways_that_lost_a_code_are_not_asked_for_it_again() {
         (&["a", "b", "c"], &[]),
     ];
     for (lost_by, order) in cases {
-        let all = fake(&[retryable(), retryable(), retryable()]);
+        let all = fake(&[(); 3].map(|()| misconfigured()));
         let routes = routes(&[("a", &all), ("b", &all), ("c", &all)]);
         let except: Vec<_> = lost_by.iter().copied().map(name).collect();
         assert_eq!(routes.has_other(Channel::Sms, &except), !order.is_empty(), "{lost_by:?}");

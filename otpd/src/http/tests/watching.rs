@@ -92,7 +92,7 @@ impl Gateway for Told {
         let outcome = if self.0 {
             Outcome::Accepted { vendor_id: None }
         } else {
-            Outcome::Retryable { after: None, reason: "out of order".to_owned() }
+            Outcome::Misconfigured("out of order".to_owned())
         };
         Box::pin(std::future::ready(outcome))
     }
