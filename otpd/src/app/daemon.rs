@@ -231,13 +231,12 @@ impl Daemon {
         let listeners = std::mem::take(&mut self.listeners);
         if let Some(listener) = listeners.public.and_then(registered) {
             let public = public_of(&self.config);
-            let limits = http::Limits::new(&public.trusted_proxies);
             let (verifier, clock) = (Arc::clone(&self.verifier), self.clock.clone());
             let (gate, notices) = Gate::new(verifier, clock, self.metrics.clone(), public);
             let act = notices.act(Arc::clone(&self.verifier));
             acting = Some(tokio::spawn(told("acts on what vendors tell", act)));
             let router = http::public(Arc::clone(&gate));
-            self.web.spawn(http::serve(listener, router, limits, stop.clone()));
+            self.web.spawn(http::serve(listener, router, gate.limits(), stop.clone()));
             self.gate = Some(gate);
         }
         if let Some(listener) = listeners.admin.and_then(registered) {

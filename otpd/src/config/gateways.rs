@@ -35,8 +35,7 @@ pub(super) fn read(
             let text = "is in neither delivery.sms nor delivery.voice: it is never used";
             section.warn(&name.place, text);
         }
-        let both = sms && voice;
-        if let Some(settings) = read_one(section, delivery, folders, Use { both, voice, answers }) {
+        if let Some(settings) = read_one(section, delivery, folders, Use { sms, voice, answers }) {
             gateways.push((GatewayName(name.value.to_owned()), settings));
         }
     }
@@ -55,8 +54,8 @@ fn check_name(section: &Section<'_>, name: &Text<'_>) {
 /// What a gateway is to carry.
 #[derive(Clone, Copy)]
 struct Use {
-    /// Text messages and calls.
-    both: bool,
+    /// Text messages.
+    sms: bool,
     /// Calls.
     voice: bool,
     /// Calls whose words the vendor can fetch.
@@ -67,7 +66,7 @@ fn read_one(
     mut section: Section<'_>,
     delivery: &Delivery,
     folders: Folders<'_>,
-    Use { both, voice, answers }: Use,
+    Use { sms, voice, answers }: Use,
 ) -> Option<Settings> {
     let kind = section.text("kind");
     match kind.as_ref().map(|kind| kind.value) {
@@ -84,12 +83,15 @@ fn read_one(
             twilio::read(section, folders, voice).map(Settings::Twilio)
         }
         Some("signalwire") => {
+            if sms {
+                signalwire::check_stop(&section, answers);
+            }
             signalwire::read(section, folders, voice, answers).map(Settings::SignalWire)
         }
         Some("flowroute") => flowroute::read(section, folders, voice).map(Settings::Flowroute),
         Some("plivo") => plivo::read(section, folders, voice, answers).map(Settings::Plivo),
-        Some("command") => command::read(section, both).map(Settings::Command),
-        Some("http") => http::read(section, folders, both).map(Settings::Http),
+        Some("command") => command::read(section, sms && voice).map(Settings::Command),
+        Some("http") => http::read(section, folders, sms && voice).map(Settings::Http),
         Some("file") => {
             if delivery.allow_file_gateway {
                 let text =

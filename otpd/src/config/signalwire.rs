@@ -45,6 +45,18 @@ pub(super) fn read(
     })
 }
 
+/// Every other vendor of texts keeps to a STOP by itself: here nobody does who does not hear it.
+/// `answers` says that vendors reach this daemon.
+pub(super) fn check_stop(section: &Section<'_>, answers: bool) {
+    let signed = section.place_of("signing-key-file").offset.is_some();
+    if !(answers && signed) {
+        let text = "sends texts, and nobody hears it when somebody replies STOP, which SignalWire \
+                    leaves to you: add signing-key-file and [http] with `listen` and `public-url`, \
+                    and have SignalWire send the number's inbound messages to /receipts/NAME";
+        section.warn(&section.place, text);
+    }
+}
+
 /// Where the space is: by its name, unless `base-url` says it in full.
 fn read_base(section: &mut Section<'_>) -> Option<String> {
     let space = section.text("space");

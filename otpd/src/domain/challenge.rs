@@ -118,6 +118,10 @@ pub struct Challenge {
     /// The machine whose daemon issued the newest code; none where a store has one daemon alone.
     #[n(17)]
     pub host: Option<Host>,
+    /// The gateway that said last that the number of a login is bad, which no other was asked about
+    /// then: it is tried last where the claimant asks again. Rows of the first versions do not have it.
+    #[n(18)]
+    pub refused_by: Option<String>,
 }
 
 /// What a new challenge is about.
@@ -195,6 +199,7 @@ impl Challenge {
             service: question.service.to_owned(),
             repeats: 0,
             host: issuer.host,
+            refused_by: None,
         };
         (challenge, code)
     }
@@ -224,6 +229,7 @@ impl Challenge {
             answers: 0,
             repeats: 0,
             host,
+            refused_by: None,
             state: State::Withheld,
             service: question.service.to_owned(),
         }

@@ -12,7 +12,7 @@ use super::{
     budget::{Held, LimitName, later},
     challenge::{Challenge, Channel, Delivery, End, Judgement, Question, Resend},
     enrollment::{Enrollment, NumberIndex, RangeIndex, State},
-    login::{Ledger, OPTED_OUT, Order, Terms, carrier, issued, replaced},
+    login::{Ledger, OPTED_OUT, Order, Terms, avoided, issued, replaced},
     passcode::{Draw, Passcode, Purpose, Reference},
     phone::{Country, Destination, E164, Line},
     records::{Decided, Records},
@@ -403,7 +403,7 @@ fn send(
     let (now, account) = (ledger.now, ledger.account.clone());
     let live = newest(ledger).filter(|proof| proof.is_live() && !proof.is_expired(now));
     let again = live.and_then(|proof| {
-        let avoid = carrier(proof);
+        let avoid = avoided(proof);
         let code = proof.reissue(&account, &terms.issuer, draw, channel, false, now)?;
         proof.resends = proof.resends.saturating_add(1);
         Some((proof.clone(), code, avoid))
@@ -421,7 +421,7 @@ fn send(
         };
         let (challenge, code) = Challenge::issue(&question, &terms.issuer, draw, now);
         ledger.records.login.challenges.push(challenge.clone());
-        (challenge, code, None)
+        (challenge, code, Vec::new())
     });
     if let Some(budget) = ledger.records.number_budget(enrollment.index) {
         budget.charge_proof(now);

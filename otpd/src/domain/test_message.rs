@@ -137,9 +137,15 @@ impl TestDelivered {
                 let (gateway, vendor_id) = (gateway.clone(), None);
                 ledger.note(self.token, Event::MessageSent { gateway, vendor_id, certain: false });
             }
-            DeliveryResult::Failed => self.refund(&mut ledger),
-            DeliveryResult::OptedOut { gateway, ending } => {
-                self.refund(&mut ledger);
+            DeliveryResult::Failed | DeliveryResult::Refused { .. } => self.refund(&mut ledger),
+            DeliveryResult::OptedOut { gateway, ending, perhaps } => {
+                match perhaps.clone() {
+                    Some(gateway) => {
+                        let event = Event::MessageSent { gateway, vendor_id: None, certain: false };
+                        ledger.note(self.token, event);
+                    }
+                    None => self.refund(&mut ledger),
+                }
                 if self.known {
                     ledger.opt_out(self.token, self.index, ending, gateway);
                 }

@@ -332,7 +332,8 @@ fn refused(reply: &Reply, redactor: &Redactor<'_>) -> Outcome {
         return reply::by_status(reply, redactor);
     }
     let reason = redactor.reason(&told(&format!("HTTP {}", reply.status), &problems));
-    match decisive(problems.iter().filter_map(|one| problem::meaning(one, reply.status))) {
+    match decisive(problems.iter().filter_map(|one| problem::meaning(one, reply.status, redactor)))
+    {
         Some(meaning) => meaning.outcome(reason, reply.retry_after),
         None => reply::by_status_for(reply, reason),
     }

@@ -53,6 +53,12 @@ impl<'a> Redactor<'a> {
         line(&self.without_digits(&text))
     }
 
+    /// Whether a text is the number, with or without its plus, and nothing else.
+    pub(super) fn is_number(&self, text: &str) -> bool {
+        let number = self.message.to.expose();
+        number.trim_start_matches('+') == text.trim_start_matches('+')
+    }
+
     /// A reason of [`Self::reason`]'s with a hint after it, which is never what is cut off.
     pub(super) fn hinted(&self, reason: String, hint: &str) -> String {
         let hint = cut(self.reason(hint), MAX_HINT);

@@ -9,8 +9,10 @@ use std::{
     future::{Future, ready},
     path::Path,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
+use tokio::time::sleep;
 use zeroize::Zeroizing;
 
 pub use single::Unroutable;
@@ -126,7 +128,10 @@ pub enum Delivered {
         gateway: GatewayName,
     },
     /// A vendor says that nothing can be sent to this number, and no gateway may have sent it.
-    Rejected,
+    Rejected {
+        /// Whose.
+        gateway: GatewayName,
+    },
     /// Surely not sent by any gateway.
     Failed,
 }
@@ -280,15 +285,16 @@ impl Routes {
     ///
     /// The next one gets the same message, with the same code, when one is out of order, wrongly
     /// set up or does not answer; never when a vendor says that the number is bad, or that the person
-    /// opted out, unless it says so of everybody: that counts as wrongly set up. `avoid`, the route
-    /// that this login used last, is tried last. Gateways that rest are tried after all others: no
-    /// login is refused because of a breaker. It ends early when the message's `valid_for` is over.
+    /// opted out, unless it says so of everybody: that counts as wrongly set up. Those of `avoid`, the
+    /// routes that this login used last, are tried last, in that order. Gateways that rest are tried
+    /// after all others: no login is refused because of a breaker. One alone that surely did not send it
+    /// is asked once more after a moment. It ends early when the message's `valid_for` is over.
     ///
     /// Dropping the future abandons the rest.
     pub async fn deliver(
         &self,
         message: &Message,
-        avoid: Option<&GatewayName>,
+        avoid: &[GatewayName],
         now: impl Fn() -> Timestamp,
     ) -> Delivery {
         self.deliver_while(message, avoid, &[], now, || ready(true)).await
@@ -299,14 +305,16 @@ impl Routes {
     pub async fn deliver_while<W: Future<Output = bool>>(
         &self,
         message: &Message,
-        avoid: Option<&GatewayName>,
+        avoid: &[GatewayName],
         except: &[GatewayName],
         now: impl Fn() -> Timestamp,
         wanted: impl Fn() -> W,
     ) -> Delivery {
         let slots = self.slots(message.channel).filter(|(name, _)| !except.contains(name));
-        let (last, first): (Vec<_>, Vec<_>) = slots.partition(|(name, _)| Some(*name) == avoid);
-        self.hand_over(message, first.into_iter().chain(last), now, wanted).await
+        let mut slots: Vec<_> = slots.collect();
+        // Stable: the others stay in their order, before all that are avoided.
+        slots.sort_by_key(|(name, _)| avoid.iter().position(|avoided| avoided == *name));
+        self.hand_over(message, slots.into_iter(), now, wanted).await
     }
 
     /// Whether a channel has a gateway besides these.
@@ -364,6 +372,13 @@ impl Routes {
             attempts.push(attempt);
             if ended {
                 break;
+            }
+            // Nobody else is left to ask, and whoever logs in would wait half a minute for `r`.
+            if queue.is_empty()
+                && let Some(pause) = once_more(&attempts)
+            {
+                sleep(pause).await;
+                queue.push_back((name, slot, true));
             }
         }
         Delivery { result: result(&attempts), attempts }
@@ -437,6 +452,19 @@ fn is_final(outcome: &Outcome) -> bool {
     }
 }
 
+/// How long to wait before the only gateway that was asked is asked once more; `None` where it may have
+/// sent the message, is wrongly set up, was asked twice, or wants a longer pause than somebody at a prompt
+/// is to wait.
+fn once_more(attempts: &[Attempt]) -> Option<Duration> {
+    let [Attempt { outcome: Outcome::Retryable { after, .. }, .. }] = attempts else { return None };
+    let pause = after.unwrap_or_default().max(MOMENT);
+    (pause <= LONGEST_MOMENT).then_some(pause)
+}
+
+/// The pause before a gateway alone is asked once more, at least and at most.
+const MOMENT: Duration = Duration::from_secs(1);
+const LONGEST_MOMENT: Duration = Duration::from_secs(3);
+
 /// The end of a delivery. That a gateway may have sent the message outweighs that a later one
 /// refused the number, because the code may arrive; it does not outweigh an opt-out.
 fn result(attempts: &[Attempt]) -> Delivered {
@@ -447,7 +475,7 @@ fn result(attempts: &[Attempt]) -> Delivered {
         }
         Some((gateway, Outcome::OptedOut)) => Delivered::OptedOut { gateway: gateway.clone() },
         _ if perhaps => Delivered::Unknown,
-        Some((_, Outcome::Rejected(_))) => Delivered::Rejected,
+        Some((gateway, Outcome::Rejected(_))) => Delivered::Rejected { gateway: gateway.clone() },
         _ => Delivered::Failed,
     }
 }

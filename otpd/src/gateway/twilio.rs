@@ -95,7 +95,7 @@ fn meaning(code: u32) -> Option<Meaning> {
     Some(match code {
         21610 => Meaning::OptedOut,
         // No number, a premium one, no mobile telephone, a landline; no such handset.
-        21202 | 21211 | 21217 | 21614 | 21635 | 30005 | 30006 => Meaning::Number,
+        21202 | 21211 | 21217 | 21614 | 21635 | 30005 => Meaning::Number,
         // Account, key, rights, trial, funds; no such address.
         10001 | 10002 | 20003 | 20404 | 21219 | 21608 | 30002 => Meaning::Ours,
         // Countries and the block against artificial traffic, which the account's owner sets.
@@ -109,7 +109,8 @@ fn meaning(code: u32) -> Option<Meaning> {
         }
         // Not by this account: too much at once, a pair of numbers without a way, a barred number.
         20429 | 21214 | 21216 | 21611 | 21612 => Meaning::Route,
-        // Not delivered: queue, handset or carrier, blocked, filtered, too late, whatever comes new.
+        // Not delivered: queue, handset or carrier, blocked, filtered, too late, whatever comes new. Among
+        // them 30006, a landline or a carrier that this sender does not reach: the number was proved.
         30000..=30999 => Meaning::Route,
         _ => return None,
     })

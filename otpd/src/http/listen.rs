@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     net::{IpAddr, Ipv6Addr},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, RwLock},
     time::Duration,
 };
 
@@ -43,7 +43,7 @@ const HEAD: usize = 16 * 1024;
 #[derive(Clone, Default)]
 pub struct Limits {
     taken: Arc<Mutex<HashMap<IpAddr, Site>>>,
-    proxies: Arc<[IpNet]>,
+    proxies: Arc<RwLock<Vec<IpNet>>>,
 }
 
 /// The connections of one address.
@@ -64,14 +64,25 @@ impl Limits {
     /// Limits that do not hold a proxy's many users for one.
     #[must_use]
     pub fn new(proxies: &[IpNet]) -> Self {
-        Self { taken: Arc::default(), proxies: proxies.into() }
+        Self { taken: Arc::default(), proxies: Arc::new(RwLock::new(proxies.to_vec())) }
+    }
+
+    /// Takes over other proxies, for the connections from now on.
+    pub(super) fn trust(&self, proxies: &[IpNet]) {
+        *self.proxies.write().unwrap_or_else(PoisonError::into_inner) = proxies.to_vec();
+    }
+
+    /// Whether an address is a proxy's.
+    pub(super) fn trusts(&self, address: IpAddr) -> bool {
+        let proxies = self.proxies.read().unwrap_or_else(PoisonError::into_inner);
+        proxies.iter().any(|network| network.contains(&address))
     }
 
     /// A seat for whom one is left, or is given up: by the oldest of the same address where it has its
     /// share, by `relieve` where all are taken. An address may be that of many, as a proxy's is that
     /// nobody has named: one who holds connections there must not keep the others out.
     fn take(&self, address: IpAddr, relieve: impl FnOnce() -> bool) -> Option<Seat> {
-        let proxy = self.proxies.iter().any(|network| network.contains(&address));
+        let proxy = self.trusts(address);
         let address = site_of(address);
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let all = taken.values().map(|site| site.count).sum::<usize>();

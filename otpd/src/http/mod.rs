@@ -70,6 +70,7 @@ pub struct Gate {
     queue: mpsc::Sender<(GatewayName, Notice)>,
     seen: Mutex<Seen>,
     told: Mutex<Option<Instant>>,
+    limits: Limits,
 }
 
 /// Notices on their way to the verifier.
@@ -103,6 +104,7 @@ impl Gate {
         public: Public,
     ) -> (Arc<Self>, Notices) {
         let (queue, notices) = mpsc::channel(QUEUE);
+        let limits = Limits::new(&public.trusted_proxies);
         let gate = Self {
             verifier,
             clock,
@@ -111,13 +113,21 @@ impl Gate {
             queue,
             seen: Mutex::default(),
             told: Mutex::default(),
+            limits,
         };
         (Arc::new(gate), Notices(notices))
     }
 
     /// Takes over what the configuration says now. What is under way ends under what it said before.
     pub fn replace_public(&self, public: Public) {
+        self.limits.trust(&public.trusted_proxies);
         self.generations().replace(public);
+    }
+
+    /// How many connections there may be, by the proxies that are trusted at the time.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.limits.clone()
     }
 
     fn public(&self) -> Generations {
@@ -142,6 +152,17 @@ impl Gate {
     fn tell(&self, gateway: &GatewayName, peer: IpAddr, why: Refusal) {
         if self.may_tell() {
             warn!(%gateway, %peer, "a request was refused: {why}");
+        }
+    }
+
+    /// Tells the administrator, once in a while, that what people write is not heard.
+    fn tell_unproved(&self, gateway: &GatewayName, peer: IpAddr) {
+        if self.may_tell() {
+            warn!(
+                %gateway, %peer,
+                "what somebody wrote to the sender was not heard: the vendor signs the URL alone of it \
+                 (version 2); a STOP is kept to by the vendor, and a START needs `otpctl unlock`"
+            );
         }
     }
 

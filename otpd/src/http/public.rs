@@ -106,9 +106,9 @@ impl Generations {
             let url = request.url(public);
             match keys.told(&request.callback(&url, clock)) {
                 Ok(told) if holds == Some(keys.fingerprint()) => return Some(Ok((keys, told))),
-                Ok(Told { notices, mark }) if !notices.iter().any(is_written) => {
+                Ok(Told { notices, mark, unproved }) if !notices.iter().any(is_written) => {
                     let notices = notices.into_iter().map(harmless).collect();
-                    return Some(Ok((keys, Told { notices, mark })));
+                    return Some(Ok((keys, Told { notices, mark, unproved })));
                 }
                 Ok(_) => refused = refused.or(Some(Refusal::Forged)),
                 Err(why) => refused = refused.or(Some(why)),

@@ -53,6 +53,9 @@ async fn heard(gate: &Gate, gateway: GatewayName, request: Request) -> Response 
             return gate.refuse(checked).await;
         }
     };
+    if told.unproved {
+        gate.tell_unproved(&gateway, taken.peer);
+    }
     let outcome = if gate.verifier.store_stays().is_ok() {
         queue(gate, &gateway, told.notices, told.mark)
     } else {

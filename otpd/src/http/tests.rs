@@ -64,12 +64,11 @@ impl Open {
     /// The public listener of a house.
     async fn public_of(house: House) -> Self {
         let told = told(URL, "twilio", TOKEN);
-        let limits = Limits::new(&told.trusted_proxies);
         let (clock, metrics) = (Clock::from_fn(|| Timestamp(1)), Metrics::default());
         let verifier = Arc::clone(&house.verifier);
         let (gate, notices) = Gate::new(verifier, clock, metrics.clone(), told);
         let router = public(Arc::clone(&gate));
-        let open = Self::serve(house, router, limits, metrics, Some(notices)).await;
+        let open = Self::serve(house, router, gate.limits(), metrics, Some(notices)).await;
         Self { gate: Some(gate), ..open }
     }
 

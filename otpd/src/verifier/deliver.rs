@@ -269,12 +269,12 @@ impl Courier {
 
     async fn hand_over(&self, site: &Site, order: &Order, message: &Message) -> Delivery {
         let lost_by: Vec<_> = order.lost_by.iter().cloned().map(GatewayName).collect();
-        let avoid = order.avoid.clone().filter(|_| lost_by.is_empty()).map(GatewayName);
+        let avoid: Vec<_> = order.avoid.iter().cloned().map(GatewayName).collect();
         let now = || self.clock.now();
         // A vendor may have brought the code and never said so, and its owner be in by then: the next
         // one would bring a dead code to somebody who did not ask for it.
         let wanted = || self.is_wanted(order);
-        site.routes.deliver_while(message, avoid.as_ref(), &lost_by, now, wanted).await
+        site.routes.deliver_while(message, &avoid, &lost_by, now, wanted).await
     }
 
     /// Whether a code may still be typed; so it seems, too, while the store does not say.
@@ -296,7 +296,9 @@ fn taken(site: &Arc<Site>, order: &Order, delivery: &Delivery) -> Option<Arc<Tak
             let code = Code::new(Arc::clone(site), order.clone());
             Some(Arc::new(Taken::new(What::Code(Box::new(code)), names)))
         }
-        Routed::Unknown | Routed::OptedOut { .. } | Routed::Rejected | Routed::Failed => None,
+        Routed::Unknown | Routed::OptedOut { .. } | Routed::Rejected { .. } | Routed::Failed => {
+            None
+        }
     }
 }
 
@@ -361,11 +363,15 @@ fn record(order: &Order, delivery: Delivery) -> (Delivered, Sent) {
             let gateway = perhaps.unwrap_or_default();
             (DeliveryResult::Perhaps { gateway }, Progress::Sending)
         }
-        Routed::OptedOut { gateway } => {
+        Routed::OptedOut { gateway: GatewayName(gateway) } => {
             let ending = order.to.ending().to_owned();
-            (DeliveryResult::OptedOut { gateway: gateway.0, ending }, Progress::Stopped)
+            let progress = if perhaps.is_some() { Progress::Sending } else { Progress::Stopped };
+            (DeliveryResult::OptedOut { gateway, ending, perhaps }, progress)
         }
-        Routed::Rejected | Routed::Failed => (DeliveryResult::Failed, Progress::Failed),
+        Routed::Rejected { gateway } => {
+            (DeliveryResult::Refused { gateway: gateway.0 }, Progress::Failed)
+        }
+        Routed::Failed => (DeliveryResult::Failed, Progress::Failed),
     };
     let told = failures.iter().map(|(gateway, reason)| format!("{gateway}: {reason}"));
     let unsent = matches!(progress, Progress::Failed | Progress::Stopped);

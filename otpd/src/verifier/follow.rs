@@ -119,20 +119,26 @@ impl Courier {
         }
     }
 
-    /// Somebody says that there is news of a message: its vendor is asked, in a task of its own.
+    /// Somebody says that there is news of a message: its vendor is asked.
     pub(super) fn hinted(&self, gateway: GatewayName, id: VendorMessageId) {
         let Some(taken) = self.messages.get(&Key::Theirs(gateway, id)) else { return };
-        if self.question(&taken).is_none() {
-            return;
+        if self.question(&taken).is_some() {
+            self.ask_soon(&taken);
         }
+    }
+
+    /// Has the vendor of a message asked in a task of its own: now, or when it was asked a moment ago,
+    /// after [`PAUSE`], since what it said may be of before the news.
+    fn ask_soon(&self, taken: &Arc<Taken>) {
         let Ok(place) = Arc::clone(&self.followed).try_acquire_owned() else { return };
-        if !taken.may_ask(PAUSE) {
-            return;
-        }
-        let courier = self.clone();
+        let Some(at) = taken.ask_next(PAUSE) else { return };
+        let (courier, taken) = (self.clone(), Arc::clone(taken));
         tokio::spawn(async move {
             let _place = place;
-            courier.ask(&taken).await;
+            sleep_until(at).await;
+            if !*taken.over.lock().await {
+                courier.ask(&taken).await;
+            }
         });
     }
 
@@ -175,7 +181,7 @@ impl Courier {
             if *taken.over.lock().await || !self.is_awaited(taken).await {
                 return;
             }
-            // Asked a moment ago on a hint: that has said it.
+            // Asked on a hint a moment ago, or to be asked in a moment: that says it.
             if taken.may_ask(PAUSE) {
                 self.ask(taken).await;
             }

@@ -113,7 +113,7 @@ impl Verifier {
                     report_url: None,
                 };
                 failpoint::reach(Point::Ordered);
-                let delivery = site.routes.deliver(&message, None, || clock.now()).await;
+                let delivery = site.routes.deliver(&message, &[], || clock.now()).await;
                 failpoint::reach(Point::Taken);
                 note(&mut told, &message, delivery);
             }
@@ -156,8 +156,8 @@ fn note(told: &mut Told, message: &Message, delivery: Delivery) {
         Routed::Unknown => perhaps.map(|gateway| (gateway, None, false)),
         Routed::OptedOut { gateway } => {
             told.opted_out = Some((message.to.clone(), gateway.0));
-            None
+            perhaps.map(|gateway| (gateway, None, false))
         }
-        Routed::Rejected | Routed::Failed => None,
+        Routed::Rejected { .. } | Routed::Failed => None,
     };
 }

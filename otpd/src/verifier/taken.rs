@@ -10,6 +10,7 @@ use std::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use tokio::{
@@ -51,7 +52,7 @@ pub(super) struct Taken {
     pub(super) over: Turn<bool>,
     /// Wakes whoever asks after it: there is nothing more to ask.
     pub(super) ended: Notify,
-    /// When the vendor was asked last.
+    /// When the vendor was asked last, or is to be asked.
     asked: Mutex<Option<Instant>>,
 }
 
@@ -140,15 +141,32 @@ impl Taken {
         }
     }
 
-    /// Notes that the vendor is asked now; false when that was so less than `pause` ago.
-    pub(super) fn may_ask(&self, pause: std::time::Duration) -> bool {
-        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Notes that the vendor is asked now; false when that was so less than `pause` ago, or is to be.
+    pub(super) fn may_ask(&self, pause: Duration) -> bool {
         let now = Instant::now();
+        let mut asked = self.asked();
         let may = asked.is_none_or(|at| now.duration_since(at) >= pause);
         if may {
             *asked = Some(now);
         }
         may
+    }
+
+    /// When the vendor may be asked: `pause` after it was asked last. That is noted, so that it is asked
+    /// once however many want it; `None` when somebody is to ask it then already.
+    pub(super) fn ask_next(&self, pause: Duration) -> Option<Instant> {
+        let now = Instant::now();
+        let mut asked = self.asked();
+        if asked.is_some_and(|at| at > now) {
+            return None;
+        }
+        let next = asked.map_or(now, |at| now.max(at + pause));
+        *asked = Some(next);
+        Some(next)
+    }
+
+    fn asked(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

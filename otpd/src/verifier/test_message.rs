@@ -185,7 +185,7 @@ impl Verifier {
             courier.calls.place(&site, &mut message, None, clock.now());
             let delivery = match &named {
                 Some(name) => site.routes.deliver_by(name, &message, || clock.now()).await,
-                None => site.routes.deliver(&message, None, || clock.now()).await,
+                None => site.routes.deliver(&message, &[], || clock.now()).await,
             };
             let known = is_known(&reader, order.index).await;
             let (delivered, tested) = record(&order, delivery, known);
@@ -346,7 +346,7 @@ fn record(order: &TestOrder, delivery: Delivery, known: bool) -> (TestDelivered,
         .filter_map(|attempt| Some((attempt.gateway.0.clone(), reason(&attempt.outcome)?)))
         .collect::<Vec<_>>();
     let perhaps = delivery.attempts.iter().rfind(|a| matches!(a.outcome, Outcome::Unknown(_)));
-    let perhaps = perhaps.map(|attempt| attempt.gateway.0.clone()).unwrap_or_default();
+    let perhaps = perhaps.map(|attempt| attempt.gateway.0.clone());
     let (result, progress, gateway, vendor_id) = match delivery.result {
         Delivered::Sent { gateway: GatewayName(gateway), vendor_id } => {
             let vendor_id = vendor_id.map(|id| id.0);
@@ -355,16 +355,18 @@ fn record(order: &TestOrder, delivery: Delivery, known: bool) -> (TestDelivered,
             (result, Progress::Sent, Some(gateway), vendor_id)
         }
         Delivered::Unknown => {
-            let result = DeliveryResult::Perhaps { gateway: perhaps.clone() };
-            (result, Progress::Sending, Some(perhaps), None)
+            let result = DeliveryResult::Perhaps { gateway: perhaps.clone().unwrap_or_default() };
+            (result, Progress::Sending, perhaps, None)
         }
         Delivered::OptedOut { gateway: GatewayName(gateway) } => {
             let ending = order.to.ending().to_owned();
-            (DeliveryResult::OptedOut { gateway, ending }, Progress::Stopped, None, None)
+            let result = DeliveryResult::OptedOut { gateway, ending, perhaps: perhaps.clone() };
+            (result, Progress::Stopped, None, None)
         }
-        Delivered::Rejected | Delivered::Failed => {
-            (DeliveryResult::Failed, Progress::Failed, None, None)
+        Delivered::Rejected { gateway: GatewayName(gateway) } => {
+            (DeliveryResult::Refused { gateway }, Progress::Failed, None, None)
         }
+        Delivered::Failed => (DeliveryResult::Failed, Progress::Failed, None, None),
     };
     let told = failures.iter().map(|(gateway, reason)| format!("{gateway}: {reason}"));
     let told = told.collect::<Vec<_>>().join("; ");

@@ -168,7 +168,8 @@ fn send(world: &Arc<World>, asked: &Asked) -> Result<Reply, Refused> {
     let body = json_body(asked, MESSAGE)?;
     let from = owned(account, &body, "src")?;
     // Several numbers may stand there; nobody sends a code to several.
-    let to = text(&body, "dst").and_then(with_plus).ok_or_else(|| wrong("dst"))?;
+    let to = text(&body, "dst").ok_or_else(|| wrong("dst"))?;
+    let to = with_plus(to).ok_or_else(|| (400, format!("{to} is not a valid phone number")))?;
     let words = text(&body, "text").filter(|text| !text.is_empty()).ok_or_else(|| wrong("text"))?;
     if words.chars().count() > LONGEST {
         return Err((400, format!("text is longer than {LONGEST} characters")));

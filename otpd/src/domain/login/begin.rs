@@ -175,7 +175,8 @@ impl Begin {
         ledger.note(challenge.token, issued(&challenge, enrollment, "login"));
         let recovery = ledger.recovery_usable(self.source, &self.terms);
         let view = View::of(&challenge, enrollment, &self.terms, recovery, now);
-        let order = Order::new(&challenge, &self.account, enrollment, code, None);
+        let avoid = super::refused_before(&ledger.records.login);
+        let order = Order::new(&challenge, &self.account, enrollment, code, avoid);
         ledger.records.login.challenges.push(challenge);
         ledger.decided(Begun::Issued(view, Box::new(order)))
     }
@@ -290,7 +291,7 @@ impl Ledger {
         let now = self.now;
         let before = self.challenge(token).ok_or(Denial::Silent)?;
         let (same, source) = (before.channel, before.source);
-        let avoid = super::carrier(before);
+        let avoid = super::avoided(before);
         let allowance = match channel {
             Some(channel) => self.allow(enrollment, terms, channel, source)?,
             None => self.allow_some(enrollment, terms, same, source)?,

@@ -27,12 +27,19 @@ pub enum Result {
     },
     /// Surely none took it.
     Failed,
+    /// Nor here: one said that the number is bad, so no other was asked.
+    Refused {
+        /// Which gateway.
+        gateway: String,
+    },
     /// The person at the number told one of them to stop, so no other was asked.
     OptedOut {
         /// Which gateway.
         gateway: String,
         /// The number's last two digits.
         ending: String,
+        /// The last gateway that may have taken it before.
+        perhaps: Option<String>,
     },
 }
 
@@ -72,23 +79,20 @@ impl Delivered {
                 ledger.note(self.token, event);
                 Delivery::Accepted { gateway: gateway.clone() }
             }
-            Result::Perhaps { gateway } => {
-                let event = Event::MessageSent {
-                    gateway: gateway.clone(),
-                    vendor_id: None,
-                    certain: false,
+            Result::Perhaps { gateway } => ledger.note_perhaps(self.token, gateway),
+            Result::Failed | Result::Refused { .. } => {
+                self.refund(&mut ledger);
+                Delivery::Unsent
+            }
+            Result::OptedOut { gateway, ending, perhaps } => {
+                let delivery = if let Some(perhaps) = perhaps {
+                    ledger.note_perhaps(self.token, perhaps)
+                } else {
+                    self.refund(&mut ledger);
+                    Delivery::Unsent
                 };
-                ledger.note(self.token, event);
-                Delivery::Uncertain { gateway: gateway.clone() }
-            }
-            Result::Failed => {
-                self.refund(&mut ledger);
-                Delivery::Unsent
-            }
-            Result::OptedOut { gateway, ending } => {
-                self.refund(&mut ledger);
                 ledger.opt_out(self.token, self.index, ending, gateway);
-                Delivery::Unsent
+                delivery
             }
         };
         if let Some(challenge) = ledger.challenge_mut(self.token)
@@ -96,6 +100,9 @@ impl Delivered {
             && challenge.is_live()
         {
             challenge.delivery = delivery;
+            if let Result::Refused { gateway } = &self.result {
+                challenge.refused_by = Some(gateway.clone());
+            }
         }
         ledger.decided(())
     }
@@ -127,6 +134,15 @@ impl Delivered {
 }
 
 impl Ledger {
+    /// Writes down that a gateway may have sent a message; how far that one is.
+    fn note_perhaps(&mut self, token: ChallengeToken, gateway: &str) -> Delivery {
+        let gateway = gateway.to_owned();
+        let event =
+            Event::MessageSent { gateway: gateway.clone(), vendor_id: None, certain: false };
+        self.note(token, event);
+        Delivery::Uncertain { gateway }
+    }
+
     /// Writes down which gateways did not take a message, or that there was none to try.
     pub(in crate::domain) fn note_failures(
         &mut self,

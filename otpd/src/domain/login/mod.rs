@@ -26,7 +26,7 @@ pub use delivered::{Delivered, Result as DeliveryResult};
 pub use denial::Denial;
 pub(super) use denial::OPTED_OUT;
 pub use order::Order;
-pub(super) use order::carrier;
+pub(super) use order::{avoided, refused_before};
 pub use pressed::WrongKey;
 pub use recover::Recover;
 pub(super) use recovery::replaced;

@@ -1,5 +1,6 @@
 //! A message that a decision wants sent.
 
+use super::LoginState;
 use crate::domain::{
     account::Account,
     challenge::{Challenge, Channel, Delivery},
@@ -39,8 +40,9 @@ pub struct Order {
     pub charged_at: Timestamp,
     /// How often this code was sent again by itself before: 0 for the first message.
     pub repeat: u8,
-    /// The gateway that carried the code before, to be tried last.
-    pub avoid: Option<String>,
+    /// Gateways to be tried after all others, in this order: the one that carried the code before, and
+    /// one that refused the number, which is the end of a message.
+    pub avoid: Vec<String>,
     /// Gateways that took this very code and did not bring it there: not asked again.
     pub lost_by: Vec<String>,
 }
@@ -51,7 +53,7 @@ impl Order {
         account: &Account,
         enrollment: &Enrollment,
         code: Passcode,
-        avoid: Option<String>,
+        avoid: Vec<String>,
     ) -> Self {
         Self {
             token: challenge.token,
@@ -73,12 +75,27 @@ impl Order {
     }
 }
 
-/// The gateway that took the newest message, for [`Order::avoid`].
-pub(in crate::domain) fn carrier(challenge: &Challenge) -> Option<String> {
-    match &challenge.delivery {
+/// What the next message of a challenge is not to begin with, for [`Order::avoid`].
+pub(in crate::domain) fn avoided(challenge: &Challenge) -> Vec<String> {
+    let carrier = match &challenge.delivery {
         Delivery::Accepted { gateway }
         | Delivery::Uncertain { gateway }
-        | Delivery::Undelivered { gateway, .. } => Some(gateway.clone()),
+        | Delivery::Undelivered { gateway, .. } => Some(gateway),
         Delivery::Sending { .. } | Delivery::Unsent => None,
-    }
+    };
+    let refused_by = challenge.refused_by.as_ref();
+    carrier
+        .filter(|carrier| Some(*carrier) != refused_by)
+        .into_iter()
+        .chain(refused_by)
+        .cloned()
+        .collect()
+}
+
+/// The same for the first message of a login: the gateway that refused the number last, as far back as
+/// logins are remembered.
+pub(in crate::domain) fn refused_before(login: &LoginState) -> Vec<String> {
+    let refused = login.challenges.iter().filter(|challenge| challenge.refused_by.is_some());
+    let newest = refused.max_by_key(|challenge| challenge.issued_at);
+    newest.and_then(|challenge| challenge.refused_by.clone()).into_iter().collect()
 }

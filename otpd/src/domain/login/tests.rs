@@ -11,6 +11,7 @@ mod limits;
 mod machine;
 mod messages;
 mod recovery;
+mod refused;
 mod restarts;
 mod rows;
 mod size;

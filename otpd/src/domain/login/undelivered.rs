@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 pub use before::{SentBefore, UndeliveredBefore};
 
-use super::{Denial, Ledger, LoginState, OPTED_OUT, Order, Terms};
+use super::{Denial, Ledger, LoginState, OPTED_OUT, Order, Terms, avoided};
 use crate::domain::{
     audit::{Actor, Event},
     budget::Purse,
@@ -114,11 +114,12 @@ impl Undelivered {
             ledger.allow(enrollment, &self.terms, order.channel, source).map_err(Denial::as_str)?;
         ledger.charge(&allowance, enrollment, &self.terms, order.token);
         let repeat = ledger.count_repeat(order.token);
+        let mut avoid = Vec::new();
         if let Some(challenge) = ledger.challenge_mut(order.token) {
+            avoid = avoided(challenge);
             challenge.delivery = Delivery::Sending { by: self.terms.issuer.instance };
         }
-        let mut again =
-            Order { charged_at: now, repeat, avoid: Some(self.gateway.clone()), ..order.clone() };
+        let mut again = Order { charged_at: now, repeat, avoid, ..order.clone() };
         again.lost_by.push(self.gateway.clone());
         Ok(again)
     }

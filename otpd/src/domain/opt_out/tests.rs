@@ -58,7 +58,11 @@ fn tell_all(scene: &mut Scene, number: &str, words: &[(Wish, WordMark)]) -> bool
 }
 
 fn stopped() -> DeliveryResult {
-    DeliveryResult::OptedOut { gateway: "telnyx".to_owned(), ending: "42".to_owned() }
+    DeliveryResult::OptedOut {
+        gateway: "telnyx".to_owned(),
+        ending: "42".to_owned(),
+        perhaps: None,
+    }
 }
 
 fn is_denied(begun: &Begun) -> bool {

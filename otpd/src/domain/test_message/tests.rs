@@ -93,15 +93,24 @@ fn a_number_gets_three_a_day_and_each_is_written_down() {
 #[test]
 fn what_surely_did_not_go_is_not_charged_and_what_perhaps_did_is() {
     let perhaps = DeliveryResult::Perhaps { gateway: "telnyx".to_owned() };
+    let stopped = |perhaps| DeliveryResult::OptedOut {
+        gateway: "telnyx".to_owned(),
+        ending: "42".to_owned(),
+        perhaps,
+    };
     for (name, result, charged) in [
         ("failed", DeliveryResult::Failed, false),
+        ("refused", DeliveryResult::Refused { gateway: "telnyx".to_owned() }, false),
+        ("stopped", stopped(None), false),
+        ("stopped after perhaps", stopped(Some("plivo".to_owned())), true),
         ("perhaps", perhaps, true),
         ("sent", sent(), true),
     ] {
         let mut scene = Scene::new();
         scene.terms.limits.max_messages_per_day = Some(1);
         let first = order(&mut scene, TEXT).expect("a message");
-        deliver(&mut scene, &first, result);
+        // Of a number that no account has, whose opt-out would be kept with its budget.
+        settle(&mut scene, &first, result, false);
         let budget = scene.budgets[&index(NUMBER)].clone();
         assert_eq!(budget.is_idle(scene.now), !charged, "{name}: the number's");
         let site = &scene.traffic[&TrafficKey::All];
@@ -171,8 +180,11 @@ fn country_line_and_channel_are_as_for_enrollment() {
 
 #[test]
 fn an_opt_out_is_remembered_where_an_account_can_be_unlocked() {
-    let stopped =
-        || DeliveryResult::OptedOut { gateway: "stop".to_owned(), ending: "88".to_owned() };
+    let stopped = || DeliveryResult::OptedOut {
+        gateway: "stop".to_owned(),
+        ending: "88".to_owned(),
+        perhaps: None,
+    };
     for known in [false, true] {
         let mut scene = Scene::new();
         let refused = order(&mut scene, TEXT).expect("a message");

@@ -51,6 +51,6 @@ impl Secret {
             || (data.get("from").is_some() && data.get("status").is_none());
         let id = text("/id").and_then(VendorMessageId::checked).filter(|_| !written);
         let notices = id.map(|id| Notice::Hint { id }).into_iter().collect();
-        Ok(Told { notices, mark: mark(&[callback.body]) })
+        Ok(Told::heard(notices, mark(&[callback.body])))
     }
 }

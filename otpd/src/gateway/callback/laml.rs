@@ -53,7 +53,7 @@ impl Twilio {
 
     pub(super) fn told(&self, callback: &Callback<'_>) -> Result<Told, Refusal> {
         let mark = self.verify(callback)?;
-        Ok(Told { notices: notices(&read(callback), twilio::CODES, mark), mark })
+        Ok(Told::heard(notices(&read(callback), twilio::CODES, mark), mark))
     }
 
     pub(super) fn caller(&self, callback: &Callback<'_>) -> Result<Caller, Refusal> {
@@ -77,7 +77,7 @@ impl SignalWire {
 
     pub(super) fn told(&self, callback: &Callback<'_>) -> Result<Told, Refusal> {
         let mark = self.verify(callback)?;
-        Ok(Told { notices: notices(&read(callback), signalwire::CODES, mark), mark })
+        Ok(Told::heard(notices(&read(callback), signalwire::CODES, mark), mark))
     }
 
     pub(super) fn caller(&self, callback: &Callback<'_>) -> Result<Caller, Refusal> {

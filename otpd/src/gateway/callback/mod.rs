@@ -64,6 +64,16 @@ pub struct Told {
     pub notices: Vec<Notice>,
     /// The same for a repeat of the same request.
     pub mark: Mark,
+    /// Whether somebody wrote to the number that sends, which is not among the notices: the vendor did
+    /// not sign it.
+    pub unproved: bool,
+}
+
+impl Told {
+    /// What the vendor signed, all of it.
+    fn heard(notices: Vec<Notice>, mark: Mark) -> Self {
+        Self { notices, mark, unproved: false }
+    }
 }
 
 /// Tells requests apart, so that a repeat is not acted on twice: a hash, which tells nothing.

@@ -50,16 +50,18 @@ impl Token {
 
     pub(super) fn told(&self, callback: &Callback<'_>) -> Result<Told, Refusal> {
         let (covers, mark) = self.verify(callback)?;
-        let notices = notices(&callback.fields(), mark).into_iter().filter_map(|notice| {
-            match (covers, notice) {
-                // Asked after before it counts.
-                (Covers::Url, Notice::Progress { id, .. }) => Some(Notice::Hint { id }),
-                // Who writes what is not signed, and Plivo itself keeps to a STOP.
-                (Covers::Url, Notice::Inbound { .. }) => None,
-                (Covers::All | Covers::Url, notice) => Some(notice),
+        let notice = notices(&callback.fields(), mark);
+        Ok(match (covers, notice) {
+            // Asked after before it counts.
+            (Covers::Url, Some(Notice::Progress { id, .. })) => {
+                Told::heard(vec![Notice::Hint { id }], mark)
             }
-        });
-        Ok(Told { notices: notices.collect(), mark })
+            // Who writes what is not signed, and Plivo itself keeps to a STOP.
+            (Covers::Url, Some(Notice::Inbound { .. })) => {
+                Told { notices: Vec::new(), mark, unproved: true }
+            }
+            (Covers::All | Covers::Url, notice) => Told::heard(notice.into_iter().collect(), mark),
+        })
     }
 
     /// Only a signature over the fields tells which call it is.

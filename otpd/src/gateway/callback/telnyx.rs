@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ed25519_dalek::{Signature, VerifyingKey};
+use reqwest::Method;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
@@ -49,7 +50,7 @@ impl PublicKey {
                 (Notice::Progress { id, status }, Some(ours)) => Notice::Call { ours, id, status },
                 (notice, Some(_) | None) => notice,
             });
-            return Ok(Told { notices: notices.collect(), mark });
+            return Ok(Told::heard(notices.collect(), mark));
         }
         let event: Value = json(callback.body)?;
         let data = event.get("data").ok_or(Refusal::Unreadable)?;
@@ -77,10 +78,14 @@ impl PublicKey {
             }
             Some(_) | None => None,
         };
-        Ok(Told { notices: notice.into_iter().collect(), mark })
+        Ok(Told::heard(notice.into_iter().collect(), mark))
     }
 
+    /// By a form that was posted alone: of a GET, whose fields are the query, nothing is signed.
     pub(super) fn caller(&self, callback: &Callback<'_>) -> Result<Caller, Refusal> {
+        if *callback.method != Method::POST || !callback.is_form() {
+            return Err(Refusal::Unsigned);
+        }
         self.verify(callback)?;
         laml::caller(&callback.fields())
     }

@@ -31,8 +31,8 @@ pub(super) fn progress(record: &Value) -> Progress {
         Some(_) | None => "not answered",
     };
     let cause = match code {
-        // No destination, and one that is out of service.
-        Some(2000 | 2010) => Cause::Number,
+        // No destination. One that is unavailable or out of service (2010) may be so for this carrier.
+        Some(2000) => Cause::Number,
         Some(_) | None => Cause::Route,
     };
     Progress::Failed { told: told(word, why.as_slice()), cause }

@@ -3,14 +3,28 @@
 
 use serde_json::Value;
 
-use crate::gateway::{client::Reply, problem::Problem, vendor::Meaning};
+use crate::gateway::{client::Reply, problem::Problem, redact::Redactor, vendor::Meaning};
 
-/// By what an error is about; `None` where the HTTP status says all there is.
-pub(super) fn meaning(problem: &Problem<'_>, status: u16) -> Option<Meaning> {
-    // Taking our own number, or the text, for the recipient's would end failover for everybody.
+/// By what an error is about; `None` where the HTTP status says all there is. Taking our own number,
+/// or the text, for the recipient's would end failover for everybody.
+pub(super) fn meaning(
+    problem: &Problem<'_>,
+    status: u16,
+    redactor: &Redactor<'_>,
+) -> Option<Meaning> {
     let recipient = names(problem, "dst") && !names(problem, "src")
-        || quotes(problem, "to") && !quotes(problem, "from");
+        || quotes(problem, "to") && !quotes(problem, "from")
+        || problem.words().iter().filter_map(|text| refused(text)).any(|it| redactor.is_number(it));
     (matches!(status, 400 | 422) && recipient).then_some(Meaning::Number)
+}
+
+/// Which number a sentence of Plivo's says to be none, or none for such messages:
+/// `19332631167 is not a valid phone number`, `19003356789 is not an MMS enabled phone number`.
+fn refused(text: &str) -> Option<&str> {
+    let (number, fault) = text.split_once(" is not a")?;
+    let fault = fault.strip_prefix('n').unwrap_or(fault).trim_end_matches('.');
+    let known = fault == " valid phone number" || fault.ends_with(" enabled phone number");
+    known.then(|| number.trim_matches(|c: char| c.is_whitespace() || "'\"`".contains(c)))
 }
 
 /// Whether it is about the number that sends.

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use self::vendor::{BARRED, BASIC, ID, PHLO, StandIn, TOKEN, UUID};
+use self::vendor::{BARRED, BASIC, ID, LANDLINE, PHLO, StandIn, TOKEN, UUID};
 use super::{Api, PlivoSettings, Way, sent, status};
 use crate::{
     domain::challenge::Channel,
@@ -131,10 +131,30 @@ async fn what_is_wrong_with_a_request_is_what_the_vendor_says() {
 }
 
 #[tokio::test]
+async fn a_number_that_takes_no_texts_is_no_fault_of_ours() {
+    let vendor = StandIn::start().await;
+    let message = Message { to: LANDLINE.parse().unwrap(), ..message(Channel::Sms) };
+    let outcome = gateway(&settings(vendor.server.url(""))).send(&message).await;
+    let said = "HTTP 400: +1 ••• ••• ••99 is not an SMS enabled phone number";
+    assert_eq!(outcome, Outcome::Rejected(said.to_owned()));
+}
+
+#[tokio::test]
 async fn errors_are_told_apart_by_consequence() {
     let cases = [
         ("rejected", 400, error("dst is no valid number")),
         ("rejected", 422, error("the parameter `to` is invalid")),
+        // As Plivo writes it, and as its clients have seen it.
+        ("rejected", 400, error("13125550142 is not a valid phone number")),
+        ("rejected", 400, error("'13125550142' is not a valid phone number.")),
+        ("rejected", 400, error("+13125550142 is not an SMS enabled phone number")),
+        ("rejected", 422, error("13125550142 is not an MMS enabled phone number")),
+        // Our own number, one that holds the recipient's, and no number at all.
+        ("misconfigured", 400, error("13125550123 is not a valid phone number")),
+        ("misconfigured", 400, error("113125550142 is not a valid phone number")),
+        ("misconfigured", 400, error("src 13125550142 is not a valid phone number")),
+        ("misconfigured", 400, error("13125550142 is not a valid source")),
+        ("misconfigured", 403, error("13125550142 is not an SMS enabled phone number")),
         ("misconfigured", 400, error("src and dst cannot be the same")),
         ("misconfigured", 400, error("'from' and 'to' overlap")),
         ("misconfigured", 400, error("go to our pages")),

@@ -8,7 +8,7 @@ use crate::{
     gateway::{
         GatewayName, Message, Outcome, Status,
         breaker::Breaker,
-        opt_outs::{OptOuts, REASON, Said, Worth},
+        refusals::{Refusal, Refusals, Said, Worth},
     },
 };
 
@@ -18,7 +18,7 @@ pub(super) struct Record {
     pub(super) breaker: Breaker,
     /// Why the last message failed.
     pub(super) last_reason: Option<String>,
-    opt_outs: OptOuts,
+    refusals: Refusals,
     /// Who was taken for opted out because of it, and is not any more.
     disbelieved: Vec<E164>,
 }
@@ -58,26 +58,33 @@ impl Record {
         outcome: Outcome,
         now: Timestamp,
     ) -> Outcome {
-        let Said { at_once, later } = self.opt_outs.by(message.channel);
+        let Said { at_once, later } = self.refusals.by(message.channel);
         // It takes every message, and says of every one that it did not arrive: its reports count.
-        let counts = later.is_believed() || !matches!(outcome, Outcome::Accepted { .. });
+        let counts = later.are_believed() || !matches!(outcome, Outcome::Accepted { .. });
         let outcome = match outcome {
             Outcome::OptedOut => {
-                let worth = at_once.refused(&message.to);
-                if self.believes(name, worth) {
+                let refusal = Refusal::OptedOut;
+                let worth = at_once.refused(refusal, &message.to);
+                if self.believes(name, refusal, worth) {
                     Outcome::OptedOut
                 } else {
-                    Outcome::Misconfigured(REASON.to_owned())
+                    Outcome::Misconfigured(refusal.disbelief().to_owned())
+                }
+            }
+            Outcome::Rejected(reason) => {
+                let refusal = Refusal::BadNumber;
+                let worth = at_once.refused(refusal, &message.to);
+                if self.believes(name, refusal, worth) {
+                    Outcome::Rejected(reason)
+                } else {
+                    Outcome::Misconfigured(format!("{reason} ({})", refusal.disbelief()))
                 }
             }
             Outcome::Accepted { .. } => {
                 at_once.ended();
                 outcome
             }
-            Outcome::Rejected(_)
-            | Outcome::Retryable { .. }
-            | Outcome::Misconfigured(_)
-            | Outcome::Unknown(_) => outcome,
+            Outcome::Retryable { .. } | Outcome::Misconfigured(_) | Outcome::Unknown(_) => outcome,
         };
         if counts {
             self.count(&outcome, now);
@@ -93,42 +100,50 @@ impl Record {
         status: Status,
         now: Timestamp,
     ) -> Status {
-        let run = &mut self.opt_outs.by(channel).later;
+        let later = &mut self.refusals.by(channel).later;
         match status {
-            Status::Failed { reason, cause: Cause::OptedOut } => {
-                let worth = run.refused(number);
-                if self.believes(name, worth) {
-                    return Status::Failed { reason, cause: Cause::OptedOut };
+            Status::Failed { reason, cause } => {
+                let Some(refusal) = Refusal::of(cause) else {
+                    later.ended();
+                    return Status::Failed { reason, cause };
+                };
+                later.ended_but(refusal);
+                let worth = later.refused(refusal, number);
+                if self.believes(name, refusal, worth) {
+                    return Status::Failed { reason, cause };
                 }
-                self.count(&Outcome::Misconfigured(REASON.to_owned()), now);
-                Status::Failed { reason: format!("{reason} ({REASON})"), cause: Cause::Route }
+                let disbelief = refusal.disbelief();
+                self.count(&Outcome::Misconfigured(disbelief.to_owned()), now);
+                Status::Failed { reason: format!("{reason} ({disbelief})"), cause: Cause::Route }
             }
             Status::Delivered | Status::Unconfirmed => {
-                let was_believed = run.is_believed();
-                run.ended();
-                if !was_believed {
+                let were_believed = later.are_believed();
+                later.ended();
+                if !were_believed {
                     self.breaker.succeeded();
                     self.last_reason = None;
                 }
-                status
-            }
-            Status::Failed { .. } => {
-                run.ended();
                 status
             }
             Status::UnderWay | Status::Unknown(_) => status,
         }
     }
 
-    fn believes(&mut self, name: &GatewayName, worth: Worth) -> bool {
-        match worth {
-            Worth::Believed => true,
-            Worth::NoMore(before) => {
-                error!(gateway = %name, "{REASON}; the end to messages is undone for those it said it of");
+    fn believes(&mut self, name: &GatewayName, refusal: Refusal, worth: Worth) -> bool {
+        let disbelief = refusal.disbelief();
+        match (worth, refusal) {
+            (Worth::Believed, _) => true,
+            (Worth::NoMore(before), Refusal::OptedOut) => {
+                error!(gateway = %name, "{disbelief}; the end to messages is undone for those it said it of");
                 self.disbelieved.extend(before);
                 false
             }
-            Worth::Nothing => false,
+            // Nothing is kept of a number that was called bad.
+            (Worth::NoMore(_), Refusal::BadNumber) => {
+                error!(gateway = %name, "{disbelief}");
+                false
+            }
+            (Worth::Nothing, _) => false,
         }
     }
 

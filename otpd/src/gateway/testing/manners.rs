@@ -97,7 +97,7 @@ pub(in crate::gateway) async fn the_next_gateway_sends_the_same_code(
         ];
         let routes = Routes::new(gateways, &names, &[]).unwrap();
         let now = || Timestamp(1_800_000_000_000);
-        let delivery = routes.deliver(&message(Channel::Sms), None, now).await;
+        let delivery = routes.deliver(&message(Channel::Sms), &[], now).await;
         assert!(
             matches!(&delivery.result, Delivered::Sent { gateway, .. } if *gateway == names[1]),
             "{name}: {delivery:?}"

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Open, TOKEN, URL,
+    Open, Public, TOKEN, URL,
     answers::{called, named},
     signed, status, told,
 };
@@ -170,4 +170,18 @@ async fn of_many_reloads_the_newest_are_remembered_and_the_same_again_is_none() 
         let answer = open.signed(&token, URL, "/receipts/twilio", &delivered(&id)).await;
         assert_eq!(answer, expected, "{token}");
     }
+}
+
+/// Whose connections are many people's is said by the same networks as whose word counts.
+#[tokio::test]
+async fn proxies_that_are_trusted_since_a_reload_have_all_seats_and_others_no_more() {
+    let open = Open::public().await;
+    let gate = open.gate.as_ref().expect("the public listener");
+    // What the listener was begun with.
+    let limits = gate.limits();
+    let trusts = |address: &str| limits.trusts(address.parse().expect("an address"));
+    assert!(trusts("127.0.0.1") && !trusts("192.0.2.1"));
+    let network = "192.0.2.0/24".parse().expect("a network");
+    gate.replace_public(Public { trusted_proxies: vec![network], ..told(URL, "twilio", TOKEN) });
+    assert!(!trusts("127.0.0.1") && trusts("192.0.2.1"));
 }

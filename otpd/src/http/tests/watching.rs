@@ -63,7 +63,7 @@ async fn one_gateway_that_works_is_enough_and_none_is_not() {
         for other in [1, 0].into_iter().flat_map(|other| [other; 5]) {
             let except = [order[other].clone()];
             let (now, wanted) = (|| Timestamp(1), || std::future::ready(true));
-            routes.deliver_while(&message(), None, &except, now, wanted).await;
+            routes.deliver_while(&message(), &[], &except, now, wanted).await;
         }
         verifier.replace_site(site_with(&verifier.site(), routes));
         assert_eq!(readiness(&open).await, expected, "{case}");
@@ -92,7 +92,7 @@ impl Gateway for Told {
         let outcome = if self.0 {
             Outcome::Accepted { vendor_id: None }
         } else {
-            Outcome::Retryable { after: None, reason: "out of order".to_owned() }
+            Outcome::Misconfigured("out of order".to_owned())
         };
         Box::pin(std::future::ready(outcome))
     }

@@ -2,10 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::sleep;
 use zeroize::Zeroizing;
 
-use super::{Courier, PAUSE};
+use super::Courier;
 use crate::{
     domain::{
         login::{Cause, Order, SentBefore, UndeliveredBefore},
@@ -35,18 +34,7 @@ impl Courier {
     /// Asks a vendor that reported a loss whether it is so. A report that is wrong would end a code that
     /// somebody holds in their hand, and only here: a message of this run goes out again with its code.
     pub(super) fn confirm(&self, taken: &Arc<Taken>) {
-        let Ok(place) = Arc::clone(&self.followed).try_acquire_owned() else { return };
-        let (courier, taken) = (self.clone(), Arc::clone(taken));
-        tokio::spawn(async move {
-            let _place = place;
-            // What it said a moment ago may be of before the loss.
-            while !taken.may_ask(PAUSE) {
-                sleep(PAUSE).await;
-            }
-            if !*taken.over.lock().await {
-                courier.ask(&taken).await;
-            }
-        });
+        self.ask_soon(taken);
     }
 
     /// A carrier's report that such a message did not arrive; what to send in its place, under the

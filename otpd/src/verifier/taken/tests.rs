@@ -1,8 +1,11 @@
 //! What is remembered, and how much of it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use tokio::sync::watch;
+use tokio::{
+    sync::watch,
+    time::{Instant, advance},
+};
 
 use super::{EARLY, Key, Messages, Names, REMEMBERED, Taken, What};
 use crate::{
@@ -118,4 +121,23 @@ fn neither_messages_nor_what_is_told_too_early_grow_without_end() {
     let told = messages.enter(&taken(base + 1, 100), Timestamp(0));
     assert_eq!(told, [Status::Delivered]);
     assert!(messages.enter(&taken(base + 1, 100), Timestamp(0)).is_empty(), "it was told once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_too_soon_after_another_is_put_off_once() {
+    let (pause, second) = (Duration::from_secs(3), Duration::from_secs(1));
+    let (taken, begun) = (taken(1, 100), Instant::now());
+    assert_eq!(taken.ask_next(pause), Some(begun));
+    advance(second).await;
+    assert_eq!(taken.ask_next(pause), Some(begun + pause), "the rest of it");
+    for _ in 0..2 {
+        assert_eq!(taken.ask_next(pause), None, "it is to be asked");
+        assert!(!taken.may_ask(pause));
+        advance(second).await;
+    }
+    // Now it was asked again.
+    assert_eq!(taken.ask_next(pause), Some(begun + 2 * pause));
+    advance(3 * pause).await;
+    assert!(taken.may_ask(pause));
+    assert_eq!(taken.ask_next(pause), Some(Instant::now() + pause));
 }

@@ -105,6 +105,57 @@ async fn a_resend_goes_by_another_route() {
     assert_eq!(house.answer(token, &handed.1).await, Some(Verdict::Granted));
 }
 
+/// Its number was proved, so what the first gateway says of it may be wrong.
+#[tokio::test]
+async fn who_asks_again_after_a_refused_number_gets_a_code_by_another_gateway() {
+    let mut house = House::new().await;
+    let refused = Outcome::Rejected("no such number".into());
+    let verifier = Arc::clone(&house.verifier);
+    let (begun, _) = tokio::join!(verifier.begin(House::claim()), house.settle(refused));
+    let token = begun.0.expect("a challenge");
+    let prompt = begun.1.prompt.expect("a prompt").text;
+    assert!(prompt.contains("could not be sent"), "{prompt}");
+    house.verifier.drained().await;
+    assert!(house.vendors.try_recv().is_err(), "no other is asked by itself");
+    *house.now.lock().unwrap() = Timestamp(1_800_000_031_000);
+    let (_, (gateway, typed)) = tokio::join!(verifier.answer(token, Typed::new("r")), async {
+        let handed = house.vendors.recv().await.expect("a message");
+        handed.settle.send(accepted()).expect("the gateway waits");
+        (handed.gateway, code(&handed.text))
+    });
+    assert_eq!(gateway, "second");
+    assert_eq!(house.answer(token, &typed).await, Some(Verdict::Granted));
+    // And with the next login it need not be asked for.
+    let (_, gateway) = tokio::join!(verifier.begin(House::claim()), async {
+        let handed = house.vendors.recv().await.expect("a message");
+        handed.settle.send(accepted()).expect("the gateway waits");
+        handed.gateway
+    });
+    assert_eq!(gateway, "second");
+}
+
+#[tokio::test]
+async fn an_opt_out_after_no_clear_answer_leaves_the_code_that_may_come() {
+    let mut house = House::new().await;
+    let verifier = Arc::clone(&house.verifier);
+    let (begun, text) = tokio::join!(verifier.begin(House::claim()), async {
+        let text = house.settle(Outcome::Unknown("cut".into())).await;
+        house.settle(Outcome::OptedOut).await;
+        text
+    });
+    let prompt = begun.1.prompt.expect("a prompt").text;
+    assert!(prompt.starts_with("A code is being sent by text message"), "{prompt}");
+    house.verifier.drained().await;
+    let shown = house.verifier.show(&house.root).await.expect("a read").expect("enrolled");
+    assert_eq!(shown.sends, 1, "it may have been sent, so it is charged");
+    let events = house.written().await;
+    assert!(events.iter().any(|event| matches!(event, Event::OptedOut { .. })), "{events:?}");
+    let perhaps = |event: &Event| matches!(event, Event::MessageSent { gateway, certain: false, .. } if gateway == "first");
+    assert!(events.iter().any(perhaps), "{events:?}");
+    let token = begun.0.expect("a challenge");
+    assert_eq!(house.answer(token, &code(&text)).await, Some(Verdict::Granted));
+}
+
 /// Lets twenty seconds of the runtime's time pass, and what then falls due happen.
 async fn grace() {
     tokio::time::pause();

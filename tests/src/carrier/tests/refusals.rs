@@ -81,7 +81,7 @@ const ROWS: [Row; 33] = [
     ),
     ("plivo: content type", Vendor::Plivo, |a| a.media = exchange::FORM, 415, "content type"),
     ("plivo: sender", Vendor::Plivo, |a| swap(a, "14155550130", "14155550131"), 400, "src"),
-    ("plivo: number", Vendor::Plivo, |a| swap(a, "13125550142", "0"), 400, "dst"),
+    ("plivo: number", Vendor::Plivo, |a| swap(a, "13125550142", "0"), 400, "0 is not a valid"),
     ("plivo: a long text", Vendor::Plivo, |a| swap(a, "482913", &"1".repeat(1600)), 400, "longer"),
     ("plivo: log", Vendor::Plivo, |a| swap(a, "\"false\"", "0"), 400, "log"),
     ("plivo: method", Vendor::Plivo, |a| a.method = "PUT", 405, "method not allowed"),

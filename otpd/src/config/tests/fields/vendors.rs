@@ -3,6 +3,9 @@
 use super::super::check;
 use crate::gateway::settings::Settings;
 
+/// Vendors reach this daemon.
+const HTTP: &str = "[http]\nlisten='127.0.0.1:8643'\npublic-url='https://otp.example.com'\n";
+
 #[test]
 fn every_key_of_telnyx_arrives() {
     let folder = tempfile::tempdir().unwrap();
@@ -62,7 +65,6 @@ fn calls_whose_words_a_vendor_can_fetch_ask_for_a_key_press() {
     const KEY: &str = "webhook-public-key='RCmTBlAEqh5MSPTdAVgZTAI0m8xmTNluQA6iaZGKjVE='\n";
     const PLIVO: &str = "[gateway.t]\nkind='plivo'\nfrom='+13125550123'\n\
                          auth-id='MAJHUDTEYWLSIUYTDBCZ'\nauth-token-file='a.key'\n";
-    const HTTP: &str = "[http]\nlisten='127.0.0.1:8643'\npublic-url='https://otp.example.com'\n";
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("a.key");
     std::fs::write(&file, "KEY0189A\n").unwrap();
@@ -140,7 +142,8 @@ fn every_key_of_signalwire_arrives() {
     const PROJECT: &str = "16fd2706-8baf-433b-82eb-8c7fada847da";
     let signalwire = |keys: &str| {
         let config = one_gateway(&format!(
-            "[gateway.t]\nkind='signalwire'\nproject-id='{PROJECT}'\napi-token-file='a.key'\n{keys}"
+            "{HTTP}[gateway.t]\nkind='signalwire'\nproject-id='{PROJECT}'\napi-token-file='a.key'\n\
+             signing-key-file='a.key'\n{keys}"
         ));
         assert_eq!(config.warnings, Vec::<String>::new(), "{keys}");
         match config.gateways.as_slice() {
@@ -158,14 +161,38 @@ fn every_key_of_signalwire_arrives() {
             let settings = signalwire(&format!("{space}\nfrom='{from}'"));
             assert_eq!((settings.base_url.as_str(), settings.from.as_str()), (base_url, from));
             assert_eq!(settings.project_id, PROJECT);
-            assert!(settings.signing_key.is_none());
         }
     }
-    let settings = signalwire("space='a'\nfrom='12345'\nsigning-key-file='a.key'");
+    let settings = signalwire("space='a'\nfrom='12345'");
     let key = settings.signing_key.as_ref().unwrap();
     assert_eq!((key.secret.as_str(), key.file.as_str()), ("KEY0189A", "a.key"));
     assert_eq!(settings.api_token.secret.as_str(), "KEY0189A");
     assert!(!format!("{settings:?}").contains("KEY0189A"));
+}
+
+/// Of the vendors of texts it is the only one that keeps to no STOP by itself.
+#[test]
+fn signalwire_that_nobody_can_tell_of_a_stop_is_a_warning() {
+    let cases = [
+        ("", "", true),
+        (HTTP, "", true),
+        ("", "signing-key-file='a.key'", true),
+        ("[http]\n", "signing-key-file='a.key'", true),
+        (HTTP, "signing-key-file='a.key'", false),
+    ];
+    for (http, key, warned) in cases {
+        let config = one_gateway(&format!(
+            "{http}[gateway.t]\nkind='signalwire'\nspace='a'\nfrom='12345'\n\
+             project-id='16fd2706-8baf-433b-82eb-8c7fada847da'\napi-token-file='a.key'\n{key}"
+        ));
+        let Some((_, Settings::SignalWire(settings))) = config.gateways.first() else {
+            panic!("{config:?}")
+        };
+        assert_eq!(settings.signing_key.is_some(), !key.is_empty());
+        assert_eq!(config.warnings.len(), usize::from(warned), "{http} {key}");
+        let stop = "`gateway.t` sends texts, and nobody hears it when somebody replies STOP";
+        assert!(config.warnings.iter().all(|warning| warning.contains(stop)), "{config:?}");
+    }
 }
 
 #[test]

@@ -183,7 +183,7 @@ fn what_is_said_about_messages_and_calls() {
         ),
         (
             "MessageSid=SM1&MessageStatus=failed&ErrorCode=30006",
-            progress("SM1", failed("failed: 30006", Cause::Number)),
+            progress("SM1", failed("failed: 30006", Cause::Route)),
         ),
         // SignalWire's reports hold the text.
         ("MessageSid=u1&MessageStatus=sent&Body=STOP", progress("u1", Status::UnderWay)),

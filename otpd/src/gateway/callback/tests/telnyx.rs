@@ -2,7 +2,9 @@ use base64::Engine as _;
 use ed25519_dalek::{Signer, SigningKey};
 use proptest::prelude::*;
 
-use super::{Keys, Keyword, Notice, Owned, Refusal, Status, VendorMessageId, inbound, progress};
+use super::{
+    Keys, Keyword, Method, Notice, Owned, Refusal, Status, VendorMessageId, inbound, progress,
+};
 use crate::{
     domain::login::Cause,
     gateway::{
@@ -161,6 +163,23 @@ fn calls_are_told_in_fields() {
     assert_ne!(its, told(&format!("/receipts/telnyx/{other}")), "another call's uses nothing up");
     let caller = Caller { call: "c".to_owned(), pressed: None, markup: Markup::Twiml };
     assert_eq!(keys().caller(&request.borrowed()), Ok(caller));
+}
+
+/// Telnyx signs the time and the body: a query may be anybody's.
+#[test]
+fn what_a_query_says_of_a_call_is_not_heard() {
+    let url = "https://h.example/answer/t?CallSid=c&Digits=7";
+    let get = Owned { method: Method::GET, ..Owned::form(url, "") };
+    let unsigned = |request: Owned| keys().caller(&signed(request).borrowed());
+    assert_eq!(unsigned(get.clone()), Err(Refusal::Unsigned));
+    // Nor with a body that holds the same.
+    let body = Owned { body: b"CallSid=c&Digits=7".to_vec(), ..get };
+    assert_eq!(unsigned(body), Err(Refusal::Unsigned));
+    assert_eq!(unsigned(Owned::post(url, "CallSid=c&Digits=7")), Err(Refusal::Unsigned));
+    // Of a form that is posted the body counts, and nothing of the query.
+    let pressed = |body| unsigned(Owned::form(url, body)).map(|caller| caller.pressed);
+    assert_eq!(pressed("CallSid=c"), Ok(None));
+    assert_eq!(pressed("CallSid=c&Digits=3"), Ok(Some("3".to_owned())));
 }
 
 proptest! {

@@ -110,7 +110,7 @@ async fn a_call_has_a_record_once_it_ended() {
         (
             "out of service",
             record(None, Some(ended), Some(2010), "Destination Out Of Service"),
-            failed("not answered: 2010 Destination Out Of Service", Cause::Number),
+            failed("not answered: 2010 Destination Out Of Service", Cause::Route),
         ),
         (
             "the country",

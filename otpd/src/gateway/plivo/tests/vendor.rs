@@ -13,6 +13,8 @@ pub(super) const TOKEN: &str = "t0ken-of-plivo-7d2f";
 pub(super) const BASIC: &str = "Basic TUFKSFVEVEVZV0xTSVVZVERCQ1o6dDBrZW4tb2YtcGxpdm8tN2QyZg==";
 pub(super) const PHLO: &str = "f0e1d2c3-b4a5-4697-8879-6a5b4c3d2e1f";
 pub(super) const UUID: &str = "db3ce55a-7f1d-11e1-8ea7-1231380bc196";
+/// A number that takes no texts.
+pub(super) const LANDLINE: &str = "+13125550199";
 /// In a country that the account does not send to.
 pub(super) const BARRED: &str = "+436641234567";
 
@@ -79,8 +81,13 @@ fn message(fields: &Map<String, Value>) -> Result<Answer, Answer> {
     if field("src") != "+13125550123" {
         return Err(refusal(400, "src is not a number of your account"));
     }
-    if !is_e164(field("dst")) {
-        return Err(refusal(400, "dst is no valid number"));
+    let to = field("dst");
+    if !is_e164(to) {
+        return Err(refusal(400, &format!("{to} is not a valid phone number")));
+    }
+    if to == LANDLINE {
+        let digits = to.trim_start_matches('+');
+        return Err(refusal(400, &format!("{digits} is not an SMS enabled phone number")));
     }
     if field("dst") == BARRED {
         return Err(refusal(403, "Permission to send to this country is not enabled"));

@@ -59,7 +59,7 @@ async fn a_vendor_is_asked_again_when_its_rest_is_over_and_stays_in_use_if_it_is
     for (nth, (seconds, is_ill, expected)) in steps.into_iter().enumerate() {
         ill.store(is_ill, Ordering::SeqCst);
         let now = NOW.after(Duration::from_secs(seconds));
-        let delivery = deliver(&routes, None, now).await;
+        let delivery = deliver(&routes, &[], now).await;
         assert_eq!(asked(&delivery).join(", "), expected, "step {nth}, after {seconds} s");
         let seen = [first.seen().len(), second.seen().len()];
         let requests = ["first", "second"].map(|name| usize::from(expected.contains(name)));

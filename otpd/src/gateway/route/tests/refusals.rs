@@ -1,14 +1,18 @@
-//! Whom gateways say to have opted out, and when that is believed.
+//! Whom gateways say to have opted out or to have a bad number, and when that is believed.
 
 use super::{
     Channel, Delivered, GatewayState, Message, NOW, Outcome, accepted, asked, fake, message, name,
-    routes, sent,
+    rejected, routes, sent,
 };
 use crate::{domain::login::Cause, gateway::Status};
 
 /// A message to the nth of many people.
 fn to(nth: u32) -> Message {
     Message { to: format!("+12025550{nth:03}").parse().expect("a number"), ..message(Channel::Sms) }
+}
+
+fn bad_number(by: &str) -> Delivered {
+    Delivered::Rejected { gateway: name(by) }
 }
 
 fn opted_out(by: &str) -> Delivered {
@@ -20,7 +24,7 @@ async fn who_says_that_everybody_opted_out_is_not_believed_until_it_takes_a_mess
     let script = [vec![Outcome::OptedOut; 7], vec![accepted()], vec![Outcome::OptedOut]].concat();
     let (liar, other) = (fake(&script), fake(&[(); 3].map(|()| accepted())));
     let routes = routes(&[("liar", &liar), ("other", &other)]);
-    let send = async |nth| routes.deliver(&to(nth), None, || NOW).await;
+    let send = async |nth| routes.deliver(&to(nth), &[], || NOW).await;
     for nth in 1..5 {
         assert_eq!(send(nth).await.result, opted_out("liar"), "{nth}");
         assert!(routes.take_disbelieved().is_empty());
@@ -143,4 +147,65 @@ fn reports_of_opt_outs_are_believed_of_four_in_a_row() {
     assert_eq!(routes.take_disbelieved(), undone);
     assert_eq!(cause(report(6, Cause::Number)), Cause::Number);
     assert_eq!(cause(report(7, Cause::OptedOut)), Cause::OptedOut, "it is in order again");
+}
+
+#[tokio::test]
+async fn who_says_that_everybodys_number_is_bad_is_not_believed_until_it_takes_a_message() {
+    let script = [vec![rejected(); 7], vec![accepted()], vec![rejected()]].concat();
+    let (broken, other) = (fake(&script), fake(&[(); 3].map(|()| accepted())));
+    let routes = routes(&[("broken", &broken), ("other", &other)]);
+    let send = async |nth| routes.deliver(&to(nth), &[], || NOW).await;
+    for nth in 1..5 {
+        assert_eq!(send(nth).await.result, bad_number("broken"), "{nth}");
+    }
+    let fifth = send(5).await;
+    assert_eq!((asked(&fifth), &fifth.result), (vec!["broken", "other"], &sent("other")));
+    let Some(Outcome::Misconfigured(reason)) = fifth.attempts.first().map(|a| a.outcome.clone())
+    else {
+        panic!("{fifth:?}")
+    };
+    let said = "no such number (it says that the numbers of 5 people in a row are bad";
+    assert!(reason.starts_with(said), "{reason}");
+    let health = routes.health();
+    assert_eq!(health.first().and_then(|health| health.last_reason.as_ref()), Some(&reason));
+    assert!(routes.take_disbelieved().is_empty(), "nothing was kept of them");
+    for nth in [6, 1] {
+        assert_eq!(send(nth).await.result, sent("other"), "{nth}");
+    }
+    assert_eq!(send(7).await.result, sent("broken"));
+    assert_eq!(send(8).await.result, bad_number("broken"), "it is in order again");
+}
+
+#[tokio::test]
+async fn one_bad_number_is_bad_however_often_its_owner_asks() {
+    let routes = routes(&[("one", &fake(&[(); 9].map(|()| rejected())))]);
+    for time in 0..9 {
+        let delivery = routes.deliver(&to(1), &[], || NOW).await;
+        assert_eq!(delivery.result, bad_number("one"), "{time}");
+    }
+    assert_eq!(routes.health().swap_remove(0).state, GatewayState::Ready);
+}
+
+#[test]
+fn reports_of_bad_numbers_are_believed_of_four_in_a_row() {
+    let routes = routes(&[("later", &fake(&[]))]);
+    let report = |nth, cause| {
+        let status = Status::Failed { reason: "50".to_owned(), cause };
+        routes.believed(&name("later"), (Channel::Sms, &to(nth).to), status, NOW)
+    };
+    let as_said = |cause| Status::Failed { reason: "50".to_owned(), cause };
+    for cause in [Cause::Route, Cause::OptedOut] {
+        for nth in [1, 2, 3, 4, 4] {
+            assert_eq!(report(nth, Cause::Number), as_said(Cause::Number), "{nth}");
+        }
+        assert_eq!(report(9, cause), as_said(cause), "another end");
+    }
+    for nth in 1..5 {
+        assert_eq!(report(nth, Cause::Number), as_said(Cause::Number), "{nth}");
+    }
+    let Status::Failed { reason, cause: Cause::Route } = report(5, Cause::Number) else {
+        panic!("the fifth is believed")
+    };
+    assert!(reason.starts_with("50 (") && reason.contains("not believed"), "{reason}");
+    assert!(routes.take_disbelieved().is_empty());
 }
