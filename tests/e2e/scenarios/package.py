@@ -39,6 +39,12 @@ PasswordAuthentication no
 PermitRootLogin no
 AuthenticationMethods keyboard-interactive
 """
+# A pam-auth-update after which a stack names the module still.
+KEEPS_A_LINE = """\
+#!/bin/sh
+case "$*" in *--remove*) echo "auth requisite pam_otp.so" >/etc/pam.d/kept ;; esac
+exec pam-auth-update.real "$@"
+"""
 UNAVAILABLE = "Login codes cannot be checked at the moment."
 BROKEN = "The login-code service on box cannot check codes now."
 
@@ -216,6 +222,7 @@ def not_removed_while_a_stack_names_the_module(g):
     cases = [
         ("by hand in sshd", "/etc/pam.d/sshd", password_and_code()),
         ("alone, with a path", "/etc/pam.d/vpn", key_and_code().replace("pam_otp.so", "/lib/security/pam_otp.so")),
+        ("called like one of pam-auth-update's", "/etc/pam.d/common-vpn", key_and_code()),
     ]
     for name, path, stack in cases:
         write(path, stack)
@@ -246,6 +253,25 @@ def not_removed_while_a_stack_names_the_module(g):
     said = dpkg("--remove", "otpd", status=1)
     check(COMMON in said and "--force" in said, f"it does not say what is in the way:\n{said}")
     equal(Path(COMMON).read_text(), own, "the administrator's file")
+    with_a_code(g)
+
+    # A line outside of what pam-auth-update writes in its file, which it would leave.
+    write(COMMON, managed + "auth\toptional\tpam_otp.so\n")
+    both = Path(COMMON).read_text()
+    said = dpkg("--remove", "otpd", status=1)
+    check(COMMON in said, f"it does not say what is in the way:\n{said}")
+    equal(Path(COMMON).read_text(), both, "the profile and the line below it")
+
+    # One that it keeps where it writes itself cannot be told beforehand: what was undone is put back.
+    write(COMMON, managed)
+    run("mv", "/usr/sbin/pam-auth-update", "/usr/sbin/pam-auth-update.real")
+    write("/usr/sbin/pam-auth-update", KEEPS_A_LINE, 0o755)
+    said = dpkg("--remove", "otpd", status=1)
+    check(os.path.exists("/etc/pam.d/kept") and COMMON not in said, f"it was not undone first:\n{said}")
+    os.unlink("/etc/pam.d/kept")
+    run("mv", "/usr/sbin/pam-auth-update.real", "/usr/sbin/pam-auth-update")
+    equal(Path(COMMON).read_text(), managed, "the profile after a removal that came to nothing")
+    check(not os.path.exists("/run/otpd.profile"), "what the removal left for itself")
     with_a_code(g)
 
     # A line of theirs in a file that pam-auth-update goes on to write.
