@@ -195,6 +195,7 @@ def installed_used_and_purged(g):
     for path in ("/usr/sbin/otpd", "/usr/bin/otpctl", "/usr/lib/systemd/system/otpd.service"):
         check(not os.path.exists(path), f"{path} is left")
     equal(unit("ActiveState", "otpd.socket"), "inactive", "the socket")
+    check(not os.path.lexists(os.path.dirname(SOCKET)), "the dead socket is left")
     check(os.path.exists(KEY) and os.path.exists("/var/lib/otpd/otpd.db"), "removing took the key or the database")
     said = dpkg("--purge", "otpd")
     for path in ("/var/lib/otpd/otpd.db", KEY):
@@ -367,6 +368,31 @@ def without_systemd_and_sshd(g):
     equal(changed, {"/etc/pam.d/su", "/etc/pam.d/su-l"} & changed, "other stacks that changed")
 
 
+@scenario(packaged=True)
+def purged_where_folders_are_mounted_or_links(g):
+    """The key goes first; what cannot go with the rest is named, and the purge ends well."""
+    database = Path("/var/lib/otpd/otpd.db")
+    dpkg("-i", the_package())
+    run("mount", "-t", "tmpfs", "tmpfs", "/var/lib/otpd")
+    database.write_text("numbers")
+    said = dpkg("--purge", "otpd")
+    check("/var/lib/otpd is left: it is empty" in said, f"it does not say what is left:\n{said}")
+    check(not os.path.exists(KEY) and not database.exists(), "the key or the database is left")
+    run("umount", "/var/lib/otpd")
+    os.rmdir("/var/lib/otpd")
+
+    dpkg("-i", the_package())
+    os.rename("/var/lib/otpd", "/srv/otpd")
+    os.symlink("/srv/otpd", "/var/lib/otpd")
+    database.write_text("numbers")
+    os.rename(KEY, "/srv/otpd.key")
+    os.symlink("/srv/otpd.key", KEY)
+    said = dpkg("--purge", "otpd")
+    for part in ("/var/lib/otpd is left: it is empty", f"{KEY} was a link, and /srv/otpd.key is left"):
+        check(part in said, f"{part!r} is not in:\n{said}")
+    equal((os.path.lexists(KEY), os.listdir("/srv/otpd")), (False, []), "what is left of the key and the database")
+
+
 @scenario(boot=True, packaged=True)
 def by_hand_in_sshd(g):
     """The two supported stacks by hand; killed, broken, mended, with the socket of the first boot all along."""
@@ -535,8 +561,10 @@ def the_rpm(g):
     said = rpm("--erase", "--nodeps", "otpd", status=1)
     check("still in: /etc/vpn-auth\n" in said, f"it does not name the file:\n{said}")
     os.unlink("/etc/pam.d/vpn")
+    os.makedirs("/var/lib/otpctl")
     said = rpm("--erase", "--nodeps", "otpd")
-    check("are left" in said, f"it does not say what is left:\n{said}")
+    for part in ("are left", KEY, f"{CONFIG}.rpmsave", "/var/lib/otpd", "/var/lib/otpctl"):
+        check(part in said, f"it does not say that {part} is left:\n{said}")
     check(not os.path.exists("/usr/lib64/security/pam_otp.so"), "the module is left")
     equal(Path(KEY).read_bytes(), key, "the key after the removal")
 
@@ -562,4 +590,5 @@ def the_rpm_under_systemd(g):
     equal(unit("MainPID"), pid, "the daemon that worked")
     rpm("--erase", "--nodeps", "otpd")
     equal([unit("ActiveState", f"otpd.{kind}") for kind in ("socket", "service")], ["inactive"] * 2, "the units")
+    check(not os.path.lexists(os.path.dirname(SOCKET)), "the dead socket is left")
     equal(glob.glob("/etc/systemd/system/*.wants/otpd.*"), [], "what would be started at the next boot")
