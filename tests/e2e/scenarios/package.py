@@ -319,6 +319,16 @@ def upgraded_at_the_prompt(g):
     run("chgrp", "otpd", CONFIG)
     dpkg("-i", after)
     check(unit("MainPID") != pid, "the daemon before the mend is still there")
+    # Nor one that could not open the database, though root could.
+    pid = unit("MainPID")
+    os.chown("/var/lib/otpd/otpd.db", 0, 0)
+    said = dpkg("-i", before)
+    for part in ("/var/lib/otpd/otpd.db: ", "goes on"):
+        check(part in said, f"{part!r} is not in:\n{said}")
+    equal(unit("MainPID"), pid, "the daemon that has the database open")
+    shutil.chown("/var/lib/otpd/otpd.db", "otpd", "otpd")
+    dpkg("-i", after)
+    check(unit("MainPID") != pid, "the daemon before the database came back is still there")
     # Nor one that would find no key: the daemon that runs has its own copy, and noticed nothing.
     pid = unit("MainPID")
     os.rename(KEY, "/root/otpd.key")
@@ -341,7 +351,7 @@ def without_systemd_and_sshd(g):
     before = digests()
     dpkg("--force-depends", "--purge", "openssh-server", "openssh-sftp-server")
     said = dpkg("-i", the_package())
-    for part in ("systemd is not running", "no sshd here", "fill in /etc/otpd/otpd.toml"):
+    for part in ("systemd is not running", "start /usr/sbin/otpd, as root", "no sshd here", "fill in /etc/otpd/otpd.toml"):
         check(part in said, f"{part!r} is not in:\n{said}")
     g.phone = Phone()
     configure(g, {"log": {"format": "json"}})
