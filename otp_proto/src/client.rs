@@ -2,7 +2,10 @@
 
 use std::{
     io::{self, Read, Write},
-    os::unix::net::UnixStream,
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::net::UnixStream,
+    },
     path::Path,
     time::{Duration, Instant},
 };
@@ -15,6 +18,9 @@ use crate::{
     envelope::{IncomingReply, OutgoingCall, parameters},
     frame::{Decoder, Frame, encode},
 };
+
+/// As near to no waiting as a socket's timeout goes: zero would be for ever.
+const AT_ONCE: Duration = Duration::from_micros(1);
 
 /// A connection to the daemon.
 pub struct Client {
@@ -112,6 +118,7 @@ impl Client {
     /// `NotFound` or `ConnectionRefused` when nobody listens, `TimedOut` when nobody accepts.
     pub fn connect(path: &Path, deadline: Deadline) -> io::Result<Self> {
         let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None)?;
+        let socket = socket2::Socket::from(beside_standard_streams(socket.into())?);
         let address = socket2::SockAddr::unix(path)?;
         loop {
             // SO_SNDTIMEO set first is what bounds connect(2) on a Unix socket: a non-blocking
@@ -124,7 +131,7 @@ impl Client {
                 connected => break connected.map_err(timed_out)?,
             }
         }
-        Ok(Self { stream: std::os::fd::OwnedFd::from(socket).into(), decoder: Decoder::default() })
+        Ok(Self { stream: OwnedFd::from(socket).into(), decoder: Decoder::default() })
     }
 
     /// The connection itself, to ask the kernel who serves it.
@@ -223,21 +230,33 @@ impl Client {
                 Ok(Some(frame)) => break Ok(frame),
                 Err(error) => break Err(error.into()),
             }
-            let read = deadline
-                .left()
-                .and_then(|left| self.stream.set_read_timeout(Some(left)))
-                .and_then(|()| self.stream.read(&mut buffer));
-            match read {
+            let left = deadline.left();
+            // The clock goes on while this process is stopped (Ctrl-Z, a frozen container). What came
+            // meanwhile is the daemon's answer all the same, and is looked at before giving up.
+            let wait = left.as_ref().map_or(AT_ONCE, |left| *left);
+            let read = self.stream.set_read_timeout(Some(wait));
+            match read.and_then(|()| self.stream.read(&mut buffer)) {
                 // The daemon is gone; waiting longer would not bring it back.
                 Ok(0) => break Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(count) => self.decoder.push(buffer.get(..count).unwrap_or_default()),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                    if let Err(over) = left {
+                        break Err(over);
+                    }
+                }
                 Err(error) => break Err(timed_out(error)),
             }
         };
         buffer.zeroize();
         result
     }
+}
+
+/// A program may have been started without standard streams. What it then reads and prints must not go to
+/// the daemon, in whose place they would stand.
+fn beside_standard_streams(socket: OwnedFd) -> io::Result<OwnedFd> {
+    // A copy that the standard library makes has a number above theirs.
+    if socket.as_raw_fd() <= 2 { socket.try_clone() } else { Ok(socket) }
 }
 
 /// A socket timeout arrives as `WouldBlock`; callers look for `TimedOut`.
@@ -252,11 +271,13 @@ fn timed_out(error: io::Error) -> io::Error {
 mod tests {
     use std::{
         io::{BufRead, ErrorKind, Write},
-        os::unix::net::UnixListener,
+        os::unix::net::{UnixListener, UnixStream},
         time::Duration,
     };
 
-    use super::{CallError, Client, Deadline};
+    use serde_json::json;
+
+    use super::{CallError, Client, Deadline, Decoder};
     use crate::{
         admin::{AdminError, List, Listed, Show},
         service::{GetInfo, ServiceError},
@@ -353,6 +374,33 @@ mod tests {
         match client.call(&GetInfo {}, deadline) {
             Err(CallError::Io(error)) => assert_eq!(error.kind(), ErrorKind::TimedOut),
             other => panic!("{other:?}"),
+        }
+    }
+
+    /// The time of a process that was stopped is over by the time that it looks.
+    #[test]
+    fn what_came_before_the_time_was_looked_at_counts() {
+        let reply = || {
+            let long = "x".repeat(5000);
+            let info = json!({ "vendor": long, "product": "p", "version": "1", "url": "u", "interfaces": [] });
+            [json!({ "parameters": info }).to_string().into_bytes(), vec![0]].concat()
+        };
+        let cases = [
+            ("a whole reply, in several reads", reply(), true),
+            ("all of it but its end", reply().split_last().expect("bytes").1.to_vec(), false),
+            ("nothing", Vec::new(), false),
+        ];
+        for (name, arrived, answered) in cases {
+            let (stream, mut daemon) = UnixStream::pair().expect("a pair");
+            daemon.write_all(&arrived).expect("room for a frame");
+            let mut client = Client { stream, decoder: Decoder::default() };
+            match client.receive::<GetInfo>(Deadline::after(Duration::ZERO)) {
+                Ok((info, _)) => assert!(answered && info.product == "p", "{name}"),
+                Err(CallError::Io(error)) => {
+                    assert_eq!((error.kind(), answered), (ErrorKind::TimedOut, false), "{name}");
+                }
+                Err(error) => panic!("{name}: {error}"),
+            }
         }
     }
 

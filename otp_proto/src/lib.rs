@@ -3,11 +3,12 @@
 //!
 //! Both sides are here, so that they cannot drift apart: frames ([`frame`]), the call and reply
 //! envelopes ([`envelope`]), one struct a method ([`login`], [`admin`], [`service`]), what the audit
-//! trail says ([`event`]), the interface texts that `org.varlink.service.GetInterfaceDescription` hands out, and a blocking client
+//! trail says ([`event`]), what stands behind the module in a PAM service file ([`args`]), the interface texts that `org.varlink.service.GetInterfaceDescription` hands out, and a blocking client
 //! ([`client`]). A request with a field that its struct does not name is refused; a reply may carry
 //! more than the reader knows, so an old module keeps working with a new daemon.
 
 pub mod admin;
+pub mod args;
 pub mod client;
 pub mod envelope;
 pub mod event;

@@ -4,13 +4,13 @@ use std::{io, time::Duration};
 
 use otp_proto::{
     CallError, Method, Secret,
+    args::{Args, FailMode},
     client::Deadline,
     login::{Answer, Begin, Cancel, Prompt, Verdict},
 };
 
 use crate::{
-    args::{Args, FailMode},
-    begin::begin,
+    begin::{SSHD_TTY, begin},
     daemon::{ConnectError, Daemon},
     host::{Kind, Level, PamHost},
     result::Outcome,
@@ -24,12 +24,19 @@ const MOST_STEPS: usize = 40;
 /// Longest reply, bytes: PAM's own `PAM_MAX_RESP_SIZE`.
 const LONGEST_REPLY: usize = 512;
 
+/// What sshd puts in the place of an answer, over and over up to its length, once it has refused a login
+/// (`fake_password` of its auth-pam.c).
+const JUNK: &[u8] = b"\x08\n\r\x7fINCORRECT";
+
 /// How long libpam waits, more or less, before it tells of a denial.
 const FAIL_DELAY: Duration = Duration::from_secs(2);
 
 /// [`otp_proto::login::LoginError::UnknownChallenge`] by name: all errors end the login alike, and
 /// parsing this one as a type would be a tenth of the module.
 const UNKNOWN_CHALLENGE: &str = "org.otpd.Login.UnknownChallenge";
+
+/// [`otp_proto::service::ServiceError::PermissionDenied`] by name.
+const PERMISSION_DENIED: &str = "org.varlink.service.PermissionDenied";
 
 /// The one sentence of the module's own.
 pub(crate) const UNREACHABLE: &str = "Login codes cannot be checked at the moment. Please try again later or tell your administrator.";
@@ -66,8 +73,10 @@ struct Login<'a, H, D> {
 
 /// Why an exchange brought no reply that can be used.
 struct Failure {
-    /// Nobody there, or no word from them: the only failure that `failmode=safe` is about.
-    no_reply: bool,
+    /// Nobody is there: the only failure that `failmode=safe` is about. Everything else, a time-out and
+    /// a connection that broke among it, whoever logs in can bring about: by stopping the program, or
+    /// by holding all connections that there are.
+    absent: bool,
     what: String,
 }
 
@@ -164,8 +173,7 @@ impl<H: PamHost, D: Daemon> Login<'_, H, D> {
             Err(_) => failed("the prompt was not answered"),
             Ok(None) => failed("the prompt was answered with nothing at all"),
             Ok(Some(bytes)) if bytes.len() > LONGEST_REPLY => failed("the reply is too long"),
-            // sshd puts junk in the place of every answer of a login that it has refused already.
-            Ok(Some(bytes)) if bytes.first() == Some(&b'\x08') => {
+            Ok(Some(bytes)) if self.begin.tty.as_deref() == Some(SSHD_TTY) && is_junk(&bytes) => {
                 self.log(
                     Level::Notice,
                     "sshd refused this login before the code was looked at (PermitRootLogin, \
@@ -187,7 +195,7 @@ impl<H: PamHost, D: Daemon> Login<'_, H, D> {
 
     fn undecided(&self, failure: &Failure, failmode: FailMode) -> Outcome {
         match failmode {
-            FailMode::Safe if failure.no_reply => {
+            FailMode::Safe if failure.absent => {
                 let what = format!("NO CODE ASKED because of failmode=safe: {}", failure.what);
                 self.log(Level::Alert, &what);
                 Outcome::Ignored
@@ -225,37 +233,43 @@ impl<H: PamHost, D: Daemon> Login<'_, H, D> {
 impl From<ConnectError> for Failure {
     fn from(error: ConnectError) -> Self {
         match error {
-            ConnectError::Absent(what) => Self { no_reply: true, what },
-            ConnectError::Untrusted(what) => Self { no_reply: false, what },
+            ConnectError::Absent(what) => Self { absent: true, what },
+            ConnectError::Unusable(what) => Self { absent: false, what },
         }
     }
 }
 
 impl From<CallError> for Failure {
     fn from(error: CallError) -> Self {
-        match &error {
-            CallError::Io(inner) if inner.kind() == io::ErrorKind::TimedOut => Self {
-                no_reply: true,
-                what: "otpd did not answer in time; see journalctl -u otpd".to_owned(),
-            },
-            CallError::Io(inner) => Self {
-                no_reply: is_broken(inner),
-                what: format!("the connection to otpd broke: {error}; see journalctl -u otpd"),
-            },
-            CallError::Malformed(_) => Self {
-                no_reply: false,
-                what: format!("otpd answered nonsense ({error}); is it of another version?"),
-            },
-            CallError::Refused { name, .. } if name == UNKNOWN_CHALLENGE => Self {
-                no_reply: false,
-                what: "otpd does not know this login any more; it must be begun again".to_owned(),
-            },
-            CallError::Refused { .. } => Self {
-                no_reply: false,
-                what: format!("otpd refused the call ({error}); see journalctl -u otpd"),
-            },
-        }
+        let what = match &error {
+            CallError::Io(inner) if inner.kind() == io::ErrorKind::TimedOut => {
+                "otpd did not answer in time; see journalctl -u otpd".to_owned()
+            }
+            CallError::Io(_) => {
+                format!("the connection to otpd broke: {error}; see journalctl -u otpd")
+            }
+            CallError::Malformed(_) => {
+                format!("otpd answered nonsense ({error}); is it of another version?")
+            }
+            CallError::Refused { name, .. } if name == UNKNOWN_CHALLENGE => {
+                "otpd does not know this login any more; it must be begun again".to_owned()
+            }
+            CallError::Refused { name, .. } if name == PERMISSION_DENIED => {
+                "this program does not run as root, and otpd answers only root; keep pam_otp out of \
+                 its stack"
+                    .to_owned()
+            }
+            CallError::Refused { .. } => {
+                format!("otpd refused the call ({error}); see journalctl -u otpd")
+            }
+        };
+        Self { absent: false, what }
     }
+}
+
+/// Whether this is of sshd and not typed. A single backspace may be either.
+fn is_junk(reply: &[u8]) -> bool {
+    !reply.is_empty() && JUNK.iter().cycle().take(reply.len()).eq(reply)
 }
 
 /// Whether the other end is gone, as after a restart.

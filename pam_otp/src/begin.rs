@@ -1,12 +1,14 @@
 //! What is settled before the daemon is asked: who is asking, and whether anything may be sent.
 
-use otp_proto::login::Begin;
+use otp_proto::{
+    args::{Args, fault_of_name},
+    login::Begin,
+};
 
 use crate::{
-    args::Args,
     host::{Level, PamHost},
     result::Outcome,
-    text::{fault_of_name, shortened},
+    text::{item, shortened},
 };
 
 /// Longest item sent, bytes. They only tell where a login comes from; names of hosts end at 255.
@@ -18,7 +20,7 @@ const MOST_METHODS: usize = 4;
 const LONGEST_METHOD: usize = 2048;
 
 /// `PAM_TTY` under sshd, which has no terminal yet.
-const SSHD_TTY: &str = "ssh";
+pub(crate) const SSHD_TTY: &str = "ssh";
 
 /// The first request.
 ///
@@ -27,8 +29,7 @@ const SSHD_TTY: &str = "ssh";
 pub(crate) fn begin(host: &impl PamHost, args: &Args) -> Result<Begin, Outcome> {
     let user = user(host)?;
     // First of all, so that whoever is named here gets in whatever else is broken.
-    if args.exempt_users.contains(&user) {
-        host.log(Level::Info, &format!("no code asked of {user}: named by exempt_user"));
+    if is_exempt(host, args, &user) {
         return Err(Outcome::Ignored);
     }
     let tty = host.tty();
@@ -49,7 +50,7 @@ pub(crate) fn begin(host: &impl PamHost, args: &Args) -> Result<Begin, Outcome> 
     }
     let first_factor = first_factor(host, args, &user)?;
     let connection = if under_sshd { host.env(c"SSH_CONNECTION") } else { None };
-    let short = |item: String| shortened(&item, LONGEST_ITEM).to_owned();
+    let short = |text: String| item(&text, LONGEST_ITEM);
     Ok(Begin {
         user,
         service: short(host.service()),
@@ -61,6 +62,26 @@ pub(crate) fn begin(host: &impl PamHost, args: &Args) -> Result<Begin, Outcome> 
             .map(|connection| format!("{} {}", short(connection), session.id)),
         first_factor,
     })
+}
+
+/// How a login ends where arguments are wrong: nobody gets in but who is named by one that is right.
+pub(crate) fn misconfigured(host: &impl PamHost, args: &Args, errors: &[String]) -> Outcome {
+    for error in errors {
+        let only = "until it is right, only who is named by exempt_user gets in here";
+        host.log(Level::Error, &format!("{error}; {only}"));
+    }
+    match user(host) {
+        Ok(user) if is_exempt(host, args, &user) => Outcome::Ignored,
+        Ok(_) | Err(_) => Outcome::Misconfigured,
+    }
+}
+
+fn is_exempt(host: &impl PamHost, args: &Args, user: &str) -> bool {
+    let exempt = args.exempt_users.iter().any(|name| name == user);
+    if exempt {
+        host.log(Level::Info, &format!("no code asked of {user}: named by exempt_user"));
+    }
+    exempt
 }
 
 fn user(host: &impl PamHost) -> Result<String, Outcome> {

@@ -16,10 +16,10 @@ const OVERFLOW_UID: u32 = 65534;
 /// Why there is no connection.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum ConnectError {
-    /// Nobody listens or nobody accepts: what `failmode` is about.
+    /// Nobody listens: what `failmode` is about. Whoever logs in cannot bring it about.
     Absent(String),
-    /// Somebody may listen, but it is not known to be the daemon.
-    Untrusted(String),
+    /// Somebody may listen, but cannot be reached or is not known to be the daemon.
+    Unusable(String),
 }
 
 /// What the login needs of the daemon; a trait so that a test can script it.
@@ -62,10 +62,11 @@ impl Otpd {
             io::ErrorKind::ConnectionRefused => ConnectError::Absent(format!(
                 "nobody listens on {socket}; start otpd (systemctl start otpd.socket)"
             )),
-            io::ErrorKind::TimedOut => ConnectError::Absent(format!(
+            // Also where this process was stopped meanwhile, which is for whoever started it to do.
+            io::ErrorKind::TimedOut => ConnectError::Unusable(format!(
                 "nobody accepts on {socket}; see what otpd is doing (journalctl -u otpd)"
             )),
-            _ => ConnectError::Untrusted(format!(
+            _ => ConnectError::Unusable(format!(
                 "cannot connect to {socket}: {error}; check its mode and SELinux or AppArmor"
             )),
         }
@@ -77,14 +78,14 @@ impl Otpd {
         let directory = self.socket.parent().unwrap_or_else(|| Path::new("/"));
         let place = fs::symlink_metadata(directory).map_err(|error| self.fault(&error))?;
         if !place.is_dir() || place.uid() != 0 || place.mode() & 0o022 != 0 {
-            return Err(ConnectError::Untrusted(format!(
+            return Err(ConnectError::Unusable(format!(
                 "the directory of {socket} must be root's, not a link, and writable by nobody else \
                  (chown root, chmod go-w)"
             )));
         }
         let file = fs::symlink_metadata(&self.socket).map_err(|error| self.fault(&error))?;
         if !file.file_type().is_socket() {
-            return Err(ConnectError::Untrusted(format!("{socket} is not a socket")));
+            return Err(ConnectError::Unusable(format!("{socket} is not a socket")));
         }
         Ok(file.uid())
     }
@@ -97,7 +98,7 @@ impl Daemon for Otpd {
         let client = Client::connect(&self.socket, deadline).map_err(|error| self.fault(&error))?;
         let peer = sys::peer_uid(client.stream()).map_err(|error| self.fault(&error))?;
         if !is_daemon(peer, owner) {
-            return Err(ConnectError::Untrusted(format!(
+            return Err(ConnectError::Unusable(format!(
                 "{} is served by uid {peer}, which is neither root nor its owner, uid {owner}; \
                  stop that process and start otpd",
                 self.socket.display()
@@ -164,7 +165,7 @@ mod tests {
         for mode in [0o770, 0o707, 0o1777] {
             fs::set_permissions(directory.path(), fs::Permissions::from_mode(mode)).expect("chmod");
             let error = Otpd::at(&path).connect(soon()).expect_err("writable");
-            assert!(matches!(error, ConnectError::Untrusted(_)), "{mode:o}: {error:?}");
+            assert!(matches!(error, ConnectError::Unusable(_)), "{mode:o}: {error:?}");
         }
     }
 
@@ -193,7 +194,7 @@ mod tests {
         let cases = [
             (io::ErrorKind::NotFound, true),
             (io::ErrorKind::ConnectionRefused, true),
-            (io::ErrorKind::TimedOut, true),
+            (io::ErrorKind::TimedOut, false),
             (io::ErrorKind::PermissionDenied, false),
             (io::ErrorKind::InvalidInput, false),
             (io::ErrorKind::OutOfMemory, false),

@@ -5,17 +5,18 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
+use otp_proto::args;
 use pam::{
     constants::{PAM_SILENT, PamFlag, PamResultCode},
     module::{PamHandle, PamHooks},
 };
 
 use crate::{
-    args::{self, Args},
     authenticate::authenticate,
+    begin::misconfigured,
     daemon::Otpd,
     host::{Level, PamHost},
-    result::{Outcome, pam_code},
+    result::pam_code,
 };
 
 /// The module. What it does not override answers `PAM_IGNORE`: account, session and password hooks
@@ -29,12 +30,14 @@ impl PamHooks for PamOtp {
         // Should there be a bug, its message belongs in the log, not on somebody's terminal or in
         // the middle of an sftp stream. The hook is this library's own, not the program's.
         std::panic::set_hook(Box::new(|_| {}));
-        contained(handle, || match arguments(handle, &words) {
-            Ok(args) => {
-                let mut daemon = Otpd::at(&args.socket);
-                pam_code(authenticate(handle, &mut daemon, &args, flags & PAM_SILENT != 0))
-            }
-            Err(outcome) => pam_code(outcome),
+        contained(handle, || {
+            let (args, errors) = args::parse(words.iter().map(|word| word.to_bytes()));
+            let mut daemon = Otpd::at(&args.socket);
+            pam_code(if errors.is_empty() {
+                authenticate(handle, &mut daemon, &args, flags & PAM_SILENT != 0)
+            } else {
+                misconfigured(handle, &args, &errors)
+            })
         })
     }
 
@@ -43,15 +46,6 @@ impl PamHooks for PamOtp {
     fn sm_setcred(_: &mut PamHandle, _: Vec<&CStr>, _: PamFlag) -> PamResultCode {
         PamResultCode::PAM_SUCCESS
     }
-}
-
-fn arguments(host: &impl PamHost, words: &[&CStr]) -> Result<Args, Outcome> {
-    args::parse(words).map_err(|errors| {
-        for error in errors {
-            host.log(Level::Error, &format!("{error}; every login here fails until it is right"));
-        }
-        Outcome::Misconfigured
-    })
 }
 
 /// Turns a panic into the failure that `pam-bindings` would make of it, with a line in the log.

@@ -8,7 +8,6 @@
 //! `unsafe` is in what a macro writes for [`entry`] (the symbols PAM looks for) and in [`sys`] (six
 //! C calls), nowhere else.
 
-mod args;
 mod authenticate;
 mod begin;
 mod daemon;

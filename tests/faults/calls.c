@@ -6,10 +6,12 @@
  *   FAULT_TOLD=PATH                  where the number of calls that failed is written at the end
  *
  * NAME is that of the C function; `memory` is every way to ask for some, and `getenv` every way to ask for
- * a variable of the environment, which is not there then. */
+ * a variable of the environment, which is not there then. `stopped` is recv in a process that is stopped
+ * while it waits: it is interrupted, ERRNO seconds later, when there is something to read. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,7 +28,7 @@ extern void *__libc_realloc(void *, size_t);
 extern void *__libc_memalign(size_t, size_t);
 
 static char wanted[32];
-static long first, count, error, calls, faults;
+static long first, count, error, calls, faults, later;
 
 __attribute__((constructor)) static void read_fault(void) {
     const char *fault = getenv("FAULT");
@@ -80,7 +82,10 @@ int getsid(pid_t process) {
 }
 
 int clock_gettime(clockid_t clock, struct timespec *now) {
-    return STRIKES("clock_gettime") ? -1 : (int)syscall(SYS_clock_gettime, clock, now);
+    int result = STRIKES("clock_gettime") ? -1 : (int)syscall(SYS_clock_gettime, clock, now);
+    if (result == 0)
+        now->tv_sec += later;
+    return result;
 }
 
 /* The kernel closes a descriptor whatever it answers. */
@@ -108,6 +113,13 @@ ssize_t send(int fd, const void *bytes, size_t length, int flags) {
 }
 
 ssize_t recv(int fd, void *bytes, size_t length, int flags) {
+    if (STRIKES("stopped")) {
+        struct pollfd reply = {fd, POLLIN, 0};
+        poll(&reply, 1, -1);
+        later += error;
+        errno = EINTR;
+        return -1;
+    }
     int strike = STRIKES("recv");
     if (strike && error)
         return -1;

@@ -2,14 +2,14 @@
  * lines on its standard input say, and tells as JSON lines what it was shown and what came out.
  *
  *   pamdriver --confdir DIR --service NAME --user NAME [--tty T] [--rhost H] [--ruser R]
- *             [--env NAME=VALUE]... [--silent] [--setsid]
+ *             [--env NAME=VALUE]... [--silent] [--setsid] [--closed]
  *   pamdriver --serve PATH UID REPLY
  *
  * Each prompt takes one line of the input:
  *   reply TEXT       types TEXT                hex BYTES        types these bytes
  *   null             gives no string           fail             the conversation fails
  *   user NAME TEXT   sets PAM_USER (to nothing for "-"), then types TEXT
- * At the end of the input conversations fail.
+ * At the end of the input conversations fail. With --closed the module finds no standard streams.
  *
  * The lines go to a copy of the standard output. The module gets a file for standard output and
  * error, so that whatever it should print is counted and told. --serve listens as UID, answers the
@@ -33,6 +33,7 @@
 #define MOST_FDS 256
 
 static FILE *events;             /* where the JSON lines go */
+static FILE *input;              /* what is to be typed */
 static pam_handle_t *handle;     /* for --user lines */
 static char known_fds[MOST_FDS]; /* open before the login began */
 
@@ -96,6 +97,14 @@ static long inheritable(void) {
         int flags = fcntl(fd, F_GETFD);
         count += flags != -1 && !known_fds[fd] && !(flags & FD_CLOEXEC);
     }
+    return count;
+}
+
+/* Descriptors of the module's in the place of standard streams. */
+static long standard(void) {
+    long count = 0;
+    for (int fd = 0; fd < 3; fd++)
+        count += !known_fds[fd] && fcntl(fd, F_GETFD) != -1;
     return count;
 }
 
@@ -169,7 +178,7 @@ static char *from_hex(const char *hex) {
 
 static int answer(struct pam_response *response) {
     static char line[262144];
-    if (!fgets(line, sizeof line, stdin))
+    if (!fgets(line, sizeof line, input))
         return PAM_CONV_ERR;
     line[strcspn(line, "\n")] = 0;
     if (!strcmp(line, "fail"))
@@ -207,7 +216,8 @@ static int converse(int count, const struct pam_message **messages, struct pam_r
         int asks = style == PAM_PROMPT_ECHO_ON || style == PAM_PROMPT_ECHO_OFF;
         const char *name = style == PAM_TEXT_INFO ? "info" : style == PAM_ERROR_MSG ? "error" : "prompt";
         event(name, "text", "s", messages[i]->msg, "echo", "n", (long)(style == PAM_PROMPT_ECHO_ON),
-              "messages", "n", (long)count, "inheritable", "n", inheritable(), NULL);
+              "messages", "n", (long)count, "inheritable", "n", inheritable(),
+              "standard", "n", standard(), NULL);
         if (asks)
             result = answer(&array[i]);
         if (result != PAM_SUCCESS) {
@@ -247,7 +257,7 @@ static int log_in(int count, char **arguments) {
     const char *const item_names[] = {"--tty", "--rhost", "--ruser"};
     const int item_types[] = {PAM_TTY, PAM_RHOST, PAM_RUSER};
     char *env[32];
-    int flags = 0, variables = 0;
+    int flags = 0, variables = 0, closed = 0;
     for (int i = 1; i < count; i++) {
         char *word = arguments[i];
         if (!strcmp(word, "--silent")) {
@@ -257,6 +267,10 @@ static int log_in(int count, char **arguments) {
         if (!strcmp(word, "--setsid")) {
             if (setsid() == -1)
                 die("setsid");
+            continue;
+        }
+        if (!strcmp(word, "--closed")) {
+            closed = 1;
             continue;
         }
         char *value = ++i < count ? arguments[i] : NULL;
@@ -287,6 +301,8 @@ static int log_in(int count, char **arguments) {
     int caught = memfd_create("printed", MFD_CLOEXEC);
     if (caught == -1 || dup2(caught, 1) == -1 || dup2(caught, 2) == -1)
         die("memfd");
+    if (closed && (close(0) == -1 || close(1) == -1 || close(2) == -1))
+        die("close");
     for (int fd = 0; fd < MOST_FDS; fd++)
         known_fds[fd] = fcntl(fd, F_GETFD) != -1;
     state("before", 0);
@@ -347,6 +363,10 @@ int main(int count, char **arguments) {
     events = copy == -1 ? NULL : fdopen(copy, "w");
     if (!events)
         die("standard output");
+    copy = fcntl(0, F_DUPFD_CLOEXEC, 3);
+    input = copy == -1 ? NULL : fdopen(copy, "r");
+    if (!input)
+        die("standard input");
     if (count == 5 && !strcmp(arguments[1], "--serve"))
         return serve(arguments[2], (uid_t)atol(arguments[3]), arguments[4]);
     return log_in(count, arguments);

@@ -100,6 +100,18 @@ fn silent_callers_are_shown_prompts_only() {
     assert_eq!(daemon.finish().len(), 2);
 }
 
+/// What it reads and prints would go to the daemon else.
+#[test]
+fn a_program_without_standard_streams_gets_none_from_the_module() {
+    let login = Login::new("").switch("--closed");
+    let script = vec![vec![begin(&prompt("Code: ")), answer(&verdict("granted"))]];
+    let daemon = Daemon::start(&login.socket(), script);
+    let told = login.run(&["reply 482913"]);
+    assert_eq!(told.result("authenticate"), "PAM_SUCCESS");
+    assert_eq!(told.numbers("prompt", "standard"), [0]);
+    assert_eq!(daemon.finish().len(), 2);
+}
+
 #[test]
 fn the_end_of_the_input_cancels() {
     let told = login("", vec![vec![begin(&prompt("Code: ")), cancel()]], &[]);
@@ -172,7 +184,22 @@ fn wrong_arguments_fail_every_login_and_say_why() {
     for arguments in ["timeout=0", "failmode=open", "nullok", "exempt_user=", "socket=s"] {
         let told = Login::new(arguments).run(&[]);
         assert_eq!(told.result("authenticate"), "PAM_SERVICE_ERR", "{arguments}");
-        assert!(told.texts("log")[0].contains("every login here fails"), "{arguments}");
+        assert!(told.texts("log")[0].contains("until it is right"), "{arguments}");
+    }
+}
+
+#[test]
+fn a_wrong_argument_does_not_shut_out_exempt_users() {
+    let cases = [
+        ("exempt_user=alice timout=5", IGNORED),
+        ("exempt_user=, exempt_user=root,alice", IGNORED),
+        ("exempt_user=alice,", "PAM_SERVICE_ERR"),
+        ("exempt_user=bob timout=5", "PAM_SERVICE_ERR"),
+    ];
+    for (arguments, result) in cases {
+        let told = Login::new(arguments).run(&[]);
+        assert_eq!(told.result("authenticate"), result, "{arguments}");
+        assert!(told.texts("log")[0].contains("until it is right"), "{arguments}: {told:?}");
     }
 }
 

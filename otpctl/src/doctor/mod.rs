@@ -99,10 +99,9 @@ pub(crate) fn examine(host: &Host, asked: &Asked<'_>, only: Option<&str>) -> Vec
 /// A stack that looks for the daemon where it is not.
 fn sockets(services: &[Service], socket: &Path) -> Vec<Finding> {
     let finding = |service: &Service| {
-        let named = service.judgement.as_ref()?.socket.as_deref();
-        let looks = named.unwrap_or(otp_proto::DEFAULT_SOCKET);
-        (Path::new(looks) != socket).then(|| {
-            let (name, socket) = (&service.name, socket.display());
+        let looks = service.judgement.as_ref()?.socket.as_deref()?;
+        (looks != socket).then(|| {
+            let (name, looks, socket) = (&service.name, looks.display(), socket.display());
             let text = format!("{name} looks for otpd at {looks}, and it was asked at {socket}");
             let remedy = "give socket= behind pam_otp.so and server.socket the same path";
             Finding::problem("pam", text, remedy)

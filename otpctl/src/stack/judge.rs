@@ -3,6 +3,10 @@
 
 mod words;
 
+use std::{path::PathBuf, time::Duration};
+
+use otp_proto::args::{self, FailMode};
+
 use super::{
     control::Action,
     read::{Entry, Place, Stack, Trouble},
@@ -38,8 +42,10 @@ pub(crate) enum Fault {
     Twice(Place),
     /// If the module were missing, nobody would get in, and no log would say why.
     Quiet(Place),
-    /// An argument that the module refuses, and why.
+    /// An argument is wrong; in the module's words.
     Argument(Place, String),
+    /// The module waits for less time than the daemon may need.
+    Hasty(Place, Duration),
 }
 
 impl Fault {
@@ -75,7 +81,7 @@ pub(crate) struct Culprit {
 /// Something worth knowing that is not wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Side {
-    /// While otpd cannot be reached, nobody is asked for a code.
+    /// While nothing listens at otpd's socket, nobody is asked for a code.
     FailSafe(Place),
     /// Modules below run also after a denial.
     GoesOn(Place),
@@ -102,8 +108,8 @@ pub(crate) struct Judgement {
     pub(crate) root_in: Option<Place>,
     /// root is turned away before the code: `pam_succeed_if.so user != root`.
     pub(crate) root_out: bool,
-    /// Where the daemon is looked for, when the line says so.
-    pub(crate) socket: Option<String>,
+    /// Where the daemon is looked for.
+    pub(crate) socket: Option<PathBuf>,
 }
 
 impl Culprit {
@@ -282,30 +288,18 @@ impl Judgement {
         for word in entry.comment.iter().filter(|word| is_argument(word)) {
             self.sides.push(Side::Behind(entry.place.clone(), word.clone()));
         }
-        for word in &entry.arguments {
-            match word.split_once('=') {
-                Some(("failmode", "safe")) => {
-                    self.sides.push(Side::FailSafe(entry.place.clone()));
-                }
-                Some(("exempt_user", names)) if !names.is_empty() => {
-                    self.exempt.extend(names.split(',').map(str::to_owned));
-                }
-                Some(("socket", path)) if path.starts_with('/') => {
-                    self.socket = Some(path.to_owned());
-                }
-                Some(("timeout", seconds))
-                    if seconds.bytes().all(|byte| byte.is_ascii_digit())
-                        && seconds
-                            .parse()
-                            .is_ok_and(|seconds: u64| (1..=60).contains(&seconds)) => {}
-                Some(("failmode", "secure")) => {}
-                None if word == "first_factor_checked" => self.believes = true,
-                None if word == "debug" => {}
-                Some(_) | None => {
-                    self.faults.push(Fault::Argument(entry.place.clone(), word.clone()));
-                }
-            }
+        let (args, errors) = args::parse(entry.arguments.iter().map(String::as_bytes));
+        let argument = |error| Fault::Argument(entry.place.clone(), error);
+        self.faults.extend(errors.into_iter().map(argument));
+        if args.timeout < args::TIMEOUT {
+            self.faults.push(Fault::Hasty(entry.place.clone(), args.timeout));
         }
+        if args.failmode == FailMode::Safe {
+            self.sides.push(Side::FailSafe(entry.place.clone()));
+        }
+        self.exempt.extend(args.exempt_users);
+        self.believes |= args.first_factor_checked;
+        self.socket = Some(args.socket);
     }
 }
 

@@ -5,6 +5,7 @@ use otp_proto::{
     login::{Answer, AnswerReply, Begin, BeginReply, Cancel, Empty, LoginError, Step, Verdict},
     service::ServiceError,
 };
+use tracing::warn;
 
 use super::{
     Backend,
@@ -46,6 +47,11 @@ impl Connection {
 
     async fn begin(&mut self, request: Begin) -> Done {
         if let Some(parameter) = unfit(&request) {
+            warn!(
+                parameter,
+                "a login was refused: what was sent as its {parameter} is not of its shape; is pam_otp of \
+                 another version?"
+            );
             return self.invalid(parameter).await;
         }
         let Backend::Working(verifier) = self.backend.clone() else {

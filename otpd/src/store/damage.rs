@@ -229,6 +229,10 @@ mod tests {
             assert_eq!(shown(column), Err(expected.to_owned()));
         }
         assert!(shown("\u{e4}nne@corp".as_bytes()).is_ok());
+        let (whole, longer) = (format!("/{}", "x".repeat(47)), format!("/{}", "x".repeat(48)));
+        assert_eq!(shown(whole.as_bytes()), Err(format!("/%2F{}", "x".repeat(47))));
+        let cut = shown(longer.as_bytes()).unwrap_err();
+        assert!(cut.starts_with(&format!("/%2F{}~", "x".repeat(47))), "{cut}");
         let [one, other] = [b"x", b"y"].map(|end| [&[b'x'; 300][..], end].concat());
         let (one, other) = (shown(&one).unwrap_err(), shown(&other).unwrap_err());
         assert!(one != other && one.len() < 80 && one.starts_with("/xxx"), "{one} {other}");

@@ -41,6 +41,8 @@ pub(super) struct LeftOut {
     all: Unreadable,
     /// Numbers for which what counts cannot be read, until an account is found that has them.
     numbers: BTreeSet<Vec<u8>>,
+    /// What many accounts do together; of what is counted in shares one is enough.
+    sums: BTreeSet<(i16, Vec<u8>)>,
 }
 
 impl LeftOut {
@@ -56,7 +58,7 @@ impl LeftOut {
         if kind == NUMBER {
             self.numbers.insert(key);
         } else {
-            self.all.sums += 1;
+            self.sums.insert((kind, key));
         }
     }
 
@@ -70,7 +72,7 @@ impl LeftOut {
 
     /// The last piece, where anything was left out.
     pub(super) fn piece(mut self) -> Option<Piece> {
-        self.all.sums += self.numbers.len() as u64;
+        self.all.sums = (self.numbers.len() + self.sums.len()) as u64;
         (!self.all.is_empty()).then_some(Piece::Unreadable(self.all))
     }
 }
@@ -126,5 +128,29 @@ impl Snapshot {
     /// [`StoreError::Unavailable`]: there is no more to come, and it was not all.
     pub async fn next(&mut self) -> Result<Option<Piece>, StoreError> {
         self.pieces.recv().await.unwrap_or(Err(StoreError::Unavailable))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Account, LeftOut, NUMBER, NumberIndex, Piece, Unreadable};
+
+    #[test]
+    fn what_counts_is_left_out_once_and_by_the_name_of_whose_number_it_is() {
+        assert!(LeftOut::default().piece().is_none());
+        let mut left_out = LeftOut::default();
+        let [hers, nobodys] = [[1; 16], [2; 16]];
+        for key in [hers, nobodys, hers] {
+            left_out.counted(NUMBER, key.to_vec(), &"damaged");
+        }
+        // Two shares of one sum, and another sum of the same key.
+        for kind in [NUMBER + 1, NUMBER + 1, NUMBER + 2] {
+            left_out.counted(kind, hers.to_vec(), &"damaged");
+        }
+        let alice = Account::new("alice").expect("a name");
+        left_out.with_number(&alice, NumberIndex(hers));
+        left_out.with_number(&alice, NumberIndex([3; 16]));
+        let told = Unreadable { accounts: 1, first: vec!["alice".to_owned()], sums: 3 };
+        assert!(matches!(left_out.piece(), Some(Piece::Unreadable(all)) if all == told));
     }
 }

@@ -43,6 +43,8 @@ use crate::{
 /// yet: the module waits for ten seconds, and NSS and the store may have used some of them.
 pub(super) const EXCHANGE: Duration = Duration::from_secs(8);
 
+const _: () = assert!(EXCHANGE.as_secs() < otp_proto::args::TIMEOUT.as_secs());
+
 /// The newest message of each challenge while it is on its way.
 #[derive(Clone, Default)]
 pub(super) struct InFlight(Arc<Mutex<HashMap<ChallengeToken, Watched>>>);

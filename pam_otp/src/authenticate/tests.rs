@@ -12,13 +12,17 @@ use std::{
     time::Duration,
 };
 
-use otp_proto::{CallError, Method, client::Deadline, login::Cancel};
+use otp_proto::{
+    CallError, Method,
+    args::{Args, FailMode},
+    client::Deadline,
+    login::Cancel,
+};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::{FAIL_DELAY, UNREACHABLE, authenticate};
 use crate::{
-    args::{Args, FailMode},
     daemon::{ConnectError, Daemon},
     host::{ConversationFailed, Kind, Level, PamHost, Reply, Session},
     result::Outcome,
@@ -273,6 +277,10 @@ fn refused(name: &str) -> CallError {
 
 fn absent() -> ConnectError {
     ConnectError::Absent("there is no socket".into())
+}
+
+fn unusable() -> ConnectError {
+    ConnectError::Unusable("served by uid 1000".into())
 }
 
 fn safe() -> Args {

@@ -51,7 +51,7 @@ SEEDED = [
     ("a missing module", SSHD, "auth requisite pam_unixx.so\nauth requisite pam_otp.so\n",
      "pam_unixx.so is not where libpam looks"),
     ("a misspelt argument", SSHD, "@include common-auth\nauth requisite pam_otp.so fail_mode=safe\n",
-     "does not take the argument `fail_mode=safe`"),
+     "unknown argument `fail_mode=safe`"),
     ("the Primary trap", SSHD,
      "auth [success=2 default=ignore] pam_unix.so\nauth [success=1 default=ignore] pam_otp.so\n"
      "auth requisite pam_deny.so\nauth required pam_permit.so\n", "`Auth-Type: Primary`"),

@@ -239,6 +239,7 @@ impl Told {
         assert_eq!(self.numbers("after", "printed"), [0], "the module printed something");
         for event in ["prompt", "info", "error"] {
             assert!(self.numbers(event, "inheritable").iter().all(|&count| count == 0), "{self:?}");
+            assert!(self.numbers(event, "standard").iter().all(|&count| count == 0), "{self:?}");
             assert!(self.numbers(event, "messages").iter().all(|&count| count == 1), "{self:?}");
         }
         assert!(

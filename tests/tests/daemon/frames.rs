@@ -369,3 +369,16 @@ fn errors_are_those_of_the_specification() {
     let expected = json!({ "error": INVALID, "parameters": { "parameter": "user" } });
     assert_eq!(json!(error), expected);
 }
+
+#[test]
+fn the_parameter_for_which_a_login_is_refused_is_named_in_the_log() {
+    let phone = Phone::start();
+    let place = Place::new(&phone);
+    let daemon = place.start();
+    for name in ["user", "service", "rhost", "tty", "ruser", "connection"] {
+        let mut wire = daemon.connect();
+        assert!(wire.send(&begin_with(name, json!("a\nb"))), "{name}");
+        assert_eq!(wire.receive().expect("a reply")["error"], INVALID, "{name}");
+        daemon.wait_for(&format!("what was sent as its {name} is not"));
+    }
+}

@@ -293,7 +293,7 @@ pub(super) const FAULTS: [Fault; 52] = [
 ",
             );
         },
-        "does not take the argument `exempt=root`",
+        "unknown argument `exempt=root`",
     ),
     (
         "another socket",

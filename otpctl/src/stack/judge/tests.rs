@@ -34,7 +34,10 @@ fn short(fault: &Fault) -> String {
         Fault::ExemptKeptOut(place) => format!("exempt {}", at(place)),
         Fault::Twice(place) => format!("twice {}", at(place)),
         Fault::Quiet(place) => format!("quiet {}", at(place)),
-        Fault::Argument(_, word) => format!("argument {word}"),
+        Fault::Argument(_, error) => {
+            format!("argument {}", error.split([',', ';']).next().unwrap_or_default())
+        }
+        Fault::Hasty(place, timeout) => format!("hasty {} {}", at(place), timeout.as_secs()),
     }
 }
 
@@ -104,7 +107,7 @@ fn the_supported_stacks_are_good() {
         ),
         (
             "every argument",
-            "auth requisite pam_unix.so\nauth requisite pam_otp.so timeout=5 socket=/run/x \
+            "auth requisite pam_unix.so\nauth requisite pam_otp.so timeout=10 socket=/run/x \
              failmode=secure exempt_user=root,backup first_factor_checked debug\n"
                 .to_owned(),
             false,
@@ -122,7 +125,7 @@ fn the_supported_stacks_are_good() {
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn what_is_wrong_is_found_where_it_is() {
     let unix = "auth requisite pam_unix.so\n";
-    let cases: [(&str, String, &[&str]); 42] = [
+    let cases: [(&str, String, &[&str]); 49] = [
         (
             "root's program, to which everybody is root",
             format!("auth sufficient pam_rootok.so\n@include common-auth\n{OTP}"),
@@ -225,12 +228,51 @@ fn what_is_wrong_is_found_where_it_is() {
         (
             "a misspelt argument",
             format!("{unix}auth requisite pam_otp.so exempt_users=root\n"),
-            &["argument exempt_users=root"],
+            &["argument unknown argument `exempt_users=root`"],
         ),
         (
             "arguments out of range",
             format!("{unix}auth requisite pam_otp.so timeout=0 socket=x failmode=open\n"),
-            &["argument timeout=0", "argument socket=x", "argument failmode=open"],
+            &[
+                "argument `timeout` is `0`",
+                "argument `socket` is `x`",
+                "argument `failmode` is `open`",
+            ],
+        ),
+        (
+            "a list that ends in a comma",
+            format!("{unix}auth requisite pam_otp.so exempt_user=root,\n"),
+            &["argument `exempt_user`: the name `` is empty"],
+        ),
+        (
+            "a list with nothing in the middle",
+            format!("{unix}auth requisite pam_otp.so exempt_user=a,,b\n"),
+            &["argument `exempt_user`: the name `` is empty"],
+        ),
+        (
+            "a path for a name",
+            format!("{unix}auth requisite pam_otp.so exempt_user=/root\n"),
+            &["argument `exempt_user`: the name `/root` contains '/'"],
+        ),
+        (
+            "a word twice",
+            format!("{unix}auth requisite pam_otp.so exempt_user=root debug debug\n"),
+            &["argument `debug` is given twice"],
+        ),
+        (
+            "a value twice",
+            format!("{unix}auth requisite pam_otp.so timeout=15 timeout=16\n"),
+            &["argument `timeout` is given twice"],
+        ),
+        (
+            "a socket that no address holds",
+            format!("{unix}auth requisite pam_otp.so socket=/{}\n", "x".repeat(107)),
+            &["argument `socket` is longer than 107 bytes"],
+        ),
+        (
+            "less time than the daemon may need",
+            format!("{unix}auth requisite pam_otp.so timeout=9\n"),
+            &["hasty 2 9"],
         ),
         (
             "a directory that does not know somebody",

@@ -1,5 +1,7 @@
 //! What is wrong with a stack and what to do about it, in words.
 
+use otp_proto::args;
+
 use super::{Fault, Side};
 use crate::stack::{MODULE, read::Trouble};
 
@@ -79,9 +81,14 @@ impl Fault {
                     "{place}: with `-auth` a missing {MODULE} keeps out without a word in the log"
                 )
             }
-            Self::Argument(place, word) => {
-                format!("{place}: {MODULE} does not take the argument `{word}`: every login fails")
+            Self::Argument(place, error) => {
+                format!("{place}: {MODULE}: {error}: only who is named by exempt_user gets in")
             }
+            Self::Hasty(place, timeout) => format!(
+                "{place}: {MODULE} waits {} s for otpd, which may need more to answer: logins fail while \
+                 a vendor or the database is slow",
+                timeout.as_secs()
+            ),
         }
     }
 
@@ -135,6 +142,9 @@ impl Fault {
             Self::Twice(_) => "keep one of the two lines".to_owned(),
             Self::Quiet(_) => "write `auth`".to_owned(),
             Self::Argument(..) => "see pam_otp(8)".to_owned(),
+            Self::Hasty(..) => {
+                format!("take `timeout` out, or write {} or more", args::TIMEOUT.as_secs())
+            }
         }
     }
 }
@@ -144,7 +154,8 @@ impl Side {
     pub(crate) fn what(&self) -> String {
         match self {
             Self::FailSafe(place) => format!(
-                "{place}: with failmode=safe nobody is asked for a code while otpd cannot be reached"
+                "{place}: with failmode=safe nobody is asked for a code while nothing listens at otpd's \
+                 socket; a daemon that hangs refuses"
             ),
             Self::Behind(place, word) => format!(
                 "{place}: `{word}` stands behind a `#`, where libpam does not see it; write it \

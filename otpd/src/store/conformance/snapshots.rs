@@ -126,6 +126,12 @@ pub(super) async fn a_trail_in_front(subject: &impl Subject) {
     assert_eq!(store.tidy(put_back(1, 1..=5)).await, Ok(0));
     assert_eq!(told(&reader, Trail::default()).await, [1, 2, 3, 4, 5, 10, 11, 12]);
     assert_eq!(told(&reader, of("alice")).await, [2, 4, 10, 11, 12]);
+    // By how much its ids were moved, and that another backup's were not.
+    let first = reader.before_events(Trail::default(), i64::MAX, None).await.expect("an id");
+    let first = reader.events(Trail::default(), first, i64::MAX, 1).await.expect("rows")[0].id;
+    let moved = reader.trail_moved_by(1).await.expect("a read").expect("it is there");
+    assert_eq!(first, moved + 1);
+    assert_eq!(reader.trail_moved_by(2).await, Ok(None));
     let request = Trail { request: Some(RequestId(7)), ..Trail::default() };
     assert_eq!(told(&reader, request).await, [1, 2, 3, 4, 5]);
     let since = Trail { since: Some(Timestamp(4)), ..Trail::default() };

@@ -263,3 +263,30 @@ async fn migrate(session: &Session, from: Option<i32>) -> Result<(), Trouble> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{super::testing, *};
+    use crate::keys::MasterKey;
+
+    #[tokio::test]
+    async fn whoever_waited_while_another_brought_it_further_sees_how_far() {
+        let server = crate::postgres_server::Server::start();
+        let keys = MasterKey::from_bytes([1; 32]).derive();
+        let engine = testing::open(&server, keys, 1).expect("a database");
+        let mut session = engine.connector.connect().await.expect("a server");
+        for version in [SCHEMA, SCHEMA + 1] {
+            let update = format!("UPDATE otpd.refinery_schema_history SET version = {version}");
+            server.execute("otpd", &update);
+            session.begin(Purpose::Migrate).await.expect("a transaction");
+            let done = bring_up(&session, Some(SCHEMA - 1)).await;
+            session.rollback().await.expect("its end");
+            let expected = if version == SCHEMA {
+                done.is_ok()
+            } else {
+                matches!(done, Err(Unfit::Newer(found)) if found == version)
+            };
+            assert!(expected, "{version}: {done:?}");
+        }
+    }
+}

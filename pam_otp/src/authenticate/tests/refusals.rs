@@ -7,7 +7,7 @@ use super::{
     Args, CODE, Does, Level, Outcome, Program, Says, Session, alice, answers, begins, login,
     prompt, safe, types, verdict,
 };
-use crate::entry::contained;
+use crate::{begin::misconfigured, entry::contained};
 
 #[test]
 fn exempt_users_pass_before_any_connection_and_before_any_check() {
@@ -26,6 +26,27 @@ fn exempt_is_by_exact_name() {
         let args = Args { exempt_users: vec![other.into()], ..Args::default() };
         let daemon = [Does::Accepts, begins(verdict("granted"))];
         assert_eq!(login(&Program::new([]), daemon, &args), Outcome::Granted, "{other}");
+    }
+}
+
+#[test]
+fn wrong_arguments_shut_out_everybody_but_exempt_users() {
+    let args = Args { exempt_users: vec!["root".into(), "alice".into()], ..Args::default() };
+    let errors = ["unknown argument `timout=5`".to_owned(), "`debug` is given twice".to_owned()];
+    let cases = [
+        (Some("alice"), Outcome::Ignored),
+        (Some("root"), Outcome::Ignored),
+        (Some("Alice"), Outcome::Misconfigured),
+        (Some("bob"), Outcome::Misconfigured),
+        (Some(""), Outcome::Misconfigured),
+        (None, Outcome::Misconfigured),
+    ];
+    for (user, outcome) in cases {
+        let program = Program::new([]);
+        *program.user.borrow_mut() = user.map(str::to_owned);
+        assert_eq!(misconfigured(&program, &args, &errors), outcome, "{user:?}");
+        let logged = program.logged(Level::Error).concat();
+        assert!(errors.iter().all(|error| logged.contains(error)), "{user:?}: {logged}");
     }
 }
 
@@ -99,8 +120,6 @@ fn what_is_typed_wrongly_ends_the_login_and_cancels() {
         ("no conversation", Says::Fails, Outcome::ConversationFailed),
         ("no string", Says::Null, Outcome::ConversationFailed),
         ("too long", types(&LONG), Outcome::ConversationFailed),
-        ("junk of sshd", types(b"\x08\n\r\x7fINCORRECT"), Outcome::Denied),
-        ("junk cut to one letter", types(b"\x08"), Outcome::Denied),
         ("another user", Says::Becomes(Some("bob")), Outcome::Denied),
         ("another spelling", Says::Becomes(Some("Alice")), Outcome::Denied),
         ("no user any more", Says::Becomes(None), Outcome::Denied),
@@ -110,6 +129,36 @@ fn what_is_typed_wrongly_ends_the_login_and_cancels() {
         let daemon = [Does::Accepts, begins(prompt(CODE)), Does::Cancelled("c1")];
         assert_eq!(login(&program, daemon, &safe()), outcome, "{name}");
         assert_eq!(program.log.borrow().len(), 1, "{name}");
+    }
+}
+
+#[test]
+fn what_sshd_puts_in_the_place_of_an_answer_is_told_by_its_bytes() {
+    let cases: [(&str, &str, &[u8], bool); 9] = [
+        ("whole", "ssh", b"\x08\n\r\x7fINCORRECT", true),
+        ("cut to one letter", "ssh", b"\x08", true),
+        ("cut to six", "ssh", b"\x08\n\r\x7fIN", true),
+        ("begun again", "ssh", b"\x08\n\r\x7fINCORRECT\x08\n\r", true),
+        ("a backspace before a code", "ssh", b"\x08482913", false),
+        ("other words", "ssh", b"\x08\n\r\x7fINCORRECt", false),
+        ("begun again in the middle", "ssh", b"\x08\n\r\x08\n\r", false),
+        ("nothing", "ssh", b"", false),
+        ("of another program", "tty1", b"\x08\n\r\x7fINCORRECT", false),
+    ];
+    for (name, tty, reply, junk) in cases {
+        let mut program = Program::new([Says::Types(CODE, reply)]);
+        program.tty = Some(tty);
+        let mut parameters = alice();
+        parameters["tty"] = tty.into();
+        let begun = json!({ "challenge": "c1", "step": prompt(CODE) });
+        let last = if junk {
+            Does::Cancelled("c1")
+        } else {
+            answers(str::from_utf8(reply).expect("ASCII"), verdict("denied"))
+        };
+        let daemon = [Does::Accepts, Does::Replies("Begin", parameters, begun), last];
+        assert_eq!(login(&program, daemon, &Args::default()), Outcome::Denied, "{name}");
+        assert_eq!(program.logged(Level::Notice).len(), usize::from(junk), "{name}");
     }
 }
 
@@ -139,6 +188,18 @@ fn items_that_are_too_long_are_cut_so_that_the_request_fits() {
     let reply = json!({ "step": verdict("ignored") });
     let daemon = [Does::Accepts, Does::Replies("Begin", parameters, reply)];
     assert_eq!(login(&program, daemon, &Args::default()), Outcome::Ignored);
+}
+
+/// The daemon refuses requests with control characters, and with them the login.
+#[test]
+fn control_characters_of_items_are_not_sent() {
+    let mut program = Program::new([]);
+    (program.tty, program.rhost) = (Some("pts/1\u{1b}"), Some("client\n.example"));
+    let mut parameters = alice();
+    (parameters["tty"], parameters["rhost"]) = ("pts/1?".into(), "client?.example".into());
+    let reply = json!({ "step": verdict("granted") });
+    let daemon = [Does::Accepts, Does::Replies("Begin", parameters, reply)];
+    assert_eq!(login(&program, daemon, &Args::default()), Outcome::Granted);
 }
 
 #[test]

@@ -5,25 +5,16 @@ use std::io::ErrorKind;
 use serde_json::json;
 
 use super::{
-    Args, CODE, CallError, ConnectError, Does, Level, Outcome, Program, absent, alice, answers,
-    begins, broken, gone, late, login, prompt, refused, safe, sorry, types, verdict,
+    Args, CODE, CallError, Does, Level, Outcome, Program, absent, alice, answers, begins, broken,
+    gone, late, login, prompt, refused, safe, sorry, types, unusable, verdict,
 };
 
 #[test]
 fn an_absent_daemon_is_a_failure_unless_failmode_says_otherwise() {
-    let cases: [(&str, fn() -> Vec<Does>); 5] = [
+    let cases: [(&str, fn() -> Vec<Does>); 2] = [
         ("nobody listens", || vec![Does::Refuses(absent)]),
-        ("no answer in time", || vec![Does::Accepts, Does::Breaks("Begin", late)]),
-        ("gone, and gone again", || {
+        ("gone, and nobody listens any more", || {
             vec![Does::Accepts, Does::Breaks("Begin", gone), Does::Refuses(absent)]
-        }),
-        ("broken twice", || {
-            let broken = || Does::Breaks("Begin", gone);
-            vec![Does::Accepts, broken(), Does::Accepts, broken()]
-        }),
-        ("broken, then no answer in time", || {
-            let late = Does::Breaks("Begin", late);
-            vec![Does::Accepts, Does::Breaks("Begin", gone), Does::Accepts, late]
         }),
     ];
     for (name, daemon) in cases {
@@ -34,6 +25,37 @@ fn an_absent_daemon_is_a_failure_unless_failmode_says_otherwise() {
         assert_eq!(login(&program, daemon(), &safe()), Outcome::Ignored, "{name}");
         let alerts = program.logged(Level::Alert);
         assert!(alerts[0].contains("NO CODE ASKED because of failmode=safe"), "{name}: {alerts:?}");
+    }
+}
+
+/// Who logs in can stop the program for as long as they like, or open logins until the daemon has no
+/// connection left for the next one: none of it lets in.
+#[test]
+fn what_whoever_logs_in_can_bring_about_opens_nothing_under_failmode_safe() {
+    let cases: [(&str, fn() -> Vec<Does>); 6] = [
+        ("nobody accepts", || vec![Does::Refuses(unusable)]),
+        ("no answer in time", || vec![Does::Accepts, Does::Breaks("Begin", late)]),
+        ("gone, and nobody accepts", || {
+            vec![Does::Accepts, Does::Breaks("Begin", gone), Does::Refuses(unusable)]
+        }),
+        ("broken twice", || {
+            let broken = || Does::Breaks("Begin", gone);
+            vec![Does::Accepts, broken(), Does::Accepts, broken()]
+        }),
+        ("reset twice", || {
+            let reset = || Does::Breaks("Begin", || broken(ErrorKind::ConnectionReset));
+            vec![Does::Accepts, reset(), Does::Accepts, reset()]
+        }),
+        ("broken, then no answer in time", || {
+            let late = Does::Breaks("Begin", late);
+            vec![Does::Accepts, Does::Breaks("Begin", gone), Does::Accepts, late]
+        }),
+    ];
+    for (name, daemon) in cases {
+        let program = Program::new([sorry()]);
+        assert_eq!(login(&program, daemon(), &safe()), Outcome::Unavailable, "{name}");
+        assert_eq!(program.logged(Level::Error).len(), 1, "{name}");
+        assert!(program.logged(Level::Alert).is_empty(), "{name}");
     }
 }
 
@@ -64,14 +86,13 @@ fn what_answers_but_not_as_it_should_is_unavailable_whatever_failmode_says() {
 #[test]
 fn a_server_that_is_not_trusted_is_told_nothing_whatever_failmode_says() {
     let program = Program::new([sorry()]);
-    let untrusted = || ConnectError::Untrusted("served by uid 1000".into());
-    assert_eq!(login(&program, [Does::Refuses(untrusted)], &safe()), Outcome::Unavailable);
+    assert_eq!(login(&program, [Does::Refuses(unusable)], &safe()), Outcome::Unavailable);
     let program = Program::new([types(b"482913"), sorry()]);
     let swapped = [
         Does::Accepts,
         begins(prompt(CODE)),
         Does::Breaks("Answer", gone),
-        Does::Refuses(untrusted),
+        Does::Refuses(unusable),
     ];
     assert_eq!(login(&program, swapped, &safe()), Outcome::Unavailable);
 }
@@ -141,6 +162,16 @@ fn a_daemon_that_forgot_the_login_is_named_in_the_log() {
     ];
     assert_eq!(login(&program, daemon, &Args::default()), Outcome::Unavailable);
     assert!(program.logged(Level::Error)[0].contains("does not know this login"));
+}
+
+#[test]
+fn a_program_that_is_not_roots_is_named_in_the_log() {
+    let program = Program::new([sorry()]);
+    let denied = || refused("org.varlink.service.PermissionDenied");
+    let daemon = [Does::Accepts, Does::Breaks("Begin", denied)];
+    assert_eq!(login(&program, daemon, &safe()), Outcome::Unavailable);
+    let line = program.logged(Level::Error).concat();
+    assert!(line.contains("does not run as root") && line.contains("its stack"), "{line}");
 }
 
 #[test]

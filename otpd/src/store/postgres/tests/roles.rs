@@ -340,6 +340,10 @@ async fn the_owner_alone_makes_the_schema_and_others_say_so() {
         let told = examined(role).expect_err("the others would be refused");
         assert!(told.contains("older otpd share it (its schema is 0"), "{told}");
     }
+    // One that is newer is nothing that a role could bring further.
+    server.execute("otpd", "UPDATE otpd.refinery_schema_history SET version = 99");
+    let told = refused(open_as(&server, "web", keys(), 1));
+    assert!(told.contains("a newer otpd has used it (its schema is 99"), "{told}");
     server.execute("otpd", "UPDATE otpd.refinery_schema_history SET version = 1");
     assert_eq!(examined("web"), Ok(Some(keys().check.to_vec())));
 
