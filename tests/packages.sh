@@ -24,7 +24,7 @@ diff <(grep '^[ug] ' "$here/../packaging/rpm/pre.sh") <(grep '^[ug] ' "$here/../
 version=$(dpkg-deb -f "$deb" Version)
 [ "$(rpm -qp --queryformat '%{VERSION}-%{RELEASE}' "$rpm" 2>/dev/null)" = "$version" ] || complain "the packages have two versions"
 dpkg-deb -f "$deb" Depends >"$scratch/depends"
-for name in libc6 libpam0g libpam-runtime systemd; do has "the .deb's Depends" "(^|[ ,|])$name( |,|\$)" <"$scratch/depends"; done
+for name in libc6 libpam0g libpam-runtime procps systemd; do has "the .deb's Depends" "(^|[ ,|])$name( |,|\$)" <"$scratch/depends"; done
 rpm -qp --requires "$rpm" >"$scratch/requires" 2>/dev/null
 for name in 'libpam\.so\.0\(LIBPAM_1\.0\)' 'libc\.so\.6' pam systemd util-linux; do has "the .rpm's Requires" "^$name" <"$scratch/requires"; done
 dpkg-deb -c "$deb" | awk '{ print $1, $2, $6 }' >"$scratch/deb"

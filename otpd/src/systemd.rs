@@ -208,17 +208,19 @@ pub fn credentials_of_service() -> Option<PathBuf> {
 }
 
 /// Goes on as the user of `otpd.service`, where there is one and root asks: that root can read a file
-/// says nothing about the service. Cannot be undone.
+/// says nothing about the service. Cannot be undone. Whether this is whom the daemon runs as from then on:
+/// without systemd root starts it, and nobody else may have the database.
 ///
 /// # Errors
 /// When the system refuses.
-pub fn become_service_user() -> io::Result<()> {
-    let Some(user) = User::from_name("otpd")?.filter(|_| geteuid().is_root()) else {
-        return Ok(());
-    };
-    initgroups(c"otpd", user.gid)?;
-    setgid(user.gid)?;
-    Ok(setuid(user.uid)?)
+pub fn become_service_user() -> io::Result<bool> {
+    let Some(user) = User::from_name("otpd")? else { return Ok(false) };
+    if geteuid().is_root() {
+        initgroups(c"otpd", user.gid)?;
+        setgid(user.gid)?;
+        setuid(user.uid)?;
+    }
+    Ok(geteuid() == user.uid && Path::new("/run/systemd/system").is_dir())
 }
 
 /// Tells systemd that logins are served; `status` is what `systemctl status` shows.

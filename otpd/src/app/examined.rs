@@ -25,7 +25,7 @@ enum Key {
 }
 
 /// Looks at the keys in and beside `key_file` and at the database, for a service that gets these
-/// `credentials`. Nothing is made or changed.
+/// `credentials`; `as_service` is whether who looks is who the service runs as. Nothing is made or changed.
 ///
 /// # Errors
 /// What the next start would say of them.
@@ -33,20 +33,24 @@ pub(super) fn key_and_database(
     key_file: &Path,
     store: &config::Store,
     credentials: Option<&Path>,
+    as_service: bool,
 ) -> Result<(), StartError> {
     // The one that is to come may be used already: which of them a database needs, it says itself.
     let keys = [key(key_file, credentials)?, next_key(key_file, credentials)];
     let check = match store {
         config::Store::Sqlite(path) => match store::examine(path) {
-            // Whoever checks a file of their own need not be the one that it is for.
-            Err(OpenError::File { source, .. }) if source.kind() == ErrorKind::PermissionDenied => {
-                return Ok(());
-            }
+            Err(error) if !as_service && is_closed_to_us(&error) => return Ok(()),
             examined => examined?,
         },
         config::Store::Postgres(settings) => store::examine_postgres(settings)?,
     };
     check.map_or(Ok(()), |check| fits(&keys, &check, key_file, store))
+}
+
+/// Whether all that is known of a database is that who looks may not open it: whoever checks a file of
+/// their own need not be the one that it is for.
+fn is_closed_to_us(error: &OpenError) -> bool {
+    matches!(error, OpenError::File { source, .. } if source.kind() == ErrorKind::PermissionDenied)
 }
 
 /// Refuses keys of which none is that of the database.

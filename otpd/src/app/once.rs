@@ -17,9 +17,8 @@ use crate::{
 /// # Errors
 /// All that is wrong with it.
 pub fn check(path: &Path) -> Result<Vec<String>, StartError> {
-    if path == Path::new(config::DEFAULT_PATH) {
-        systemd::become_service_user().map_err(StartError::User)?;
-    }
+    let as_service = path == Path::new(config::DEFAULT_PATH)
+        && systemd::become_service_user().map_err(StartError::User)?;
     let credentials = systemd::credentials_directory().or_else(systemd::credentials_of_service);
     let config = config::load(path, credentials.as_deref(), &config::host_name())?;
     routes(&config, &config.delivery.voice)?;
@@ -28,7 +27,7 @@ pub fn check(path: &Path) -> Result<Vec<String>, StartError> {
         opened::machine_id()?;
     }
     let key_file = &config.server.key_file;
-    match examined::key_and_database(key_file, &config.store, credentials.as_deref()) {
+    match examined::key_and_database(key_file, &config.store, credentials.as_deref(), as_service) {
         // It comes back, and nothing is wrong with the configuration until then.
         Err(StartError::Postgres(error)) if error.is_away() => {
             warnings.push(format!("{error}; nobody can log in with a code until then"));

@@ -39,6 +39,12 @@ PasswordAuthentication no
 PermitRootLogin no
 AuthenticationMethods keyboard-interactive
 """
+# A pam-auth-update after which a stack names the module still.
+KEEPS_A_LINE = """\
+#!/bin/sh
+case "$*" in *--remove*) echo "auth requisite pam_otp.so" >/etc/pam.d/kept ;; esac
+exec pam-auth-update.real "$@"
+"""
 UNAVAILABLE = "Login codes cannot be checked at the moment."
 BROKEN = "The login-code service on box cannot check codes now."
 
@@ -189,6 +195,7 @@ def installed_used_and_purged(g):
     for path in ("/usr/sbin/otpd", "/usr/bin/otpctl", "/usr/lib/systemd/system/otpd.service"):
         check(not os.path.exists(path), f"{path} is left")
     equal(unit("ActiveState", "otpd.socket"), "inactive", "the socket")
+    check(not os.path.lexists(os.path.dirname(SOCKET)), "the dead socket is left")
     check(os.path.exists(KEY) and os.path.exists("/var/lib/otpd/otpd.db"), "removing took the key or the database")
     said = dpkg("--purge", "otpd")
     for path in ("/var/lib/otpd/otpd.db", KEY):
@@ -216,6 +223,7 @@ def not_removed_while_a_stack_names_the_module(g):
     cases = [
         ("by hand in sshd", "/etc/pam.d/sshd", password_and_code()),
         ("alone, with a path", "/etc/pam.d/vpn", key_and_code().replace("pam_otp.so", "/lib/security/pam_otp.so")),
+        ("called like one of pam-auth-update's", "/etc/pam.d/common-vpn", key_and_code()),
     ]
     for name, path, stack in cases:
         write(path, stack)
@@ -246,6 +254,25 @@ def not_removed_while_a_stack_names_the_module(g):
     said = dpkg("--remove", "otpd", status=1)
     check(COMMON in said and "--force" in said, f"it does not say what is in the way:\n{said}")
     equal(Path(COMMON).read_text(), own, "the administrator's file")
+    with_a_code(g)
+
+    # A line outside of what pam-auth-update writes in its file, which it would leave.
+    write(COMMON, managed + "auth\toptional\tpam_otp.so\n")
+    both = Path(COMMON).read_text()
+    said = dpkg("--remove", "otpd", status=1)
+    check(COMMON in said, f"it does not say what is in the way:\n{said}")
+    equal(Path(COMMON).read_text(), both, "the profile and the line below it")
+
+    # One that it keeps where it writes itself cannot be told beforehand: what was undone is put back.
+    write(COMMON, managed)
+    run("mv", "/usr/sbin/pam-auth-update", "/usr/sbin/pam-auth-update.real")
+    write("/usr/sbin/pam-auth-update", KEEPS_A_LINE, 0o755)
+    said = dpkg("--remove", "otpd", status=1)
+    check(os.path.exists("/etc/pam.d/kept") and COMMON not in said, f"it was not undone first:\n{said}")
+    os.unlink("/etc/pam.d/kept")
+    run("mv", "/usr/sbin/pam-auth-update.real", "/usr/sbin/pam-auth-update")
+    equal(Path(COMMON).read_text(), managed, "the profile after a removal that came to nothing")
+    check(not os.path.exists("/run/otpd.profile"), "what the removal left for itself")
     with_a_code(g)
 
     # A line of theirs in a file that pam-auth-update goes on to write.
@@ -292,6 +319,16 @@ def upgraded_at_the_prompt(g):
     run("chgrp", "otpd", CONFIG)
     dpkg("-i", after)
     check(unit("MainPID") != pid, "the daemon before the mend is still there")
+    # Nor one that could not open the database, though root could.
+    pid = unit("MainPID")
+    os.chown("/var/lib/otpd/otpd.db", 0, 0)
+    said = dpkg("-i", before)
+    for part in ("/var/lib/otpd/otpd.db: ", "goes on"):
+        check(part in said, f"{part!r} is not in:\n{said}")
+    equal(unit("MainPID"), pid, "the daemon that has the database open")
+    shutil.chown("/var/lib/otpd/otpd.db", "otpd", "otpd")
+    dpkg("-i", after)
+    check(unit("MainPID") != pid, "the daemon before the database came back is still there")
     # Nor one that would find no key: the daemon that runs has its own copy, and noticed nothing.
     pid = unit("MainPID")
     os.rename(KEY, "/root/otpd.key")
@@ -314,7 +351,7 @@ def without_systemd_and_sshd(g):
     before = digests()
     dpkg("--force-depends", "--purge", "openssh-server", "openssh-sftp-server")
     said = dpkg("-i", the_package())
-    for part in ("systemd is not running", "no sshd here", "fill in /etc/otpd/otpd.toml"):
+    for part in ("systemd is not running", "start /usr/sbin/otpd, as root", "no sshd here", "fill in /etc/otpd/otpd.toml"):
         check(part in said, f"{part!r} is not in:\n{said}")
     g.phone = Phone()
     configure(g, {"log": {"format": "json"}})
@@ -339,6 +376,31 @@ def without_systemd_and_sshd(g):
         check(not os.path.exists(path), f"{path} is left")
     changed = {path for path, digest in digests().items() if before.get(path, digest) != digest}
     equal(changed, {"/etc/pam.d/su", "/etc/pam.d/su-l"} & changed, "other stacks that changed")
+
+
+@scenario(packaged=True)
+def purged_where_folders_are_mounted_or_links(g):
+    """The key goes first; what cannot go with the rest is named, and the purge ends well."""
+    database = Path("/var/lib/otpd/otpd.db")
+    dpkg("-i", the_package())
+    run("mount", "-t", "tmpfs", "tmpfs", "/var/lib/otpd")
+    database.write_text("numbers")
+    said = dpkg("--purge", "otpd")
+    check("/var/lib/otpd is left: it is empty" in said, f"it does not say what is left:\n{said}")
+    check(not os.path.exists(KEY) and not database.exists(), "the key or the database is left")
+    run("umount", "/var/lib/otpd")
+    os.rmdir("/var/lib/otpd")
+
+    dpkg("-i", the_package())
+    os.rename("/var/lib/otpd", "/srv/otpd")
+    os.symlink("/srv/otpd", "/var/lib/otpd")
+    database.write_text("numbers")
+    os.rename(KEY, "/srv/otpd.key")
+    os.symlink("/srv/otpd.key", KEY)
+    said = dpkg("--purge", "otpd")
+    for part in ("/var/lib/otpd is left: it is empty", f"{KEY} was a link, and /srv/otpd.key is left"):
+        check(part in said, f"{part!r} is not in:\n{said}")
+    equal((os.path.lexists(KEY), os.listdir("/srv/otpd")), (False, []), "what is left of the key and the database")
 
 
 @scenario(boot=True, packaged=True)
@@ -509,8 +571,10 @@ def the_rpm(g):
     said = rpm("--erase", "--nodeps", "otpd", status=1)
     check("still in: /etc/vpn-auth\n" in said, f"it does not name the file:\n{said}")
     os.unlink("/etc/pam.d/vpn")
+    os.makedirs("/var/lib/otpctl")
     said = rpm("--erase", "--nodeps", "otpd")
-    check("are left" in said, f"it does not say what is left:\n{said}")
+    for part in ("are left", KEY, f"{CONFIG}.rpmsave", "/var/lib/otpd", "/var/lib/otpctl"):
+        check(part in said, f"it does not say that {part} is left:\n{said}")
     check(not os.path.exists("/usr/lib64/security/pam_otp.so"), "the module is left")
     equal(Path(KEY).read_bytes(), key, "the key after the removal")
 
@@ -536,4 +600,5 @@ def the_rpm_under_systemd(g):
     equal(unit("MainPID"), pid, "the daemon that worked")
     rpm("--erase", "--nodeps", "otpd")
     equal([unit("ActiveState", f"otpd.{kind}") for kind in ("socket", "service")], ["inactive"] * 2, "the units")
+    check(not os.path.lexists(os.path.dirname(SOCKET)), "the dead socket is left")
     equal(glob.glob("/etc/systemd/system/*.wants/otpd.*"), [], "what would be started at the next boot")
