@@ -8,11 +8,12 @@ use super::{
     refused,
 };
 use crate::domain::{
+    account::Source,
     challenge::{End, State},
     login::{Recover, Why, Withheld, WithheldNotice},
     opt_out::OptOut,
     passcode::ChallengeToken,
-    scene::{Run, Scene, account, console, ssh},
+    scene::{Run, Scene, account, console, source, ssh},
     time::{DAY, HOUR, MINUTE},
 };
 
@@ -359,6 +360,34 @@ fn codes_that_are_used_up_meanwhile_end_the_prompt() {
     }
     assert_eq!(limit(denied(&scene.answer(token, &codes[0]))), LimitName::UnansweredPerHour);
     assert_eq!(limit(refused(&scene.begin(ssh(30)))), LimitName::UnansweredPerHour);
+}
+
+#[test]
+fn known_sources_and_consoles_have_three_each_beside_the_sixteen() {
+    let mut scene = Scene::new();
+    codes(&mut scene);
+    for last in 1..=16 {
+        let token = scene.start(ssh(last).from(last));
+        assert!(granted(&scene.right(token)));
+    }
+    scene.terms.countries.clear();
+    for id in 0..4 {
+        for last in (1..=16).chain(100..120) {
+            withheld(&scene.begin(Run { attempt: None, ..ssh(id) }.from(last)));
+        }
+        withheld(&scene.begin(console()));
+    }
+    let live = |of: &dyn Fn(Option<Source>) -> bool| {
+        let login = scene.login("alice");
+        login.challenges.iter().filter(|c| c.is_withheld() && of(c.source)).count()
+    };
+    let known = (1..=16).map(|last| Some(source(last))).collect::<Vec<_>>();
+    assert!(known.iter().all(|known| live(&|source| source == *known) == 3));
+    assert_eq!(live(&|source| source.is_none()), 3);
+    assert_eq!(live(&|source| source.is_some() && !known.contains(&source)), 16);
+    let size = minicbor::to_vec(scene.login("alice")).expect("a stored form").len();
+    println!("a row with as many prompts without a code as there can be: {size} bytes");
+    assert!(size < 12_288, "{size} bytes");
 }
 
 #[test]
