@@ -234,7 +234,11 @@ impl Answer {
                 let over = tries_left == 0 || ledger.outgrown(self.token);
                 ledger.end_outgrown(self.token);
                 match ledger.purse(self.token, &self.terms) {
-                    Err(held) => self.deny(ledger, Some(End::Spent), Denial::Held(held)),
+                    // A recovery code can be typed, as in the logins that the limit finds open.
+                    Err(held) => {
+                        let denial = Denial::Held(held);
+                        self.go_on_without_code(ledger, enrollment, denial, End::Spent)
+                    }
                     Ok(_) if over => self.deny(ledger, Some(End::Spent), Denial::Spent),
                     Ok(_) => self.ask(ledger, enrollment, Notice::Wrong),
                 }

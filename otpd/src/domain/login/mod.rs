@@ -148,13 +148,13 @@ pub struct LoginState {
 }
 
 impl LoginState {
-    /// The challenges that are live here, and not any more after this.
+    /// The challenges whose code is live here, and not any more after this.
     pub fn ended_by<'a>(&'a self, after: &'a Self) -> impl Iterator<Item = ChallengeToken> + 'a {
-        let lives = |token| {
-            let mut kept = after.challenges.iter();
-            kept.any(|challenge| challenge.token == token && challenge.is_live())
+        let has_code = |challenge: &&Challenge| challenge.is_live() && !challenge.is_withheld();
+        let lives = move |token| {
+            after.challenges.iter().filter(has_code).any(|challenge| challenge.token == token)
         };
-        let live = self.challenges.iter().filter(|challenge| challenge.is_live());
+        let live = self.challenges.iter().filter(has_code);
         live.map(|challenge| challenge.token).filter(move |token| !lives(*token))
     }
 

@@ -75,6 +75,22 @@ fn a_decision_ends_what_lives_before_it_and_not_after_it() {
     assert_eq!(none.ended_by(&before).count(), 0);
 }
 
+#[test]
+fn so_does_one_that_leaves_a_login_without_its_code() {
+    let mut scene = Scene::new();
+    codes(&mut scene);
+    let token = scene.start(ssh(1));
+    let before = scene.login("alice");
+    scene.terms.countries.clear();
+    scene.wait(300);
+    let _ = scene.right(token);
+    let after = scene.login("alice");
+    assert!(scene.challenge(token).is_withheld());
+    assert_eq!(before.ended_by(&after).collect::<Vec<_>>(), [token]);
+    scene.abandon(token);
+    assert_eq!(after.ended_by(&scene.login("alice")).count(), 0, "not once more");
+}
+
 /// alice with wrong codes, a live login, recovery codes and a bypass.
 fn rich() -> LoginState {
     let mut scene = Scene::new();

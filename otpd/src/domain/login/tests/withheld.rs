@@ -297,6 +297,34 @@ fn an_open_prompt_asks_for_a_recovery_code_while_wrong_codes_hold_and_takes_its_
 }
 
 #[test]
+fn the_wrong_code_that_fills_a_limit_leaves_its_own_prompt_open() {
+    let cases = [
+        (LimitName::WrongCodesPerHour, 9, Duration::ZERO),
+        (LimitName::WrongCodesInARow, 99, HOUR * 2),
+    ];
+    for (limit, guesses, apart) in cases {
+        let mut scene = Scene::new();
+        let codes = codes(&mut scene);
+        for _ in 0..guesses {
+            guess(&mut scene, 1);
+            scene.now = scene.now.after(apart);
+        }
+        scene.terms.rules.life = MINUTE * 40;
+        let token = scene.start(ssh(1));
+        let wrong = scene.wrong(token);
+        scene.events();
+        let (notice, prompt) = asked(&scene.answer(token, &wrong));
+        assert_eq!((notice, name(prompt.why)), (WithheldNotice::Begin, Some(limit)));
+        assert_eq!(scene.events(), ["code-wrong".to_owned(), format!("code-withheld {}", limit.as_str())]);
+        // Its code is gone: it is not compared once the limit is over, either.
+        scene.wait(30 * 60);
+        assert_eq!(asked(&scene.right(token)).0, WithheldNotice::Help, "{limit:?}");
+        assert_eq!(scene.challenge(token).tries_left, 2);
+        assert_eq!(recovered(&scene.answer(token, &codes[0])), 7, "{limit:?}");
+    }
+}
+
+#[test]
 fn a_code_that_expired_and_cannot_be_followed_leaves_the_prompt_open() {
     let mut scene = Scene::new();
     let codes = codes(&mut scene);
