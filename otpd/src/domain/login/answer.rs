@@ -121,6 +121,8 @@ pub enum Notice {
         /// Wrong ones still allowed in this hour.
         tries_left: u8,
     },
+    /// Recovery codes were wrong too often, so what may be one was not compared.
+    RecoveryHeld(Held),
     /// The account has no recovery codes.
     NoRecovery,
 }

@@ -7,6 +7,7 @@ use super::{
     recovery::{STRANGE, codes},
 };
 use crate::domain::{
+    budget::Standing,
     bypass::{BypassId, GrantBypass, Wanted},
     challenge::Channel,
     login::{Begin, Notice, Recover, Why, WithheldNotice},
@@ -158,7 +159,11 @@ fn nor_do_they_end_a_login_that_has_a_code() {
         scene.answer(thief, STRANGE);
     }
     let own = scene.start(ssh(2));
-    assert_eq!(scene.asked(own, &codes[0]).0, Notice::RecoveryWrong { tries_left: 0 });
+    scene.events();
+    let standing = Standing::Other;
+    let held = scene.login("alice").recovery.held(standing, scene.now).expect("held");
+    assert_eq!(scene.asked(own, &codes[0]).0, Notice::RecoveryHeld(held));
+    assert_eq!(scene.events(), ["recovery-code-held recovery-codes-per-hour"]);
     assert!(granted(&scene.right(own)));
 }
 

@@ -170,7 +170,7 @@ fn a_sixth_wrong_one_in_an_hour_is_not_compared_and_the_limit_says_until_when() 
     assert_eq!(held.since, begin.after(Duration::from_mins(5)));
     assert_eq!(held.until, Some(begin.after(Duration::from_mins(61))));
     // The code that was sent can still be typed.
-    assert_eq!(scene.asked(token, &codes[0]).0, Notice::RecoveryWrong { tries_left: 0 });
+    assert_eq!(scene.asked(token, &codes[0]).0, Notice::RecoveryHeld(held));
     assert_eq!(scene.login("alice").recovery.left(), 8, "it was not compared");
     scene.now = begin.after(Duration::from_mins(61));
     let token = scene.start(ssh(2));
