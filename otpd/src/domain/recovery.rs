@@ -184,7 +184,7 @@ pub enum Entered {
     },
     /// None of them.
     Wrong {
-        /// Wrong ones that are still allowed in this hour.
+        /// Wrong ones that are still allowed in this hour, there.
         tries_left: u8,
     },
     /// The budget was used up before, so nothing was compared.
@@ -366,8 +366,17 @@ impl Recovery {
             wrong.pop();
             return Entered::Right { left: self.left() };
         }
-        let tries_left = WRONG_PER_HOUR.saturating_sub(wrong.len());
-        Entered::Wrong { tries_left: u8::try_from(tries_left).unwrap_or(u8::MAX) }
+        Entered::Wrong { tries_left: self.tries_left(standing) }
+    }
+
+    /// Wrong ones still allowed in this hour, of both budgets where that is so; settled before.
+    fn tries_left(&self, standing: Standing) -> u8 {
+        let left = |wrong: &[Timestamp]| WRONG_PER_HOUR.saturating_sub(wrong.len());
+        let reserve = match standing {
+            Standing::Known => left(&self.reserve),
+            Standing::Other => 0,
+        };
+        u8::try_from(left(&self.wrong).saturating_add(reserve)).unwrap_or(u8::MAX)
     }
 }
 
