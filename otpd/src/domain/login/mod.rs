@@ -181,7 +181,7 @@ impl LoginState {
     }
 
     /// Drops what no rule looks at any more. What lies in the future, by a clock that was ahead,
-    /// ages from now on.
+    /// ages from now on; but for challenges, of which there are never more than so many.
     pub fn prune(&mut self, now: Timestamp) {
         self.failures.settle(now);
         self.messages.settle(now);
@@ -201,6 +201,9 @@ impl LoginState {
             surplus -= usize::from(oldest);
             !oldest
         });
+        self.refused.iter_mut().for_each(|refused| refused.at = refused.at.min(now));
+        self.known.iter_mut().for_each(|known| known.last = known.last.min(now));
+        self.succeeded = self.succeeded.map(|at| at.min(now));
         self.refused.retain(|refused| refused.at.is_within(REMEMBERED, now));
         self.known.retain(|known| known.last.is_within(KNOWN_FOR, now));
         self.succeeded = self.succeeded.filter(|at| at.is_within(KNOWN_FOR, now));

@@ -56,7 +56,7 @@ fn a_recovery_code_lets_in_once_and_counts_as_a_full_success() {
     assert_eq!(denied(&scene.answer(token, &codes[1])), Denial::Silent, "the login is over");
     let token = scene.start(ssh(2));
     let (notice, view) = scene.asked(token, &codes[0]);
-    assert_eq!(notice, Notice::RecoveryWrong { tries_left: 4 }, "used once");
+    assert_eq!(notice, Notice::RecoveryWrong { tries_left: 9 }, "used once, at a known source");
     assert_eq!(view.recovery, 7);
     assert_eq!(recovered(&scene.answer(token, &codes[1])), 6);
 }

@@ -315,7 +315,10 @@ fn the_wrong_code_that_fills_a_limit_leaves_its_own_prompt_open() {
         scene.events();
         let (notice, prompt) = asked(&scene.answer(token, &wrong));
         assert_eq!((notice, name(prompt.why)), (WithheldNotice::Begin, Some(limit)));
-        assert_eq!(scene.events(), ["code-wrong".to_owned(), format!("code-withheld {}", limit.as_str())]);
+        assert_eq!(
+            scene.events(),
+            ["code-wrong".to_owned(), format!("code-withheld {}", limit.as_str())]
+        );
         // Its code is gone: it is not compared once the limit is over, either.
         scene.wait(30 * 60);
         assert_eq!(asked(&scene.right(token)).0, WithheldNotice::Help, "{limit:?}");
