@@ -395,7 +395,8 @@ pub struct MakeCodes {
 
 impl MakeCodes {
     /// Decides. It takes a number, proved or not, that is not switched off: the codes stand in for
-    /// it, and belong to the person, so that they outlive the number's replacement.
+    /// it, and belong to the person, so that they outlive the number's replacement. A login asks for
+    /// one once the number is proved.
     pub fn decide(&self, records: &Records, now: Timestamp) -> Decided<Outcome<()>> {
         let actor = Actor::Uid(self.uid);
         let mut ledger = Ledger::new(self.account.clone(), actor, records, now);

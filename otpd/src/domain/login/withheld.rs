@@ -49,7 +49,7 @@ pub enum Why {
 
 impl Why {
     /// The reason for a prompt without a code. There is no such prompt for what a recovery code is no
-    /// answer to.
+    /// answer to: with a number that is not proved, no code that it stands in for could be sent.
     fn of(denial: Denial) -> Option<Self> {
         match denial {
             Denial::Held(held) => Some(Self::Limit(held)),
