@@ -228,7 +228,7 @@ mod tests {
             audit.into_iter().map(|event| event.event).collect::<Vec<_>>()
         };
         let ended = Event::ChallengeEnded { how: "superseded" };
-        assert_eq!(written(false), [ended.clone()]);
+        assert_eq!(written(false), std::slice::from_ref(&ended));
         assert_eq!(written(true), [ended, withheld.clone()]);
     }
 

@@ -113,7 +113,7 @@ fn answers_and_limits() -> Vec<Case> {
         (
             "recovery-code-held",
             json!({ "limit": "recovery-codes-per-hour", "until": NOON }),
-            "recovery code not compared: recovery-codes-per-hour",
+            "recovery code held back: recovery-codes-per-hour",
         ),
         (
             "owner-told",

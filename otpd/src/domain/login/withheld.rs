@@ -160,7 +160,7 @@ impl Begin {
         let spared = most == 1
             && !oldest.is_expired(ledger.now)
             && oldest.issued_at.is_within(SPARED, ledger.now);
-        Some(if spared { crowd.last()?.token } else { oldest.token })
+        Some(if spared { crowd.next_back()?.token } else { oldest.token })
     }
 
     /// Ends the attempt's own login without a code: this one gets a code.
