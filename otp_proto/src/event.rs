@@ -97,6 +97,14 @@ pub enum Event {
         /// Wrong ones that were still allowed in that hour.
         tries_left: u32,
     },
+    /// What looked like a recovery code was not compared; the code that was sent could still be typed.
+    RecoveryCodeHeld {
+        /// The limit that kept it from being compared.
+        limit: String,
+        /// When that ends, Unix milliseconds.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<i64>,
+    },
     /// A text message told the owner of the account, or could not.
     OwnerTold {
         /// What about: the name of another event.

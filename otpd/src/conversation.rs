@@ -137,6 +137,9 @@ pub fn again(notice: Notice, view: &View, setting: &Setting<'_>) -> Step {
         Notice::RecoveryWrong { tries_left } => {
             format!("{}\n{}", recovery::wrong(tries_left), onward(view))
         }
+        Notice::RecoveryHeld(held) => {
+            format!("{}\n{}", recovery::not_compared(held, setting), onward(view))
+        }
         Notice::NoRecovery => {
             let left = "There are no recovery codes left for this account. New ones come from\n\
                         your administrator.";

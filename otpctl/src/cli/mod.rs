@@ -108,7 +108,9 @@ Examples:
     Unlock(User),
     /// Make eight recovery codes for USER and print them, this once
     ///
-    /// A recovery code lets USER in once where no message arrives. Codes made earlier no longer work
+    /// A recovery code lets USER in once where no message arrives. Codes made earlier no longer work.
+    /// None is asked for before the number of USER is verified, also where it took the place of
+    /// another one: until then, otpctl bypass lets USER in
     #[command(after_help = "\
 Examples:
   otpctl recovery-codes alice

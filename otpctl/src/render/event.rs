@@ -113,6 +113,7 @@ fn known(event: &Event) -> (Tone, &'static str, String) {
             (Good, "recovery code used", format!("{} left", count(*left, "code", "codes")))
         }
         Event::RecoveryCodeWrong { tries_left } => (Bad, "wrong recovery code", tries(*tries_left)),
+        Event::RecoveryCodeHeld { limit, .. } => (Bad, "recovery code held back", limit.clone()),
         Event::OwnerTold { about, sent: true } => (Plain, "owner told by text", about.clone()),
         Event::OwnerTold { about, sent: false } => (Bad, "owner could not be told", about.clone()),
         Event::ChallengeEnded { how } => (Plain, "ended without success", how.clone()),

@@ -174,6 +174,7 @@ fn whence(event: &Event) -> Option<(String, Option<String>)> {
         | Event::CodeEarlier {}
         | Event::RecoveryCodeUsed { .. }
         | Event::RecoveryCodeWrong { .. }
+        | Event::RecoveryCodeHeld { .. }
         | Event::OwnerTold { .. }
         | Event::ChallengeEnded { .. }
         | Event::MessageHeld { .. }
@@ -248,6 +249,7 @@ fn end(events: &[Event], stale: bool) -> (End, Option<String>, Option<i64>) {
             | Event::CodeEarlier {}
             | Event::RecoveryCodeUsed { .. }
             | Event::RecoveryCodeWrong { .. }
+            | Event::RecoveryCodeHeld { .. }
             | Event::OwnerTold { .. }
             | Event::MessageHeld { .. }
             | Event::ConversionLow { .. }

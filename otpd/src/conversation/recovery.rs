@@ -70,12 +70,20 @@ pub(super) fn wrong(tries_left: u8) -> String {
 
 /// The end of a login whose recovery codes were wrong too often.
 pub(super) fn held_back(held: Held, setting: &Setting<'_>) -> String {
+    format!("Too many wrong recovery codes.\n{}", none_taken(held, setting))
+}
+
+/// What is said where a login goes on all the same: what was typed may well be a code.
+pub(super) fn not_compared(held: Held, setting: &Setting<'_>) -> String {
+    let yours = "Too many wrong recovery codes. Yours was not compared and stays good.";
+    format!("{yours}\n{}", none_taken(held, setting))
+}
+
+fn none_taken(held: Held, setting: &Setting<'_>) -> String {
     let (limit, since) = (held.limit.as_str(), setting.clock(held.since));
     let until = held.until.map(|until| format!(" until {}", setting.until(until)));
-    format!(
-        "Too many wrong recovery codes.\nNone is taken{}.\nLimit {limit}, since {since}.",
-        until.unwrap_or_default()
-    )
+    let until = until.unwrap_or_default();
+    format!("None is taken{until}.\nLimit {limit}, since {since}.")
 }
 
 const COMMANDS: &str = "Type a recovery code, or: q = give up, ? = help";

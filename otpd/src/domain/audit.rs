@@ -123,6 +123,14 @@ pub enum Event {
         /// Wrong ones still allowed in this hour.
         tries_left: u8,
     },
+    /// What looked like a recovery code was not compared; the code that was sent may still be typed.
+    RecoveryCodeHeld {
+        /// The limit that kept it from being compared.
+        limit: &'static str,
+        /// When that ends.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
+    },
     /// A text message told the owner of the account, or could not.
     OwnerTold {
         /// What about: the name of another event.

@@ -78,7 +78,7 @@ pub struct Challenge {
     /// The rules it began under; it ends under them.
     #[n(4)]
     pub rules: CodeRules,
-    /// When the newest code was issued.
+    /// When the newest code was issued, or withheld.
     #[n(5)]
     pub issued_at: Timestamp,
     /// References of its messages, the newest last.
@@ -235,11 +235,13 @@ impl Challenge {
         }
     }
 
-    /// Takes the codes out of a live challenge: from now on only a recovery code answers it.
-    pub fn withhold(&mut self) {
+    /// Takes the codes out of a live challenge: from now on only a recovery code answers it. Nothing
+    /// that becomes of a message from before is about it any more.
+    pub fn withhold(&mut self, now: Timestamp) {
         if self.is_live() {
             self.state = State::Withheld;
             self.delivery = Delivery::Unsent;
+            self.issued_at = now;
         }
     }
 

@@ -184,7 +184,7 @@ pub enum Entered {
     },
     /// None of them.
     Wrong {
-        /// Wrong ones that are still allowed in this hour.
+        /// Wrong ones that are still allowed in this hour, there.
         tries_left: u8,
     },
     /// The budget was used up before, so nothing was compared.
@@ -366,8 +366,17 @@ impl Recovery {
             wrong.pop();
             return Entered::Right { left: self.left() };
         }
-        let tries_left = WRONG_PER_HOUR.saturating_sub(wrong.len());
-        Entered::Wrong { tries_left: u8::try_from(tries_left).unwrap_or(u8::MAX) }
+        Entered::Wrong { tries_left: self.tries_left(standing) }
+    }
+
+    /// Wrong ones still allowed in this hour, of both budgets where that is so; settled before.
+    fn tries_left(&self, standing: Standing) -> u8 {
+        let left = |wrong: &[Timestamp]| WRONG_PER_HOUR.saturating_sub(wrong.len());
+        let reserve = match standing {
+            Standing::Known => left(&self.reserve),
+            Standing::Other => 0,
+        };
+        u8::try_from(left(&self.wrong).saturating_add(reserve)).unwrap_or(u8::MAX)
     }
 }
 
@@ -386,7 +395,8 @@ pub struct MakeCodes {
 
 impl MakeCodes {
     /// Decides. It takes a number, proved or not, that is not switched off: the codes stand in for
-    /// it, and belong to the person, so that they outlive the number's replacement.
+    /// it, and belong to the person, so that they outlive the number's replacement. A login asks for
+    /// one once the number is proved.
     pub fn decide(&self, records: &Records, now: Timestamp) -> Decided<Outcome<()>> {
         let actor = Actor::Uid(self.uid);
         let mut ledger = Ledger::new(self.account.clone(), actor, records, now);

@@ -339,18 +339,14 @@ impl Scene {
         let typed = Typed::new(typed);
         let answer = Answer { terms: self.terms(), token, typed, full: false, draw: self.draw() };
         let answered = self.decide(owner, None, |records, now| answer.decide(records, now));
-        // Nothing was asked for but a text: help, that nothing calls, or that a recovery code was not
-        // even compared because there is none or too many were wrong. And of a challenge that is not
-        // there, or is no login, nobody knows whose it is.
+        // Nothing was asked for but a text: help, that nothing calls, or that there are no recovery
+        // codes to compare one with. And of a challenge that is not there, or is no login, nobody knows
+        // whose it is.
         let silent = match &answered {
             Answered::Unknown => true,
-            Answered::Ask(notice, ..) => matches!(
-                notice,
-                Notice::Help
-                    | Notice::NoVoice
-                    | Notice::NoRecovery
-                    | Notice::RecoveryWrong { tries_left: 0 }
-            ),
+            Answered::Ask(notice, ..) => {
+                matches!(notice, Notice::Help | Notice::NoVoice | Notice::NoRecovery)
+            }
             Answered::AskRecovery(notice, _) => match notice {
                 WithheldNotice::Begin | WithheldNotice::Help => true,
                 WithheldNotice::Wrong { .. } => false,

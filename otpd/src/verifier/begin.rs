@@ -159,7 +159,8 @@ fn place(host: Option<Host>, name: &str) -> Cow<'_, str> {
 }
 
 /// Who is refused as often as they ask, which costs nothing, fills no disk with that. What changes
-/// something is written down all the same.
+/// something is written down all the same, and so is the end of whatever login this one took the place
+/// of: it may be somebody else's.
 fn unless_too_often(written: bool, begun: Decided<Begun>) -> Decided<Begun> {
     let Decided { records, mut audit, answer } = begun;
     if !written {
@@ -167,8 +168,7 @@ fn unless_too_often(written: bool, begun: Decided<Begun>) -> Decided<Begun> {
             !matches!(
                 (&answer, &event.event),
                 (Begun::Denied(_), Event::LoginDenied { .. })
-                    // The second is the end of an earlier one, to which this one is a further one.
-                    | (Begun::Withheld(_), Event::CodeWithheld { .. } | Event::ChallengeEnded { .. })
+                    | (Begun::Withheld(_), Event::CodeWithheld { .. })
             )
         });
     }
@@ -192,7 +192,45 @@ fn unless_full(full: bool, records: &Records, begun: Decided<Begun>) -> Decided<
 
 #[cfg(test)]
 mod tests {
-    use super::{Host, place};
+    use super::{Begun, Decided, Event, Host, Records, place, unless_too_often};
+    use crate::domain::{
+        audit::{Actor, AuditEvent},
+        login::{Why, Withheld},
+        passcode::ChallengeToken,
+        scene::{START, account},
+    };
+
+    #[test]
+    fn who_begins_too_often_is_not_written_down_but_what_they_end_is() {
+        let withheld = Event::CodeWithheld {
+            service: "sshd".to_owned(),
+            source: None,
+            reason: "unanswered-per-hour",
+        };
+        let event = |event| AuditEvent {
+            at: START,
+            request: None,
+            account: account("alice"),
+            actor: Actor::Claimant,
+            event,
+        };
+        let begun = || {
+            let asked = Withheld { token: ChallengeToken([1; 16]), why: Why::Full, recovery: 8 };
+            let ended = Event::ChallengeEnded { how: "superseded" };
+            Decided {
+                records: Records::default(),
+                audit: vec![event(ended), event(withheld.clone())],
+                answer: Begun::Withheld(asked),
+            }
+        };
+        let written = |written| {
+            let audit = unless_too_often(written, begun()).audit;
+            audit.into_iter().map(|event| event.event).collect::<Vec<_>>()
+        };
+        let ended = Event::ChallengeEnded { how: "superseded" };
+        assert_eq!(written(false), std::slice::from_ref(&ended));
+        assert_eq!(written(true), [ended, withheld.clone()]);
+    }
 
     #[test]
     fn machines_that_messages_call_the_same_are_two_places() {

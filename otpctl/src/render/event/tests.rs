@@ -111,6 +111,11 @@ fn answers_and_limits() -> Vec<Case> {
         ("recovery-code-used", json!({ "left": 7 }), "recovery code used: 7 codes left"),
         ("recovery-code-wrong", json!({ "tries_left": 4 }), "wrong recovery code: 4 tries left"),
         (
+            "recovery-code-held",
+            json!({ "limit": "recovery-codes-per-hour", "until": NOON }),
+            "recovery code held back: recovery-codes-per-hour",
+        ),
+        (
             "owner-told",
             json!({ "about": "recovery-code-used", "sent": true }),
             "owner told by text: recovery-code-used",

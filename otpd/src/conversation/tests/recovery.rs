@@ -98,6 +98,14 @@ fn a_wrong_recovery_code() {
              Type the code, or: r = send again, v = voice call, ? = help\nCode: ",
         ),
         (
+            Notice::RecoveryHeld(held(LimitName::RecoveryCodesPerHour, Some(NOW.after(DAY)))),
+            View { recovery: 0, ..view() },
+            "Too many wrong recovery codes. Yours was not compared and stays good.\n\
+             None is taken until 09:00 on 16 January (in 24 hours).\n\
+             Limit recovery-codes-per-hour, since 08:40.\n\
+             Type the code, or: r = send again, v = voice call, ? = help\nCode: ",
+        ),
+        (
             Notice::RecoveryWrong { tries_left: 2 },
             failed,
             "That is not one of your recovery codes. 2 tries left in this hour.\n\

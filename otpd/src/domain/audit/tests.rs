@@ -50,6 +50,9 @@ fn next(event: &Event) -> Option<Event> {
         Event::CodeEarlier {} => Event::RecoveryCodeUsed { left: 7 },
         Event::RecoveryCodeUsed { .. } => Event::RecoveryCodeWrong { tries_left: 4 },
         Event::RecoveryCodeWrong { .. } => {
+            Event::RecoveryCodeHeld { limit: "recovery-codes-per-hour", until }
+        }
+        Event::RecoveryCodeHeld { .. } => {
             Event::OwnerTold { about: "recovery-code-used", sent: true }
         }
         Event::OwnerTold { .. } => Event::ChallengeEnded { how: "expired" },

@@ -121,6 +121,8 @@ pub enum Notice {
         /// Wrong ones still allowed in this hour.
         tries_left: u8,
     },
+    /// Recovery codes were wrong too often, so what may be one was not compared.
+    RecoveryHeld(Held),
     /// The account has no recovery codes.
     NoRecovery,
 }
@@ -243,7 +245,11 @@ impl Answer {
                 let over = tries_left == 0 || ledger.outgrown(self.token);
                 ledger.end_outgrown(self.token);
                 match ledger.purse(self.token, &self.terms) {
-                    Err(held) => self.deny(ledger, Some(End::Spent), Denial::Held(held)),
+                    // A recovery code can be typed, as in the logins that the limit finds open.
+                    Err(held) => {
+                        let denial = Denial::Held(held);
+                        self.go_on_without_code(ledger, enrollment, denial, End::Spent)
+                    }
                     Ok(_) if over => self.deny(ledger, Some(End::Spent), Denial::Spent),
                     Ok(_) => self.ask(ledger, enrollment, Notice::Wrong),
                 }

@@ -148,13 +148,13 @@ pub struct LoginState {
 }
 
 impl LoginState {
-    /// The challenges that are live here, and not any more after this.
+    /// The challenges whose code is live here, and not any more after this.
     pub fn ended_by<'a>(&'a self, after: &'a Self) -> impl Iterator<Item = ChallengeToken> + 'a {
-        let lives = |token| {
-            let mut kept = after.challenges.iter();
-            kept.any(|challenge| challenge.token == token && challenge.is_live())
+        let has_code = |challenge: &&Challenge| challenge.is_live() && !challenge.is_withheld();
+        let lives = move |token| {
+            after.challenges.iter().filter(has_code).any(|challenge| challenge.token == token)
         };
-        let live = self.challenges.iter().filter(|challenge| challenge.is_live());
+        let live = self.challenges.iter().filter(has_code);
         live.map(|challenge| challenge.token).filter(move |token| !lives(*token))
     }
 
@@ -181,7 +181,7 @@ impl LoginState {
     }
 
     /// Drops what no rule looks at any more. What lies in the future, by a clock that was ahead,
-    /// ages from now on.
+    /// ages from now on; but for challenges, of which there are never more than so many.
     pub fn prune(&mut self, now: Timestamp) {
         self.failures.settle(now);
         self.messages.settle(now);
@@ -201,6 +201,9 @@ impl LoginState {
             surplus -= usize::from(oldest);
             !oldest
         });
+        self.refused.iter_mut().for_each(|refused| refused.at = refused.at.min(now));
+        self.known.iter_mut().for_each(|known| known.last = known.last.min(now));
+        self.succeeded = self.succeeded.map(|at| at.min(now));
         self.refused.retain(|refused| refused.at.is_within(REMEMBERED, now));
         self.known.retain(|known| known.last.is_within(KNOWN_FOR, now));
         self.succeeded = self.succeeded.filter(|at| at.is_within(KNOWN_FOR, now));

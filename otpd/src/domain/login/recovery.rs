@@ -69,8 +69,10 @@ impl Answer {
                 self.deny(ledger, Some(End::Spent), Denial::Held(held))
             }
             // The code that was sent can still be typed.
-            Entered::Held(_) => {
-                self.ask(ledger, enrollment, Notice::RecoveryWrong { tries_left: 0 })
+            Entered::Held(held) => {
+                let (limit, until) = (held.limit.as_str(), held.until);
+                ledger.note(self.token, Event::RecoveryCodeHeld { limit, until });
+                self.ask(ledger, enrollment, Notice::RecoveryHeld(held))
             }
             Entered::NoCodes if barred => {
                 self.ask_without_code(ledger, enrollment, WithheldNotice::Begin)

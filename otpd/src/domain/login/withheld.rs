@@ -1,9 +1,12 @@
 //! A prompt without a code: none may be sent, or compared, but a recovery code can be typed.
 
+use std::time::Duration;
+
 use super::{Answer, Answered, Begin, Begun, Denial, LIVE_PER_SOURCE, Ledger, Terms};
 use crate::domain::{
+    account::Source,
     audit::Event,
-    budget::Held,
+    budget::{Held, Standing},
     challenge::{Challenge, End, Question},
     enrollment::Enrollment,
     passcode::{ChallengeToken, Purpose},
@@ -11,8 +14,12 @@ use crate::domain::{
     records::Decided,
 };
 
-/// Logins without a code that one account may have at once.
+/// Logins without a code that one account may have at once, those from known sources and consoles not
+/// counted: of these there are [`LIVE_PER_SOURCE`] for each source.
 const WITHHELD_PER_ACCOUNT: usize = 16;
+/// How long such a login from an unknown source is spared by those from others: somebody types 24
+/// characters from paper.
+const SPARED: Duration = Duration::from_mins(2);
 
 /// All that such a prompt tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +49,7 @@ pub enum Why {
 
 impl Why {
     /// The reason for a prompt without a code. There is no such prompt for what a recovery code is no
-    /// answer to.
+    /// answer to: with a number that is not proved, no code that it stands in for could be sent.
     fn of(denial: Denial) -> Option<Self> {
         match denial {
             Denial::Held(held) => Some(Self::Limit(held)),
@@ -120,31 +127,41 @@ impl Begin {
 
     /// Makes room among the logins without a code. They cost nobody anything, so they never take the
     /// place of one with a code, nor keep one from beginning, and none is refused for their number:
-    /// one more takes the place of the oldest from its source, or from whatever source has most.
+    /// one more takes the place of another.
     fn make_room_without_code(&self, ledger: &mut Ledger) {
-        let mut withheld = ledger
-            .records
-            .login
-            .challenges
-            .iter()
-            .filter(|challenge| challenge.is_withheld())
-            .map(|challenge| (challenge.issued_at, challenge.token, challenge.source))
-            .collect::<Vec<_>>();
-        withheld.sort_unstable();
-        let count = |source| withheld.iter().filter(|(_, _, other)| *other == source).count();
-        let crowded = if count(self.source) >= LIVE_PER_SOURCE {
-            Some(self.source)
-        } else if withheld.len() >= WITHHELD_PER_ACCOUNT {
-            // Where two have as many, the older login ends.
-            withheld.iter().rev().map(|(_, _, source)| *source).max_by_key(|source| count(*source))
-        } else {
-            None
-        };
-        let Some(crowded) = crowded else { return };
-        let oldest = withheld.iter().find(|(_, _, source)| *source == crowded);
-        if let Some((_, token, _)) = oldest {
-            ledger.end(*token, End::Superseded);
+        if let Some(token) = self.in_the_way(ledger) {
+            ledger.end(token, End::Superseded);
         }
+    }
+
+    /// The login without a code whose place this one takes: the oldest from its source where that has
+    /// enough of them. What begins at other sources ends none at a known source or a console: a thief
+    /// of the password has as many addresses as they like. Of the others one from whatever source has
+    /// most ends; where each has one, the oldest that is not [`SPARED`], or else the newest, so that
+    /// who was there first can finish.
+    fn in_the_way(&self, ledger: &Ledger) -> Option<ChallengeToken> {
+        let all = ledger.records.login.challenges.iter();
+        let mut all = all.filter(|challenge| challenge.is_withheld()).collect::<Vec<_>>();
+        all.sort_unstable_by_key(|challenge| (challenge.issued_at, challenge.token));
+        let from = |source| all.iter().filter(move |challenge| challenge.source == source);
+        if from(self.source).count() >= LIVE_PER_SOURCE {
+            return from(self.source).next().map(|oldest| oldest.token);
+        }
+        let is_stranger = |source: Option<Source>| {
+            ledger.recovery_standing(source, &self.terms) == Standing::Other
+        };
+        let strangers =
+            all.iter().filter(|challenge| is_stranger(challenge.source)).collect::<Vec<_>>();
+        if !is_stranger(self.source) || strangers.len() < WITHHELD_PER_ACCOUNT {
+            return None;
+        }
+        let most = strangers.iter().map(|challenge| from(challenge.source).count()).max()?;
+        let mut crowd = strangers.iter().filter(|c| from(c.source).count() == most);
+        let oldest = crowd.next()?;
+        let spared = most == 1
+            && !oldest.is_expired(ledger.now)
+            && oldest.issued_at.is_within(SPARED, ledger.now);
+        Some(if spared { crowd.next_back()?.token } else { oldest.token })
     }
 
     /// Ends the attempt's own login without a code: this one gets a code.
@@ -191,7 +208,7 @@ impl Answer {
         denial: Denial,
         end: End,
     ) -> Decided<Answered> {
-        let source = ledger.source_of(self.token);
+        let (source, now) = (ledger.source_of(self.token), ledger.now);
         let usable = ledger.recovery_usable(source, &self.terms) > 0;
         if !usable || Why::of(denial).is_none() {
             return self.deny(ledger, Some(end), denial);
@@ -199,7 +216,7 @@ impl Answer {
         let Some(challenge) = ledger.challenge_mut(self.token) else {
             return ledger.decided(Answered::Unknown);
         };
-        challenge.withhold();
+        challenge.withhold(now);
         let (service, source) = (challenge.service.clone(), challenge.source);
         let source = source.map(|source| source.to_string());
         let reason = denial.as_str();

@@ -163,6 +163,24 @@ fn five_wrong_ones_in_an_hour_hold_until_the_oldest_is_an_hour_old() {
 }
 
 #[test]
+fn a_known_source_is_told_of_all_the_wrong_ones_that_it_may_have() {
+    let stranger = hash(&full(2).1[0]);
+    for elsewhere in 0..=WRONG_PER_HOUR {
+        let (mut recovery, _) = full(1);
+        for _ in 0..elsewhere {
+            let _ = recovery.enter(&key(), &stranger, Standing::Other, START);
+        }
+        for left in (0..2 * WRONG_PER_HOUR - elsewhere).rev() {
+            assert_eq!(recovery.held(Standing::Known, START), None, "{elsewhere}: {left}");
+            let entered = recovery.enter(&key(), &stranger, Standing::Known, START);
+            let tries_left = u8::try_from(left).expect("few");
+            assert_eq!(entered, Entered::Wrong { tries_left }, "{elsewhere}");
+        }
+        assert!(recovery.held(Standing::Known, START).is_some(), "{elsewhere}");
+    }
+}
+
+#[test]
 fn a_clock_that_jumps_hands_out_no_tries() {
     for (name, back, forward) in
         [("back", DAY, Duration::ZERO), ("forward and back", Duration::ZERO, DAY)]

@@ -1,19 +1,23 @@
 //! What somebody who has the password, and comes from elsewhere, cannot take from the subscriber.
 
+use std::ops::Range;
+
 use super::{
     Answered, Begun, granted, guess,
     recovery::{STRANGE, codes},
 };
 use crate::domain::{
+    budget::Standing,
     bypass::{BypassId, GrantBypass, Wanted},
     challenge::Channel,
     login::{Begin, Notice, Recover, Why, WithheldNotice},
     manage::Verb,
+    passcode::ChallengeToken,
     phone::Line,
     policy::Requirement,
     records::TrafficKey,
     retention::is_stale,
-    scene::{Scene, account, console, destination, ssh},
+    scene::{Run, Scene, account, console, destination, ssh},
     time::{DAY, HOUR},
 };
 
@@ -31,17 +35,83 @@ fn crowd(scene: &mut Scene, wait: u64) {
     }
 }
 
-#[test]
-fn prompts_that_cost_nothing_keep_no_recovery_code_out() {
+/// An account that no code is sent to, with recovery codes, and known at one source.
+fn without_codes() -> (Scene, Vec<String>) {
     let mut scene = Scene::new();
     let codes = codes(&mut scene);
-    crowd(&mut scene, 0);
-    let Begun::Withheld(own) = scene.begin(console()) else { panic!("no prompt") };
-    for id in 0..30 {
-        scene.begin(ssh(id).from(210 + id % 3));
+    let token = scene.start(ssh(1));
+    assert!(granted(&scene.right(token)));
+    scene.terms.countries.clear();
+    (scene, codes)
+}
+
+fn prompt(scene: &mut Scene, run: Run) -> ChallengeToken {
+    match scene.begin(run) {
+        Begun::Withheld(asked) => asked.token,
+        other => panic!("no prompt: {other:?}"),
     }
-    let answered = scene.answer(own.token, &codes[0]);
-    assert!(matches!(answered, Answered::Recovered(_)), "{answered:?}");
+}
+
+/// The thief begins once a second, and from somewhere else each time.
+fn besiege(scene: &mut Scene, from: Range<u8>) {
+    for last in from {
+        scene.wait(1);
+        prompt(scene, ssh(last).from(last));
+    }
+}
+
+#[test]
+fn prompts_that_cost_nothing_keep_no_recovery_code_out() {
+    for (name, run) in [("a known source", ssh(2)), ("a console", console())] {
+        let (mut scene, codes) = without_codes();
+        besiege(&mut scene, 20..60);
+        let own = prompt(&mut scene, run);
+        besiege(&mut scene, 60..250);
+        let answered = scene.answer(own, &codes[0]);
+        assert!(matches!(answered, Answered::Recovered(_)), "{name}: {answered:?}");
+    }
+}
+
+#[test]
+fn nor_for_two_minutes_at_an_unknown_source() {
+    type Before = fn(&mut Scene);
+    let befores: [(&str, Before); 3] = [
+        ("before the thief", |_| ()),
+        ("after", |scene| {
+            besiege(scene, 20..60);
+            scene.wait(120);
+        }),
+        ("where the clock went back since", |scene| {
+            besiege(scene, 20..60);
+            scene.now = scene.now.before(HOUR);
+        }),
+    ];
+    for (name, before) in befores {
+        let (mut scene, codes) = without_codes();
+        before(&mut scene);
+        let own = prompt(&mut scene, ssh(2).from(10));
+        besiege(&mut scene, 100..219);
+        let mut in_time = scene.clone();
+        let answered = in_time.answer(own, &codes[0]);
+        assert!(matches!(answered, Answered::Recovered(_)), "{name}: {answered:?}");
+        scene.wait(1);
+        prompt(&mut scene, ssh(219).from(219));
+        assert!(!scene.challenge(own).is_live(), "{name}: nobody keeps a place for good");
+    }
+}
+
+#[test]
+fn nor_where_a_code_was_asked_for_first() {
+    let mut scene = Scene::new();
+    let codes = codes(&mut scene);
+    let own = scene.start(ssh(1).from(10));
+    scene.terms.countries.clear();
+    besiege(&mut scene, 20..60);
+    scene.wait(300);
+    // The code that was sent is dead, and no other may follow.
+    assert!(matches!(scene.right(own), Answered::AskRecovery(WithheldNotice::Begin, _)));
+    besiege(&mut scene, 60..170);
+    assert!(matches!(scene.answer(own, &codes[0]), Answered::Recovered(_)));
 }
 
 #[test]
@@ -89,7 +159,11 @@ fn nor_do_they_end_a_login_that_has_a_code() {
         scene.answer(thief, STRANGE);
     }
     let own = scene.start(ssh(2));
-    assert_eq!(scene.asked(own, &codes[0]).0, Notice::RecoveryWrong { tries_left: 0 });
+    scene.events();
+    let standing = Standing::Other;
+    let held = scene.login("alice").recovery.held(standing, scene.now).expect("held");
+    assert_eq!(scene.asked(own, &codes[0]).0, Notice::RecoveryHeld(held));
+    assert_eq!(scene.events(), ["recovery-code-held recovery-codes-per-hour"]);
     assert!(granted(&scene.right(own)));
 }
 

@@ -56,7 +56,7 @@ fn a_recovery_code_lets_in_once_and_counts_as_a_full_success() {
     assert_eq!(denied(&scene.answer(token, &codes[1])), Denial::Silent, "the login is over");
     let token = scene.start(ssh(2));
     let (notice, view) = scene.asked(token, &codes[0]);
-    assert_eq!(notice, Notice::RecoveryWrong { tries_left: 4 }, "used once");
+    assert_eq!(notice, Notice::RecoveryWrong { tries_left: 9 }, "used once, at a known source");
     assert_eq!(view.recovery, 7);
     assert_eq!(recovered(&scene.answer(token, &codes[1])), 6);
 }
@@ -170,7 +170,7 @@ fn a_sixth_wrong_one_in_an_hour_is_not_compared_and_the_limit_says_until_when() 
     assert_eq!(held.since, begin.after(Duration::from_mins(5)));
     assert_eq!(held.until, Some(begin.after(Duration::from_mins(61))));
     // The code that was sent can still be typed.
-    assert_eq!(scene.asked(token, &codes[0]).0, Notice::RecoveryWrong { tries_left: 0 });
+    assert_eq!(scene.asked(token, &codes[0]).0, Notice::RecoveryHeld(held));
     assert_eq!(scene.login("alice").recovery.left(), 8, "it was not compared");
     scene.now = begin.after(Duration::from_mins(61));
     let token = scene.start(ssh(2));

@@ -12,6 +12,7 @@ use crate::domain::{
     bypass::Bypasses,
     recovery::Recovery,
     scene::{Scene, console, ssh},
+    time::DAY,
 };
 
 /// The state before there were recovery codes, bypasses and the time of the last success.
@@ -73,6 +74,47 @@ fn a_decision_ends_what_lives_before_it_and_not_after_it() {
     let none = LoginState { challenges: Vec::new(), ..before.clone() };
     assert_eq!(ended(&none), [first, second, third]);
     assert_eq!(none.ended_by(&before).count(), 0);
+}
+
+#[test]
+fn so_does_one_that_leaves_a_login_without_its_code() {
+    let mut scene = Scene::new();
+    codes(&mut scene);
+    let token = scene.start(ssh(1));
+    let before = scene.login("alice");
+    scene.terms.countries.clear();
+    scene.wait(300);
+    let _ = scene.right(token);
+    let after = scene.login("alice");
+    assert!(scene.challenge(token).is_withheld());
+    assert_eq!(before.ended_by(&after).collect::<Vec<_>>(), [token]);
+    scene.abandon(token);
+    assert_eq!(after.ended_by(&scene.login("alice")).count(), 0, "not once more");
+}
+
+#[test]
+fn what_a_clock_that_was_ahead_left_behind_ages_from_now_on() {
+    let mut scene = Scene::new();
+    let (now, source) = (scene.now, ssh(1).source);
+    scene.now = now.after(DAY * 365);
+    let token = scene.start(ssh(1));
+    let _ = scene.right(token);
+    let given_up = scene.start(ssh(2));
+    scene.answer(given_up, "q");
+    scene.now = now;
+    // Whatever is decided next.
+    let token = scene.start(ssh(3).from(8));
+    let login = scene.login("alice");
+    assert_eq!((login.known[0].source, login.known[0].last), (source.expect("one"), now));
+    assert_eq!((login.refused.len(), login.refused[0].at, login.succeeded), (1, now, Some(now)));
+    scene.wait(600);
+    scene.abandon(token);
+    assert_eq!(scene.login("alice").refused, [], "its connection is over");
+    scene.now = now.after(DAY * 30);
+    let token = scene.start(ssh(3).from(8));
+    let login = scene.login("alice");
+    assert!(login.known.is_empty() && login.succeeded.is_none());
+    assert!(scene.challenge(token).is_live());
 }
 
 /// alice with wrong codes, a live login, recovery codes and a bypass.

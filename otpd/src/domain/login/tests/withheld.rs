@@ -8,11 +8,12 @@ use super::{
     refused,
 };
 use crate::domain::{
+    account::Source,
     challenge::{End, State},
     login::{Recover, Why, Withheld, WithheldNotice},
     opt_out::OptOut,
     passcode::ChallengeToken,
-    scene::{Run, Scene, account, console, ssh},
+    scene::{Run, Scene, account, console, source, ssh},
     time::{DAY, HOUR, MINUTE},
 };
 
@@ -296,6 +297,37 @@ fn an_open_prompt_asks_for_a_recovery_code_while_wrong_codes_hold_and_takes_its_
 }
 
 #[test]
+fn the_wrong_code_that_fills_a_limit_leaves_its_own_prompt_open() {
+    let cases = [
+        (LimitName::WrongCodesPerHour, 9, Duration::ZERO),
+        (LimitName::WrongCodesInARow, 99, HOUR * 2),
+    ];
+    for (limit, guesses, apart) in cases {
+        let mut scene = Scene::new();
+        let codes = codes(&mut scene);
+        for _ in 0..guesses {
+            guess(&mut scene, 1);
+            scene.now = scene.now.after(apart);
+        }
+        scene.terms.rules.life = MINUTE * 40;
+        let token = scene.start(ssh(1));
+        let wrong = scene.wrong(token);
+        scene.events();
+        let (notice, prompt) = asked(&scene.answer(token, &wrong));
+        assert_eq!((notice, name(prompt.why)), (WithheldNotice::Begin, Some(limit)));
+        assert_eq!(
+            scene.events(),
+            ["code-wrong".to_owned(), format!("code-withheld {}", limit.as_str())]
+        );
+        // Its code is gone: it is not compared once the limit is over, either.
+        scene.wait(30 * 60);
+        assert_eq!(asked(&scene.right(token)).0, WithheldNotice::Help, "{limit:?}");
+        assert_eq!(scene.challenge(token).tries_left, 2);
+        assert_eq!(recovered(&scene.answer(token, &codes[0])), 7, "{limit:?}");
+    }
+}
+
+#[test]
 fn a_code_that_expired_and_cannot_be_followed_leaves_the_prompt_open() {
     let mut scene = Scene::new();
     let codes = codes(&mut scene);
@@ -359,6 +391,34 @@ fn codes_that_are_used_up_meanwhile_end_the_prompt() {
     }
     assert_eq!(limit(denied(&scene.answer(token, &codes[0]))), LimitName::UnansweredPerHour);
     assert_eq!(limit(refused(&scene.begin(ssh(30)))), LimitName::UnansweredPerHour);
+}
+
+#[test]
+fn known_sources_and_consoles_have_three_each_beside_the_sixteen() {
+    let mut scene = Scene::new();
+    codes(&mut scene);
+    for last in 1..=16 {
+        let token = scene.start(ssh(last).from(last));
+        assert!(granted(&scene.right(token)));
+    }
+    scene.terms.countries.clear();
+    for id in 0..4 {
+        for last in (1..=16).chain(100..120) {
+            withheld(&scene.begin(Run { attempt: None, ..ssh(id) }.from(last)));
+        }
+        withheld(&scene.begin(console()));
+    }
+    let live = |of: &dyn Fn(Option<Source>) -> bool| {
+        let login = scene.login("alice");
+        login.challenges.iter().filter(|c| c.is_withheld() && of(c.source)).count()
+    };
+    let known = (1..=16).map(|last| Some(source(last))).collect::<Vec<_>>();
+    assert!(known.iter().all(|known| live(&|source| source == *known) == 3));
+    assert_eq!(live(&|source| source.is_none()), 3);
+    assert_eq!(live(&|source| source.is_some() && !known.contains(&source)), 16);
+    let size = minicbor::to_vec(scene.login("alice")).expect("a stored form").len();
+    println!("a row with as many prompts without a code as there can be: {size} bytes");
+    assert!(size < 12_288, "{size} bytes");
 }
 
 #[test]
