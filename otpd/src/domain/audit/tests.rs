@@ -25,14 +25,7 @@ fn next(event: &Event) -> Option<Event> {
             Event::LoginDenied { service, source, reason: "unanswered-per-hour", until }
         }
         Event::LoginDenied { .. } => Event::LoginGranted { service, source },
-        Event::LoginGranted { .. } => Event::LoginBypassed {
-            service,
-            source,
-            bypass: "1Z6P-0M".to_owned(),
-            granted_by: 1000,
-            reason: "lost phone".to_owned(),
-            uses_left: Some(2),
-        },
+        Event::LoginGranted { .. } => bypassed(service, source),
         Event::LoginBypassed { .. } => {
             Event::CodeWithheld { service, source, reason: "unanswered-per-day" }
         }
@@ -119,6 +112,17 @@ fn next(event: &Event) -> Option<Event> {
         }
         Event::Refused { .. } => return None,
     })
+}
+
+fn bypassed(service: String, source: Option<String>) -> Event {
+    Event::LoginBypassed {
+        service,
+        source,
+        bypass: "1Z6P-0M".to_owned(),
+        granted_by: 1000,
+        reason: "lost phone".to_owned(),
+        uses_left: Some(2),
+    }
 }
 
 fn damaged() -> Event {
