@@ -133,18 +133,24 @@ def the_limit_of_wrong_codes(g):
     changes = {"limits": {"unanswered-per-hour": 20, "unanswered-per-day": 20}}
     g.password_and_code("alice", changes=changes)
     codes = recovery_codes("alice")
-    for tries in (3, 3, 3, 1):
+    for _ in range(3):
         person = g.ssh_to_code("alice", rounds=1)
         code = g.code_for("alice")
-        for _ in range(tries):
+        for _ in range(3):
             person.code(wrong(code))
         person.denied()
+    # The tenth is the last one that is compared, also where it was typed.
+    tenth = g.ssh_to_code("alice")
+    tenth.code(wrong(g.code_for("alice")))
     person = g.ssh_to_code("alice")
     shown = person.code("123456")
     check("Too many wrong codes.\nNo code is taken until" in shown, f"the prompt is {shown!r}")
     check("Limit wrong-codes-per-hour" in shown, f"the prompt is {shown!r}")
     person.code(codes[0])
     person.granted()
+    shown = tenth.code(codes[1])
+    check("Too many wrong codes.\nNo code is taken until" in shown, f"the prompt is {shown!r}")
+    tenth.granted()
     equal(otpctl_json("show", "alice")["failures_24h"], 10, "wrong codes")
     check(otpctl_json("show", "alice")["locked"], "the pause was ended")
 

@@ -146,7 +146,7 @@ def wrong_passwords(g):
     since sshd delays every name by a time of its own (`user_specific_delay`).
     """
     # Who is locked by wrong codes has been sent four, in each measurement.
-    limits = {"unanswered-per-hour": 60, "unanswered-per-day": 60}
+    limits = {"unanswered-per-hour": 40, "unanswered-per-day": 40}
     g.password_and_code(changes={"limits": limits}, sshd={"MaxStartups": "600", "MaxAuthTries": TRIES + 2})
     users = ("alice", "bob", "carol", "dan")
     for user in users:

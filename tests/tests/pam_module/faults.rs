@@ -79,9 +79,15 @@ const FAULTS: &[Fault] = &[
     ("send", 1, ONCE, &[EAGAIN, ETIMEDOUT], UNAVAILABLE, UNAVAILABLE),
     ("send", 1, FOR_EVER, &[ENOMEM, ENOBUFS, EACCES, EIO, EBADF], UNAVAILABLE, UNAVAILABLE),
     ("setsockopt", 3, ONCE, &[EINVAL, ENOMEM, EBADF], UNAVAILABLE, UNAVAILABLE),
-    ("recv", 1, ONCE, &[ECONNRESET, ENOTCONN, ECONNABORTED, EINTR], GRANTED, GRANTED),
+    (
+        "recv",
+        1,
+        ONCE,
+        &[ECONNRESET, ENOTCONN, ECONNABORTED, EINTR, EAGAIN, ETIMEDOUT],
+        GRANTED,
+        GRANTED,
+    ),
     ("recv", 1, FOR_EVER, &[ECONNRESET, ENOTCONN, EAGAIN, EINTR], UNAVAILABLE, UNAVAILABLE),
-    ("recv", 1, ONCE, &[EAGAIN, ETIMEDOUT], UNAVAILABLE, UNAVAILABLE),
     ("recv", 1, FOR_EVER, &[ENOMEM, EIO, EINVAL, EBADF, ECONNREFUSED], UNAVAILABLE, UNAVAILABLE),
     // Answer: somebody who was asked once is not let in unasked, whatever failmode says.
     ("setsockopt", 4, ONCE, &[EINVAL, ENOMEM, EBADF], UNAVAILABLE, UNAVAILABLE),

@@ -175,8 +175,11 @@ pub(super) async fn no_number_without_the_key(subject: &impl Subject) {
         ("a key of zeros", MasterKey::from_bytes([0; 32]).derive()),
         ("another key", MasterKey::from_bytes([9; 32]).derive()),
     ];
+    // Of those alone that are there: of ten thousand the bytes of one stand somewhere by chance.
+    for n in &enrolled {
+        spelled.extend(spellings(&number(*n)).into_iter().map(|spelling| (spelling, *n)));
+    }
     for n in 0..RANGE {
-        spelled.extend(spellings(&number(n)).into_iter().map(|spelling| (spelling, n)));
         let e164: E164 = number(n).parse().expect("a number");
         for (name, keys) in
             wrong.iter().map(|(name, keys)| (*name, keys)).chain([("right", &right)])
@@ -198,8 +201,8 @@ pub(super) async fn no_number_without_the_key(subject: &impl Subject) {
         assert_eq!(found(&leaky, &spelled), BTreeSet::from([enrolled[3]]), "{spelling:02x?}");
     }
     println!(
-        "{} bytes: of {RANGE} numbers none is found in nine spellings or by a guessed key, and all \
-         20 by the right one",
+        "{} bytes: none of the 20 numbers is found in nine spellings, none of {RANGE} by a guessed \
+         key, and all 20 by the right one",
         dump.len()
     );
 }

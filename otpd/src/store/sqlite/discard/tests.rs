@@ -32,7 +32,7 @@ fn account(name: &str) -> Account {
 }
 
 fn name(nth: u32) -> String {
-    format!("m{nth:03}.user")
+    format!("m{nth:04}.user")
 }
 
 fn names() -> BTreeSet<String> {
@@ -46,10 +46,10 @@ async fn records(sqlite: &mut Sqlite, name: &str) -> Result<Records, StoreError>
     read
 }
 
-/// Everybody has a number and a login.
-async fn fill(path: &Path) {
+/// So many people have a number and a login each.
+async fn fill(path: &Path, people: u32) {
     let mut sqlite = Sqlite::open(path, keys(1)).expect("a database");
-    let scopes = (0..PEOPLE).map(|nth| Scope::Account(account(&name(nth)))).collect::<Vec<_>>();
+    let scopes = (0..people).map(|nth| Scope::Account(account(&name(nth)))).collect::<Vec<_>>();
     let mut working = sqlite.load(&scopes).await.expect("rows");
     for (scope, nth) in scopes.iter().zip(0_u32..) {
         let number = format!("+1312555{nth:04}").parse().expect("a number");
@@ -247,7 +247,7 @@ async fn damaged(filled: &Path, table: &str, victim: &str, byte: u8) {
 async fn a_name_that_is_damaged_in_the_file_is_found_and_taken_away_and_loses_nobody_else() {
     let dir = tempfile::tempdir().expect("a directory");
     let filled = dir.path().join("filled.db");
-    fill(&filled).await;
+    fill(&filled, PEOPLE).await;
     let root = in_the_root(&filled);
     // No text; none that a name has; a name that would stand elsewhere.
     let bytes = [0xff, b'/', 0x01, b'z', b'a'];
@@ -264,7 +264,7 @@ async fn a_name_that_is_damaged_in_the_file_is_found_and_taken_away_and_loses_no
 async fn what_cannot_be_taken_away_says_how_to_recover() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("otpd.db");
-    fill(&path).await;
+    fill(&path, PEOPLE).await;
     let victim = name(PEOPLE / 2);
     let at = place(&path, "enrollment", "number", &victim);
     // And one beside it has the name of another.
@@ -280,16 +280,45 @@ async fn what_cannot_be_taken_away_says_how_to_recover() {
     assert!(records(&mut sqlite, &name(1)).await.expect("rows").enrollment.is_some());
 }
 
-/// Nobody comes by it in the order of names.
 #[tokio::test]
-async fn a_name_that_is_empty_stops_no_rotation() {
+async fn what_cannot_be_put_under_the_next_key_stops_no_rotation() {
+    let cases = [
+        ("no number", "number = x'85'"),
+        // Nobody comes by it in the order of names.
+        ("no name", "account = ''"),
+    ];
+    for (what, damage) in cases {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("otpd.db");
+        fill(&path, PEOPLE).await;
+        let db = Connection::open(&path).expect("the database");
+        let update = format!("UPDATE enrollment SET {damage} WHERE account = ?1");
+        assert_eq!(db.execute(&update, [name(3)]), Ok(1));
+        drop(db);
+        let mut sqlite = Sqlite::open(&path, keys(1)).expect("a database");
+        assert_eq!(rotate(&mut sqlite).await, Ok(PEOPLE - 1), "{what}");
+    }
+}
+
+/// The last one of a page has a name that stands behind all others.
+#[tokio::test]
+async fn a_name_that_leads_past_others_stops_a_rotation_and_loses_nobody() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("otpd.db");
-    fill(&path).await;
+    let people = 1050;
+    fill(&path, people).await;
+    let reader = Reader::sqlite(&path, keys(1)).expect("the database");
+    let page = reader.stale(None, NOW).await.expect("a page");
+    assert_eq!(page.last, Some(account(&name(999))), "a thousand rows are a page");
+    drop(reader);
+    let at = place(&path, "enrollment", "number", &name(999));
+    let file = fs::File::options().write(true).open(&path).expect("the file");
+    file.write_all_at(b"z", at).expect("damage");
+    drop(file);
+    let mut sqlite = Sqlite::open(&path, keys(1)).expect("the database");
+    assert_eq!(rotate(&mut sqlite).await, Err(StoreError::Corrupt));
+    drop(sqlite);
     let db = Connection::open(&path).expect("the database");
-    let empty = "UPDATE enrollment SET account = '' WHERE account = ?1";
-    assert_eq!(db.execute(empty, [name(3)]), Ok(1));
-    drop(db);
-    let mut sqlite = Sqlite::open(&path, keys(1)).expect("a database");
-    assert_eq!(rotate(&mut sqlite).await, Ok(PEOPLE - 1));
+    let kept = "SELECT count(*) FROM enrollment WHERE key_id = ?1";
+    assert_eq!(db.query_row(kept, [keys(1).id], |row| row.get(0)), Ok(people));
 }
