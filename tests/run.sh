@@ -132,8 +132,7 @@ wait "$mkroot" && root=0 || root=$?
 mkroot=
 # What properties draw is the same in every run that is not long. Such a run says whether a change broke
 # something; a fault that was there before must not be met at random, and hold up a change that has
-# nothing to do with it. To meet new ones is what --long is for, which draws others each time. The fuzz
-# targets alone draw others at every run, for ten seconds each.
+# nothing to do with it. To meet new ones is what --long is for, which draws others each time.
 if [ ${#long[@]} = 0 ]; then export PROPTEST_RNG_SEED=1; fi
 status=0
 cargo nextest run --locked --workspace --color never --no-fail-fast --status-level fail \

@@ -74,7 +74,7 @@ audit-days = 400
 fn configuration() {
     let seeds = [SMALLEST.as_bytes(), FULL, SHIPPED];
     bolero::check!(name = "configuration").with_test_time(TIME).for_each(|input: &[u8]| {
-        edit::run("configuration", input);
+        let input = &*edit::run("configuration", input);
         let file = edited(&seeds, input);
         let Ok(text) = str::from_utf8(&file) else { return };
         match check(Path::new("/etc/otpd/otpd.toml"), text, None, "web1") {
@@ -115,7 +115,7 @@ const NUMBERS: [&[u8]; 8] = [
 #[test]
 fn numbers() {
     bolero::check!(name = "numbers").with_test_time(TIME).for_each(|input: &[u8]| {
-        edit::run("numbers", input);
+        let input = &*edit::run("numbers", input);
         let bytes = edited(&NUMBERS, input);
         let text = String::from_utf8_lossy(&bytes);
         let countries = [None, Some("US"), Some("AT"), Some("ZZ")];
@@ -159,7 +159,7 @@ const TEMPLATES: [&[u8]; 5] = [
 #[test]
 fn messages() {
     bolero::check!(name = "messages").with_test_time(TIME).for_each(|input: &[u8]| {
-        edit::run("messages", input);
+        let input = &*edit::run("messages", input);
         let bytes = edited(&TEMPLATES, input);
         let text = String::from_utf8_lossy(&bytes);
         let cut = text.floor_char_boundary(usize::from(input.first().copied().unwrap_or(9)));
@@ -199,7 +199,7 @@ const TYPED: [&[u8]; 10] = [
 #[test]
 fn typed() {
     bolero::check!(name = "typed").with_test_time(TIME).for_each(|input: &[u8]| {
-        edit::run("typed", input);
+        let input = &*edit::run("typed", input);
         let bytes = edited(&TYPED, input);
         let text = String::from_utf8_lossy(&bytes);
         assert_eq!(format!("{:?}", Typed::new(&text)), "Typed(..)");
@@ -299,7 +299,7 @@ fn stored() {
     let enrollment = scene.enrollments.get(&account("alice")).expect("enrolled").clone();
     let number = BudgetKey::Number(enrollment.index);
     bolero::check!(name = "stored").with_test_time(TIME).for_each(|input: &[u8]| {
-        edit::run("stored", input);
+        let input = &*edit::run("stored", input);
         let row = edited(&seeds, input);
         let login = minicbor::decode::<LoginState>(&row);
         let budget = minicbor::decode::<Budget>(&row);

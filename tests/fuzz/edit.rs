@@ -2,6 +2,7 @@
 //! first line of every parser, and what lies behind it would never run.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     sync::{LazyLock, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -20,17 +21,57 @@ struct Runs {
     seeds: u64,
     /// Those that did not run yet.
     missing: BTreeSet<Vec<u8>>,
+    /// What is in the tree runs as it is.
+    kept: BTreeSet<Vec<u8>>,
+    /// What draws all others, where every run is to draw the same.
+    dice: Option<u64>,
 }
 
 impl Runs {
     fn new(target: &str) -> Self {
         let folder = corpus(target);
-        let files = std::fs::read_dir(&folder).expect("a corpus");
         let read = |file: std::io::Result<std::fs::DirEntry>| std::fs::read(file?.path());
-        let seeds = files.map(|file| read(file).expect("a seed")).collect::<Vec<_>>();
+        let all = |folder: &str| {
+            let files = std::fs::read_dir(folder).ok()?;
+            Some(files.map(|file| read(file).expect("a seed")).collect::<Vec<_>>())
+        };
+        let seeds = all(&folder).expect("a corpus");
         assert!(!seeds.is_empty(), "{folder} is empty");
-        Self { number: 0, seeds: seeds.len() as u64, missing: seeds.into_iter().collect() }
+        let crashes = all(&folder.replace("/corpus", "/crashes")).unwrap_or_default();
+        let kept = seeds.iter().chain(&crashes).cloned().collect();
+        let missing = seeds.iter().cloned().collect();
+        Self { number: 0, seeds: seeds.len() as u64, missing, kept, dice: dice(target) }
     }
+
+    /// Numbers that look random and are the same in every run: splitmix64.
+    fn draw(dice: &mut u64) -> u64 {
+        *dice = dice.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = *dice;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// Mostly as long as a script of edits, and now and then long.
+    fn bytes(dice: &mut u64) -> Vec<u8> {
+        let [kind, high, low, ..] = Self::draw(dice).to_le_bytes();
+        let most = if kind < 32 { 4096 } else { 128 };
+        let length = usize::from(u16::from_le_bytes([low, high])) % most;
+        let mut bytes = Vec::with_capacity(length + 8);
+        while bytes.len() < length {
+            bytes.extend(Self::draw(dice).to_le_bytes());
+        }
+        bytes.truncate(length);
+        bytes
+    }
+}
+
+/// An ordinary test run draws the same inputs each time, by the seed that its properties are drawn by: the
+/// engine itself has none. A failure that it shows is met again with that seed.
+#[expect(clippy::disallowed_methods, reason = "the seed of a test run is in its environment")]
+fn dice(target: &str) -> Option<u64> {
+    let seed = std::env::var("PROPTEST_RNG_SEED").ok()?.parse::<u64>().ok()?;
+    Some(target.bytes().fold(seed, |seed, byte| seed.wrapping_mul(31).wrapping_add(byte.into())))
 }
 
 /// Where a target's corpus is.
@@ -42,12 +83,16 @@ fn targets() -> MutexGuard<'static, BTreeMap<&'static str, Runs>> {
     TARGETS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Counts a run with this input.
-pub(crate) fn run(target: &'static str, input: &[u8]) {
+/// Counts a run with this input, or with another one that is drawn in its place.
+pub(crate) fn run<'i>(target: &'static str, input: &'i [u8]) -> Cow<'i, [u8]> {
     let mut targets = targets();
     let runs = targets.entry(target).or_insert_with(|| Runs::new(target));
     runs.number += 1;
     runs.missing.remove(input);
+    match &mut runs.dice {
+        Some(dice) if !runs.kept.contains(input) => Runs::bytes(dice).into(),
+        Some(_) | None => input.into(),
+    }
 }
 
 /// The fewest runs beside the corpus: ten a second, where a parser is done in microseconds.
@@ -57,7 +102,7 @@ const FEWEST: u64 = 100;
 /// that is not found is no error to the engine, and neither is a time of zero.
 pub(crate) fn report(target: &str) {
     let targets = targets();
-    let Runs { number, seeds, missing } = targets.get(target).expect("it ran");
+    let Runs { number, seeds, missing, .. } = targets.get(target).expect("it ran");
     println!("{target}: {number} runs, {seeds} of them of the corpus");
     assert!(missing.is_empty(), "{target}: of {} these did not run: {missing:?}", corpus(target));
     assert!(*number >= seeds + FEWEST, "{target}: {number} runs and {seeds} seeds");

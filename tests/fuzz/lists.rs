@@ -17,7 +17,7 @@ const LISTS: [&[u8]; 5] = [
 #[test]
 fn lists() {
     bolero::check!(name = "lists").with_test_time(TIME).for_each(|input: &[u8]| {
-        edit::run("lists", input);
+        let input = &*edit::run("lists", input);
         let bytes = edited(&LISTS, input);
         let lines = bytes.split(|byte| *byte == b'\n').count();
         let mut rows = Rows::new(bytes.as_slice());

@@ -41,7 +41,7 @@ fn read(line: &[u8], space: u8) -> (Args, Vec<String>) {
 #[test]
 fn arguments() {
     bolero::check!(name = "arguments").with_test_time(TIME).for_each(|input: &[u8]| {
-        edit::run("arguments", input);
+        let input = &*edit::run("arguments", input);
         let line = edited(&LINES, input);
         let (args, errors) = read(&line, b' ');
         // What is wrong leaves nothing behind in what is right.

@@ -129,7 +129,7 @@ fn fit(notice: &Notice) {
 fn receipts() {
     let keys = keys();
     bolero::check!(name = "receipts").with_test_time(TIME).for_each(|input: &[u8]| {
-        edit::run("receipts", input);
+        let input = &*edit::run("receipts", input);
         let (first, script) = input.split_at(input.len().min(1));
         let first = first.first().copied().unwrap_or(0);
         let body = edited(&BODIES, script);

@@ -154,7 +154,7 @@ fn vendor_replies() {
     // They hold nothing that a panic could leave half done.
     let dialects = AssertUnwindSafe(dialects().expect("settings that work"));
     bolero::check!(name = "vendor_replies").with_test_time(TIME).for_each(|input: &[u8]| {
-        edit::run("vendor_replies", input);
+        let input = &*edit::run("vendor_replies", input);
         let (choice, script) = input.split_at(input.len().min(1));
         let choice = usize::from(choice.first().copied().unwrap_or(0));
         let body = edited(&REPLIES, script);
@@ -195,7 +195,7 @@ const BODIES: [(&str, &[u8]); 4] = [
 fn templates() {
     let seeds = BODIES.map(|(_, body)| body);
     bolero::check!(name = "templates").with_test_time(TIME).for_each(|input: &[u8]| {
-        edit::run("templates", input);
+        let input = &*edit::run("templates", input);
         let (first, script) = input.split_at(input.len().min(1));
         let kind = usize::from(first.first().copied().unwrap_or(0)) % BODIES.len();
         let template = edited(&seeds, script);

@@ -21,7 +21,7 @@ use crate::{
 #[test]
 fn frames() {
     bolero::check!(name = "frames").with_test_time(TIME).for_each(|input: &[u8]| {
-        edit::run("frames", input);
+        let input = &*edit::run("frames", input);
         let (sizes, stream) = input.split_at(input.len().min(8));
         // Long frames without long inputs.
         let stream: Vec<u8> = match sizes.first() {
@@ -94,7 +94,7 @@ fn tells_nothing<P: DeserializeOwned + std::fmt::Debug>(parameters: &Value) {
 #[test]
 fn calls() {
     bolero::check!(name = "calls").with_test_time(TIME).for_each(|input: &[u8]| {
-        edit::run("calls", input);
+        let input = &*edit::run("calls", input);
         let text = edited(&CALLS, input);
         if let Ok(call) = Call::parse(&text) {
             stable::<login::Begin>(&call);
@@ -165,7 +165,7 @@ fn inside(json: &[u8], path: &[&str]) -> Option<String> {
 #[test]
 fn replies() {
     bolero::check!(name = "replies").with_test_time(TIME).for_each(|input: &[u8]| {
-        edit::run("replies", input);
+        let input = &*edit::run("replies", input);
         let text = edited(&REPLIES, input);
         let Ok(reply) = serde_json::from_slice::<IncomingReply<'_>>(&text) else { return };
         let said = inside(&text, &["parameters", "step", "verdict"]);
