@@ -51,8 +51,8 @@ impl Ledger {
         self.records.login.failures.purse(standing, self.now)
     }
 
-    /// The same for a message that goes by text where it may not go by a call: the limit on calls is lower
-    /// than that on messages, and a login that began with a call must not wait for it.
+    /// Asks as [`Self::allow`] does, for a message that goes by text where it may not go by a call: the limit
+    /// on calls is lower than that on messages, and a login that began with a call must not wait for it.
     ///
     /// # Errors
     /// As of [`Self::allow`].
